@@ -1,0 +1,31 @@
+"""Data: named sets, files and arrays, brought to one form and described by a ``DataSpec``."""
+
+from autoencode.data.arrays import as_array, as_labels
+from autoencode.data.catalogue import DatasetInfo, catalogue, data_folder
+from autoencode.data.download import fetch
+from autoencode.data.examples import Data, Examples, apply_spec, load_data, load_examples, prepare
+from autoencode.data.files import read_file
+from autoencode.data.idx import read_idx
+from autoencode.data.ranges import Standardize
+from autoencode.data.raw import Raw
+from autoencode.data.source import Resident
+
+__all__ = [
+    "Data",
+    "DatasetInfo",
+    "Examples",
+    "Raw",
+    "Resident",
+    "Standardize",
+    "apply_spec",
+    "as_array",
+    "as_labels",
+    "catalogue",
+    "data_folder",
+    "fetch",
+    "load_data",
+    "load_examples",
+    "prepare",
+    "read_file",
+    "read_idx",
+]

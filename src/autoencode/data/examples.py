@@ -1,0 +1,351 @@
+"""From anything that holds examples to ``Data``: arrays, a ``DataSpec`` and a test part.
+
+source -> read -> Raw -> as_array -> channels_first -> choose_storage -> Examples + DataSpec
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from autoencode.data.arrays import as_array, as_labels, from_dataset, place
+from autoencode.data.catalogue import catalogue, read_named
+from autoencode.data.download import OnBytes
+from autoencode.data.files import SUPPORTED, read_file
+from autoencode.data.ranges import CHANNELS, Standardize, channels_first, choose_storage, spec_for
+from autoencode.data.raw import Array, Raw
+from autoencode.errors import DataError, OptionError, nearest
+from autoencode.types import DataSpec
+
+_HELD_OUT = 0.1
+_HELD_OUT_FROM = 10  # examples; fewer are all needed for training
+_HELD_OUT_SEED = 0
+_ROUNDING = 1e-6  # of the range; as far outside as a float32 on its way through a file may come
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Examples as they are stored, raw: a ``DataSpec`` says how a model sees them.
+
+    Attributes:
+        x: (N, *D) uint8 or float32, images as (N, C, H, W).
+        labels: (N,) or ``None``.
+    """
+
+    x: Array
+    labels: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, rows: Array) -> Examples:
+        """The examples with these row numbers (M,)."""
+        return Examples(self.x[rows], None if self.labels is None else self.labels[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A data set, ready to learn from.
+
+    Attributes:
+        name: the data set's name, the file's stem, or ``array``.
+        train: the examples to learn from.
+        test: the data set's own test part or a held-out one, ``None`` when there are too few.
+        spec: how models see both.
+        notices: things done to the data that the user should know.
+    """
+
+    name: str
+    train: Examples
+    test: Examples | None
+    spec: DataSpec
+    notices: tuple[str, ...] = ()
+
+    def fingerprint(self) -> str:
+        """SHA-256 over shapes, dtypes and values: the same exactly when the examples are."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.test):
+            if part is not None:
+                digest.update(f"{part.x.shape} {part.x.dtype.str}\n".encode())
+                digest.update(np.ascontiguousarray(part.x).data)
+        return digest.hexdigest()
+
+    def split(self, validation: float, seed: int) -> tuple[Examples, Examples | None]:
+        """Training examples and validation examples, both in their original order.
+
+        Args:
+            validation: the share to validate on, at least one row on either side; 0 for none.
+            seed: which rows these are.
+
+        Returns:
+            Training examples, and validation examples or ``None``.
+        """
+        if not 0 <= validation < 1:
+            raise OptionError(f"validation must lie in [0, 1), got {validation}")
+        if not validation:
+            return self.train, None
+        chosen = _some_rows(len(self.train), validation, seed)
+        return self.train.take(~chosen), self.train.take(chosen)
+
+
+def load_data(
+    source: Any,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    labels: Any = None,
+    standardize: Standardize = "columns",
+    progress: OnBytes | None = None,
+) -> Data:
+    """Read a data set from wherever it is.
+
+    Example:
+        >>> data = load_data("digits")
+        >>> data.train.x.shape, data.spec.scale
+        ((1438, 1, 8, 8), (16.0,))
+
+    Args:
+        source: the name of a known data set (see ``catalogue``), a ``.npy`` or ``.npz`` file, an
+            array, nested lists, a tensor, a table with columns or a torch map-style dataset.
+        data_dir: where data sets are looked for and downloaded to.
+        labels: (N,) one label for each example, where the source has none.
+        standardize: how values that are neither pixels nor in [0, 1] are scaled; see
+            ``ranges.spec_for``.
+        progress: called with bytes and total while something is downloaded.
+
+    Returns:
+        The data. Where the source has no test part, a tenth of ten or more examples is held out.
+
+    Raises:
+        DataError: the data cannot be learned from.
+        OptionError: there is no data set of this name.
+    """
+    raw = _for_training(_clean(_read(source, data_dir, progress), labels))
+    notices = list(raw.notices)
+    if raw.x_test is None and len(raw.x) >= _HELD_OUT_FROM:
+        held_out = _some_rows(len(raw.x), _HELD_OUT, _HELD_OUT_SEED)
+        notices.append(
+            f"{held_out.sum()} of {len(raw.x)} examples held out as the test part "
+            f"(seed {_HELD_OUT_SEED})"
+        )
+        raw = _hold_out(raw, held_out)
+    xs, spec, more = _fit(raw, standardize)
+    train = Examples(xs[0], raw.labels)
+    test = Examples(xs[1], raw.labels_test) if len(xs) > 1 else None
+    return Data(raw.name, train, test, spec, (*notices, *more))
+
+
+def load_examples(
+    source: Any,
+    spec: DataSpec,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    labels: Any = None,
+    progress: OnBytes | None = None,
+) -> Examples:
+    """Read new examples for a trained model; nothing about their range is guessed.
+
+    Args:
+        source: see ``load_data``; one example is enough.
+        spec: what the model was trained on.
+        data_dir: see ``load_data``.
+        labels: (N,) one label for each example, where the source has none.
+        progress: see ``load_data``.
+
+    Returns:
+        The source's own test part where it has one, else all its examples.
+
+    Raises:
+        DataError: the examples do not fit.
+    """
+    raw = _clean(_read(source, data_dir, progress), labels)
+    if raw.x_test is not None:
+        return Examples(apply_spec(raw.x_test, spec, "test"), raw.labels_test)
+    return Examples(apply_spec(raw.x, spec), raw.labels)
+
+
+def prepare(
+    x: Any, labels: Any = None, *, standardize: Standardize = "columns"
+) -> tuple[Examples, DataSpec, tuple[str, ...]]:
+    """Examples that are in memory, all of them for training.
+
+    Example:
+        >>> examples, spec, notices = prepare([[0.0, 5.0], [2.0, 7.0]])
+        >>> spec.kind, spec.offset, spec.scale
+        ('real', (1.0, 6.0), (1.0, 1.0))
+
+    Args:
+        x: (N, ...) anything array-like; see ``load_data``.
+        labels: (N,) or ``None``.
+        standardize: see ``load_data``.
+
+    Returns:
+        The examples as they are stored, how models see them, and what was done to them.
+    """
+    raw = _for_training(_clean(_in_memory(x), labels))
+    (stored,), spec, notices = _fit(raw, standardize)
+    return Examples(stored, raw.labels), spec, tuple(notices)
+
+
+def apply_spec(x: Any, spec: DataSpec, part: str = "data") -> Array:
+    """Bring new examples to the layout and range that a spec expects.
+
+    Example:
+        >>> apply_spec(np.zeros((5, 784)), DataSpec((1, 28, 28))).shape
+        (5, 1, 28, 28)
+
+    Args:
+        x: (N, ...) anything array-like: in the spec's shape, flat, without the axis of a single
+            channel, or with channels last.
+        spec: what the model was trained on.
+        part: what to call the data in an error message.
+
+    Returns:
+        (N, *D) raw values, uint8 or float32, for ``spec.to_model``.
+
+    Raises:
+        DataError: the examples do not fit.
+    """
+    given = as_array(x, part)
+    array = _to_shape(given, spec, part)
+    if spec.kind == "unit":
+        _refuse_outside(given, spec, part)
+        if given.dtype.kind == "f":
+            array = array.clip(*_range(spec))  # of what rounding left outside
+    dtype = np.uint8 if given.dtype in (bool, np.uint8) else np.float32
+    return np.ascontiguousarray(array, dtype=dtype)
+
+
+def _read(source: Any, data_dir: str | os.PathLike[str] | None, progress: OnBytes | None) -> Raw:
+    if isinstance(source, str):
+        if source.lower() in catalogue():
+            return read_named(source.lower(), data_dir, progress)
+        if not source.lower().endswith(SUPPORTED) and not Path(source).exists():
+            raise OptionError(
+                f"no data set or file {source!r}; {nearest(source.lower(), catalogue())} "
+                f"(or give a {' or '.join(SUPPORTED)} file)"
+            )
+        source = Path(source)
+    if isinstance(source, os.PathLike):
+        return read_file(source)
+    return _in_memory(source)
+
+
+def _in_memory(source: Any) -> Raw:
+    if isinstance(source, Dataset):
+        x, labels = from_dataset(source)
+        return Raw("array", x, labels)
+    return Raw("array", source)
+
+
+def _clean(raw: Raw, labels: Any) -> Raw:
+    """The same data with nothing in it that cannot be learned from."""
+    x = as_array(raw.x, "train")
+    labels = as_labels(raw.labels if labels is None else labels, len(x), "train")
+    if raw.x_test is None:
+        return replace(raw, x=x, labels=labels, labels_test=None)
+    x_test = as_array(raw.x_test, "test")
+    if x_test.shape[1:] != x.shape[1:]:
+        raise DataError(
+            f"test: examples are {_times(x_test.shape[1:])} and those of train "
+            f"{_times(x.shape[1:])}; give both one shape"
+        )
+    labels_test = as_labels(raw.labels_test, len(x_test), "test")
+    return replace(raw, x=x, labels=labels, x_test=x_test, labels_test=labels_test)
+
+
+def _for_training(raw: Raw) -> Raw:
+    if len(raw.x) < 2:
+        raise DataError("train: needs at least 2 examples, got 1")
+    return raw
+
+
+def _hold_out(raw: Raw, rows: Array) -> Raw:
+    labels, labels_test = (
+        (None, None) if raw.labels is None else (raw.labels[~rows], raw.labels[rows])
+    )
+    return replace(raw, x=raw.x[~rows], labels=labels, x_test=raw.x[rows], labels_test=labels_test)
+
+
+def _fit(raw: Raw, standardize: str) -> tuple[list[Array], DataSpec, list[str]]:
+    """The parts as they are stored, their spec (from the source or from the values), notices."""
+    parts = [raw.x] if raw.x_test is None else [raw.x, raw.x_test]
+    if raw.spec is not None:
+        return [apply_spec(part, raw.spec) for part in parts], raw.spec, []
+    moved, notice = zip(*(channels_first(part) for part in parts), strict=True)
+    storage = choose_storage(moved)
+    stored = [storage.store(part) for part in moved]
+    spec, notices = spec_for(stored[0], storage, standardize, moved[0])
+    return stored, spec, [*filter(None, notice[:1]), *notices]
+
+
+def _some_rows(n: int, share: float, seed: int) -> Array:
+    """A mask (N,) of about ``share`` of the rows, at least one and never all."""
+    n_chosen = min(max(1, round(n * share)), n - 1)
+    mask = np.zeros(n, dtype=bool)
+    mask[np.random.default_rng(seed).permutation(n)[:n_chosen]] = True
+    return mask
+
+
+def _to_shape(x: Array, spec: DataSpec, part: str) -> Array:
+    shape = x.shape[1:]
+    if shape == spec.shape:
+        return x
+    channels_last = len(shape) == 3 and shape[-1] in CHANNELS
+    if channels_last and (shape[-1], *shape[:-1]) == spec.shape:
+        return np.moveaxis(x, -1, 1)
+    same_but_ones = _without_ones(shape) == _without_ones(spec.shape)
+    if math.prod(shape) == spec.size and (min(len(shape), len(spec.shape)) == 1 or same_but_ones):
+        return x.reshape(len(x), *spec.shape)
+    hint = "; for a single example give x[None]" if x.size == spec.size else ""
+    raise DataError(
+        f"{part}: expected {spec.size} values per example ({_times(spec.shape)}), "
+        f"got {math.prod(shape)} ({_times(shape)}){hint}"
+    )
+
+
+def _range(spec: DataSpec) -> tuple[float, float]:
+    """Lowest and highest raw value of a unit spec."""
+    return spec.offset[0], spec.offset[0] + spec.scale[0]
+
+
+def _refuse_outside(x: Array, spec: DataSpec, part: str) -> None:
+    """Refuse values that a unit spec has no place for, by more than rounding."""
+    low, high = _range(spec)
+    slack = _ROUNDING * (high - low)
+    if x.min() < low - slack:
+        flat = int(x.argmin())
+    elif x.max() > high + slack:
+        flat = int(x.argmax())
+    else:
+        _refuse_scaled(x, high, part)
+        return
+    where = place(np.unravel_index(flat, x.shape))
+    raise DataError(
+        f"{part}: the value {x.flat[flat]:g} at {where} lies outside {low:g}..{high:g}, "
+        "the range that the model was trained on"
+    )
+
+
+def _refuse_scaled(x: Array, high: float, part: str) -> None:
+    """Refuse fractions of 1 where pixels to 255 are due: taken as they are, all would be black."""
+    if high > 1 and x.dtype.kind == "f" and x.max() <= 1 and (x != np.rint(x)).any():
+        raise DataError(
+            f"{part}: values are in 0..1, the model was trained on 0..{high:g}; "
+            f"multiply them by {high:g}"
+        )
+
+
+def _without_ones(shape: Sequence[int]) -> list[int]:
+    return [length for length in shape if length != 1]
+
+
+def _times(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,166 @@
+"""Arrays from ``.npy`` and ``.npz`` files, without pickle and without trusting their headers."""
+
+from __future__ import annotations
+
+import math
+import os
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from autoencode.data.arrays import refuse_dtype
+from autoencode.data.limits import CHUNK, DEFLATE_RATIO, human, require_memory
+from autoencode.data.raw import Array, Raw
+from autoencode.errors import DataError
+
+SUPPORTED = (".npy", ".npz")
+
+# The first key that is there is taken. Keras' mnist.npz, the ADBench files and plain np.savez fit.
+_X_KEYS = ("x", "X", "x_train", "X_train", "train_images", "train", "images", "data", "arr_0")
+_LABEL_KEYS = ("y", "Y", "y_train", "Y_train", "train_labels", "labels", "label", "targets")
+_X_TEST_KEYS = ("x_test", "X_test", "test_images", "test")
+_LABEL_TEST_KEYS = ("y_test", "Y_test", "test_labels", "labels_test")
+
+_ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # the two that numpy writes
+_ENCRYPTED = 0x1
+
+
+def read_file(path: str | os.PathLike[str]) -> Raw:
+    """The arrays of a ``.npy`` or ``.npz`` file.
+
+    In a ``.npz`` the examples are looked for under the names in common use (``x``, ``x_train``,
+    ``data``, ...), and so are their labels and a test part.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its arrays as they are stored, under the name of the file.
+
+    Raises:
+        DataError: the file is missing, damaged or holds nothing to learn from.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUPPORTED:
+        raise DataError(
+            f"{path}: cannot read this kind of file (supported: {', '.join(SUPPORTED)}); "
+            "load it in Python and store it with numpy.save"
+        )
+    try:
+        with path.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if not size:
+                raise DataError(f"{path}: the file is empty; write it again")
+            if path.suffix.lower() == ".npy":
+                return Raw(path.stem, _read_array(stream, size, str(path)))
+            with zipfile.ZipFile(stream) as archive:
+                return _read_archive(archive, path)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; check the path") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise DataError(f"{path}: not an intact .npz file ({error}); write it again") from error
+    except OSError as error:
+        reason = "is a directory" if path.is_dir() else (error.strerror or str(error))
+        raise DataError(f"{path}: cannot be read ({reason}); give a file") from error
+
+
+def _read_archive(archive: zipfile.ZipFile, path: Path) -> Raw:
+    members = {
+        info.filename.removesuffix(".npy"): info
+        for info in archive.infolist()
+        if info.filename.endswith(".npy")
+    }
+
+    def read(keys: tuple[str, ...], text: bool = False) -> Array | None:
+        key = next((key for key in keys if key in members), None)
+        return None if key is None else _read_member(archive, members[key], f"{path}, {key}", text)
+
+    x = read(_X_KEYS)
+    if x is None:
+        x = read((_only_candidate(archive, members, path),))
+    assert x is not None
+    labels, labels_test = (read(keys, text=True) for keys in (_LABEL_KEYS, _LABEL_TEST_KEYS))
+    return Raw(path.stem, x, labels, read(_X_TEST_KEYS), labels_test)
+
+
+def _only_candidate(
+    archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], path: Path
+) -> str:
+    """The one array that is not a mere row of numbers, when there is exactly one."""
+    candidates = []
+    for key, info in members.items():
+        with archive.open(_checked(info, str(path))) as stream:
+            shape = _read_header(stream, f"{path}, {key}")[0]
+        if len(shape) != 1:
+            candidates.append(key)
+    if len(candidates) == 1:
+        return candidates[0]
+    found = ", ".join(sorted(members)) or "none"
+    raise DataError(
+        f"{path}: cannot tell which array holds the examples (arrays: {found}); name it x"
+    )
+
+
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str, text: bool) -> Array:
+    with archive.open(_checked(info, where)) as stream:
+        return _read_array(stream, info.file_size, where, text)
+
+
+def _checked(info: zipfile.ZipInfo, where: str) -> zipfile.ZipInfo:
+    if info.flag_bits & _ENCRYPTED or info.compress_type not in _ZIP_METHODS:
+        raise DataError(f"{where}: encrypted or unusually packed; write it with numpy.savez")
+    if info.file_size > (info.compress_size + 1) * DEFLATE_RATIO:
+        raise DataError(
+            f"{where}: claims {human(info.file_size)}, more than {human(info.compress_size)} can "
+            "be unpacked to; write the file again"
+        )
+    return info
+
+
+def _read_array(stream: IO[bytes], size: int, where: str, text: bool = False) -> Array:
+    """An array in numpy's format in a stream of ``size`` bytes; nothing is allocated on faith."""
+    shape, fortran_order, dtype = _read_header(stream, where)
+    if not (text and dtype.kind in "US"):
+        refuse_dtype(dtype, where)
+    expected = math.prod(shape) * dtype.itemsize
+    actual = size - stream.tell()
+    if expected != actual:
+        raise DataError(
+            f"{where}: the header promises {human(expected)} ({' x '.join(map(str, shape))} "
+            f"{dtype}) and {human(actual)} follow; write the file again"
+        )
+    require_memory(expected, where)
+    flat = np.empty(math.prod(shape), dtype)
+    _fill(stream, flat.view(np.uint8).data, where)
+    return flat.reshape(shape, order="F" if fortran_order else "C")
+
+
+def _fill(stream: IO[bytes], target: memoryview, where: str) -> None:
+    while target:
+        piece = stream.read(min(CHUNK, len(target)))
+        if not piece:
+            raise DataError(f"{where}: {len(target)} bytes are missing; write the file again")
+        target[: len(piece)] = piece
+        target = target[len(piece) :]
+
+
+def _read_header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version == (3, 0):  # exists only for structured arrays with names in Unicode
+            raise DataError(f"{where}: a structured array; store plain numbers with numpy.save")
+        shape, fortran_order, dtype = readers[version](stream)
+    except (DataError, OSError, zipfile.BadZipFile, zlib.error):
+        raise
+    except Exception as error:  # a header is Python source: damage can surface as anything
+        raise DataError(f"{where}: not an array in numpy's format; write it again") from error
+    if any(length < 0 for length in shape):
+        raise DataError(f"{where}: the header claims a negative shape {shape}; write it again")
+    return shape, fortran_order, dtype

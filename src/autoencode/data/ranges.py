@@ -1,0 +1,196 @@
+"""Layout and range: from a clean array to what is stored, and the ``DataSpec`` of its meaning.
+
+How values are read, first match first; "integers" are whole numbers of any dtype:
+
+    dtype or values                                          stored    kind   scale
+    bool                                                     uint8     unit   1
+    uint8, all 0 or 1                                        uint8     unit   1
+    uint8                                                    uint8     unit   255
+    all in [0, 1]                                            float32   unit   1
+    images, integers in 0..16 (scikit-learn's digits)        uint8     unit   16
+    images, integers in 0..255                               uint8     unit   255
+    images, others in [0, 255], some above 16                float32   unit   255
+    rows of k*k >= 64 integers in 0..255, some above 16      uint8     unit   255
+    anything else                                            float32   real   ``standardize``
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from autoencode.data.raw import Array
+from autoencode.errors import OptionError, nearest
+from autoencode.types import DataSpec, Kind
+
+Standardize = Literal["columns", "global", "none"]
+
+CHANNELS = (1, 3, 4)  # grey, RGB, RGBA: what tells a channel axis from a height or a width
+_DIM = 16  # no photograph with levels to 255 is as dark as this throughout
+_SMALLEST_IMAGE = 64  # pixels; a shorter row of small integers is more likely a table of counts
+_TINY = float(np.finfo(np.float32).tiny)
+_EPS = float(np.finfo(np.float32).eps)
+_CHUNK_ENTRIES = 1 << 18  # small enough to stay in the cache
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How an array is kept in memory, and what its values mean.
+
+    Attributes:
+        dtype: ``uint8`` or ``float32``.
+        kind: as in ``DataSpec``.
+        scale: what a unit value is divided by.
+        notice: what was guessed, for the user to know.
+    """
+
+    dtype: type[np.uint8] | type[np.float32]
+    kind: Kind
+    scale: float = 1.0
+    notice: str | None = None
+
+    def store(self, x: Array) -> Array:
+        """The array in its dtype, contiguous; no copy is made where none is needed."""
+        return np.ascontiguousarray(x, dtype=self.dtype)
+
+
+def channels_first(x: Array) -> tuple[Array, str | None]:
+    """Images as (N, C, H, W), everything else as it is, and a notice when axes were moved."""
+    if x.ndim == 3:
+        return x[:, None], None
+    if x.ndim == 4 and x.shape[-1] in CHANNELS and x.shape[1] not in CHANNELS:
+        return np.moveaxis(x, -1, 1), "the last axis was taken as channels and moved to the front"
+    return x, None
+
+
+def choose_storage(parts: Sequence[Array]) -> Storage:
+    """One way to keep all parts of a data set, by the table above.
+
+    Args:
+        parts: (N, ...) clean arrays with the same shape of example.
+    """
+    if all(part.dtype == bool for part in parts):
+        return Storage(np.uint8, "unit")
+    low = min(float(part.min()) for part in parts)
+    high = max(float(part.max()) for part in parts)
+    if all(part.dtype in (bool, np.uint8) for part in parts):
+        return Storage(np.uint8, "unit", 255.0 if high > 1 else 1.0, _byte_notice(parts[0], high))
+    if low >= 0 and high <= 1:
+        return Storage(np.float32, "unit")
+    if low >= 0 and high <= 255:
+        return _pixels(parts, high) or Storage(np.float32, "real")
+    return Storage(np.float32, "real")
+
+
+def _pixels(parts: Sequence[Array], high: float) -> Storage | None:
+    """How values in [0, 255] are kept if they are pixels, ``None`` if they are not."""
+    shape = parts[0].shape[1:]
+    images = len(shape) > 1
+    if not images and not (high > _DIM and _could_be_image(shape[0])):
+        return None
+    integers = all(bool((part == np.rint(part)).all()) for part in parts)
+    if not integers and not (images and high > _DIM):
+        return None
+    scale = 255 if high > _DIM else _DIM
+    notice = f"values 0..{scale} taken as pixels and divided by {scale}"
+    return Storage(np.uint8 if integers else np.float32, "unit", float(scale), notice)
+
+
+def _byte_notice(x: Array, high: float) -> str | None:
+    """Doubt about a narrow table of bytes, which may be counts."""
+    if high <= 1 or x.ndim > 2 or x.shape[1] >= _SMALLEST_IMAGE:
+        return None
+    return (
+        "uint8 columns taken as pixels and divided by 255; to standardize them, convert to float"
+    )
+
+
+def _could_be_image(width: int) -> bool:
+    return width >= _SMALLEST_IMAGE and math.isqrt(width) ** 2 == width
+
+
+def spec_for(
+    x: Array, storage: Storage, standardize: str, source: Array
+) -> tuple[DataSpec, list[str]]:
+    """What a model must know of the training examples, and notices about them.
+
+    Args:
+        x: (N, *D) training examples as they are stored.
+        storage: how that was decided.
+        standardize: what becomes of ``real`` values. ``columns``: each column of a table gets mean
+            0 and variance 1, images one mean and variance for all pixels; ``global``: each entry
+            its own mean but all share one scale, which leaves principal subspaces as they are;
+            ``none``: nothing.
+        source: (N, *D) the same examples as the user gave them, finer perhaps than stored.
+    """
+    if standardize not in get_args(Standardize):
+        raise OptionError(
+            f"unknown standardize {standardize!r}; {nearest(standardize, get_args(Standardize))}"
+        )
+    notices = [storage.notice] if storage.notice else []
+    if x.min() == x.max():
+        notices.append(f"all values are {x.flat[0]:g}: there is nothing to learn from them")
+    shape = x.shape[1:]
+    if storage.kind == "unit":
+        return DataSpec(shape, "unit", scale=(storage.scale,)), notices
+    mean, variance = moments(x)
+    notices += _precision_notice(source)
+    if standardize == "none":
+        return DataSpec(shape, "real"), notices
+    if standardize == "global":
+        scale = _usable(np.sqrt(variance.mean(keepdims=True)))
+        return DataSpec(shape, "real", _tuple(mean), _tuple(scale)), notices
+    if x.ndim > 2:
+        spread = np.sqrt(variance.mean(keepdims=True) + mean.var(keepdims=True))
+        offset = mean.mean(keepdims=True)
+        return DataSpec(shape, "real", _tuple(offset), _tuple(_usable(spread))), notices
+    constant = x.min(axis=0) == x.max(axis=0)
+    scale = np.where(constant, 1.0, _usable(np.sqrt(variance)))
+    if n_constant := int(constant.sum()):
+        noun = "column is" if n_constant == 1 else "columns are"
+        notices.append(f"{n_constant} {noun} constant and not scaled")
+    return DataSpec(shape, "real", _tuple(mean), _tuple(scale)), notices
+
+
+def moments(x: Array) -> tuple[Array, Array]:
+    """Mean and variance over the examples, each (D,), in float64 without a copy of all.
+
+    Args:
+        x: (N, *D).
+    """
+    rows = x.reshape(len(x), -1)
+    step = max(1, _CHUNK_ENTRIES // rows.shape[1])
+    chunks = [slice(start, start + step) for start in range(0, len(rows), step)]
+    total = sum(rows[chunk].sum(axis=0, dtype=np.float64) for chunk in chunks)
+    mean = np.asarray(total / len(rows))
+    squares = sum(np.square(rows[chunk] - mean).sum(axis=0) for chunk in chunks)
+    return mean, np.asarray(squares / len(rows))
+
+
+def _usable(scale: Array) -> Array:
+    """A scale that float32 can divide by."""
+    return np.where(scale < _TINY, 1.0, scale)
+
+
+def _tuple(values: Array) -> tuple[float, ...]:
+    return tuple(values.tolist())
+
+
+def _precision_notice(source: Array) -> list[str]:
+    """Warn of dates and identifiers, whose differences drown in float32."""
+    if source.dtype.itemsize <= 2 or source.dtype == np.float32:
+        return []
+    rows = source.reshape(len(source), -1)
+    low, high = (extreme(axis=0).astype(np.float64) for extreme in (rows.min, rows.max))
+    steps = _EPS * np.maximum(np.abs(low), np.abs(high))  # between neighbours in float32
+    coarse = (steps > 1e-3 * (high - low)) & (high > low)
+    if not coarse.any():
+        return []
+    return [
+        f"{int(coarse.sum())} of {coarse.size} entries vary too little for their size to be exact "
+        f"in float32 (first: {int(coarse.argmax())}); subtract their mean first"
+    ]

@@ -1,0 +1,36 @@
+"""What every source of data is read into, before anything is decided about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from autoencode.types import DataSpec
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """Arrays as a source has them.
+
+    Attributes:
+        name: what the data are called.
+        x: (N, ...) the training examples.
+        labels: (N,) or ``None``.
+        x_test: (M, ...) the source's own test part, ``None`` when it has none.
+        labels_test: (M,) or ``None``.
+        spec: how models see the data, where the source is so well known that nothing is to be
+            guessed; the arrays are then laid out as it says.
+        notices: what the user should know about the reading.
+    """
+
+    name: str
+    x: Array
+    labels: Array | None = None
+    x_test: Array | None = None
+    labels_test: Array | None = None
+    spec: DataSpec | None = None
+    notices: tuple[str, ...] = ()

@@ -1,0 +1,65 @@
+"""Batches for the training loop, from examples that all stay on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autoencode.data.examples import Examples
+from autoencode.types import Batch, DataSpec
+
+_CHUNK_ENTRIES = 1 << 18  # small enough to stay in the cache
+
+
+class Resident:
+    """Examples held on the device as they are stored, gathered batch by batch.
+
+    uint8 stays uint8, a quarter of the memory, and is converted when it is gathered; float32
+    values are scaled once, here, so that a batch of them is a gather and nothing else.
+
+    Example:
+        >>> from autoencode.data import load_data
+        >>> data = load_data("digits")
+        >>> batch = Resident(data.train, data.spec).batch(torch.tensor([0, 7]))
+        >>> batch.x.shape
+        torch.Size([2, 1, 8, 8])
+
+    Args:
+        examples: N raw examples.
+        spec: how a model sees them.
+        device: where they are kept and batches are made.
+    """
+
+    def __init__(
+        self, examples: Examples, spec: DataSpec, device: torch.device | str = "cpu"
+    ) -> None:
+        # A tensor over memory that must not be written is a trap that torch warns of.
+        writeable = examples.x if examples.x.flags.writeable else examples.x.copy()
+        x = torch.from_numpy(np.ascontiguousarray(writeable)).to(device)
+        if x.is_floating_point():
+            x = spec.to_model(x)
+            spec = DataSpec(spec.shape, spec.kind)
+        self.x = x
+        self._spec = spec
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def batch(self, index: Tensor) -> Batch:
+        """The examples with the row numbers ``index`` (B,), as the model sees them."""
+        return Batch.of(self._spec.to_model(self.x.index_select(0, index)))
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """All examples in order, ``size`` at a time."""
+        for start in range(0, len(self), size):
+            yield Batch.of(self._spec.to_model(self.x[start : start + size]))
+
+    def mean(self) -> Tensor:
+        """The mean example (*D) as the model sees it."""
+        size = max(1, _CHUNK_ENTRIES // self._spec.size)
+        # Summed on the CPU: some accelerators have no float64.
+        total = sum(batch.x.cpu().sum(0, dtype=torch.float64) for batch in self.batches(size))
+        return torch.as_tensor(total / len(self)).to(self.x.device, torch.float32)

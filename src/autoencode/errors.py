@@ -1,0 +1,72 @@
+"""Every error that autoencode raises on purpose, and the exit code each one means on the command line.
+
+    AutoencodeError            1
+    ├── InputError             2   what the user gave cannot be used; the message says what to do
+    │   ├── OptionError            an unknown or ill-fitting option, recipe, data set or device
+    │   ├── DataError              an array or data file
+    │   ├── RunFolderError         a run folder that exists, is missing or is half there
+    │   ├── ModelFileError         a model file that cannot be trusted or does not fit
+    │   ├── IncompatibleError      parts that do not belong together
+    │   └── StorageError           a place that cannot be written (full disk, no permission)
+    └── TrainingError          1   the run itself failed (diverged, say)
+
+Messages are one line: what is wrong, where, and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AutoencodeError(Exception):
+    """Base of all errors raised on purpose."""
+
+    exit_code = 1
+
+
+class InputError(AutoencodeError, ValueError):
+    """What the user gave cannot be used."""
+
+    exit_code = 2
+
+
+class OptionError(InputError):
+    """An unknown or ill-fitting option, recipe, data set or device."""
+
+
+class DataError(InputError):
+    """An array or data file that cannot be learned from."""
+
+
+class RunFolderError(InputError):
+    """A run folder that exists already, is missing or is half there."""
+
+
+class ModelFileError(InputError):
+    """A model file that cannot be trusted or does not fit its configuration."""
+
+
+class IncompatibleError(InputError):
+    """Parts that do not belong together, with the remedy in the message."""
+
+
+class StorageError(InputError):
+    """A place that cannot be written."""
+
+
+class TrainingError(AutoencodeError):
+    """Training itself failed."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of an error message about an unknown name: the nearest known ones, or all of them.
+
+    >>> nearest("vea", ["vae", "mlp"])
+    'did you mean vae?'
+    >>> nearest("zzz", ["vae", "mlp"])
+    'known: mlp, vae'
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"

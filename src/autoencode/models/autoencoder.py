@@ -1,0 +1,134 @@
+"""Encoder, bottleneck, decoder, likelihood: the model that most recipes put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from autoencode.errors import IncompatibleError
+from autoencode.types import Batch, Distribution, Latent, Observation, Output
+
+
+def call(module: nn.Module, x: Tensor, context: Tensor | None) -> Tensor:
+    """Calls a network with the context only where there is one, so that any module will do."""
+    result: Tensor = module(x) if context is None else module(x, context)
+    return result
+
+
+class AutoencoderModule(nn.Module):
+    """One sentence: x -> encoder -> h -> bottleneck -> z -> decoder -> params -> likelihood -> p(x|z).
+
+    ::
+
+        x ──► encoder ──► h ──► bottleneck ──► z ──► decoder ──► params ──► likelihood ──► p(x|z)
+                                    ▲
+                       prior(posterior, context)
+
+    Any ``nn.Module`` pair serves as encoder and decoder; with a context they are called with two
+    arguments. The parts do not know each other.
+
+    Args:
+        encoder: (B, *D) to features (B, F), or straight to a code.
+        decoder: latents (N, *Z) to params (N, n_params * D0, ...).
+        bottleneck: features to a ``Latent``.
+        likelihood: params to p(x|z).
+        prior: p(z); ``None`` for a plain autoencoder until one is fitted to its codes.
+
+    Example:
+        >>> from torch import nn
+        >>> from autoencode.bottlenecks import Plain
+        >>> from autoencode.likelihoods import Gaussian
+        >>> model = AutoencoderModule(nn.Linear(4, 2), nn.Linear(2, 4), Plain(), Gaussian(1))
+        >>> model.embed(torch.zeros(3, 4)).shape, model.reconstruct(torch.zeros(3, 4)).shape
+        (torch.Size([3, 2]), torch.Size([3, 4]))
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        bottleneck: nn.Module,
+        likelihood: nn.Module,
+        prior: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.bottleneck = bottleneck
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.prior = prior
+
+    def forward(self, batch: Batch, n_samples: int = 1) -> Output:
+        """p(x|z) for ``n_samples`` draws of z: batch shape (S, B), event shape D."""
+        latent = self.encode(batch.x, batch.context, n_samples)
+        samples, size = latent.z.shape[:2]
+        context = batch.context
+        if context is not None and samples > 1:
+            context = context.repeat(samples, 1)
+        params = call(self.decoder, latent.z.flatten(0, 1), context)
+        return Output(latent, self.likelihood(params.unflatten(0, (samples, size))))
+
+    def encode(self, x: Tensor, context: Tensor | None = None, n_samples: int = 1) -> Latent:
+        """The latent of x (B, *D): draws z (S, B, *Z) and the sites they come from."""
+        h = call(self.encoder, x, context)
+        latent: Latent = self.bottleneck(h, self.prior_distribution(context), n_samples)
+        return latent
+
+    def embed(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """One deterministic z for each x: (B, *D) to (B, *Z)."""
+        z: Tensor = self.bottleneck.embed(call(self.encoder, x, context))  # type: ignore[operator]
+        return z
+
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Observation:
+        """p(x|z) of latents (B, *Z): batch shape (B,), event shape D."""
+        x_dist: Observation = self.likelihood(call(self.decoder, z, context))
+        return x_dist
+
+    def reconstruct(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """The mean of p(x|z) at ``embed(x)``: (B, *D) to (B, *D)."""
+        return self.decode(self.embed(x, context), context).mean
+
+    def sample(self, n: int, context: Tensor | None = None) -> Tensor:
+        """Means of p(x|z) at n draws of z from the prior, (n, *D).
+
+        Raises:
+            IncompatibleError: when the model has no prior.
+        """
+        return self.decode(self.sample_latent(n, context), context).mean
+
+    def sample_latent(self, n: int, context: Tensor | None = None) -> Tensor:
+        """n draws of z from the prior, (n, *Z)."""
+        prior = self.prior_distribution(context)
+        if prior is None:
+            raise IncompatibleError(
+                "a plain autoencoder has no prior to sample from; "
+                "fit one to its codes with fit_prior(model, x)"
+            )
+        with torch.no_grad():
+            return prior.rsample(torch.Size((n,)))
+
+    def prior_distribution(self, context: Tensor | None) -> Distribution | None:
+        """p(z), or ``None`` when the model has none."""
+        if self.prior is None:
+            return None
+        posterior: Callable[[Tensor], Distribution] | None = None
+        if hasattr(self.bottleneck, "posterior"):
+            posterior = self._posterior
+        prior: Distribution = self.prior(posterior, context)
+        return prior
+
+    def _posterior(self, x: Tensor) -> Distribution:
+        posterior: Distribution = self.bottleneck.posterior(self.encoder(x))  # type: ignore[operator]
+        return posterior
+
+    def start_at_mean(self, mean: Tensor) -> None:
+        """Sets the decoder's output bias so that training starts at the data's mean (*D).
+
+        Does nothing for a decoder of the user's own, whose last layer is not known.
+        """
+        set_output = getattr(self.decoder, "set_output_bias", None)
+        params = getattr(self.likelihood, "params_for_mean", None)
+        if set_output is not None and params is not None:
+            set_output(params(mean))

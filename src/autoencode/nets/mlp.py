@@ -1,0 +1,88 @@
+"""Fully connected encoders and decoders for data of any shape."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from autoencode.nets.layers import NetOptions
+
+
+def _stack(widths: tuple[int, ...], options: NetOptions) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for inputs, outputs in zip(widths, widths[1:], strict=False):
+        layers += options.hidden(options.make_linear(inputs, outputs), outputs)
+    return nn.Sequential(*layers)
+
+
+class MLPEncoder(nn.Module):
+    """Flattens x (B, *D) and gives features (B, hidden[-1]).
+
+    Args:
+        shape: D.
+        hidden: widths of the layers; none gives the flat x itself.
+        options: how layers are made.
+        context_dim: width of the context, which is put beside x.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        hidden: tuple[int, ...],
+        options: NetOptions | None = None,
+        context_dim: int = 0,
+    ) -> None:
+        super().__init__()
+        widths = (math.prod(shape) + context_dim, *hidden)
+        self.features = widths[-1]
+        self.layers = _stack(widths, options or NetOptions())
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        flat = x.flatten(1)
+        if context is not None:
+            flat = torch.cat([flat, context], dim=1)
+        h: Tensor = self.layers(flat)
+        return h
+
+
+class MLPDecoder(nn.Module):
+    """Latents (N, latent_dim) to params (N, n_params * D0, ...).
+
+    Args:
+        latent_dim: width of z.
+        hidden: widths of the hidden layers, in the decoder's own order.
+        shape: D.
+        n_params: numbers that the likelihood needs for each entry.
+        options: how layers are made.
+        context_dim: width of the context, which is put beside z.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        hidden: tuple[int, ...],
+        shape: tuple[int, ...],
+        n_params: int = 1,
+        options: NetOptions | None = None,
+        context_dim: int = 0,
+    ) -> None:
+        super().__init__()
+        options = options or NetOptions()
+        widths = (latent_dim + context_dim, *hidden)
+        self.layers = _stack(widths, options)
+        self.output = options.make_linear(widths[-1], n_params * math.prod(shape))
+        self.shape = (n_params * shape[0], *shape[1:])
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        flat = z.flatten(1)
+        if context is not None:
+            flat = torch.cat([flat, context], dim=1)
+        params: Tensor = self.output(self.layers(flat))
+        return params.unflatten(1, self.shape)
+
+    def set_output_bias(self, params: Tensor) -> None:
+        """Makes ``params`` (n_params * D0, ...) what the output starts from."""
+        with torch.no_grad():
+            self.output.bias.copy_(params.flatten())  # type: ignore[union-attr, operator]

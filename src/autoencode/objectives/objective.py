@@ -1,0 +1,77 @@
+"""A weighted sum of named terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from autoencode.errors import IncompatibleError
+from autoencode.objectives.schedule import Constant, WeightSchedule
+from autoencode.objectives.terms import NamedTerm
+from autoencode.types import Batch, Losses, Model, Output, Progress
+
+
+class WeightedSum:
+    """Sum of weight * mean(term) over named terms.
+
+    Args:
+        terms: named terms; all in the same unit.
+        weights: a number or a schedule for any of them, 1 by default.
+
+    Raises:
+        IncompatibleError: when terms of different units would be added, or a weight has no term.
+
+    Example:
+        >>> from autoencode.objectives import kl, reconstruction
+        >>> beta_elbo = WeightedSum({"reconstruction": reconstruction, "kl": kl}, kl=4.0)
+        >>> beta_elbo.unit
+        'nats per example'
+    """
+
+    def __init__(
+        self, terms: Mapping[str, NamedTerm], **weights: float | WeightSchedule
+    ) -> None:
+        units = {name: term.unit for name, term in terms.items()}
+        if len(set(units.values())) > 1:
+            listed = ", ".join(f"{name} ({unit})" for name, unit in units.items())
+            raise IncompatibleError(
+                f"terms of different units cannot be added: {listed}; use reconstruction "
+                "(nats) beside kl, with the likelihood that fits the data"
+            )
+        unknown = set(weights) - set(terms)
+        if unknown:
+            raise IncompatibleError(f"weights without a term: {', '.join(sorted(unknown))}")
+        self.terms = dict(terms)
+        self.unit = next(iter(units.values()))
+        self._weights: dict[str, WeightSchedule] = {
+            name: weight if callable(weight) else Constant(float(weight))
+            for name, weight in weights.items()
+        }
+
+    def __call__(self, model: Model, batch: Batch, progress: Progress) -> Losses:
+        return self.losses(model, batch, model(batch), progress)
+
+    def losses(self, model: Model, batch: Batch, output: Output, progress: Progress) -> Losses:
+        """The losses of an output that has been computed already."""
+        total: Tensor | None = None
+        values: dict[str, Tensor] = {}
+        for name, term in self.terms.items():
+            value = term(model, batch, output, progress)
+            if value.dim():
+                value = value.mean()
+            values[name] = value.detach()
+            if name in self._weights:
+                value = value * self._weights[name](progress)
+            total = value if total is None else total + value
+        assert total is not None  # an objective has at least one term
+        return Losses(total, values)
+
+    def check(self, output: Output) -> None:
+        """Raises ``IncompatibleError`` when a term asks for what the bottleneck does not give."""
+        for name, term in self.terms.items():
+            if term.needs_sites and not output.latent.sites:
+                raise IncompatibleError(
+                    f"the term '{name}' needs a stochastic bottleneck and this one is "
+                    "deterministic; use DiagonalGaussian, or leave the term out"
+                )

@@ -1,0 +1,81 @@
+"""Named parts of a loss.
+
+A term is a function ``(model, batch, output, progress) -> Tensor`` of shape (), (B,) or (S, B); the
+objective averages it. ``unit`` says what it counts: terms of different units cannot be added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from autoencode.distributions import sum_event
+from autoencode.types import Batch, Model, Output, Progress
+
+NATS = "nats per example"
+MEAN_SQUARED = "mean squared error per entry"
+SUM_SQUARED = "squared error per example"
+
+
+@dataclass(frozen=True)
+class NamedTerm:
+    """A term with its unit and what it asks of the bottleneck."""
+
+    compute: Callable[[Model, Batch, Output, Progress], Tensor]
+    unit: str = NATS
+    needs_sites: bool = False
+
+    def __call__(
+        self, model: Model, batch: Batch, output: Output, progress: Progress
+    ) -> Tensor:
+        return self.compute(model, batch, output, progress)
+
+
+def _reconstruction(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
+    return -output.x_dist.log_prob(batch.target, batch.mask)
+
+
+def _kl(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
+    sites = iter(output.latent.sites.values())
+    total = next(sites).kl()
+    for site in sites:
+        total = total + site.kl()
+    return total
+
+
+def _penalties(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
+    values = list(output.latent.penalties.values())
+    return sum(values[1:], start=values[0]) if values else output.latent.z.new_zeros(())
+
+
+def _mean_squared_error(
+    model: Model, batch: Batch, output: Output, progress: Progress
+) -> Tensor:
+    mean = output.x_dist.mean
+    target = batch.target.expand_as(mean)
+    if batch.mask is None:
+        return F.mse_loss(mean, target)
+    mask = batch.mask.expand_as(mean)
+    squares = (mean - target).square() * mask
+    return squares.sum() / mask.sum().clamp_min(1)
+
+
+def _squared_error(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
+    mean = output.x_dist.mean
+    squares = (mean - batch.target).square()
+    return sum_event(squares if batch.mask is None else squares * batch.mask, mean.dim() - 2)
+
+
+#: -log p(x|z), the observed entries only.
+reconstruction = NamedTerm(_reconstruction)
+#: KL(q(z|x) || p(z)), summed over all stochastic variables.
+kl = NamedTerm(_kl, needs_sites=True)
+#: The bottleneck's own losses (commitment, entropy); zero where it has none.
+penalties = NamedTerm(_penalties)
+#: Squared error averaged over the observed entries: the loss of most published plain autoencoders.
+mean_squared_error = NamedTerm(_mean_squared_error, unit=MEAN_SQUARED)
+#: Squared error summed over the observed entries of each example.
+squared_error = NamedTerm(_squared_error, unit=SUM_SQUARED)

@@ -1,0 +1,98 @@
+"""p(z): modules that return a distribution over latents.
+
+A prior is called with the model's own posterior, so that one which needs the encoder (a VampPrior)
+does not have to own it, and with the context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from autoencode import distributions
+from autoencode.errors import DataError
+from autoencode.types import Distribution
+
+Posterior = Callable[[Tensor], Distribution]
+
+
+class StandardNormal(nn.Module):
+    """N(0, I).
+
+    Args:
+        shape: shape of one latent.
+    """
+
+    anchor: Tensor
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        # Tells the device and dtype to draw on; no weight, so never saved.
+        self.register_buffer("anchor", torch.zeros(()), persistent=False)
+        self.shape = shape
+
+    def forward(self, posterior: Posterior | None, context: Tensor | None) -> Distribution:
+        return distributions.StandardNormal(self.shape, self.anchor)
+
+
+class FittedGaussian(nn.Module):
+    """A Gaussian with full covariance fitted to the codes of the training data.
+
+    Makes a plain autoencoder generate (badly: its codes are not Gaussian, see
+    ``examples/generation_limits.py``). From Variational to Deterministic Autoencoders (Ghosh et al.,
+    2020), https://arxiv.org/abs/1903.12436, studies priors fitted after training.
+
+    Args:
+        shape: shape of one latent.
+    """
+
+    loc: Tensor
+    scale_tril: Tensor
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        size = int(torch.Size(shape).numel())
+        self.shape = shape
+        self.register_buffer("loc", torch.zeros(size))
+        self.register_buffer("scale_tril", torch.eye(size))
+
+    def fit(self, z: Tensor) -> FittedGaussian:
+        """Takes mean and covariance from codes (N, *Z); needs at least two."""
+        if len(z) < 2:
+            raise DataError(f"a Gaussian prior needs at least 2 codes, got {len(z)}")
+        flat = z.flatten(1).double()
+        self.loc.copy_(flat.mean(0))
+        covariance = torch.cov(flat.T).reshape(flat.shape[1], flat.shape[1])
+        # A code unit that never moves (a dead ReLU) has no variance; the ridge keeps the factor
+        # defined and is far below anything the decoder can see.
+        ridge = 1e-6 * covariance.diagonal().mean().clamp_min(1e-12)
+        eye = torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
+        self.scale_tril.copy_(torch.linalg.cholesky(covariance + ridge * eye))
+        return self
+
+    def forward(self, posterior: Posterior | None, context: Tensor | None) -> Distribution:
+        gaussian = torch.distributions.MultivariateNormal(
+            self.loc, scale_tril=self.scale_tril, validate_args=False
+        )
+        return _Reshaped(gaussian, self.shape)
+
+
+class _Reshaped:
+    """A distribution over vectors seen as one over latents of another shape."""
+
+    def __init__(self, base: torch.distributions.Distribution, shape: tuple[int, ...]) -> None:
+        self._base = base
+        self._shape = shape
+
+    @property
+    def mean(self) -> Tensor:
+        return self._base.mean.reshape(self._shape)
+
+    def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
+        return self._base.rsample(sample_shape).reshape(*sample_shape, *self._shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        density: Tensor = self._base.log_prob(value.flatten(-len(self._shape)))  # type: ignore[no-untyped-call]
+        return density

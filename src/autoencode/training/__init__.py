@@ -1,0 +1,22 @@
+"""The one training loop, and what it is made of."""
+
+from autoencode.training.loop import EpochRecord, Observer, Source, fit
+from autoencode.training.optimizers import Adam, Muon, Optimizer, TorchOptimizer
+from autoencode.training.plan import TrainingPlan
+from autoencode.training.tuning import tuned
+from autoencode.training.update import Stepper, Update
+
+__all__ = [
+    "Adam",
+    "EpochRecord",
+    "Muon",
+    "Observer",
+    "Optimizer",
+    "Source",
+    "Stepper",
+    "TorchOptimizer",
+    "TrainingPlan",
+    "Update",
+    "fit",
+    "tuned",
+]

@@ -1,0 +1,52 @@
+"""Randomness that depends on nothing but the seed and the position in training.
+
+The order of an epoch comes from (seed, epoch) and the noise of a step from (seed, step), so a run can
+be taken up anywhere without saving the state of a generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+_MASK = (1 << 63) - 1
+
+
+def mix(*values: int) -> int:
+    """A well-spread 63-bit seed from integers (splitmix64)."""
+    state = 0
+    for value in values:
+        state = (state + value + 0x9E3779B97F4A7C15) & (1 << 64) - 1
+        state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & (1 << 64) - 1
+        state = (state ^ state >> 27) * 0x94D049BB133111EB & (1 << 64) - 1
+        state ^= state >> 31
+    return state & _MASK
+
+
+def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
+    """The order in which the n examples come in an epoch (from 0)."""
+    generator = torch.Generator().manual_seed(mix(seed, 1, epoch))
+    return torch.randperm(n, generator=generator)
+
+
+def seed_step(seed: int, step: int, device: torch.device) -> None:
+    """Sets the generators that the noise of a step is drawn from."""
+    value = mix(seed, 2, step)
+    # torch.manual_seed does this for every backend there is, at a hundred times the cost.
+    torch.default_generator.manual_seed(value)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(value)
+    elif device.type == "mps":
+        torch.mps.manual_seed(value)
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
+    """Runs a block from a seed and gives the caller's random state back afterwards."""
+    devices = [device] if device is not None and device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(mix(seed))
+        yield

@@ -1,0 +1,124 @@
+"""One optimiser's turn, and the step that takes all turns in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from autoencode.errors import IncompatibleError
+from autoencode.training.optimizers import Optimizer, OptimizerFactory
+from autoencode.types import Batch, Model, Objective, Progress
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one optimiser minimises and the only modules it may move.
+
+    Attributes:
+        objective: called as ``objective(model, batch, progress)``; runs its own forward pass, so no
+            two updates share a graph.
+        modules: the modules whose parameters move; all others are frozen meanwhile.
+        optimizer: makes the optimiser over their parameters; the training plan's when ``None``.
+        every: takes its turn at every so many steps.
+    """
+
+    objective: Objective
+    modules: tuple[nn.Module, ...]
+    optimizer: OptimizerFactory | None = None
+    every: int = 1
+
+    def parameters(self) -> list[nn.Parameter]:
+        """The trainable parameters it owns, each once."""
+        seen: dict[int, nn.Parameter] = {}
+        for module in self.modules:
+            for parameter in module.parameters():
+                if parameter.requires_grad:
+                    seen.setdefault(id(parameter), parameter)
+        return list(seen.values())
+
+
+@contextmanager
+def only(owned: Sequence[nn.Parameter], everything: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Freezes all parameters but the owned ones, so that no gradient can reach them."""
+    mine = {id(p) for p in owned}
+    frozen = [p for p in everything if id(p) not in mine]
+    for parameter in frozen:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(True)
+
+
+class Stepper:
+    """Takes one training step: every update in its turn.
+
+    Use it in a loop of your own::
+
+        stepper = Stepper(model, recipe.updates, plan.make_optimizer)
+        for batch in batches:
+            losses = stepper.step(batch, Progress(step, n_steps, n_train))
+
+    Args:
+        model: the model that the objectives are called with.
+        updates: the turns in order.
+        make_optimizer: for updates that bring no optimiser of their own.
+
+    Raises:
+        IncompatibleError: when two updates own the same parameter, or one owns none.
+    """
+
+    def __init__(
+        self, model: Model, updates: Sequence[Update], make_optimizer: OptimizerFactory
+    ) -> None:
+        self.model = model
+        self.updates = tuple(updates)
+        self._owned = [update.parameters() for update in self.updates]
+        self._all = [p for owned in self._owned for p in owned]
+        if len({id(p) for p in self._all}) < len(self._all):
+            raise IncompatibleError("two updates own the same parameter; give each its own modules")
+        if not all(self._owned):
+            raise IncompatibleError("an update owns no trainable parameter; check its modules")
+        self.optimizers: list[Optimizer] = [
+            (update.optimizer or make_optimizer)(owned)
+            for update, owned in zip(self.updates, self._owned, strict=True)
+        ]
+
+    def step(
+        self, batch: Batch, progress: Progress | None = None, rate: float = 1.0
+    ) -> dict[str, Tensor]:
+        """Moves the parameters once.
+
+        Args:
+            batch: the examples.
+            progress: where training stands.
+            rate: factor on the learning rates.
+
+        Returns:
+            The named losses, detached scalars; ``loss`` is the first update's total.
+        """
+        progress = progress or Progress()
+        losses: dict[str, Tensor] = {}
+        for i, update in enumerate(self.updates):
+            if progress.step % update.every:
+                continue
+            if len(self.updates) == 1:
+                turn = self._turn(i, batch, progress, rate)
+            else:
+                with only(self._owned[i], self._all):
+                    turn = self._turn(i, batch, progress, rate)
+            losses = turn | losses
+        return losses
+
+    def _turn(
+        self, i: int, batch: Batch, progress: Progress, rate: float
+    ) -> dict[str, Tensor]:
+        losses = self.updates[i].objective(self.model, batch, progress)
+        losses.total.backward()  # type: ignore[no-untyped-call]
+        self.optimizers[i].step(rate)
+        self.optimizers[i].zero_grad()
+        return {"loss": losses.total.detach(), **losses.terms}

@@ -1,0 +1,278 @@
+"""The few types that every part shares, and the protocols between parts.
+
+Conventions: ``S`` Monte-Carlo samples, ``B`` batch, ``D`` data shape, ``Z`` latent shape, ``C`` context
+size. Axis 0 of everything inside a model is ``S`` (1 by default); no public method shows it. Everything
+additive is in nats per example: summed over event axes, averaged over samples and batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+Kind = Literal["unit", "real"]
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a model must know of its data: the contract that is stored beside the weights.
+
+    Models see ``(raw - offset) / scale``; ``to_raw`` goes back.
+
+    Attributes:
+        shape: shape of one example, images as (channels, height, width).
+        kind: ``unit`` for values in [0, 1] (as the model sees them), ``real`` for anything.
+        offset, scale: one number for all entries, or one for each entry of ``shape`` (flattened).
+        context_dim: width of the conditioning vector, 0 when there is none.
+    """
+
+    shape: tuple[int, ...]
+    kind: Kind = "unit"
+    offset: tuple[float, ...] = (0.0,)
+    scale: tuple[float, ...] = (1.0,)
+    context_dim: int = 0
+
+    @property
+    def size(self) -> int:
+        """Number of entries in one example."""
+        return math.prod(self.shape)
+
+    def _entries(self, values: tuple[float, ...], like: Tensor) -> Tensor:
+        wide = torch.tensor(values, dtype=torch.float32, device=like.device)
+        return wide.reshape(self.shape) if len(values) > 1 else wide
+
+    def to_model(self, raw: Tensor) -> Tensor:
+        """Raw values (B, *D) of any dtype as the float32 that the model sees."""
+        x = raw.to(torch.float32)
+        if self.offset != (0.0,):
+            x = x - self._entries(self.offset, x)
+        if self.scale == (1.0,):
+            return x
+        if len(self.scale) == 1:  # a plain number divides without a small tensor being made
+            return x / self.scale[0]
+        return x / self._entries(self.scale, x)
+
+    def to_raw(self, x: Tensor) -> Tensor:
+        """The model's values (B, *D) in the units of the data."""
+        return x * self._entries(self.scale, x) + self._entries(self.offset, x)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some examples, as a model and its objectives take them.
+
+    Attributes:
+        x: (B, *D) what the encoder sees.
+        target: (B, *D) what must be explained; differs from ``x`` when it was corrupted.
+        context: (B, C) what the model is conditioned on.
+        mask: (B, *D) true where ``target`` was observed; ``None`` when everything was.
+    """
+
+    x: Tensor
+    target: Tensor
+    context: Tensor | None = None
+    mask: Tensor | None = None
+
+    @classmethod
+    def of(cls, x: Tensor, context: Tensor | None = None) -> Batch:
+        """A batch that is to be reconstructed as it is."""
+        return cls(x, x, context)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on another device."""
+        x = self.x.to(device)
+        return Batch(
+            x,
+            x if self.target is self.x else self.target.to(device),
+            None if self.context is None else self.context.to(device),
+            None if self.mask is None else self.mask.to(device),
+        )
+
+
+class Distribution(Protocol):
+    """The part of ``torch.distributions.Distribution`` that the core relies on.
+
+    Any torch distribution (or a zuko flow) can stand where a prior is asked for.
+    """
+
+    @property
+    def mean(self) -> Tensor: ...
+    def log_prob(self, value: Tensor) -> Tensor: ...
+    def rsample(self, sample_shape: torch.Size = ...) -> Tensor: ...
+
+
+class Observation(Protocol):
+    """p(x|z) with batch shape (S, B) and event shape D."""
+
+    @property
+    def mean(self) -> Tensor: ...
+    def log_prob(self, target: Tensor, mask: Tensor | None = None) -> Tensor: ...
+    def sample(self) -> Tensor: ...
+
+
+@runtime_checkable
+class HasKL(Protocol):
+    """A posterior that knows closed forms of KL(self || prior), ``None`` where it has none."""
+
+    def kl(self, prior: Distribution) -> Tensor | None: ...
+
+
+@dataclass(frozen=True)
+class Site:
+    """One latent variable: a draw from q(z|x) and the p(z) that it is compared with.
+
+    Attributes:
+        z: (S, B, *Z) the draw.
+        posterior: q(z|x), batch shape (B,) or (S, B), event shape Z.
+        prior: p(z), batch shape () or one that broadcasts against the posterior's.
+    """
+
+    z: Tensor
+    posterior: Distribution
+    prior: Distribution
+
+    def log_ratio(self) -> Tensor:
+        """log q(z|x) - log p(z) at the draw, (S, B), nats."""
+        return self.posterior.log_prob(self.z) - self.prior.log_prob(self.z)
+
+    def kl(self) -> Tensor:
+        """KL(q(z|x) || p(z)), nats: the closed form where there is one, else ``log_ratio``.
+
+        Broadcasts against (S, B).
+        """
+        if isinstance(self.posterior, HasKL):
+            exact = self.posterior.kl(self.prior)
+            if exact is not None:
+                return exact
+        return self.log_ratio()
+
+
+@dataclass(frozen=True)
+class Latent:
+    """What a bottleneck makes of the encoder's features.
+
+    Attributes:
+        z: (S, B, *Z) what the decoder reads.
+        sites: the stochastic variables by name; empty when the bottleneck is deterministic.
+        penalties: the bottleneck's own losses by name, (S, B), nats.
+        codes: (S, B, *G) integers of a quantised bottleneck.
+    """
+
+    z: Tensor
+    sites: Mapping[str, Site] = field(default_factory=dict)
+    penalties: Mapping[str, Tensor] = field(default_factory=dict)
+    codes: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a model returns for a batch: the latent and p(x|z), batch shape (S, B), event D."""
+
+    latent: Latent
+    x_dist: Observation
+
+
+@dataclass(frozen=True)
+class Losses:
+    """One scalar to minimise, and the named scalars that it is made of (before their weights)."""
+
+    total: Tensor
+    terms: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands; reaches every term and every schedule.
+
+    Attributes:
+        step: the step about to be taken, from 0.
+        n_steps: how many there will be in all.
+        n_train: number of training examples.
+    """
+
+    step: int = 0
+    n_steps: int = 1
+    n_train: int = 1
+
+    @property
+    def fraction(self) -> float:
+        """Share of training that is over, in [0, 1]."""
+        return min(1.0, self.step / max(1, self.n_steps))
+
+
+class Bottleneck(Protocol):
+    """Features (B, F) to a latent; ``embed`` gives one deterministic z, (B, *Z)."""
+
+    def __call__(self, h: Tensor, prior: Distribution | None, n_samples: int) -> Latent: ...
+    def embed(self, h: Tensor) -> Tensor: ...
+
+
+class Prior(Protocol):
+    """p(z), given the model's own posterior (a VampPrior asks for it) and a context."""
+
+    def __call__(
+        self, posterior: Callable[[Tensor], Distribution] | None, context: Tensor | None
+    ) -> Distribution: ...
+
+
+class Likelihood(Protocol):
+    """The decoder's output (S, B, n_params * D) to p(x|z)."""
+
+    n_params: int
+
+    def __call__(self, params: Tensor) -> Observation: ...
+
+
+@runtime_checkable
+class Model(Protocol):
+    """What objectives and the loop know of a model."""
+
+    def __call__(self, batch: Batch, n_samples: int = 1) -> Output: ...
+    def embed(self, x: Tensor, context: Tensor | None = None) -> Tensor: ...
+
+
+@runtime_checkable
+class Generative(Model, Protocol):
+    """A model that can also go from latents to data."""
+
+    def decode(self, z: Tensor, context: Tensor | None = None) -> Observation: ...
+    def sample(self, n: int, context: Tensor | None = None) -> Tensor: ...
+
+
+class Objective(Protocol):
+    """What an update minimises, and the unit it is counted in."""
+
+    unit: str
+
+    def __call__(self, model: Model, batch: Batch, progress: Progress) -> Losses: ...
+    def check(self, output: Output) -> None:
+        """Raises ``IncompatibleError`` when the model's output cannot serve this objective."""
+
+
+Term = Callable[[Model, Batch, Output, Progress], Tensor]
+
+__all__ = [
+    "Batch",
+    "Bottleneck",
+    "DataSpec",
+    "Distribution",
+    "Generative",
+    "HasKL",
+    "Kind",
+    "Latent",
+    "Likelihood",
+    "Losses",
+    "Model",
+    "Objective",
+    "Observation",
+    "Output",
+    "Prior",
+    "Progress",
+    "Site",
+    "Term",
+]
