@@ -18,7 +18,8 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 
 from autoencode.errors import DataError, StorageError
-from autoencode.evaluate.plots import png, write_atomically
+from autoencode.evaluate.plots import png
+from autoencode.files import write_atomically
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -1,0 +1,75 @@
+"""autoencode: any encoder and decoder around any bottleneck, trained by one fast loop.
+
+    >>> from autoencode import Autoencoder, load
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).random((64, 30))
+    >>> z = Autoencoder("vae", n_components=2, epochs=1).fit(x).transform(x)
+    >>> z.shape
+    (64, 2)
+
+Names are imported when they are first used, so that ``import autoencode`` is instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Autoencoder": "autoencode.estimator",
+    "AutoencodeError": "autoencode.errors",
+    "AutoencoderModule": "autoencode.models",
+    "Batch": "autoencode.types",
+    "DataSpec": "autoencode.types",
+    "Progress": "autoencode.types",
+    "RECIPES": "autoencode.recipes",
+    "Recipe": "autoencode.recipes",
+    "Stepper": "autoencode.training",
+    "Trained": "autoencode.trained",
+    "TrainingPlan": "autoencode.training",
+    "Update": "autoencode.training",
+    "build": "autoencode.recipes",
+    "evaluate": "autoencode.evaluate.metrics",
+    "fit": "autoencode.training",
+    "fit_prior": "autoencode.trained",
+    "load": "autoencode.estimator",
+    "load_data": "autoencode.data",
+    "train": "autoencode.runs",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+if TYPE_CHECKING:
+    from autoencode.data import load_data as load_data
+    from autoencode.errors import AutoencodeError as AutoencodeError
+    from autoencode.estimator import Autoencoder as Autoencoder
+    from autoencode.estimator import load as load
+    from autoencode.evaluate.metrics import evaluate as evaluate
+    from autoencode.models import AutoencoderModule as AutoencoderModule
+    from autoencode.recipes import RECIPES as RECIPES
+    from autoencode.recipes import Recipe as Recipe
+    from autoencode.recipes import build as build
+    from autoencode.runs import train as train
+    from autoencode.trained import Trained as Trained
+    from autoencode.trained import fit_prior as fit_prior
+    from autoencode.training import Stepper as Stepper
+    from autoencode.training import TrainingPlan as TrainingPlan
+    from autoencode.training import Update as Update
+    from autoencode.training import fit as fit
+    from autoencode.types import Batch as Batch
+    from autoencode.types import DataSpec as DataSpec
+    from autoencode.types import Progress as Progress
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'autoencode' has no attribute '{name}'")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,73 @@
+"""Writing a file whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+import uuid
+from pathlib import Path
+
+from autoencode.errors import StorageError
+
+_ELSEWHERE = "choose another folder"
+_REASONS = {
+    **dict.fromkeys(
+        (errno.ENOSPC, errno.EDQUOT), f"no space left; free some space or {_ELSEWHERE}"
+    ),
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS), f"no permission; get it or {_ELSEWHERE}"
+    ),
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR), f"no such folder; create it or {_ELSEWHERE}"),
+    errno.EISDIR: "it is a folder; choose another name",
+}
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file so that readers, a crash and a power cut find it old or new, never half.
+
+    The bytes go to a temporary file in the same folder, which is flushed and fsynced and then
+    takes the name by ``os.replace``; last comes an fsync of the folder. The file has mode 0644
+    less what the umask takes away, whatever the one it replaces had.
+
+    Raises:
+        StorageError: it cannot be written. No temporary file is left, and the old content is
+            still there unless only the last step, the fsync of the folder, failed.
+
+    """
+    target = Path(path)
+    part = target.parent / f".{uuid.uuid4().hex}.part"  # as short for long names as for others
+    try:
+        with open(part, "xb", opener=_create) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0) or f"{error.strerror or error}; {_ELSEWHERE}"
+        raise StorageError(f"cannot write {target}: {reason}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _create(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o644)
+
+
+def _sync_folder(folder: Path) -> None:
+    if sys.platform == "win32":  # has no way to do it
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # a folder may be writable and not readable
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot
+            raise
+    finally:
+        os.close(handle)

@@ -1,0 +1,210 @@
+"""All recipes by name, each with the figures of its original and those that train it faster."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from torch import nn
+
+from autoencode.errors import IncompatibleError, OptionError, nearest
+from autoencode.recipes import convolutional, deterministic, variational
+from autoencode.recipes.networks import Own
+from autoencode.recipes.options import Option, arguments, options_of, resolve
+from autoencode.recipes.recipe import Recipe
+from autoencode.training import TrainingPlan
+from autoencode.training.randomness import seeded
+from autoencode.types import DataSpec
+
+ScheduleName = Literal["fast", "paper"]
+
+
+@dataclass(frozen=True)
+class RecipeInfo:
+    """A recipe function and the two ways to train it.
+
+    Attributes:
+        function: builds it from a ``DataSpec`` and options.
+        paper: the figures of the original write-up, at a constant rate.
+        fast: reaches a better model in the same number of epochs or fewer (chosen on a validation
+            split, see ``benchmarks/``); the default.
+        standardize: how tables are scaled for it, see ``data.ranges``.
+    """
+
+    function: Callable[..., Recipe]
+    paper: TrainingPlan
+    fast: TrainingPlan
+    standardize: Literal["columns", "global"] = "columns"
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the recipe's documentation."""
+        return inspect.getdoc(self.function).split("\n", 1)[0]  # type: ignore[union-attr]
+
+    @property
+    def source(self) -> str:
+        """The paper: title, authors, year and link."""
+        body = inspect.getdoc(self.function).split("\n\n")[1]  # type: ignore[union-attr]
+        return " ".join(body.split())
+
+    @property
+    def url(self) -> str:
+        """The paper's link."""
+        link = re.search(r"https?://[^\s,]+", self.source)
+        assert link is not None
+        return link.group()
+
+    @property
+    def options(self) -> dict[str, Option]:
+        """The model's options by name."""
+        return options_of(self.function)
+
+    def plan(self, schedule: ScheduleName) -> TrainingPlan:
+        """The figures of a schedule."""
+        if schedule not in ("fast", "paper"):
+            raise OptionError(f"unknown schedule '{schedule}'; use fast or paper")
+        return self.fast if schedule == "fast" else self.paper
+
+
+def _adam(epochs: int, lr: float, batch_size: int = 64, **more: Any) -> TrainingPlan:
+    return TrainingPlan(epochs=epochs, lr=lr, batch_size=batch_size, **more)
+
+
+def _tuned(paper: TrainingPlan, lr: float, batch_size: int, **more: Any) -> TrainingPlan:
+    """The original's length with a rate that rises and falls."""
+    figures: dict[str, Any] = {
+        "warmup": 0.2,
+        "decay": "linear",
+        "mean_start": True,
+        "min_steps": 2000,
+    }
+    return replace(paper, lr=lr, batch_size=batch_size, **{**figures, **more})
+
+
+def _info(
+    function: Callable[..., Recipe], paper: TrainingPlan, lr: float, size: int, **more: Any
+) -> RecipeInfo:
+    standardize = more.pop("standardize", "columns")
+    return RecipeInfo(function, paper, _tuned(paper, lr, size, **more), standardize)
+
+
+_INFOS = (
+    _info(
+        deterministic.linear,
+        _adam(12, 1e-3, 128),
+        lr=0.01,
+        size=256,
+        optimizer="muon",
+        standardize="global",
+    ),
+    _info(deterministic.mlp, _adam(12, 1e-3, 128), lr=0.012, size=512, optimizer="muon"),
+    _info(deterministic.mlp_small, _adam(10, 1e-3), lr=0.012, size=512, optimizer="muon"),
+    _info(deterministic.mlp_latent2, _adam(20, 1e-3, 128), lr=0.012, size=512, optimizer="muon"),
+    _info(convolutional.conv_linear, _adam(10, 1e-3), lr=3e-3, size=64),
+    _info(convolutional.conv, _adam(10, 1e-3), lr=3e-3, size=64),
+    _info(convolutional.conv_small, _adam(10, 1e-3), lr=1.5e-2, size=64, mean_start=False),
+    _info(
+        convolutional.conv_latent2,
+        _adam(200, 5e-4, validation=0.2),
+        lr=2e-3,
+        size=64,
+    ),
+    _info(variational.vae, _adam(10, 1e-3), lr=6e-3, size=128),
+    _info(variational.conv_vae, _adam(10, 1e-3), lr=3e-3, size=64),
+)
+
+#: Every recipe by name.
+RECIPES: Mapping[str, RecipeInfo] = {info.name: info for info in _INFOS}
+
+PLAN_OPTIONS: Mapping[str, Option] = options_of(TrainingPlan)
+
+
+def recipe_info(name: str) -> RecipeInfo:
+    """The recipe of that name.
+
+    Raises:
+        OptionError: when there is none, with the nearest names.
+    """
+    if name not in RECIPES:
+        raise OptionError(f"unknown recipe '{name}'; {nearest(name, RECIPES)}")
+    return RECIPES[name]
+
+
+def build(
+    name: str,
+    spec: DataSpec,
+    *,
+    schedule: ScheduleName = "fast",
+    seed: int = 0,
+    encoder: nn.Module | None = None,
+    decoder: nn.Module | None = None,
+    **options: Any,
+) -> Recipe:
+    """Builds a recipe for data of the given kind.
+
+    Args:
+        name: one of ``RECIPES``.
+        spec: the data.
+        schedule: ``fast`` or ``paper``.
+        seed: of the initial weights; the caller's random state stays as it was.
+        encoder, decoder: your own modules, both or none; they are copied. The encoder takes
+            (B, *D) and gives the code (features, for a variational recipe), the decoder takes
+            (B, latent_dim) and gives (B, *D): the mean, or the logits under a Bernoulli.
+        **options: options of the recipe (``autoencode recipes NAME`` lists them) and of
+            ``TrainingPlan``; text is parsed.
+
+    Returns:
+        A recipe whose parts have been tried together.
+
+    Raises:
+        OptionError: for an unknown recipe or option, or a value that does not fit.
+        IncompatibleError: for parts or data that do not fit together.
+
+    Example:
+        >>> from autoencode import DataSpec
+        >>> recipe = build("vae", DataSpec((30,)), latent_dim=4, epochs=3)
+        >>> recipe.latent_shape, recipe.plan.epochs, recipe.unit
+        ((4,), 3, 'nats per example')
+    """
+    info = recipe_info(name)
+    known = info.options
+    values = resolve({**known, **PLAN_OPTIONS}, options, f"recipe '{name}'")
+    model_values = {option: values[option] for option in known}
+    figures = {option: values[option] for option in PLAN_OPTIONS if option in options}
+    _check_ranges(values | figures)
+    call = arguments(info.function, known, model_values)
+    if (encoder is None) != (decoder is None):
+        raise IncompatibleError("give both encoder and decoder, or neither")
+    with seeded(seed):
+        if encoder is not None and decoder is not None:
+            recipe = info.function(spec, networks=Own(encoder, decoder, call["net"]), **call)
+        else:
+            recipe = info.function(spec, **call)
+    plan = replace(info.plan(schedule), **figures)
+    return replace(recipe, name=name, options=model_values, plan=plan).check()
+
+
+_AT_LEAST_ONE = ("epochs", "batch_size", "latent_dim")
+_SHARES = ("dropout", "warmup", "validation")
+
+
+def _check_ranges(values: Mapping[str, Any]) -> None:
+    """Refuses numbers outside their range before they become a strange failure later."""
+    for name in _AT_LEAST_ONE:
+        if name in values and values[name] < 1:
+            raise OptionError(f"option {name}: must be at least 1, got {values[name]}")
+    for name in _SHARES:
+        if name in values and not 0 <= values[name] < 1:
+            raise OptionError(f"option {name}: must lie in [0, 1), got {values[name]}")
+    if not values["lr"] > 0:
+        raise OptionError(f"option lr: must be above 0, got {values['lr']}")
+    for name in ("beta", "noise_level", "weight_decay", "min_steps"):
+        if name in values and values[name] < 0:
+            raise OptionError(f"option {name}: must not be negative, got {values[name]}")

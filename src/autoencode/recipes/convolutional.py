@@ -1,0 +1,144 @@
+"""Plain autoencoders of convolutions."""
+
+from __future__ import annotations
+
+from autoencode.nets import NetOptions
+from autoencode.recipes.compose import CodeActivation, Loss, NoiseOptions, Output, plain
+from autoencode.recipes.deterministic import DEFAULT_NET, NO_NOISE
+from autoencode.recipes.networks import Convolutional, Networks
+from autoencode.recipes.recipe import Recipe
+from autoencode.types import DataSpec
+
+LINEAR_NET = NetOptions(activation="none")
+LEAKY_NET = NetOptions(activation="leaky_relu")
+
+
+def conv(
+    spec: DataSpec,
+    channels: tuple[int, ...] = (32, 64),
+    strides: tuple[int, ...] = (2, 2),
+    latent_dim: int = 32,
+    code_activation: CodeActivation = "none",
+    output: Output = "auto",
+    loss: Loss = "mse",
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """Convolutions and a linear map to the code, mirrored by transposed convolutions.
+
+    Stacked Convolutional Auto-Encoders for Hierarchical Feature Extraction (Masci et al., 2011),
+    https://doi.org/10.1007/978-3-642-21735-7_7
+
+    Args:
+        channels: output channels of the encoder's 3x3 convolutions; the decoder mirrors them.
+        strides: their strides.
+        latent_dim: width of the code.
+        code_activation: none, or tanh, sigmoid (bounded code), relu (positive code).
+        output: sigmoid for data in [0, 1], identity for any; auto decides by the data.
+        loss: mse (mean over entries) or sse (sum over entries).
+    """
+    return plain(
+        spec,
+        networks or Convolutional(channels, strides, net),
+        latent_dim=latent_dim,
+        code_activation=code_activation,
+        output=output,
+        loss=loss,
+        noise=noise,
+    )
+
+
+def conv_linear(
+    spec: DataSpec,
+    channels: tuple[int, ...] = (32, 64),
+    strides: tuple[int, ...] = (2, 2),
+    latent_dim: int = 32,
+    code_activation: CodeActivation = "none",
+    output: Output = "identity",
+    loss: Loss = "mse",
+    net: NetOptions = LINEAR_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """``conv`` without activations: a linear map with shared, local weights.
+
+    Neural Networks and Principal Component Analysis: Learning from Examples Without Local Minima
+    (Baldi & Hornik, 1989), https://doi.org/10.1016/0893-6080(89)90014-2, says what it can reach: no
+    linear map does better than PCA of the same width.
+
+    Args:
+        channels: output channels of the encoder's 3x3 convolutions; the decoder mirrors them.
+        strides: their strides.
+        latent_dim: width of the code.
+        code_activation: none, or tanh, sigmoid (bounded code), relu (positive code).
+        output: identity, to stay linear; sigmoid for data in [0, 1]; auto decides by the data.
+        loss: mse (mean over entries) or sse (sum over entries).
+    """
+    return conv(
+        spec, channels, strides, latent_dim, code_activation, output, loss, net, noise, networks
+    )
+
+
+def conv_small(
+    spec: DataSpec,
+    channels: tuple[int, ...] = (16, 32),
+    strides: tuple[int, ...] = (2, 2),
+    code_activation: CodeActivation = "relu",
+    output: Output = "auto",
+    loss: Loss = "mse",
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """Two strided convolutions whose map is the code itself (32x7x7 on MNIST).
+
+    Stacked Convolutional Auto-Encoders for Hierarchical Feature Extraction (Masci et al., 2011),
+    https://doi.org/10.1007/978-3-642-21735-7_7
+
+    Args:
+        channels: output channels of the encoder's 3x3 convolutions; the decoder mirrors them.
+        strides: their strides.
+        code_activation: relu as in the original (the last layer has one anyway), none, tanh, sigmoid.
+        output: sigmoid for data in [0, 1], identity for any; auto decides by the data.
+        loss: mse (mean over entries) or sse (sum over entries).
+    """
+    return plain(
+        spec,
+        networks or Convolutional(channels, strides, net, spatial=True),
+        latent_dim=None,
+        code_activation=code_activation,
+        output=output,
+        loss=loss,
+        noise=noise,
+    )
+
+
+def conv_latent2(
+    spec: DataSpec,
+    channels: tuple[int, ...] = (32, 64, 64, 64),
+    strides: tuple[int, ...] = (1, 2, 2, 1),
+    latent_dim: int = 2,
+    code_activation: CodeActivation = "none",
+    output: Output = "auto",
+    loss: Loss = "mse",
+    net: NetOptions = LEAKY_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """Four convolutions each way around a code of two numbers.
+
+    Stacked Convolutional Auto-Encoders for Hierarchical Feature Extraction (Masci et al., 2011),
+    https://doi.org/10.1007/978-3-642-21735-7_7
+
+    Args:
+        channels: output channels of the encoder's 3x3 convolutions; the decoder mirrors them.
+        strides: their strides.
+        latent_dim: width of the code.
+        code_activation: none, or tanh, sigmoid (bounded code), relu (positive code).
+        output: sigmoid for data in [0, 1], identity for any; auto decides by the data.
+        loss: mse (mean over entries) or sse (sum over entries).
+    """
+    return conv(
+        spec, channels, strides, latent_dim, code_activation, output, loss, net, noise, networks
+    )

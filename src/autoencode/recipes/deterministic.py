@@ -1,0 +1,128 @@
+"""Plain autoencoders of fully connected layers."""
+
+from __future__ import annotations
+
+from autoencode.nets import NetOptions
+from autoencode.recipes.compose import CodeActivation, Loss, NoiseOptions, Output, plain
+from autoencode.recipes.networks import Dense, Networks
+from autoencode.recipes.recipe import Recipe
+from autoencode.types import DataSpec
+
+DEFAULT_NET = NetOptions()
+NO_NOISE = NoiseOptions()
+
+
+def linear(
+    spec: DataSpec,
+    latent_dim: int = 32,
+    loss: Loss = "mse",
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """One linear layer each way; at its optimum the code spans PCA's subspace.
+
+    Neural Networks and Principal Component Analysis: Learning from Examples Without Local Minima
+    (Baldi & Hornik, 1989), https://doi.org/10.1016/0893-6080(89)90014-2
+
+    Args:
+        latent_dim: width of the code.
+        loss: mse (mean over entries) or sse (sum over entries).
+    """
+    networks = networks or Dense((), net)
+    return plain(
+        spec,
+        networks,
+        latent_dim=latent_dim,
+        code_activation="none",
+        output="identity",
+        loss=loss,
+        noise=noise,
+    )
+
+
+def mlp(
+    spec: DataSpec,
+    hidden: tuple[int, ...] = (256, 64),
+    latent_dim: int = 32,
+    code_activation: CodeActivation = "none",
+    output: Output = "auto",
+    loss: Loss = "mse",
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """Fully connected layers around an unbounded code, mirrored; sigmoid output on [0, 1] data.
+
+    Reducing the Dimensionality of Data with Neural Networks (Hinton & Salakhutdinov, 2006),
+    https://doi.org/10.1126/science.1127647
+
+    Args:
+        hidden: widths of the encoder's hidden layers; the decoder mirrors them.
+        latent_dim: width of the code.
+        code_activation: none, or tanh, sigmoid (bounded code), relu (positive code).
+        output: sigmoid for data in [0, 1], identity for any; auto decides by the data.
+        loss: mse (mean over entries) or sse (sum over entries).
+    """
+    networks = networks or Dense(hidden, net)
+    return plain(
+        spec,
+        networks,
+        latent_dim=latent_dim,
+        code_activation=code_activation,
+        output=output,
+        loss=loss,
+        noise=noise,
+    )
+
+
+def mlp_small(
+    spec: DataSpec,
+    hidden: tuple[int, ...] = (128,),
+    latent_dim: int = 64,
+    code_activation: CodeActivation = "relu",
+    output: Output = "auto",
+    loss: Loss = "mse",
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """One hidden layer each way and a ReLU on the code as well: the tutorials' first autoencoder.
+
+    Learning Internal Representations by Error Propagation (Rumelhart, Hinton & Williams, 1986),
+    https://doi.org/10.7551/mitpress/5236.003.0012
+
+    Args:
+        hidden: widths of the encoder's hidden layers; the decoder mirrors them.
+        latent_dim: width of the code.
+        code_activation: relu as in the original, none, or tanh, sigmoid (bounded code).
+        output: sigmoid for data in [0, 1], identity for any; auto decides by the data.
+        loss: mse (mean over entries) or sse (sum over entries).
+    """
+    return mlp(spec, hidden, latent_dim, code_activation, output, loss, net, noise, networks)
+
+
+def mlp_latent2(
+    spec: DataSpec,
+    hidden: tuple[int, ...] = (512,),
+    latent_dim: int = 2,
+    code_activation: CodeActivation = "none",
+    output: Output = "auto",
+    loss: Loss = "sse",
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """A code of two numbers, to be looked at: latent scatter and decoded grid.
+
+    Reducing the Dimensionality of Data with Neural Networks (Hinton & Salakhutdinov, 2006),
+    https://doi.org/10.1126/science.1127647
+
+    Args:
+        hidden: widths of the encoder's hidden layers; the decoder mirrors them.
+        latent_dim: width of the code.
+        code_activation: none, or tanh, sigmoid (bounded code), relu (positive code).
+        output: sigmoid for data in [0, 1], identity for any; auto decides by the data.
+        loss: sse (sum over entries) as in the original, or mse (mean over entries).
+    """
+    return mlp(spec, hidden, latent_dim, code_activation, output, loss, net, noise, networks)

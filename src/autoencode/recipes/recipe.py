@@ -1,0 +1,99 @@
+"""What a recipe function returns: a model, what moves it, and the figures it is trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from autoencode.errors import IncompatibleError
+from autoencode.models import AutoencoderModule
+from autoencode.training import Stepper, TrainingPlan, Update
+from autoencode.types import Batch, DataSpec
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model ready to train.
+
+    Attributes:
+        model: the parts, wired.
+        updates: each optimiser's objective and the modules it moves.
+        spec: the data it was built for.
+        name: the recipe's name.
+        options: every option of the recipe with its value, enough to build it again.
+        plan: epochs, batch size, rates.
+        custom: the encoder or decoder is the user's own, so a file cannot build it again.
+    """
+
+    model: AutoencoderModule
+    updates: tuple[Update, ...]
+    spec: DataSpec
+    name: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    plan: TrainingPlan = field(default_factory=TrainingPlan)
+    custom: bool = False
+
+    @property
+    def unit(self) -> str:
+        """What the training loss counts."""
+        return self.updates[0].objective.unit
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """Shape Z of one latent."""
+        return tuple(self._probe_latent().shape[1:])
+
+    def _probe_latent(self) -> torch.Tensor:
+        model = self.model
+        was_training = model.training
+        device = next(model.parameters()).device
+        with torch.no_grad():
+            z = model.eval().embed(torch.zeros(2, *self.spec.shape, device=device))
+        model.train(was_training)
+        return z
+
+    def stepper(self) -> Stepper:
+        """One training step at a time, for a loop of your own.
+
+        >>> from autoencode import build, DataSpec, Batch
+        >>> stepper = build("mlp_small", DataSpec((30,))).stepper()
+        >>> sorted(stepper.step(Batch.of(torch.rand(8, 30))))
+        ['loss', 'mse']
+        """
+        return Stepper(self.model, self.updates, self.plan.make_optimizer)
+
+    def with_plan(self, **figures: Any) -> Recipe:
+        """The same recipe with other training figures."""
+        return replace(self, plan=replace(self.plan, **figures))
+
+    def check(self) -> Recipe:
+        """Tries the parts together on two examples before anything is trained.
+
+        Raises:
+            IncompatibleError: when shapes do not fit, an objective asks for what the bottleneck does
+                not give, or a trainable parameter belongs to no update.
+        """
+        batch = Batch.of(torch.full((2, *self.spec.shape), 0.5))
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            try:
+                output = self.model.eval()(batch)
+            except RuntimeError as error:
+                raise IncompatibleError(
+                    f"the networks do not fit data of shape {self.spec.shape}: {error}"
+                ) from error
+        self.model.train()
+        expected, got = self.spec.shape, tuple(output.x_dist.mean.shape[2:])
+        if got != expected:
+            raise IncompatibleError(
+                f"the decoder returns examples of shape {got} and the data have {expected}"
+            )
+        for update in self.updates:
+            update.objective.check(output)
+        owned = {id(p) for update in self.updates for p in update.parameters()}
+        idle = [n for n, p in self.model.named_parameters() if p.requires_grad and id(p) not in owned]
+        if idle:
+            raise IncompatibleError(f"no update moves these parameters: {', '.join(idle)}")
+        return self
