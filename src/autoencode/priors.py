@@ -15,6 +15,8 @@ from autoencode import distributions
 from autoencode.errors import DataError
 from autoencode.types import Distribution
 
+MAX_FULL = 2048
+
 Posterior = Callable[[Tensor], Distribution]
 
 
@@ -38,7 +40,7 @@ class StandardNormal(nn.Module):
 
 
 class FittedGaussian(nn.Module):
-    """A Gaussian with full covariance fitted to the codes of the training data.
+    """A Gaussian fitted to the codes of the training data; full covariance up to ``MAX_FULL`` units.
 
     Makes a plain autoencoder generate (badly: its codes are not Gaussian, see
     ``examples/generation_limits.py``). From Variational to Deterministic Autoencoders (Ghosh et al.,
@@ -49,14 +51,16 @@ class FittedGaussian(nn.Module):
     """
 
     loc: Tensor
-    scale_tril: Tensor
+    factor: Tensor
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
         size = int(torch.Size(shape).numel())
         self.shape = shape
+        # The covariance of a large feature map would be larger than any model.
+        self.full = size <= MAX_FULL
         self.register_buffer("loc", torch.zeros(size))
-        self.register_buffer("scale_tril", torch.eye(size))
+        self.register_buffer("factor", torch.eye(size) if self.full else torch.ones(size))
 
     def fit(self, z: Tensor) -> FittedGaussian:
         """Takes mean and covariance from codes (N, *Z); needs at least two."""
@@ -64,25 +68,32 @@ class FittedGaussian(nn.Module):
             raise DataError(f"a Gaussian prior needs at least 2 codes, got {len(z)}")
         flat = z.flatten(1).double()
         self.loc.copy_(flat.mean(0))
-        covariance = torch.cov(flat.T).reshape(flat.shape[1], flat.shape[1])
+        variances = flat.var(0)
         # A code unit that never moves (a dead ReLU) has no variance; the ridge keeps the factor
         # defined and is far below anything the decoder can see.
-        ridge = 1e-6 * covariance.diagonal().mean().clamp_min(1e-12)
-        eye = torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
-        self.scale_tril.copy_(torch.linalg.cholesky(covariance + ridge * eye))
+        ridge = 1e-6 * variances.mean().clamp_min(1e-12)
+        if self.full:
+            covariance = torch.cov(flat.T).reshape(len(variances), len(variances))
+            covariance.diagonal().add_(ridge)
+            self.factor.copy_(torch.linalg.cholesky(covariance))
+        else:
+            self.factor.copy_((variances + ridge).sqrt())
         return self
 
     def forward(self, posterior: Posterior | None, context: Tensor | None) -> Distribution:
-        gaussian = torch.distributions.MultivariateNormal(
-            self.loc, scale_tril=self.scale_tril, validate_args=False
-        )
+        if self.full:
+            gaussian: Distribution = torch.distributions.MultivariateNormal(
+                self.loc, scale_tril=self.factor, validate_args=False
+            )
+        else:
+            gaussian = distributions.Normal(self.loc, self.factor.log())
         return _Reshaped(gaussian, self.shape)
 
 
 class _Reshaped:
     """A distribution over vectors seen as one over latents of another shape."""
 
-    def __init__(self, base: torch.distributions.Distribution, shape: tuple[int, ...]) -> None:
+    def __init__(self, base: Distribution, shape: tuple[int, ...]) -> None:
         self._base = base
         self._shape = shape
 
@@ -94,5 +105,4 @@ class _Reshaped:
         return self._base.rsample(sample_shape).reshape(*sample_shape, *self._shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        density: Tensor = self._base.log_prob(value.flatten(-len(self._shape)))  # type: ignore[no-untyped-call]
-        return density
+        return self._base.log_prob(value.flatten(-len(self._shape)))

@@ -178,6 +178,8 @@ def build(
     values = resolve({**known, **PLAN_OPTIONS}, options, f"recipe '{name}'")
     model_values = {option: values[option] for option in known}
     figures = {option: values[option] for option in PLAN_OPTIONS if option in options}
+    if "epochs" in figures:
+        figures.setdefault("min_steps", 0)  # who asks for 3 epochs gets 3
     _check_ranges(values | figures)
     call = arguments(info.function, known, model_values)
     if (encoder is None) != (decoder is None):

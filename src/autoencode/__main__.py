@@ -1,0 +1,6 @@
+"""``python -m autoencode``."""
+
+from autoencode.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The command line: one library call for each command.
+
+Heavy libraries are imported inside the commands, so that ``--help`` is instant.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from autoencode import __version__
+from autoencode.cli.common import Commands, fail
+from autoencode.cli.look import plot_command, recipes_command, runs_command
+from autoencode.cli.train import train_command
+from autoencode.cli.use import (
+    decode_command,
+    embed_command,
+    evaluate_command,
+    reconstruct_command,
+    sample_command,
+)
+from autoencode.errors import AutoencodeError
+
+
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="autoencode")
+def cli() -> None:
+    """Autoencoders: train, measure, look at and use them.
+
+    \b
+    Example:
+      autoencode train mnist --recipe vae
+      autoencode evaluate runs/mnist-vae
+      autoencode embed runs/mnist-vae -o codes.npy
+
+    Exit codes: 0 done, 1 the run failed, 2 bad input, 130 or 143 stopped by a signal.
+    """
+
+
+for _command in (
+    train_command,
+    evaluate_command,
+    reconstruct_command,
+    embed_command,
+    decode_command,
+    sample_command,
+    plot_command,
+    recipes_command,
+    runs_command,
+):
+    cli.add_command(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and leaves with its exit code; every error on purpose is one line."""
+    try:
+        result = cli.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="autoencode",
+            standalone_mode=False,
+        )
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(2)
+    except click.UsageError as error:
+        hint = f"; see {error.ctx.command_path} --help" if error.ctx else ""
+        fail(f"{error.format_message().rstrip('.')}{hint}", 2)
+    except click.ClickException as error:
+        fail(error.format_message(), 2)
+    except (click.Abort, KeyboardInterrupt):
+        fail("interrupted", 130)
+    except AutoencodeError as error:
+        fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        # The reader (head, say) has what it wanted; what is left must not fail at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except MemoryError:
+        fail("out of memory; use a smaller --batch-size or fewer rows", 1)
+    sys.exit(result if isinstance(result, int) else 0)

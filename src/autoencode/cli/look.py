@@ -1,0 +1,203 @@
+"""Commands to look at things: plot, recipes, runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import click
+
+from autoencode.cli.common import (
+    data_dir_option,
+    device_option,
+    json_option,
+    number,
+    print_json,
+    seed_option,
+    split_option,
+    table,
+)
+from autoencode.errors import OptionError
+
+
+@click.command("plot")
+@click.argument("run")
+@click.option(
+    "--kind",
+    default="all",
+    show_default=True,
+    metavar="reconstructions|loss|latent|grid|samples|all",
+    help="What to draw.",
+)
+@click.option(
+    "--range",
+    "extent",
+    metavar="X0,X1,Y0,Y1",
+    help="Of the grid's codes.  [default: where 98 % of the codes lie]",
+)
+@click.option("--rows", type=int, default=20, show_default=True, help="Rows and columns of a grid.")
+@click.option("-o", "--out", metavar="FILE", help="A .png for one kind.  [default: RUN/plots/]")
+@split_option
+@seed_option("Of the samples.")
+@device_option
+@data_dir_option
+@json_option
+def plot_command(
+    run: str,
+    kind: str,
+    extent: str | None,
+    rows: int,
+    out: str | None,
+    split: str,
+    seed: int,
+    device: str,
+    data_dir: str | None,
+    as_json: bool,
+) -> None:
+    """Draw the pictures of a run again, or other ones.
+
+    \b
+    Example:
+      autoencode plot runs/mnist-mlp_latent2 --kind grid --range -5,10,-10,5
+    """
+    corners = None if extent is None else _extent(extent)
+    if out is not None and kind == "all":
+        raise OptionError("-o names one picture; choose it with --kind")
+    if out is not None and Path(out).suffix.lower() != ".png":
+        raise OptionError(f"cannot write {out}: its ending must be .png")
+    if not 2 <= rows <= 100:
+        raise OptionError(f"--rows must lie between 2 and 100, got {rows}")
+    from autoencode.evaluate import pictures, plots
+    from autoencode.io import load_trained
+    from autoencode.runs import PLOTS, pick_split, read_history, run_data
+    from autoencode.trained import choose_device
+
+    trained = load_trained(run, device=choose_device(device))
+    kinds = pictures.available(trained) if kind == "all" else (kind,)
+    history = read_history(run)
+    data = run_data(trained, run, data_dir)
+    validation, run_seed = trained.recipe.plan.validation, int(trained.info.get("seed", 0))
+    examples = pick_split(data, split, validation, run_seed)
+    written = []
+    for each in kinds:
+        figure = pictures.draw(
+            each, trained, examples, history, extent=corners, rows=rows, seed=seed
+        )
+        target = Path(out) if out is not None else Path(run) / PLOTS / f"{each}.png"
+        target.parent.mkdir(exist_ok=True)
+        plots.save(figure, target)
+        written.append(str(target))
+    if as_json:
+        print_json({"files": written})
+    else:
+        click.echo("\n".join(written))
+
+
+def _extent(text: str) -> tuple[float, float, float, float]:
+    try:
+        x0, x1, y0, y1 = (float(part) for part in text.split(","))
+    except ValueError:
+        raise OptionError(f"--range takes four numbers X0,X1,Y0,Y1, got '{text}'") from None
+    if not (x0 < x1 and y0 < y1 and abs(x0 + x1 + y0 + y1) < float("inf")):
+        raise OptionError(f"--range needs X0 < X1 and Y0 < Y1, got '{text}'")
+    return x0, x1, y0, y1
+
+
+@click.command("recipes")
+@click.argument("name", required=False)
+@json_option
+def recipes_command(name: str | None, as_json: bool) -> None:
+    """List the recipes, or show one with all its options and its source.
+
+    \b
+    Example:
+      autoencode recipes
+      autoencode recipes vae
+    """
+    from autoencode.recipes import RECIPES, recipe_info
+
+    if name is None:
+        if as_json:
+            listed = [{"name": r.name, "summary": r.summary} for r in RECIPES.values()]
+            print_json({"recipes": listed})
+        else:
+            click.echo(table([[r.name, r.summary] for r in RECIPES.values()]))
+        return
+    facts = _recipe_facts(recipe_info(name))
+    if as_json:
+        print_json(facts)
+    else:
+        _show_recipe(facts)
+
+
+def _recipe_facts(info: Any) -> dict[str, Any]:
+    from autoencode.recipes.options import describe
+
+    return {
+        "name": info.name,
+        "summary": info.summary,
+        "source": info.source,
+        "url": info.url,
+        "options": {
+            option.name: {
+                "default": option.default,
+                "type": describe(option.type),
+                "help": option.help,
+            }
+            for option in info.options.values()
+        },
+        "fast": dataclasses.asdict(info.fast),
+        "paper": dataclasses.asdict(info.paper),
+    }
+
+
+def _show_recipe(facts: dict[str, Any]) -> None:
+    from autoencode.recipes.catalogue import PLAN_OPTIONS
+
+    click.echo(f"{facts['name']}: {facts['summary']}\nSource: {facts['source']}\n")
+    click.echo("Options of the model (--set option=value):")
+    for name, option in facts["options"].items():
+        click.echo(f"  {name}={_word(option['default'])}")
+        click.echo(click.wrap_text(option["help"], 96, "      ", "      "))
+    click.echo("\nOptions of training, with --schedule fast (default) and paper:")
+    rows = [["  option", "fast", "paper", ""]]
+    for name, option in PLAN_OPTIONS.items():
+        fast, paper = _word(facts["fast"][name]), _word(facts["paper"][name])
+        rows.append([f"  {name}", fast, paper, option.help])
+    click.echo(table(rows))
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else number(value)
+
+
+@click.command("runs")
+@click.argument("folder", default="runs")
+@json_option
+def runs_command(folder: str, as_json: bool) -> None:
+    """List and compare the run folders under FOLDER (default: runs).
+
+    \b
+    Example:
+      autoencode runs
+      autoencode runs experiments --json
+    """
+    from autoencode.runs import list_runs
+
+    found = list_runs(folder)
+    if as_json:
+        print_json({"runs": found})
+        return
+    if not found:
+        click.echo(f"no runs under {folder}; autoencode train makes some")
+        return
+    columns = list(found[0])
+    rows = [[_cell(run[column]) for column in columns] for run in found]
+    click.echo(table([columns, *rows]))
+
+
+def _cell(value: Any) -> str:
+    return "x".join(map(str, value)) if isinstance(value, list) else number(value)

@@ -1,0 +1,108 @@
+"""Progress on stderr: a bar on a terminal, a line an epoch elsewhere."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from autoencode.cli.common import note, number
+from autoencode.training import EpochRecord, Observer
+
+_REDRAW = 0.1  # seconds
+
+
+class Watcher(Observer):
+    """Shows how training goes, and carries the wish to stop."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.stopping = False
+        self.training = False
+        self._n_epochs = 0
+        self._next = 0.0
+        console = Console(stderr=True)
+        self._bar: Progress | None = None
+        if console.is_terminal and not quiet:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.completed}/{task.total} steps"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[losses]}"),
+                console=console,
+                transient=True,
+            )
+
+    def __enter__(self) -> Watcher:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.training = False
+        if self._bar is not None:
+            self._bar.stop()
+
+    def start(self, n_steps: int, n_epochs: int) -> None:
+        self.training = True
+        self._n_epochs = n_epochs
+        if self._bar is not None:
+            self._task = self._bar.add_task(f"epoch 1/{n_epochs}", total=n_steps, losses="")
+
+    def step(self, step: int) -> None:
+        if self._bar is None:
+            return
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + _REDRAW
+            self._bar.update(self._task, completed=step)
+
+    def epoch(self, record: EpochRecord) -> None:
+        self.training = record.epoch < self._n_epochs
+        losses = f"loss {number(record.losses['loss'])}"
+        if record.validation:
+            losses += f", validation {number(record.validation['loss'])}"
+        if self._bar is not None:
+            following = min(record.epoch + 1, self._n_epochs)
+            self._bar.update(
+                self._task,
+                completed=record.step,
+                description=f"epoch {following}/{self._n_epochs}",
+                losses=losses,
+            )
+        elif not self.quiet:
+            note(f"epoch {record.epoch}/{self._n_epochs}  {losses}  {record.seconds:.1f} s")
+
+    def stop(self) -> bool:
+        return self.stopping
+
+
+class Download:
+    """Shows the bytes of a download as they come."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> Download:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def progress(self, done: int, total: int | None) -> None:
+        """Called with the bytes that have come and those that are expected."""
+        if self.quiet:
+            return
+        if self._bar is None:
+            columns = (TextColumn("downloading"), BarColumn(), DownloadColumn())
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._task = self._bar.add_task("", total=total)
+            self._bar.start()
+        self._bar.update(self._task, completed=done, total=total)
+        if total is not None and done >= total:
+            self._bar.stop()
+            self._bar = None

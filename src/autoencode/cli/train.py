@@ -1,0 +1,157 @@
+"""``autoencode train``."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from autoencode.cli.common import (
+    data_dir_option,
+    device_option,
+    json_option,
+    note,
+    number,
+    print_json,
+    seed_option,
+    settings,
+)
+
+if TYPE_CHECKING:
+    from autoencode.runs import Run
+
+
+@click.command("train")
+@click.argument("data")
+@click.option("--recipe", default="mlp", show_default=True, metavar="NAME", help="What to train.")
+@click.option("--out", metavar="RUN", help="The run folder.  [default: runs/DATA-RECIPE]")
+@click.option("--epochs", type=int, metavar="N", help="Passes over the training data.")
+@click.option("--batch-size", type=int, metavar="N", help="Examples in each step.")
+@click.option("--lr", type=float, metavar="X", help="Peak learning rate.")
+@click.option(
+    "--schedule",
+    default="fast",
+    show_default=True,
+    metavar="fast|paper",
+    help="Tuned figures, or those of the original write-up.",
+)
+@click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="OPTION=VALUE",
+    help="Any option of the recipe or of training; may be repeated.",
+)
+@seed_option("Of the split, the weights, the order and the noise.")
+@device_option
+@data_dir_option
+@click.option("--overwrite", is_flag=True, help="Replace the run folder if it is there.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@json_option
+def train_command(
+    data: str,
+    recipe: str,
+    out: str | None,
+    epochs: int | None,
+    batch_size: int | None,
+    lr: float | None,
+    schedule: Any,
+    sets: tuple[str, ...],
+    seed: int,
+    device: str,
+    data_dir: str | None,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Train a recipe on DATA and leave a run folder.
+
+    DATA is digits (bundled), mnist, fashion-mnist or kmnist, or a .npy or .npz file. The run folder
+    holds the model, its configuration, the history, the metrics, pictures and a report page.
+
+    \b
+    Example:
+      autoencode train digits --recipe vae
+      autoencode train mnist --recipe mlp --epochs 3 --set latent_dim=8 --set activation=gelu
+      autoencode train table.npy --recipe mlp --set noise=masking --out runs/denoised
+    """
+    flags = {"epochs": epochs, "batch_size": batch_size, "lr": lr}
+    options: dict[str, Any] = {name: v for name, v in flags.items() if v is not None}
+    options |= settings(sets)
+
+    from autoencode.cli.progress import Download, Watcher
+    from autoencode.runs import default_folder, train
+
+    with Watcher(quiet) as watcher, _Signals(watcher) as signals, Download(quiet) as download:
+        run = train(
+            data,
+            recipe,
+            out=out or default_folder(data, recipe),
+            overwrite=overwrite,
+            schedule=schedule,
+            seed=seed,
+            device=device,
+            data_dir=data_dir,
+            observer=watcher,
+            on_bytes=download.progress,
+            command=shlex.join(["autoencode", *sys.argv[1:]]),
+            **options,
+        )
+    if not quiet:
+        _tell(run)
+    if as_json:
+        print_json(_result(run))
+    elif quiet:
+        click.echo(run.folder)
+    if signals.received:
+        note("stopped early; what was trained until then is saved")
+        return 128 + signals.received
+    return 0
+
+
+def _result(run: Run) -> dict[str, Any]:
+    facts = run.trained.info["training"]
+    return {
+        **run.metrics,
+        "run": str(run.folder),
+        "recipe": run.trained.recipe.name,
+        "data": run.data.name,
+        "seed": run.seed,
+        **facts,
+    }
+
+
+def _tell(run: Run) -> None:
+    for notice in run.data.notices:
+        note(f"note: {notice}")
+    shown = {name: value for name, value in run.metrics.items() if value is not None}
+    note("test: " + ", ".join(f"{name} {number(value)}" for name, value in shown.items()))
+    note(f"run:  {run.folder} (open {run.folder}/report.html)")
+
+
+class _Signals:
+    """The first Ctrl-C or SIGTERM ends training after the step; a second one leaves at once."""
+
+    def __init__(self, watcher: Any) -> None:
+        self.watcher = watcher
+        self.received = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Signals:
+        for number_ in (signal.SIGINT, signal.SIGTERM):
+            self._before[number_] = signal.signal(number_, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number_, handler in self._before.items():
+            signal.signal(number_, handler)
+
+    def _handle(self, number_: int, frame: FrameType | None) -> None:
+        if self.received or not self.watcher.training:
+            raise KeyboardInterrupt
+        self.received = number_
+        self.watcher.stopping = True

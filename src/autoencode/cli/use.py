@@ -1,0 +1,222 @@
+"""Commands that use a trained model: evaluate, reconstruct, embed, decode, sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from autoencode.cli.common import (
+    data_dir_option,
+    device_option,
+    json_option,
+    number,
+    print_json,
+    seed_option,
+    split_option,
+    table,
+)
+
+if TYPE_CHECKING:
+    from autoencode.data import Examples
+    from autoencode.trained import Trained
+
+
+@click.command("evaluate")
+@click.argument("run")
+@click.argument("data", required=False)
+@split_option
+@seed_option("Of the draws of z behind the ELBO.")
+@device_option
+@data_dir_option
+@json_option
+def evaluate_command(
+    run: str,
+    data: str | None,
+    split: str,
+    seed: int,
+    device: str,
+    data_dir: str | None,
+    as_json: bool,
+) -> None:
+    """Measure a run on held-out examples, or on DATA.
+
+    \b
+    Metrics and their units (null where a metric has no meaning for the model or data):
+      mse                 squared units per entry (pixels 0..1), mean over entries
+      psnr                dB, 10 log10(1 / mse); data in [0, 1]
+      explained_variance  share, 1 - mse / variance around the mean example
+      pca_mse             mse of PCA of the same width, fitted on the training examples
+      mse_to_pca          ratio mse / pca_mse; below 1 is better than PCA
+      bernoulli_nats      nats per example, cross-entropy under the reconstruction
+      reconstruction      nats per example, -log p(x|z) at one draw of z; variational
+      kl                  nats per example, KL(q(z|x) || p(z)); variational
+      elbo                nats per example, -(reconstruction + kl); variational
+
+    \b
+    Example:
+      autoencode evaluate runs/mnist-vae
+      autoencode evaluate runs/mnist-vae --split validation --json
+    """
+    from autoencode.evaluate.metrics import METRICS
+    from autoencode.runs import evaluate_run
+
+    values = evaluate_run(run, data, split=split, device=device, data_dir=data_dir, seed=seed)
+    if as_json:
+        print_json(values)
+        return
+    click.echo(f"{run} on {values['n']} examples of {values['data']} ({values['split']})")
+    rows = [
+        [name, number(values[name]), info.unit, info.meaning]
+        for name, info in METRICS.items()
+        if values[name] is not None
+    ]
+    click.echo(table([["metric", "value", "unit", "meaning"], *rows]))
+
+
+def _examples(
+    trained: Trained, run: str, data: str | None, split: str, data_dir: str | None
+) -> Examples:
+    """DATA, or a part of the run's own data."""
+    from autoencode.data import load_examples
+    from autoencode.runs import pick_split, run_data
+
+    if data is not None:
+        return load_examples(data, trained.spec, data_dir=data_dir)
+    own = run_data(trained, run, data_dir)
+    seed = int(trained.info.get("seed", 0))
+    return pick_split(own, split, trained.recipe.plan.validation, seed)
+
+
+def _load(run: str, device: str) -> Trained:
+    from autoencode.io import load_trained
+    from autoencode.trained import choose_device
+
+    return load_trained(run, device=choose_device(device))
+
+
+def _write(out: str | None, default: Path, array: Any, trained: Trained, as_json: bool) -> None:
+    """Writes a result and says where; ``columns`` of a CSV are z for codes, x for examples."""
+    from autoencode.cli.files import check_ending, write_array
+
+    target = default if out is None else check_ending(out)
+    columns = "z" if default.stem == "codes" else "x"
+    write_array(target, array, columns, trained)
+    if as_json:
+        print_json({"file": str(target), "shape": list(array.shape), "dtype": str(array.dtype)})
+    else:
+        click.echo(f"{target}: {' x '.join(map(str, array.shape))} {array.dtype}")
+
+
+def _check_out(out: str | None, codes: bool = False) -> None:
+    from autoencode.cli.files import ENDINGS, check_ending
+
+    if out is not None:
+        check_ending(out, ENDINGS[:3] if codes else ENDINGS)
+
+
+_out = click.option(
+    "-o", "--out", metavar="FILE", help=".npy, .npz, .csv or .png.  [default: in the run folder]"
+)
+
+
+@click.command("reconstruct")
+@click.argument("run")
+@click.argument("data", required=False)
+@_out
+@split_option
+@device_option
+@data_dir_option
+@json_option
+def reconstruct_command(
+    run: str,
+    data: str | None,
+    out: str | None,
+    split: str,
+    device: str,
+    data_dir: str | None,
+    as_json: bool,
+) -> None:
+    """Send examples through the code and back, in their own units.
+
+    \b
+    Example:
+      autoencode reconstruct runs/mnist-vae -o reconstructions.png
+      autoencode reconstruct runs/mnist-vae images.npy -o reconstructions.npy
+    """
+    _check_out(out)
+    trained = _load(run, device)
+    result = trained.reconstruct(_examples(trained, run, data, split, data_dir))
+    _write(out, Path(run) / "reconstructions.npy", result, trained, as_json)
+
+
+@click.command("embed")
+@click.argument("run")
+@click.argument("data", required=False)
+@click.option("-o", "--out", metavar="FILE", help=".npy, .npz or .csv.  [default: RUN/codes.npy]")
+@split_option
+@device_option
+@data_dir_option
+@json_option
+def embed_command(
+    run: str,
+    data: str | None,
+    out: str | None,
+    split: str,
+    device: str,
+    data_dir: str | None,
+    as_json: bool,
+) -> None:
+    """Turn examples x into codes z, one deterministic code each.
+
+    \b
+    Example:
+      autoencode embed runs/mnist-vae -o codes.csv
+      autoencode embed runs/mnist-vae images.npy -o codes.npy
+    """
+    _check_out(out, codes=True)
+    trained = _load(run, device)
+    result = trained.embed(_examples(trained, run, data, split, data_dir))
+    _write(out, Path(run) / "codes.npy", result, trained, as_json)
+
+
+@click.command("decode")
+@click.argument("run")
+@click.argument("codes")
+@_out
+@device_option
+@json_option
+def decode_command(run: str, codes: str, out: str | None, device: str, as_json: bool) -> None:
+    """Turn CODES (.npy, .npz or .csv, one row for each z) into examples.
+
+    \b
+    Example:
+      autoencode decode runs/mnist-vae codes.csv -o decoded.png
+    """
+    from autoencode.cli.files import read_codes
+
+    _check_out(out)
+    trained = _load(run, device)
+    _write(out, Path(run) / "decoded.npy", trained.decode(read_codes(codes)), trained, as_json)
+
+
+@click.command("sample")
+@click.argument("run")
+@click.option("-n", "n", type=int, default=64, show_default=True, help="How many.")
+@_out
+@seed_option("Of the draws.")
+@device_option
+@json_option
+def sample_command(
+    run: str, n: int, out: str | None, seed: int, device: str, as_json: bool
+) -> None:
+    """Draw new examples: from the prior, or from a Gaussian fitted to a plain autoencoder's codes.
+
+    \b
+    Example:
+      autoencode sample runs/mnist-vae -n 100 -o samples.png
+    """
+    _check_out(out)
+    trained = _load(run, device)
+    _write(out, Path(run) / "samples.npy", trained.sample(n, seed), trained, as_json)

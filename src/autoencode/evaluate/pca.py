@@ -1,0 +1,45 @@
+"""PCA, the yardstick of every autoencoder of the same width."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from autoencode.data import Resident
+
+_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class PCA:
+    """Principal axes of examples as a model sees them.
+
+    Attributes:
+        mean: (D,) flat.
+        axes: (width, D) orthonormal rows, largest variance first.
+    """
+
+    mean: Tensor
+    axes: Tensor
+
+    @classmethod
+    def fit(cls, train: Resident, width: int) -> PCA:
+        """The first ``width`` axes, from one pass over the data (its covariance, in float64)."""
+        mean = train.mean().flatten().double().cpu()
+        covariance = torch.zeros(len(mean), len(mean), dtype=torch.float64)
+        for batch in train.batches(_CHUNK):
+            centred = batch.x.flatten(1).cpu().double() - mean
+            covariance.addmm_(centred.T, centred)
+        axes = torch.linalg.eigh(covariance).eigenvectors.T.flip(0)[:width]
+        return cls(mean.float(), axes.float())
+
+    def mse(self, source: Resident) -> float:
+        """Mean squared error per entry of reconstructing the examples."""
+        total = 0.0
+        for batch in source.batches(_CHUNK):
+            centred = batch.x.flatten(1).cpu() - self.mean
+            rest = centred - (centred @ self.axes.T) @ self.axes
+            total += float(rest.square().sum(dtype=torch.float64))
+        return total / (len(source) * len(self.mean))

@@ -1,0 +1,113 @@
+"""The pictures of a run: what each kind shows, made from a trained model and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from autoencode.data import Examples
+from autoencode.data.raw import Array
+from autoencode.errors import OptionError
+from autoencode.evaluate import plots
+from autoencode.priors import FittedGaussian
+from autoencode.trained import Trained, flat
+
+KINDS = ("reconstructions", "loss", "latent", "grid", "samples")
+Extent = tuple[float, float, float, float]
+
+CAPTIONS = {
+    "reconstructions": "Held-out examples above their reconstructions.",
+    "loss": "Training and validation loss.",
+    "latent": "Codes of held-out examples.",
+    "grid": "What the decoder makes of a regular grid of codes.",
+    "samples": "Decoded draws from the prior.",
+    "samples_fitted": (
+        "Decoded draws from a Gaussian fitted to the codes. Nothing asked this model to fill its "
+        "latent space, so most draws fall where no code lies: a variational model generates better."
+    ),
+}
+
+
+def available(trained: Trained) -> tuple[str, ...]:
+    """The kinds that can be drawn for this model: a grid needs a code of two numbers."""
+    return tuple(kind for kind in KINDS if kind != "grid" or trained.latent_shape == (2,))
+
+
+def draw(
+    kind: str,
+    trained: Trained,
+    examples: Examples,
+    history: Sequence[Mapping[str, Any]],
+    *,
+    extent: Extent | None = None,
+    rows: int = 20,
+    seed: int = 0,
+) -> Figure:
+    """One picture.
+
+    Args:
+        kind: one of ``KINDS``.
+        trained: the model.
+        examples: held-out examples.
+        history: the lines of ``history.jsonl``.
+        extent: of the grid, (x0, x1, y0, y1); the central 98 % of the codes by default.
+        rows: of the grid.
+        seed: of the samples.
+
+    Raises:
+        OptionError: for an unknown kind, or a grid of a code that is not two numbers.
+    """
+    if kind == "reconstructions":
+        few = examples.take(np.arange(min(10, len(examples))))
+        reconstructed = _as_seen(trained, trained.reconstruct(few))
+        return plots.reconstructions(_as_seen(trained, few.x), reconstructed)
+    if kind == "loss":
+        return plots.loss(history, unit=trained.recipe.unit)
+    if kind == "latent":
+        return _latent(trained, examples)
+    if kind == "grid":
+        return _grid(trained, examples, extent, rows)
+    if kind == "samples":
+        return _samples(trained, seed)
+    raise OptionError(f"unknown kind of picture '{kind}'; use {', '.join(KINDS)} or all")
+
+
+def _as_seen(trained: Trained, raw: Array) -> Array:
+    """Examples as the model sees them: pixels in 0..1."""
+    return trained.spec.to_model(torch.from_numpy(raw)).numpy()
+
+
+def _latent(trained: Trained, examples: Examples) -> Figure:
+    z = flat(trained.embed(examples))
+    return plots.latent(z, examples.labels)
+
+
+def _grid(trained: Trained, examples: Examples, extent: Extent | None, rows: int) -> Figure:
+    if trained.latent_shape != (2,):
+        size = "x".join(map(str, trained.latent_shape))
+        raise OptionError(f"a grid needs a code of two numbers and this model's has {size}")
+    if extent is None:
+        low, high = np.quantile(trained.embed(examples), [0.01, 0.99], axis=0)
+        extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+    x0, x1, y0, y1 = extent
+    across, up = np.meshgrid(np.linspace(x0, x1, rows), np.linspace(y1, y0, rows))
+    codes = np.stack([across.ravel(), up.ravel()], axis=1)
+    decoded = _as_seen(trained, trained.decode(codes))
+    return plots.grid(decoded.reshape(rows, rows, *trained.spec.shape), extent)
+
+
+def _samples(trained: Trained, seed: int) -> Figure:
+    fitted = isinstance(trained.model.prior, FittedGaussian)
+    title = "Samples from a Gaussian fitted to the codes" if fitted else "Samples from the prior"
+    return plots.samples(_as_seen(trained, trained.sample(64, seed)), title=title)
+
+
+def caption(kind: str, trained: Trained) -> str:
+    """What a picture of this kind shows for this model."""
+    if kind == "samples" and isinstance(trained.model.prior, FittedGaussian):
+        kind = "samples_fitted"
+    return CAPTIONS[kind]

@@ -1,0 +1,147 @@
+"""A trained model with its data contract: arrays in, arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autoencode.data import Examples, Resident, apply_spec
+from autoencode.data.raw import Array
+from autoencode.errors import DataError, IncompatibleError
+from autoencode.models import AutoencoderModule
+from autoencode.priors import FittedGaussian
+from autoencode.recipes import Recipe
+from autoencode.training.randomness import seeded
+from autoencode.training.tuning import tuned
+from autoencode.types import DataSpec
+
+_CHUNK = 1000
+_PRIOR_ROWS = 10_000
+
+
+@dataclass
+class Trained:
+    """A model that has been trained, as a run folder holds it.
+
+    Attributes:
+        recipe: model, updates, options and figures.
+        info: everything else that is worth knowing of the run (data, seed, versions), as JSON.
+    """
+
+    recipe: Recipe
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def model(self) -> AutoencoderModule:
+        return self.recipe.model
+
+    @property
+    def spec(self) -> DataSpec:
+        return self.recipe.spec
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        return self.recipe.latent_shape
+
+    def embed(self, x: Any) -> Array:
+        """x (N, *D) in the data's own units to codes (N, *Z), float32."""
+        return self._through(self._source(x).batches(_CHUNK), lambda b: self.model.embed(b.x))
+
+    def reconstruct(self, x: Any) -> Array:
+        """x (N, *D) to its reconstruction (N, *D), both in the data's own units."""
+        batches = self._source(x).batches(_CHUNK)
+        return self._through(batches, lambda b: self.spec.to_raw(self.model.reconstruct(b.x)))
+
+    def decode(self, z: Any) -> Array:
+        """Codes (N, *Z) to examples (N, *D) in the data's own units.
+
+        Raises:
+            DataError: when the codes have another shape than the model's.
+        """
+        codes = self._codes(z)
+        pieces = [codes[i : i + _CHUNK] for i in range(0, len(codes), _CHUNK)]
+        return self._through(pieces, lambda c: self.spec.to_raw(self.model.decode(c).mean))
+
+    def sample(self, n: int, seed: int = 0) -> Array:
+        """n examples (n, *D) from the prior (for a plain autoencoder the one fitted to its codes)."""
+        if n < 1:
+            raise DataError(f"the number of samples must be at least 1, got {n}")
+        with seeded(seed, self.device), torch.inference_mode():
+            return self.decode(self.model.eval().sample_latent(n).cpu().numpy())
+
+    def _source(self, x: Any) -> Resident:
+        if isinstance(x, Examples):
+            return Resident(x, self.spec, self.device)
+        return Resident(Examples(apply_spec(x, self.spec)), self.spec, self.device)
+
+    def _codes(self, z: Any) -> Tensor:
+        try:
+            codes = torch.as_tensor(np.asarray(z, dtype=np.float32))
+        except (ValueError, TypeError):
+            raise DataError("codes must be numbers") from None
+        shape = self.latent_shape
+        if codes.dim() == 2 and codes.shape[1] == int(np.prod(shape)):
+            codes = codes.reshape(len(codes), *shape)
+        if tuple(codes.shape[1:]) != shape:
+            raise DataError(
+                f"expected codes of shape (N, {', '.join(map(str, shape))}), got "
+                f"{tuple(codes.shape)}; embed makes such codes"
+            )
+        if not bool(torch.isfinite(codes).all()):
+            raise DataError("codes hold NaN or infinite values; drop those rows first")
+        return codes.to(self.device)
+
+    def _through(self, pieces: Any, function: Callable[[Any], Tensor]) -> Array:
+        self.model.eval()
+        with tuned(self.device), torch.inference_mode():
+            done = [function(piece).cpu() for piece in pieces]
+        return torch.cat(done).numpy()
+
+
+def fit_prior(trained: Trained, examples: Examples, seed: int = 0) -> Trained:
+    """Gives a plain autoencoder a Gaussian prior fitted to the codes of some examples.
+
+    A model that has a prior already keeps it.
+    """
+    if trained.model.prior is not None or len(examples) < 2:
+        return trained
+    rows = np.random.default_rng(seed).permutation(len(examples))[:_PRIOR_ROWS]
+    codes = torch.from_numpy(trained.embed(examples.take(np.sort(rows))))
+    prior = FittedGaussian(trained.latent_shape).fit(codes)
+    trained.model.prior = prior.to(trained.device)
+    return trained
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is CUDA where there is one, else MPS, else the CPU.
+
+    Raises:
+        IncompatibleError: for a device that this machine does not have.
+    """
+    present = {"cpu": True, "cuda": torch.cuda.is_available()}
+    present["mps"] = torch.backends.mps.is_available()
+    if name == "auto":
+        return torch.device(next(d for d in ("cuda", "mps", "cpu") if present[d]))
+    kind = name.split(":")[0]
+    if kind not in present:
+        raise IncompatibleError(f"unknown device '{name}'; use auto, cpu, cuda or mps")
+    if not present[kind]:
+        raise IncompatibleError(f"device '{name}' is not available here; use auto or cpu")
+    return torch.device(name)
+
+
+def flat(array: Array) -> Array:
+    """(N, *shape) as a table (N, columns)."""
+    return array.reshape(len(array), -1)
+
+
+__all__: Sequence[str] = ["Trained", "choose_device", "fit_prior", "flat"]
