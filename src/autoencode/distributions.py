@@ -71,9 +71,7 @@ class Normal:
     def kl(self, prior: Distribution) -> Tensor | None:
         """KL(self || prior) in nats; a closed form only against another ``Normal``."""
         if isinstance(prior, StandardNormal):
-            divergence = (
-                0.5 * (self.loc.square() + (2 * self.log_scale).exp() - 1) - self.log_scale
-            )
+            divergence = 0.5 * (self.loc.square() + (2 * self.log_scale).exp() - 1) - self.log_scale
         elif isinstance(prior, Normal):
             ratio = (2 * (self.log_scale - prior.log_scale)).exp()
             shift = (self.loc - prior.loc) * (-prior.log_scale).exp()

@@ -193,7 +193,5 @@ def load(
     """
     where = choose_device(device)
     trained = load_trained(folder, device=where, encoder=encoder, decoder=decoder)
-    estimator = Autoencoder(
-        trained.recipe.name, encoder=encoder, decoder=decoder, device=device
-    )
+    estimator = Autoencoder(trained.recipe.name, encoder=encoder, decoder=decoder, device=device)
     return estimator._hold(trained, read_history(folder))

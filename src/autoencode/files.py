@@ -13,12 +13,8 @@ from autoencode.errors import StorageError
 
 _ELSEWHERE = "choose another folder"
 _REASONS = {
-    **dict.fromkeys(
-        (errno.ENOSPC, errno.EDQUOT), f"no space left; free some space or {_ELSEWHERE}"
-    ),
-    **dict.fromkeys(
-        (errno.EACCES, errno.EPERM, errno.EROFS), f"no permission; get it or {_ELSEWHERE}"
-    ),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), f"no space left; free some space or {_ELSEWHERE}"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), f"no permission; get it or {_ELSEWHERE}"),
     **dict.fromkeys((errno.ENOENT, errno.ENOTDIR), f"no such folder; create it or {_ELSEWHERE}"),
     errno.EISDIR: "it is a folder; choose another name",
 }

@@ -168,9 +168,7 @@ def _source_name(source: Any) -> str | None:
     return str(path.resolve()) if path.exists() else str(source)
 
 
-def _training_facts(
-    records: list[EpochRecord], plan: TrainingPlan, n_train: int
-) -> dict[str, Any]:
+def _training_facts(records: list[EpochRecord], plan: TrainingPlan, n_train: int) -> dict[str, Any]:
     return {
         "epochs": len(records),
         "steps": records[-1].step,
@@ -372,7 +370,5 @@ def _summary(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": training.get("seconds"),
         "mse": metrics.get("mse"),
         "elbo": metrics.get("elbo"),
-        "written": time.strftime(
-            "%Y-%m-%d %H:%M", time.localtime((folder / CONFIG).stat().st_mtime)
-        ),
+        "written": time.strftime("%Y-%m-%d %H:%M", time.localtime((folder / CONFIG).stat().st_mtime)),
     }

@@ -53,11 +53,11 @@ class Trained:
         return self.recipe.latent_shape
 
     def embed(self, x: Any) -> Array:
-        """x (N, *D) in the data's own units to codes (N, *Z), float32."""
+        """X (N, *D) in the data's own units to codes (N, *Z), float32."""
         return self._through(self._source(x).batches(_CHUNK), lambda b: self.model.embed(b.x))
 
     def reconstruct(self, x: Any) -> Array:
-        """x (N, *D) to its reconstruction (N, *D), both in the data's own units."""
+        """X (N, *D) to its reconstruction (N, *D), both in the data's own units."""
         batches = self._source(x).batches(_CHUNK)
         return self._through(batches, lambda b: self.spec.to_raw(self.model.reconstruct(b.x)))
 
@@ -72,7 +72,7 @@ class Trained:
         return self._through(pieces, lambda c: self.spec.to_raw(self.model.decode(c).mean))
 
     def sample(self, n: int, seed: int = 0) -> Array:
-        """n examples (n, *D) from the prior (for a plain autoencoder the one fitted to its codes)."""
+        """N examples (n, *D) from the prior (for a plain autoencoder the one fitted to its codes)."""
         if n < 1:
             raise DataError(f"the number of samples must be at least 1, got {n}")
         with seeded(seed, self.device), torch.inference_mode():

@@ -137,7 +137,7 @@ class Site:
     prior: Distribution
 
     def log_ratio(self) -> Tensor:
-        """log q(z|x) - log p(z) at the draw, (S, B), nats."""
+        """Log q(z|x) - log p(z) at the draw, (S, B), nats."""
         return self.posterior.log_prob(self.z) - self.prior.log_prob(self.z)
 
     def kl(self) -> Tensor:

@@ -16,9 +16,7 @@ class Plain(nn.Module):
         activation: bounds the code (``nn.Tanh()``) or keeps it positive (``nn.ReLU()``).
     """
 
-    def __init__(
-        self, project: nn.Module | None = None, activation: nn.Module | None = None
-    ) -> None:
+    def __init__(self, project: nn.Module | None = None, activation: nn.Module | None = None) -> None:
         super().__init__()
         self.project = project or nn.Identity()
         self.activation = activation or nn.Identity()

@@ -25,9 +25,7 @@ class DiagonalGaussian(nn.Module):
         activation: bounds ``loc`` (``nn.Tanh()``), nothing by default.
     """
 
-    def __init__(
-        self, features: int, latent_dim: int, activation: nn.Module | None = None
-    ) -> None:
+    def __init__(self, features: int, latent_dim: int, activation: nn.Module | None = None) -> None:
         super().__init__()
         self.heads = nn.Linear(features, 2 * latent_dim)
         self.activation = activation or nn.Identity()

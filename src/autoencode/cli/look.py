@@ -81,9 +81,7 @@ def plot_command(
     examples = pick_split(data, split, validation, run_seed)
     written = []
     for each in kinds:
-        figure = pictures.draw(
-            each, trained, examples, history, extent=corners, rows=rows, seed=seed
-        )
+        figure = pictures.draw(each, trained, examples, history, extent=corners, rows=rows, seed=seed)
         target = Path(out) if out is not None else Path(run) / PLOTS / f"{each}.png"
         target.parent.mkdir(exist_ok=True)
         plots.save(figure, target)

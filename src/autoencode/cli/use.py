@@ -208,9 +208,7 @@ def decode_command(run: str, codes: str, out: str | None, device: str, as_json: 
 @seed_option("Of the draws.")
 @device_option
 @json_option
-def sample_command(
-    run: str, n: int, out: str | None, seed: int, device: str, as_json: bool
-) -> None:
+def sample_command(run: str, n: int, out: str | None, seed: int, device: str, as_json: bool) -> None:
     """Draw new examples: from the prior, or from a Gaussian fitted to a plain autoencoder's codes.
 
     \b

@@ -54,9 +54,7 @@ def as_labels(source: Any, n_examples: int, part: str = "data") -> Array | None:
         labels = labels[:, 0]
     if labels.shape != (n_examples,):
         shape = " x ".join(map(str, labels.shape)) or "one value"
-        raise DataError(
-            f"{part}: expected one label for each of {n_examples} examples, got {shape}"
-        )
+        raise DataError(f"{part}: expected one label for each of {n_examples} examples, got {shape}")
     if labels.dtype == object:  # pandas keeps text so; a plain dtype can be sorted and stored
         labels = labels.astype(str)
     return labels.astype(labels.dtype.newbyteorder("="), copy=False)
@@ -189,9 +187,7 @@ def _item(item: Any, i: int) -> tuple[Array, Any]:
         label = item[1] if len(item) > 1 else None
         item = item[0]
     if isinstance(item, dict | str | bytes):
-        raise DataError(
-            f"dataset: item {i} is a {type(item).__name__}; return x or (x, label) instead"
-        )
+        raise DataError(f"dataset: item {i} is a {type(item).__name__}; return x or (x, label) instead")
     # A palette image holds indices into its colours, which mean nothing by themselves.
     if getattr(item, "mode", None) in ("P", "PA", "CMYK", "YCbCr", "HSV", "LAB"):
         item = item.convert("RGB")

@@ -225,13 +225,9 @@ def _read_idx_set(idx_set: _IdxSet, folder: Path, progress: OnBytes | None) -> R
             unverified.append(path.name)
         arrays.append(array)
     for i, count in enumerate((info.n_train, info.n_test)):
-        _check_structure(
-            arrays[2 * i], arrays[2 * i + 1], paths[2 * i], paths[2 * i + 1], count, info
-        )
+        _check_structure(arrays[2 * i], arrays[2 * i + 1], paths[2 * i], paths[2 * i + 1], count, info)
     if unverified:
-        notices.append(
-            f"{', '.join(unverified)}: not the published archive; contents not verified"
-        )
+        notices.append(f"{', '.join(unverified)}: not the published archive; contents not verified")
     x, labels, x_test, labels_test = arrays
     return Raw(
         info.name,
@@ -244,9 +240,7 @@ def _read_idx_set(idx_set: _IdxSet, folder: Path, progress: OnBytes | None) -> R
     )
 
 
-def _locate(
-    idx_set: _IdxSet, folder: Path, progress: OnBytes | None
-) -> tuple[list[Path], list[str]]:
+def _locate(idx_set: _IdxSet, folder: Path, progress: OnBytes | None) -> tuple[list[Path], list[str]]:
     """The four files, downloaded where need be, and a notice if that was so."""
     info = idx_set.info
     home = folder / info.name
@@ -282,8 +276,7 @@ def _is_published(path: Path, array: Array, file: _IdxFile, name: str) -> bool:
     if file.content_md5 is not None:
         if content != file.content_md5:
             raise DataError(
-                f"{path}: wrong checksum (contents {content}, expected {file.content_md5}); "
-                f"{_REPLACE}"
+                f"{path}: wrong checksum (contents {content}, expected {file.content_md5}); {_REPLACE}"
             )
         return True
     archive = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()

@@ -104,9 +104,7 @@ def _from_mirror(
                 part.clear()  # longer than the file: not a part of it
             elif error.code < 500:
                 return failure
-        except (
-            urllib.error.URLError
-        ) as error:  # no such host, no route, refused: not worth a retry
+        except urllib.error.URLError as error:  # no such host, no route, refused: not worth a retry
             return str(error.reason)
         except (http.client.HTTPException, OSError) as error:
             failure = str(error) or type(error).__name__

@@ -268,9 +268,7 @@ def _for_training(raw: Raw) -> Raw:
 
 
 def _hold_out(raw: Raw, rows: Array) -> Raw:
-    labels, labels_test = (
-        (None, None) if raw.labels is None else (raw.labels[~rows], raw.labels[rows])
-    )
+    labels, labels_test = (None, None) if raw.labels is None else (raw.labels[~rows], raw.labels[rows])
     return replace(raw, x=raw.x[~rows], labels=labels, x_test=raw.x[rows], labels_test=labels_test)
 
 

@@ -86,9 +86,7 @@ def _read_archive(archive: zipfile.ZipFile, path: Path) -> Raw:
     return Raw(path.stem, x, labels, read(_X_TEST_KEYS), labels_test)
 
 
-def _only_candidate(
-    archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], path: Path
-) -> str:
+def _only_candidate(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], path: Path) -> str:
     """The one array that is not a mere row of numbers, when there is exactly one."""
     candidates = []
     for key, info in members.items():
@@ -99,9 +97,7 @@ def _only_candidate(
     if len(candidates) == 1:
         return candidates[0]
     found = ", ".join(sorted(members)) or "none"
-    raise DataError(
-        f"{path}: cannot tell which array holds the examples (arrays: {found}); name it x"
-    )
+    raise DataError(f"{path}: cannot tell which array holds the examples (arrays: {found}); name it x")
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str, text: bool) -> Array:

@@ -55,18 +55,14 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
             with gzip.GzipFile(fileobj=plain) as unpacked:
                 return _read_array(unpacked, path, most=size * DEFLATE_RATIO)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(
-            f"{path}: damaged or incomplete gzip archive ({error}); {_AGAIN}"
-        ) from error
+        raise DataError(f"{path}: damaged or incomplete gzip archive ({error}); {_AGAIN}") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def content_md5(array: NDArray[Any]) -> str:
     """MD5 of the unpacked IDX file that holds ``array``, whatever it was packed with."""
-    header = struct.pack(
-        f">BBBB{array.ndim}I", 0, 0, _CODES[array.dtype], array.ndim, *array.shape
-    )
+    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, _CODES[array.dtype], array.ndim, *array.shape)
     digest = hashlib.md5(header, usedforsecurity=False)
     digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder(">")).data)
     return digest.hexdigest()

@@ -104,18 +104,14 @@ def _byte_notice(x: Array, high: float) -> str | None:
     """Doubt about a narrow table of bytes, which may be counts."""
     if high <= 1 or x.ndim > 2 or x.shape[1] >= _SMALLEST_IMAGE:
         return None
-    return (
-        "uint8 columns taken as pixels and divided by 255; to standardize them, convert to float"
-    )
+    return "uint8 columns taken as pixels and divided by 255; to standardize them, convert to float"
 
 
 def _could_be_image(width: int) -> bool:
     return width >= _SMALLEST_IMAGE and math.isqrt(width) ** 2 == width
 
 
-def spec_for(
-    x: Array, storage: Storage, standardize: str, source: Array
-) -> tuple[DataSpec, list[str]]:
+def spec_for(x: Array, storage: Storage, standardize: str, source: Array) -> tuple[DataSpec, list[str]]:
     """What a model must know of the training examples, and notices about them.
 
     Args:

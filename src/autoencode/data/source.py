@@ -33,9 +33,7 @@ class Resident:
         device: where they are kept and batches are made.
     """
 
-    def __init__(
-        self, examples: Examples, spec: DataSpec, device: torch.device | str = "cpu"
-    ) -> None:
+    def __init__(self, examples: Examples, spec: DataSpec, device: torch.device | str = "cpu") -> None:
         # A tensor over memory that must not be written is a trap that torch warns of.
         writeable = examples.x if examples.x.flags.writeable else examples.x.copy()
         x = torch.from_numpy(np.ascontiguousarray(writeable)).to(device)

@@ -43,7 +43,8 @@ METRICS: Mapping[str, MetricInfo] = {
     ),
     "mse_to_pca": MetricInfo("ratio", "mse / pca_mse: below 1 is better than PCA"),
     "bernoulli_nats": MetricInfo(
-        "nats per example", "cross-entropy of the data under the reconstruction, for data in [0, 1]"
+        "nats per example",
+        "cross-entropy of the data under the reconstruction, for data in [0, 1]",
     ),
     "reconstruction": MetricInfo(
         "nats per example", "-log p(x|z) at one draw of z; variational models"

@@ -99,7 +99,7 @@ class AutoencoderModule(nn.Module):
         return self.decode(self.sample_latent(n, context), context).mean
 
     def sample_latent(self, n: int, context: Tensor | None = None) -> Tensor:
-        """n draws of z from the prior, (n, *Z)."""
+        """N draws of z from the prior, (n, *Z)."""
         prior = self.prior_distribution(context)
         if prior is None:
             raise IncompatibleError(

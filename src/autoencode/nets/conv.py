@@ -70,9 +70,7 @@ class ConvEncoder(nn.Module):
         self.map_shape = feature_shape(shape, channels, strides)
         self.features = math.prod(self.map_shape)
         layers: list[nn.Module] = []
-        for inputs, outputs, stride in zip(
-            (shape[0], *channels), channels, strides, strict=False
-        ):
+        for inputs, outputs, stride in zip((shape[0], *channels), channels, strides, strict=False):
             conv = nn.Conv2d(inputs, outputs, KERNEL, stride, PADDING)
             layers += options.hidden(conv, outputs, spatial=True)
         if not spatial:

@@ -10,9 +10,7 @@ from torch import nn
 
 from autoencode.nets import scratch
 
-Activation = Literal[
-    "relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus", "none"
-]
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus", "none"]
 Normalization = Literal["none", "layer", "group"]
 Initialization = Literal["torch", "xavier", "kaiming"]
 Layers = Literal["torch", "scratch"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -12,7 +13,7 @@ from autoencode.nets.layers import NetOptions
 
 def _stack(widths: tuple[int, ...], options: NetOptions) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(widths, widths[1:], strict=False):
+    for inputs, outputs in itertools.pairwise(widths):
         layers += options.hidden(options.make_linear(inputs, outputs), outputs)
     return nn.Sequential(*layers)
 
@@ -79,10 +80,10 @@ class MLPDecoder(nn.Module):
         flat = z.flatten(1)
         if context is not None:
             flat = torch.cat([flat, context], dim=1)
-        params: Tensor = self.output(self.layers(flat))
-        return params.unflatten(1, self.shape)
+        flat_params: Tensor = self.output(self.layers(flat))
+        return flat_params.reshape(len(flat), *self.shape)
 
     def set_output_bias(self, params: Tensor) -> None:
         """Makes ``params`` (n_params * D0, ...) what the output starts from."""
         with torch.no_grad():
-            self.output.bias.copy_(params.flatten())  # type: ignore[union-attr, operator]
+            self.output.bias.copy_(params.flatten())  # type: ignore[operator]

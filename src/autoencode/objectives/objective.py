@@ -29,9 +29,7 @@ class WeightedSum:
         'nats per example'
     """
 
-    def __init__(
-        self, terms: Mapping[str, NamedTerm], **weights: float | WeightSchedule
-    ) -> None:
+    def __init__(self, terms: Mapping[str, NamedTerm], **weights: float | WeightSchedule) -> None:
         units = {name: term.unit for name, term in terms.items()}
         if len(set(units.values())) > 1:
             listed = ", ".join(f"{name} ({unit})" for name, unit in units.items())

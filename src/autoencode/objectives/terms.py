@@ -28,9 +28,7 @@ class NamedTerm:
     unit: str = NATS
     needs_sites: bool = False
 
-    def __call__(
-        self, model: Model, batch: Batch, output: Output, progress: Progress
-    ) -> Tensor:
+    def __call__(self, model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
         return self.compute(model, batch, output, progress)
 
 
@@ -51,9 +49,7 @@ def _penalties(model: Model, batch: Batch, output: Output, progress: Progress) -
     return sum(values[1:], start=values[0]) if values else output.latent.z.new_zeros(())
 
 
-def _mean_squared_error(
-    model: Model, batch: Batch, output: Output, progress: Progress
-) -> Tensor:
+def _mean_squared_error(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
     mean = output.x_dist.mean
     target = batch.target.expand_as(mean)
     if batch.mask is None:

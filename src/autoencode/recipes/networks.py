@@ -17,8 +17,13 @@ from autoencode.types import DataSpec
 class Networks(Protocol):
     """Makes an encoder and the decoder that mirrors it."""
 
-    options: NetOptions
-    own: bool
+    @property
+    def options(self) -> NetOptions:
+        """How their layers are made."""
+
+    @property
+    def own(self) -> bool:
+        """Whether they are the user's, so that no file can build them again."""
 
     def encoder(self, spec: DataSpec) -> tuple[nn.Module, int]:
         """The encoder and the width of its features."""
@@ -42,9 +47,7 @@ class Dense:
     def decoder(self, latent_dim: int | None, spec: DataSpec, n_params: int) -> nn.Module:
         assert latent_dim is not None
         mirrored = self.hidden[::-1]
-        return MLPDecoder(
-            latent_dim, mirrored, spec.shape, n_params, self.options, spec.context_dim
-        )
+        return MLPDecoder(latent_dim, mirrored, spec.shape, n_params, self.options, spec.context_dim)
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,7 @@ class Convolutional:
         return encoder, encoder.features
 
     def decoder(self, latent_dim: int | None, spec: DataSpec, n_params: int) -> nn.Module:
-        return ConvDecoder(
-            latent_dim, spec.shape, self.channels, self.strides, n_params, self.options
-        )
+        return ConvDecoder(latent_dim, spec.shape, self.channels, self.strides, n_params, self.options)
 
 
 @dataclass(frozen=True)

@@ -114,8 +114,9 @@ def fit(
         model.to(device)
         if any(isinstance(module, nn.Conv2d) for module in model.modules()):
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if plan.mean_start and hasattr(model, "start_at_mean"):
-            model.start_at_mean(train.mean())
+        start_at_mean = getattr(model, "start_at_mean", None)
+        if plan.mean_start and start_at_mean is not None:
+            start_at_mean(train.mean())
         stepper = Stepper(model, updates, plan.make_optimizer)  # type: ignore[arg-type]
         return _Loop(stepper, train, plan, validation, seed, device, observer or Observer()).run()
 
@@ -223,5 +224,3 @@ def evaluate_losses(
 
 def _as_model(module: nn.Module) -> Model:
     return module  # type: ignore[return-value]
-
-

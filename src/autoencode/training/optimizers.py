@@ -129,8 +129,8 @@ def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
         if i + 1 < steps:
             once = torch.addmm(gram, z, gram, beta=a)
             gram = torch.addmm(once, z, once, beta=a)
-    x = x if product is None else product @ x
-    return x.T if tall else x
+    result: Tensor = x if product is None else product @ x
+    return result.T if tall else result
 
 
 class Muon:

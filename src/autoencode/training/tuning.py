@@ -33,7 +33,7 @@ def tuned(device: torch.device) -> Iterator[None]:
         yield
         return
     _keep_freed_memory()
-    matmul = torch.backends.mkldnn.matmul
+    matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = matmul.fp32_precision
     if before != "bf16" and _onednn_is_exact():
         matmul.fp32_precision = "bf16"
@@ -48,7 +48,7 @@ def _onednn_is_exact() -> bool:
     """Whether the oneDNN route computes true float32 products on this processor."""
     if not torch.backends.mkldnn.is_available():
         return False
-    matmul = torch.backends.mkldnn.matmul
+    matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     generator = torch.Generator().manual_seed(0)
     a = torch.randn(64, 256, generator=generator)
     b = torch.randn(256, 64, generator=generator)

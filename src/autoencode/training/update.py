@@ -114,11 +114,9 @@ class Stepper:
             losses = turn | losses
         return losses
 
-    def _turn(
-        self, i: int, batch: Batch, progress: Progress, rate: float
-    ) -> dict[str, Tensor]:
+    def _turn(self, i: int, batch: Batch, progress: Progress, rate: float) -> dict[str, Tensor]:
         losses = self.updates[i].objective(self.model, batch, progress)
-        losses.total.backward()  # type: ignore[no-untyped-call]
+        losses.total.backward()
         self.optimizers[i].step(rate)
         self.optimizers[i].zero_grad()
         return {"loss": losses.total.detach(), **losses.terms}
