@@ -3,6 +3,10 @@
 import os
 from pathlib import Path
 
+# Several test processes share few cores: threads that wait for each other would only spin. Set before
+# anything imports torch, and inherited by the processes that tests start.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import pytest
 
 

@@ -54,9 +54,7 @@ def small(module, monkeypatch):
         full = module._IDX_SETS[name]
         info = dataclasses.replace(full.info, n_train=N_TRAIN, n_test=N_TEST)
         known = tuple(
-            module._IdxFile(
-                file.name, md5(packed(content)), md5(content) if content_known else None
-            )
+            module._IdxFile(file.name, md5(packed(content)), md5(content) if content_known else None)
             for file, content in zip(full.files, (files[f.name] for f in full.files), strict=True)
         )
         return dataclasses.replace(full, info=info, files=known, mirrors=("http://127.0.0.1:9/",))

@@ -46,9 +46,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body) - start))
         self.end_headers()
         rest = body[start:]
-        cuts = fault == "always-cut" or (
-            fault in ("cut", "no-range") and len(server.requests) == 1
-        )
+        cuts = fault == "always-cut" or (fault in ("cut", "no-range") and len(server.requests) == 1)
         self.wfile.write(rest[: len(rest) // 2] if cuts else rest)
 
     def log_message(self, *args):

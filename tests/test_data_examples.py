@@ -463,9 +463,7 @@ def test_what_is_accepted_is_finite_and_comes_back(x, standardize):
         assert seen.max() <= 1
     back = spec.to_raw(seen)
     size = max(1.0, float(np.abs(examples.x.astype(float)).max()))
-    torch.testing.assert_close(
-        back, torch.from_numpy(examples.x).float(), atol=1e-5 * size, rtol=0
-    )
+    torch.testing.assert_close(back, torch.from_numpy(examples.x).float(), atol=1e-5 * size, rtol=0)
 
 
 # Batches

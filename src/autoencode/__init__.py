@@ -31,7 +31,6 @@ _HOMES = {
     "TrainingPlan": "autoencode.training",
     "Update": "autoencode.training",
     "build": "autoencode.recipes",
-    "evaluate": "autoencode.evaluate.metrics",
     "fit": "autoencode.training",
     "fit_prior": "autoencode.trained",
     "load": "autoencode.estimator",
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
     from autoencode.errors import AutoencodeError as AutoencodeError
     from autoencode.estimator import Autoencoder as Autoencoder
     from autoencode.estimator import load as load
-    from autoencode.evaluate.metrics import evaluate as evaluate
     from autoencode.models import AutoencoderModule as AutoencoderModule
     from autoencode.recipes import RECIPES as RECIPES
     from autoencode.recipes import Recipe as Recipe

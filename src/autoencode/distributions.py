@@ -64,6 +64,8 @@ class Normal:
 
     def log_prob(self, value: Tensor, mask: Tensor | None = None) -> Tensor:
         """Log-density in nats, summed over the event (its observed entries when masked)."""
+        if mask is not None:  # whatever stands there, NaN most of all
+            value = value.masked_fill(~mask, 0.0)
         standardised = (value - self.loc) * (-self.log_scale).exp()
         density = -0.5 * (standardised.square() + LOG_2PI) - self.log_scale
         return sum_event(density if mask is None else density * mask, self.event_dims)
@@ -107,6 +109,8 @@ class Bernoulli:
 
     def log_prob(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Log-probability in nats, summed over the event (its observed entries when masked)."""
+        if mask is not None:
+            target = target.masked_fill(~mask, 0.0)
         entries = F.binary_cross_entropy_with_logits(
             self.logits, target.expand_as(self.logits), reduction="none"
         )

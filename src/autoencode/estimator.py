@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,11 +15,12 @@ from torch import nn
 
 from autoencode.data import Data, prepare
 from autoencode.data.raw import Array
-from autoencode.io import load_trained, save_model
+from autoencode.files import storage_error
+from autoencode.io import load_trained, read_history, save_model, write_history
 from autoencode.models import AutoencoderModule
 from autoencode.recipes import build, recipe_info
 from autoencode.recipes.catalogue import ScheduleName
-from autoencode.runs import fit_recipe, read_history
+from autoencode.runs import fit_recipe
 from autoencode.trained import Trained, choose_device, fit_prior, flat
 from autoencode.training import Observer
 
@@ -167,9 +169,19 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return self._trained.sample(n_samples, seed)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Writes ``config.json`` and ``model.safetensors`` into a folder; ``load`` reads them."""
+        """Writes model, configuration and history into a folder, which ``load`` reads.
+
+        Raises
+        ------
+        autoencode.errors.StorageError
+            When it cannot be written.
+        """
         trained = self._trained
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(folder, error) from error
+        write_history(self.history_, folder)
         save_model(trained, folder)
 
 
@@ -193,5 +205,17 @@ def load(
     """
     where = choose_device(device)
     trained = load_trained(folder, device=where, encoder=encoder, decoder=decoder)
-    estimator = Autoencoder(trained.recipe.name, encoder=encoder, decoder=decoder, device=device)
+    # All that fit needs to do the same again.
+    options = {**trained.recipe.options, **asdict(trained.recipe.plan)}
+    own = {name: options.pop(name, None) for name in ("latent_dim", "epochs", "batch_size", "lr")}
+    estimator = Autoencoder(
+        trained.recipe.name,
+        own.pop("latent_dim"),
+        encoder=encoder,
+        decoder=decoder,
+        schedule=trained.info.get("schedule", "fast"),
+        options=options,
+        device=device,
+        **own,
+    )
     return estimator._hold(trained, read_history(folder))

@@ -42,11 +42,16 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
         os.replace(part, target)
         _sync_folder(target.parent)
     except OSError as error:
-        reason = _REASONS.get(error.errno or 0) or f"{error.strerror or error}; {_ELSEWHERE}"
-        raise StorageError(f"cannot write {target}: {reason}") from error
+        raise storage_error(target, error) from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def storage_error(what: object, error: OSError) -> StorageError:
+    """The system's refusal to write something, as one line that says what to do."""
+    reason = _REASONS.get(error.errno or 0) or f"{error.strerror or error}; {_ELSEWHERE}"
+    return StorageError(f"cannot write {what}: {reason}")
 
 
 def _create(path: str, flags: int) -> int:

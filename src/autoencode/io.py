@@ -6,6 +6,7 @@ against their SHA-256 and against the names and shapes of the model that the rec
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -25,14 +26,38 @@ from autoencode import __version__
 from autoencode.errors import AutoencodeError, ModelFileError, RunFolderError
 from autoencode.files import write_atomically
 from autoencode.priors import FittedGaussian
-from autoencode.recipes import build
+from autoencode.recipes import Recipe, build, recipe_info
+from autoencode.recipes.catalogue import PLAN_OPTIONS
 from autoencode.trained import Trained
 from autoencode.types import DataSpec
 
 FORMAT_VERSION = 1
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, WEIGHTS, HISTORY = "config.json", "model.safetensors", "history.jsonl"
 _MAX_CONFIG = 1 << 24
-_NEEDED = ("format_version", "recipe", "options", "spec", "weights_sha256")
+_NEEDED = ("format_version", "recipe", "options", "plan", "spec", "weights_sha256")
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "format_version": (int,),
+    "recipe": (str,),
+    "options": (dict,),
+    "plan": (dict,),
+    "spec": (dict,),
+    "weights_sha256": (str,),
+    "custom_networks": (bool,),
+    "fitted_prior": (bool,),
+    "latent_shape": (list,),
+    "data": (dict,),
+    "data.source": (str, type(None)),
+    "data.name": (str, type(None)),
+    "data.sha256": (str,),
+    "seed": (int,),
+    "schedule": (str,),
+    "command": (str, type(None)),
+    "environment": (dict,),
+    "notices": (list,),
+    "unit": (str,),
+    "training": (dict,),
+}
+_MAX_ENTRIES = 1 << 31  # of one example
 
 
 def save_model(trained: Trained, folder: str | os.PathLike[str]) -> None:
@@ -71,6 +96,27 @@ def to_json(value: Any) -> bytes:
     return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
 
 
+def write_history(history: list[dict[str, Any]], folder: str | os.PathLike[str]) -> None:
+    """Writes ``history.jsonl``, one line for each epoch."""
+    lines = [json.dumps(entry) + "\n" for entry in history]
+    write_atomically(Path(folder) / HISTORY, "".join(lines).encode())
+
+
+def read_history(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The lines of a run's history; a line cut short by a crash is left out."""
+    lines: list[dict[str, Any]] = []
+    try:
+        text = (Path(folder) / HISTORY).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return lines
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError, RecursionError):
+            entry = json.loads(line)
+            if isinstance(entry, dict):
+                lines.append(entry)
+    return lines
+
+
 def environment() -> dict[str, Any]:
     """Versions and hardware, for the record."""
     import numpy
@@ -105,26 +151,49 @@ def load_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
     if not path.is_dir():
         raise RunFolderError(f"no run folder at {path}; autoencode runs lists those there are")
     if not (path / CONFIG).is_file():
-        started = (path / "history.jsonl").exists() or (path / WEIGHTS).exists()
+        started = (path / HISTORY).exists() or (path / WEIGHTS).exists()
         why = "its training did not finish" if started else "it has no config.json"
         raise RunFolderError(f"{path} is not a complete run: {why}; train it again")
     try:
-        text = (path / CONFIG).read_bytes()
-        config = json.loads(text[: _MAX_CONFIG + 1])
+        with (path / CONFIG).open("rb") as file:
+            config = json.loads(file.read(_MAX_CONFIG))
     except OSError as error:
         raise RunFolderError(f"cannot read {path / CONFIG}: {error.strerror}") from None
     except (ValueError, RecursionError):
         raise ModelFileError(f"{path / CONFIG} is damaged (not valid JSON); train again") from None
-    missing = [key for key in _NEEDED if not isinstance(config, dict) or key not in config]
-    if missing:
-        raise ModelFileError(f"{path / CONFIG} lacks {', '.join(missing)}; train again")
+    if not isinstance(config, dict):
+        raise ModelFileError(f"{path / CONFIG} is damaged (not a JSON object); train again")
+    checked: dict[str, Any] = config
+    _check_config(path / CONFIG, checked)
+    return checked
+
+
+def _check_config(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuses what lacks something, is of another format or has values of a wrong type."""
+    if missing := [key for key in _NEEDED if key not in config]:
+        raise ModelFileError(f"{path} lacks {', '.join(missing)}; train again")
     if config["format_version"] != FORMAT_VERSION:
         raise ModelFileError(
-            f"{path / CONFIG} has format {config['format_version']!r} and this version of "
+            f"{path} has format {str(config['format_version'])[:20]} and this version of "
             f"autoencode ({__version__}) reads {FORMAT_VERSION}; use the version that wrote it"
         )
-    checked: dict[str, Any] = config
-    return checked
+    data = config.get("data")
+    facts = {f"data.{k}": value for k, value in data.items()} if isinstance(data, dict) else {}
+    for key, value in {**config, **facts}.items():
+        kinds = _TYPES.get(key)
+        if kinds is not None and not _is(value, *kinds):
+            expected = " or ".join(kind.__name__.replace("NoneType", "null") for kind in kinds)
+            raise ModelFileError(
+                f"{path} is damaged: {key} is of type {type(value).__name__} and should be "
+                f"{expected}; train again"
+            )
+    if config.get("seed", 0) < 0:
+        raise ModelFileError(f"{path} is damaged: seed is negative; train again")
+
+
+def _is(value: Any, *kinds: type) -> bool:
+    """Whether it has exactly one of these types (true is no whole number)."""
+    return type(value) in kinds
 
 
 def load_trained(
@@ -152,21 +221,38 @@ def load_trained(
             f"{path} was trained with networks of your own, which no file can hold; "
             "pass encoder= and decoder= to load"
         )
-    try:
-        spec = _spec(config["spec"])
-        options = {str(name): value for name, value in config["options"].items()}
-        recipe = build(config["recipe"], spec, encoder=encoder, decoder=decoder, **options)
-        plan = type(recipe.plan)(**config.get("plan", {}))
-        recipe = recipe.with_plan(**asdict(plan))
-    except (AutoencodeError, TypeError, ValueError, AttributeError, KeyError) as error:
-        raise ModelFileError(f"{path / CONFIG} cannot be used: {error}") from None
-    if config.get("fitted_prior"):
-        recipe.model.prior = FittedGaussian(recipe.latent_shape)
-    tensors = _read_weights(path / WEIGHTS, config["weights_sha256"], recipe.model.state_dict())
-    recipe.model.load_state_dict(tensors)
+    content = _read_weights(path / WEIGHTS, config["weights_sha256"])
+    if encoder is None:  # on no device first: a size that is a lie then costs no memory
+        with torch.device("meta"):
+            _tensors(path / WEIGHTS, content, _rebuild(path / CONFIG, config, None, None))
+    recipe = _rebuild(path / CONFIG, config, encoder, decoder)
+    recipe.model.load_state_dict(_tensors(path / WEIGHTS, content, recipe))
     recipe.model.to(device).eval()
     kept = ("data", "seed", "schedule", "command", "environment", "notices", "unit", "training")
     return Trained(recipe, {key: config[key] for key in kept if key in config})
+
+
+def _rebuild(
+    path: Path, config: Mapping[str, Any], encoder: nn.Module | None, decoder: nn.Module | None
+) -> Recipe:
+    """The recipe that a configuration names, with weights that are yet to be read."""
+    try:
+        spec = _spec(config["spec"])
+        options = {**config["options"], **config["plan"]}
+        known = {**recipe_info(config["recipe"]).options, **PLAN_OPTIONS}
+        if unknown := sorted(options.keys() - known.keys()):  # seed, say, which build also takes
+            raise ModelFileError(f"unknown option '{unknown[0]}'")
+        recipe = build(config["recipe"], spec, encoder=encoder, decoder=decoder, **options)
+        if config.get("fitted_prior"):
+            recipe.model.prior = FittedGaussian(recipe.latent_shape)
+        return recipe
+    except KeyError as error:
+        raise ModelFileError(f"{path} cannot be used: {error} is missing or unknown") from None
+    # RuntimeError and MemoryError: sizes that no machine has the memory for.
+    except (AutoencodeError, TypeError, ValueError, ArithmeticError) as error:
+        raise ModelFileError(f"{path} cannot be used: {error}") from None
+    except (RuntimeError, MemoryError) as error:
+        raise ModelFileError(f"{path} asks for a model that cannot be built: {error}") from None
 
 
 def _spec(fields: Mapping[str, Any]) -> DataSpec:
@@ -177,25 +263,39 @@ def _spec(fields: Mapping[str, Any]) -> DataSpec:
         scale=tuple(float(v) for v in fields["scale"]),
         context_dim=int(fields.get("context_dim", 0)),
     )
-    numbers = (*spec.offset, *spec.scale)
-    if spec.kind not in ("unit", "real") or not all(map(math.isfinite, numbers)):
+    sound = (
+        spec.kind in ("unit", "real")
+        and spec.shape
+        and all(n > 0 for n in spec.shape)
+        and spec.size <= _MAX_ENTRIES
+        and all(map(math.isfinite, (*spec.offset, *spec.scale)))
+        and all(v > 0 for v in spec.scale)
+        and all(len(values) in (1, spec.size) for values in (spec.offset, spec.scale))
+        and spec.context_dim >= 0
+    )
+    if not sound:
         raise ValueError("the data specification is damaged")
     return spec
 
 
-def _read_weights(path: Path, sha256: str, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _read_weights(path: Path, sha256: str) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise RunFolderError(f"cannot read {path}: {error.strerror}; train again") from None
     if hashlib.sha256(content).hexdigest() != sha256:
         raise ModelFileError(f"{path} was altered or damaged (SHA-256 differs); train again")
+    return content
+
+
+def _tensors(path: Path, content: bytes, recipe: Recipe) -> dict[str, Tensor]:
+    """The weights, if they are those of the recipe's model and finite."""
     try:
         tensors = safetensors.torch.load(content)
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise ModelFileError(f"{path} is not a safetensors file: {error}") from None
     shapes = {name: tuple(t.shape) for name, t in tensors.items()}
-    wanted = {name: tuple(t.shape) for name, t in expected.items()}
+    wanted = {name: tuple(t.shape) for name, t in recipe.model.state_dict().items()}
     wrong = sorted(n for n in wanted.keys() | shapes.keys() if wanted.get(n) != shapes.get(n))
     if wrong:
         name = wrong[0]

@@ -4,19 +4,18 @@
 
     RUN/  config.json  model.safetensors  history.jsonl  metrics.json  plots/*.png  report.html
 
-A run is written into a folder beside its final place and takes its name when it is complete, so that
-whatever bears the name is whole and a failed run leaves nothing behind.
+Whatever bears a run's name is complete (see ``staging``).
 """
 
 from __future__ import annotations
 
 import contextlib
+import html
 import json
+import math
 import os
-import shutil
 import time
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,17 +24,20 @@ from torch import nn
 
 from autoencode.data import Data, Examples, Resident, load_data, load_examples
 from autoencode.data.download import OnBytes
-from autoencode.errors import DataError, OptionError, RunFolderError, StorageError
+from autoencode.errors import DataError, ModelFileError, OptionError, RunFolderError, TrainingError
 from autoencode.evaluate.metrics import described, evaluate
-from autoencode.files import write_atomically
-from autoencode.io import CONFIG, environment, load_config, load_trained, save_model, to_json
+from autoencode.files import storage_error, write_atomically
+from autoencode.io import CONFIG, HISTORY, environment, load_config, load_trained, save_model, to_json
 from autoencode.recipes import Recipe, build, recipe_info
 from autoencode.recipes.catalogue import ScheduleName
+from autoencode.staging import check_target, staged
 from autoencode.trained import Trained, choose_device, fit_prior
 from autoencode.training import EpochRecord, Observer, TrainingPlan, fit
 
-HISTORY, METRICS_FILE, REPORT, PLOTS = "history.jsonl", "metrics.json", "report.html", "plots"
+METRICS_FILE, REPORT, PLOTS = "metrics.json", "report.html", "plots"
 SPLITS = ("test", "validation", "train")
+_MAX_SEED = 2**63 - 1
+_LOWER = "try a lower learning rate"
 
 
 @dataclass
@@ -61,13 +63,19 @@ class Run:
 
 def pick_split(data: Data, name: str, validation: float, seed: int) -> Examples:
     """One of the three parts of a data set, as training saw them."""
-    if name not in SPLITS:
-        raise OptionError(f"unknown split '{name}'; use {', '.join(SPLITS)}")
+    _check_split(name)
     train, held_out = data.split(validation, seed)
     found = {"test": data.test, "validation": held_out, "train": train}[name]
     if found is None:
         raise DataError(f"{data.name} has no {name} examples; use --split train")
     return found
+
+
+def _check_split(name: str, own: bool = True) -> None:
+    if name not in SPLITS:
+        raise OptionError(f"unknown split '{name}'; use {', '.join(SPLITS)}")
+    if not own and name != "test":
+        raise OptionError("--split chooses a part of the run's own data; leave DATA out")
 
 
 def train(
@@ -110,6 +118,8 @@ def train(
         True
     """
     target = None if out is None else check_target(Path(out), overwrite)
+    if not 0 <= seed <= _MAX_SEED:
+        raise OptionError(f"the seed must lie in 0..2**63 - 1, got {seed}")
     where = choose_device(device)
     info = recipe_info(recipe)
     data = load_data(source, data_dir=data_dir, standardize=info.standardize, progress=on_bytes)
@@ -131,14 +141,14 @@ def train(
         "command": command,
         "environment": environment(),
     }
-    with _staged(target, overwrite) as folder:
+    with staged(target, overwrite) as folder:
         history = _History(observer or Observer(), folder)
         trained = Trained(built, facts)
         records = fit_recipe(built, data, seed, where, history)
         facts["training"] = _training_facts(records, built.plan, len(data.train))
         run = _finish(trained, data, records, seed)
-        if folder is not None:
-            write_run(run, folder)
+        if folder is not None and target is not None:
+            write_run(run, folder, target)
     run.folder = target
     return run
 
@@ -148,7 +158,7 @@ def fit_recipe(
 ) -> list[EpochRecord]:
     """Trains a recipe on the training part of some data, watching its validation part."""
     examples, held_out = data.split(recipe.plan.validation, seed)
-    return fit(
+    records = fit(
         recipe.model,
         recipe.updates,
         Resident(examples, data.spec, device),
@@ -158,6 +168,10 @@ def fit_recipe(
         device=device,
         observer=observer,
     )
+    # The loss of the last step says nothing of the weights that this step left.
+    if not all(bool(p.isfinite().all()) for p in recipe.model.parameters()):
+        raise TrainingError(f"training diverged: weights are not finite; {_LOWER}")
+    return records
 
 
 def _source_name(source: Any) -> str | None:
@@ -179,9 +193,12 @@ def _training_facts(records: list[EpochRecord], plan: TrainingPlan, n_train: int
 
 def _finish(trained: Trained, data: Data, records: list[EpochRecord], seed: int) -> Run:
     training, _ = data.split(trained.recipe.plan.validation, seed)
-    fit_prior(trained, training, seed)
+    fit_prior(trained, training if len(training) > 1 else data.train, seed)
     judged = data.test if data.test is not None else training
     metrics = evaluate(trained, judged, training, seed=seed)
+    bad = [k for k, value in metrics.items() if value is not None and not math.isfinite(value)]
+    if bad:
+        raise TrainingError(f"training diverged: {bad[0]} is {metrics[bad[0]]}; {_LOWER}")
     return Run(trained, data, [record.as_dict() for record in records], metrics, seed)
 
 
@@ -200,48 +217,14 @@ class _History(Observer):
         self.inner.epoch(record)
 
 
-def check_target(out: Path, overwrite: bool) -> Path:
-    """The run folder to write, refused before any work when it cannot be.
+def write_run(run: Run, folder: Path, final: Path | None = None) -> None:
+    """Writes model, metrics, pictures and report of a run into a folder that exists.
 
-    Raises:
-        RunFolderError: when it exists and is not to be overwritten, or is not a run.
+    Args:
+        run: what to write.
+        folder: where.
+        final: the name that the folder will have, for the report.
     """
-    if out.exists() or out.is_symlink():
-        if not overwrite:
-            raise RunFolderError(f"{out} exists; pass --overwrite, or another folder with --out")
-        is_run = out.is_dir() and ((out / CONFIG).exists() or not any(out.iterdir()))
-        if not is_run:
-            raise RunFolderError(f"{out} is not a run folder, so it is not overwritten")
-    return out
-
-
-@contextlib.contextmanager
-def _staged(target: Path | None, overwrite: bool) -> Iterator[Path | None]:
-    """A folder beside the target that takes its name when the block succeeds, else disappears."""
-    if target is None:
-        yield None
-        return
-    stage = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.partial"
-    try:
-        stage.mkdir(parents=True)
-        yield stage
-        with contextlib.suppress(FileNotFoundError):
-            if overwrite:
-                old = stage.with_suffix(".old")
-                target.rename(old)
-                shutil.rmtree(old)
-        stage.rename(target)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write the run {target}: {error.strerror or error}; "
-            "free some space or choose another folder with --out"
-        ) from error
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-
-
-def write_run(run: Run, folder: Path) -> None:
-    """Writes model, metrics, pictures and report of a run into a folder that exists."""
     from autoencode.evaluate import pictures, plots, report
 
     (folder / PLOTS).mkdir(exist_ok=True)
@@ -265,19 +248,29 @@ def write_run(run: Run, folder: Path) -> None:
         notices=run.data.notices,
         history_unit=run.trained.recipe.unit,
     )
+    if final is not None:
+        _rename_in_report(folder / REPORT, folder, final)
 
 
-def read_history(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The lines of a run's history; a line cut short by a crash is left out."""
-    lines: list[dict[str, Any]] = []
+def _rename_in_report(report: Path, folder: Path, final: Path) -> None:
+    """Puts the run's final name into a page that was written under a passing one."""
+    name = html.escape(json.dumps(final.name)[1:-1])
+    page = report.read_text(encoding="utf-8").replace(folder.name, name)
+    write_atomically(report, page.encode())
+
+
+def plots_folder(folder: str | os.PathLike[str]) -> Path:
+    """The folder of a run's pictures, made if it is not there.
+
+    Raises:
+        StorageError: when it cannot be made.
+    """
+    target = Path(folder) / PLOTS
     try:
-        text = (Path(folder) / HISTORY).read_text(encoding="utf-8")
-    except OSError:
-        return lines
-    for line in text.splitlines():
-        with contextlib.suppress(ValueError):
-            lines.append(json.loads(line))
-    return lines
+        target.mkdir(exist_ok=True)
+    except OSError as error:
+        raise storage_error(target, error) from error
+    return target
 
 
 def run_data(
@@ -299,6 +292,26 @@ def run_data(
     return data
 
 
+def examples_for(
+    trained: Trained,
+    folder: str | os.PathLike[str],
+    source: Any = None,
+    split: str = "test",
+    data_dir: str | os.PathLike[str] | None = None,
+) -> Examples:
+    """A part of the run's own data, or other data (their test part where they have one, else all).
+
+    Raises:
+        OptionError: for an unknown split, or one of other data.
+        DataError: when the data cannot be read or do not fit.
+    """
+    _check_split(split, own=source is None)
+    if source is not None:
+        return load_examples(source, trained.spec, data_dir=data_dir)
+    data = run_data(trained, folder, data_dir)
+    return pick_split(data, split, trained.recipe.plan.validation, trained.info.get("seed", 0))
+
+
 def evaluate_run(
     folder: str | os.PathLike[str],
     source: Any = None,
@@ -313,19 +326,18 @@ def evaluate_run(
     Returns:
         The metrics by name, with ``data``, ``split`` and ``n``.
     """
+    _check_split(split, own=source is None)
     trained = load_trained(folder, device=choose_device(device))
-    own = source is None
-    if own or split != "test":
+    training = None
+    if source is None:
         data = run_data(trained, folder, data_dir)
-        validation, run_seed = trained.recipe.plan.validation, int(trained.info.get("seed", 0))
+        validation, run_seed = trained.recipe.plan.validation, trained.info.get("seed", 0)
         training = pick_split(data, "train", validation, run_seed)
-        if not own:
-            raise OptionError("--split chooses a part of the run's own data; leave DATA out")
         examples = pick_split(data, split, validation, run_seed)
         name = data.name
     else:
         examples = load_examples(source, trained.spec, data_dir=data_dir)
-        training, name, split = None, str(source), "all"
+        name, split = str(source), "all"
     values = evaluate(trained, examples, training, seed=seed)
     return {**values, "data": name, "split": split, "n": len(examples)}
 
@@ -346,18 +358,23 @@ def list_runs(root: str | os.PathLike[str] = "runs") -> list[dict[str, Any]]:
     top = Path(root)
     if not top.is_dir():
         raise RunFolderError(f"no folder {top}; autoencode train makes runs")
-    configs = [p for p in top.glob("**/" + CONFIG) if not any(q.startswith(".") for q in p.parts)]
     found = []
-    for path in sorted(configs, key=lambda p: p.stat().st_mtime):
-        with contextlib.suppress(RunFolderError, DataError, ValueError):
-            found.append(_summary(path.parent, load_config(path.parent)))
-    return found
+    for path in top.glob("**/" + CONFIG):
+        if any(part.startswith(".") for part in path.relative_to(top).parts):
+            continue  # a run that is not complete
+        # What is no run, or went away meanwhile, is not listed.
+        with contextlib.suppress(RunFolderError, ModelFileError, OSError):
+            written = path.stat().st_mtime
+            found.append((written, _summary(path.parent, load_config(path.parent), written)))
+    return [summary for _, summary in sorted(found, key=lambda pair: pair[0])]
 
 
-def _summary(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    metrics: dict[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError):
-        metrics = json.loads((folder / METRICS_FILE).read_text())
+def _summary(folder: Path, config: Mapping[str, Any], written: float) -> dict[str, Any]:
+    metrics: Any = None
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        metrics = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
+    if not isinstance(metrics, dict):
+        metrics = {}
     training = config.get("training", {})
     return {
         "run": str(folder),
@@ -370,5 +387,5 @@ def _summary(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": training.get("seconds"),
         "mse": metrics.get("mse"),
         "elbo": metrics.get("elbo"),
-        "written": time.strftime("%Y-%m-%d %H:%M", time.localtime((folder / CONFIG).stat().st_mtime)),
+        "written": time.strftime("%Y-%m-%d %H:%M", time.localtime(written)),
     }

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from autoencode.data import Examples, Resident, apply_spec
 from autoencode.data.raw import Array
-from autoencode.errors import DataError, IncompatibleError
+from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError
 from autoencode.models import AutoencoderModule
 from autoencode.priors import FittedGaussian
 from autoencode.recipes import Recipe
@@ -74,7 +74,7 @@ class Trained:
     def sample(self, n: int, seed: int = 0) -> Array:
         """N examples (n, *D) from the prior (for a plain autoencoder the one fitted to its codes)."""
         if n < 1:
-            raise DataError(f"the number of samples must be at least 1, got {n}")
+            raise OptionError(f"the number of samples must be at least 1, got {n}")
         with seeded(seed, self.device), torch.inference_mode():
             return self.decode(self.model.eval().sample_latent(n).cpu().numpy())
 
@@ -84,20 +84,27 @@ class Trained:
         return Resident(Examples(apply_spec(x, self.spec)), self.spec, self.device)
 
     def _codes(self, z: Any) -> Tensor:
+        if isinstance(z, Tensor):
+            z = z.detach().cpu().numpy()
         try:
-            codes = torch.as_tensor(np.asarray(z, dtype=np.float32))
+            with np.errstate(over="ignore"):  # what float32 cannot hold is refused below
+                codes = torch.from_numpy(np.array(z, dtype=np.float32))
         except (ValueError, TypeError):
-            raise DataError("codes must be numbers") from None
+            raise DataError("codes must be numbers, one row for each example") from None
         shape = self.latent_shape
         if codes.dim() == 2 and codes.shape[1] == int(np.prod(shape)):
             codes = codes.reshape(len(codes), *shape)
-        if tuple(codes.shape[1:]) != shape:
+        if tuple(codes.shape[1:]) != shape or codes.dim() == 0 or not len(codes):
             raise DataError(
                 f"expected codes of shape (N, {', '.join(map(str, shape))}), got "
                 f"{tuple(codes.shape)}; embed makes such codes"
             )
         if not bool(torch.isfinite(codes).all()):
-            raise DataError("codes hold NaN or infinite values; drop those rows first")
+            n_bad = int((~torch.isfinite(codes)).sum())
+            first = tuple(int(i) for i in (~torch.isfinite(codes)).nonzero()[0])
+            raise DataError(
+                f"codes: {n_bad} NaN or infinite (for float32), first at index {first}; drop those"
+            )
         return codes.to(self.device)
 
     def _through(self, pieces: Any, function: Callable[[Any], Tensor]) -> Array:
@@ -116,6 +123,8 @@ def fit_prior(trained: Trained, examples: Examples, seed: int = 0) -> Trained:
         return trained
     rows = np.random.default_rng(seed).permutation(len(examples))[:_PRIOR_ROWS]
     codes = torch.from_numpy(trained.embed(examples.take(np.sort(rows))))
+    if not bool(torch.isfinite(codes).all()):
+        raise TrainingError("training diverged: its codes are not finite; try a lower learning rate")
     prior = FittedGaussian(trained.latent_shape).fit(codes)
     trained.model.prior = prior.to(trained.device)
     return trained
@@ -131,10 +140,11 @@ def choose_device(name: str) -> torch.device:
     present["mps"] = torch.backends.mps.is_available()
     if name == "auto":
         return torch.device(next(d for d in ("cuda", "mps", "cpu") if present[d]))
-    kind = name.split(":")[0]
-    if kind not in present:
+    kind, _, index = name.partition(":")
+    if kind not in present or not (index.isdecimal() or name == kind):
         raise IncompatibleError(f"unknown device '{name}'; use auto, cpu, cuda or mps")
-    if not present[kind]:
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if not present[kind] or int(index or 0) >= count:
         raise IncompatibleError(f"device '{name}' is not available here; use auto or cpu")
     return torch.device(name)
 

@@ -5,14 +5,13 @@ Heavy libraries are imported inside the commands, so that ``--help`` is instant.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
 import click
 
 from autoencode import __version__
-from autoencode.cli.common import Commands, fail
+from autoencode.cli.common import Commands, Interrupted, discard_stdout, fail
 from autoencode.cli.look import plot_command, recipes_command, runs_command
 from autoencode.cli.train import train_command
 from autoencode.cli.use import (
@@ -23,6 +22,9 @@ from autoencode.cli.use import (
     sample_command,
 )
 from autoencode.errors import AutoencodeError
+
+# torch says so by a plain RuntimeError.
+_NO_MEMORY = ("out of memory", "can't allocate memory", "Storage size calculation overflowed")
 
 
 @click.group(
@@ -64,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             args=None if arguments is None else list(arguments),
             prog_name="autoencode",
             standalone_mode=False,
+            obj=sys.argv[1:] if arguments is None else list(arguments),
         )
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
@@ -75,12 +78,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         fail(error.format_message(), 2)
     except (click.Abort, KeyboardInterrupt):
         fail("interrupted", 130)
+    except Interrupted as stop:
+        fail("interrupted; nothing was written", stop.exit_code)
     except AutoencodeError as error:
         fail(str(error), error.exit_code)
-    except BrokenPipeError:
-        # The reader (head, say) has what it wanted; what is left must not fail at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except MemoryError:
-        fail("out of memory; use a smaller --batch-size or fewer rows", 1)
+    except OSError as error:
+        discard_stdout()
+        fail(f"{error.filename or 'cannot write the output'}: {error.strerror or error}", 2)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not any(s in str(error) for s in _NO_MEMORY):
+            raise
+        fail("out of memory; use a smaller model, a smaller --batch-size or fewer rows", 1)
     sys.exit(result if isinstance(result, int) else 0)

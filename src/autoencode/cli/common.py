@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
@@ -11,6 +13,16 @@ from typing import Any, NoReturn
 import click
 
 from autoencode.errors import OptionError, nearest
+
+MAX_SEED = 2**63 - 1
+
+
+class Interrupted(BaseException):
+    """A signal ended the program; not an ``Exception``, so that nothing takes it for a failure."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.exit_code = 128 + signal_number
 
 
 class Commands(click.Group):
@@ -25,16 +37,33 @@ class Commands(click.Group):
             )
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # the reader (head, say) has what it wanted
+            discard_stdout()
+            return 0
+
+
+def discard_stdout() -> None:
+    """Lets what is left in stdout's buffer fail silently at exit, where nobody could catch it."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
 
 def fail(message: str, code: int) -> NoReturn:
     """Ends the program with one line on stderr."""
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+    note(f"error: {' '.join(message.split())}")
     sys.exit(code)
 
 
 def note(message: str) -> None:
-    """One line for the person who watches; never on stdout, which is for results."""
-    click.echo(message, err=True)
+    """One line for the person who watches; never on stdout, which is for results.
+
+    Nobody listening is no reason to lose a run.
+    """
+    with contextlib.suppress(OSError):
+        click.echo(message, err=True)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -81,7 +110,8 @@ def data_dir_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def seed_option(text: str) -> Decorator:
-    return click.option("--seed", type=int, default=0, show_default=True, metavar="S", help=text)
+    kind = click.IntRange(0, MAX_SEED)
+    return click.option("--seed", type=kind, default=0, show_default=True, metavar="S", help=text)
 
 
 def split_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -98,10 +128,12 @@ def settings(pairs: tuple[str, ...]) -> dict[str, str]:
     """``option=value`` pairs as a mapping."""
     found: dict[str, str] = {}
     for pair in pairs:
-        name, sign, value = pair.partition("=")
+        name, sign, value = (part.strip() for part in pair.partition("="))
         if not sign or not name:
             raise OptionError(f"--set takes option=value, got '{pair}'")
-        found[name.strip()] = value.strip()
+        if name in found:
+            raise OptionError(f"--set {name} is given twice; leave one out")
+        found[name] = value
     return found
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from autoencode.data.raw import Array
-from autoencode.errors import DataError, OptionError
+from autoencode.errors import DataError, OptionError, StorageError
 from autoencode.files import write_atomically
 from autoencode.trained import Trained, flat
 
@@ -20,10 +20,15 @@ def check_ending(path: str, endings: tuple[str, ...] = ENDINGS) -> Path:
 
     Raises:
         OptionError: with the endings that there are.
+        StorageError: when its folder is not there.
     """
     target = Path(path)
     if target.suffix.lower() not in endings:
         raise OptionError(f"cannot write {target}: its ending must be {', '.join(endings)}")
+    if target.is_dir():
+        raise StorageError(f"cannot write {target}: it is a folder; choose another name")
+    if not target.parent.is_dir():
+        raise StorageError(f"cannot write {target}: no such folder; create it first")
     return target
 
 
@@ -71,16 +76,20 @@ def read_codes(path: str) -> Array:
 
     file = Path(path)
     if file.suffix.lower() != ".csv":
-        return np.asarray(read_file(file).x, dtype=np.float32)
+        return np.asarray(read_file(file).x)
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()  # Excel writes a mark first
         skip = 1 if lines and not _is_numbers(lines[0]) else 0
         rows = [[float(cell) for cell in line.split(",")] for line in lines[skip:] if line.strip()]
-        return np.array(rows, dtype=np.float32).reshape(len(rows), -1)
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {file}: {error}") from None
+        return np.array(rows).reshape(len(rows), -1)
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}); check the path") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{file}: not a text file; give .csv, .npy or .npz") from None
     except ValueError:
-        raise DataError(f"{file} is not a table of numbers with rows of one length") from None
+        raise DataError(
+            f"{file}: not a table of numbers with rows of one length, separated by commas"
+        ) from None
 
 
 def _is_numbers(line: str) -> bool:

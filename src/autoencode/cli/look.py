@@ -23,6 +23,7 @@ from autoencode.errors import OptionError
 
 @click.command("plot")
 @click.argument("run")
+@click.argument("data", required=False)
 @click.option(
     "--kind",
     default="all",
@@ -45,6 +46,7 @@ from autoencode.errors import OptionError
 @json_option
 def plot_command(
     run: str,
+    data: str | None,
     kind: str,
     extent: str | None,
     rows: int,
@@ -55,41 +57,47 @@ def plot_command(
     data_dir: str | None,
     as_json: bool,
 ) -> None:
-    """Draw the pictures of a run again, or other ones.
+    """Draw the pictures of a run again, or other ones, from its own held-out examples or DATA.
 
     \b
     Example:
       autoencode plot runs/mnist-mlp_latent2 --kind grid --range -5,10,-10,5
     """
     corners = None if extent is None else _extent(extent)
-    if out is not None and kind == "all":
-        raise OptionError("-o names one picture; choose it with --kind")
-    if out is not None and Path(out).suffix.lower() != ".png":
-        raise OptionError(f"cannot write {out}: its ending must be .png")
     if not 2 <= rows <= 100:
         raise OptionError(f"--rows must lie between 2 and 100, got {rows}")
+    target = _target(out, kind)
     from autoencode.evaluate import pictures, plots
-    from autoencode.io import load_trained
-    from autoencode.runs import PLOTS, pick_split, read_history, run_data
+    from autoencode.io import load_trained, read_history
+    from autoencode.runs import examples_for, plots_folder
     from autoencode.trained import choose_device
 
+    pictures.check_kind(kind)
     trained = load_trained(run, device=choose_device(device))
     kinds = pictures.available(trained) if kind == "all" else (kind,)
     history = read_history(run)
-    data = run_data(trained, run, data_dir)
-    validation, run_seed = trained.recipe.plan.validation, int(trained.info.get("seed", 0))
-    examples = pick_split(data, split, validation, run_seed)
-    written = []
-    for each in kinds:
-        figure = pictures.draw(each, trained, examples, history, extent=corners, rows=rows, seed=seed)
-        target = Path(out) if out is not None else Path(run) / PLOTS / f"{each}.png"
-        target.parent.mkdir(exist_ok=True)
-        plots.save(figure, target)
-        written.append(str(target))
+    examples = examples_for(trained, run, data, split, data_dir)
+    figures = [
+        pictures.draw(each, trained, examples, history, extent=corners, rows=rows, seed=seed)
+        for each in kinds
+    ]
+    targets = [target or plots_folder(run) / f"{each}.png" for each in kinds]
+    for path, figure in zip(targets, figures, strict=True):
+        plots.save(figure, path)
     if as_json:
-        print_json({"files": written})
+        print_json({"files": list(map(str, targets))})
     else:
-        click.echo("\n".join(written))
+        click.echo("\n".join(map(str, targets)))
+
+
+def _target(out: str | None, kind: str) -> Path | None:
+    from autoencode.cli.files import check_ending
+
+    if out is None:
+        return None
+    if kind == "all":
+        raise OptionError("-o names one picture; choose it with --kind")
+    return check_ending(out, (".png",))
 
 
 def _extent(text: str) -> tuple[float, float, float, float]:

@@ -60,7 +60,6 @@ class Watcher(Observer):
             self._bar.update(self._task, completed=step)
 
     def epoch(self, record: EpochRecord) -> None:
-        self.training = record.epoch < self._n_epochs
         losses = f"loss {number(record.losses['loss'])}"
         if record.validation:
             losses += f", validation {number(record.validation['loss'])}"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
 import signal
-import sys
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from autoencode.cli.common import (
+    Interrupted,
     data_dir_option,
     device_option,
     json_option,
@@ -20,6 +22,7 @@ from autoencode.cli.common import (
     seed_option,
     settings,
 )
+from autoencode.errors import OptionError
 
 if TYPE_CHECKING:
     from autoencode.runs import Run
@@ -52,7 +55,9 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace the run folder if it is there.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
+@click.pass_obj
 def train_command(
+    arguments: list[str],
     data: str,
     recipe: str,
     out: str | None,
@@ -79,12 +84,19 @@ def train_command(
       autoencode train mnist --recipe mlp --epochs 3 --set latent_dim=8 --set activation=gelu
       autoencode train table.npy --recipe mlp --set noise=masking --out runs/denoised
     """
-    flags = {"epochs": epochs, "batch_size": batch_size, "lr": lr}
-    options: dict[str, Any] = {name: v for name, v in flags.items() if v is not None}
-    options |= settings(sets)
+    options = _options({"epochs": epochs, "batch_size": batch_size, "lr": lr}, sets)
+    if not data:
+        raise OptionError("DATA is empty; give a data set or a file")
+    if out is not None and not out.strip():
+        raise OptionError("--out is empty; give a folder or leave it out")
 
     from autoencode.cli.progress import Download, Watcher
+    from autoencode.recipes import recipe_info
+    from autoencode.recipes.catalogue import PLAN_OPTIONS
+    from autoencode.recipes.options import resolve
     from autoencode.runs import default_folder, train
+
+    resolve({**recipe_info(recipe).options, **PLAN_OPTIONS}, options, f"recipe '{recipe}'")
 
     with Watcher(quiet) as watcher, _Signals(watcher) as signals, Download(quiet) as download:
         run = train(
@@ -98,7 +110,7 @@ def train_command(
             data_dir=data_dir,
             observer=watcher,
             on_bytes=download.progress,
-            command=shlex.join(["autoencode", *sys.argv[1:]]),
+            command=shlex.join(["autoencode", *arguments]),
             **options,
         )
     if not quiet:
@@ -108,9 +120,19 @@ def train_command(
     elif quiet:
         click.echo(run.folder)
     if signals.received:
-        note("stopped early; what was trained until then is saved")
+        note(f"stopped by a signal; what was trained until then is saved in {run.folder}")
         return 128 + signals.received
     return 0
+
+
+def _options(flags: dict[str, Any], sets: tuple[str, ...]) -> dict[str, Any]:
+    """The recipe's options, from flags of their own and from ``--set``."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    chosen = settings(sets)
+    if twice := sorted(given.keys() & chosen.keys()):
+        flag = twice[0].replace("_", "-")
+        raise OptionError(f"--{flag} and --set {twice[0]} are both given; leave one out")
+    return given | chosen
 
 
 def _result(run: Run) -> dict[str, Any]:
@@ -134,7 +156,10 @@ def _tell(run: Run) -> None:
 
 
 class _Signals:
-    """The first Ctrl-C or SIGTERM ends training after the step; a second one leaves at once."""
+    """The first Ctrl-C or SIGTERM ends training after the step and saves; a second leaves at once.
+
+    Before training has begun there is nothing to save, and the first leaves at once.
+    """
 
     def __init__(self, watcher: Any) -> None:
         self.watcher = watcher
@@ -152,6 +177,9 @@ class _Signals:
 
     def _handle(self, number_: int, frame: FrameType | None) -> None:
         if self.received or not self.watcher.training:
-            raise KeyboardInterrupt
+            raise Interrupted(number_)
         self.received = number_
         self.watcher.stopping = True
+        if not self.watcher.quiet:  # print() must not be entered again from a signal handler
+            with contextlib.suppress(OSError):
+                os.write(2, b"stopping and saving; once more to leave at once\n")

@@ -47,7 +47,7 @@ def evaluate_command(
       mse                 squared units per entry (pixels 0..1), mean over entries
       psnr                dB, 10 log10(1 / mse); data in [0, 1]
       explained_variance  share, 1 - mse / variance around the mean example
-      pca_mse             mse of PCA of the same width, fitted on the training examples
+      pca_mse             squared units per entry, mse of PCA of the same width
       mse_to_pca          ratio mse / pca_mse; below 1 is better than PCA
       bernoulli_nats      nats per example, cross-entropy under the reconstruction
       reconstruction      nats per example, -log p(x|z) at one draw of z; variational
@@ -79,14 +79,9 @@ def _examples(
     trained: Trained, run: str, data: str | None, split: str, data_dir: str | None
 ) -> Examples:
     """DATA, or a part of the run's own data."""
-    from autoencode.data import load_examples
-    from autoencode.runs import pick_split, run_data
+    from autoencode.runs import examples_for
 
-    if data is not None:
-        return load_examples(data, trained.spec, data_dir=data_dir)
-    own = run_data(trained, run, data_dir)
-    seed = int(trained.info.get("seed", 0))
-    return pick_split(own, split, trained.recipe.plan.validation, seed)
+    return examples_for(trained, run, data, split, data_dir)
 
 
 def _load(run: str, device: str) -> Trained:

@@ -33,8 +33,24 @@ CAPTIONS = {
 
 
 def available(trained: Trained) -> tuple[str, ...]:
-    """The kinds that can be drawn for this model: a grid needs a code of two numbers."""
-    return tuple(kind for kind in KINDS if kind != "grid" or trained.latent_shape == (2,))
+    """The kinds that can be drawn for this model.
+
+    A grid needs a code of two numbers, samples need a prior.
+    """
+    without = {"grid"} if trained.latent_shape != (2,) else set()
+    if trained.model.prior is None:
+        without.add("samples")
+    return tuple(kind for kind in KINDS if kind not in without)
+
+
+def check_kind(kind: str) -> None:
+    """Refuses an unknown kind before any work.
+
+    Raises:
+        OptionError: with the kinds that there are.
+    """
+    if kind not in (*KINDS, "all"):
+        raise OptionError(f"unknown kind of picture '{kind}'; use {', '.join(KINDS)} or all")
 
 
 def draw(
@@ -73,7 +89,8 @@ def draw(
         return _grid(trained, examples, extent, rows)
     if kind == "samples":
         return _samples(trained, seed)
-    raise OptionError(f"unknown kind of picture '{kind}'; use {', '.join(KINDS)} or all")
+    check_kind(kind)
+    raise OptionError("'all' is not one picture; choose one")
 
 
 def _as_seen(trained: Trained, raw: Array) -> Array:

@@ -19,6 +19,8 @@ def _check(shape: tuple[int, ...], channels: tuple[int, ...], strides: tuple[int
             f"convolutions need images (channels, height, width), got examples of shape "
             f"{'x'.join(map(str, shape))}; use an MLP recipe, or give the data as images"
         )
+    if not channels:
+        raise IncompatibleError("channels and strides need at least one layer, got none")
     if len(channels) != len(strides):
         raise IncompatibleError(
             f"channels and strides must have the same length, got {channels} and {strides}"

@@ -55,14 +55,17 @@ def _mean_squared_error(model: Model, batch: Batch, output: Output, progress: Pr
     if batch.mask is None:
         return F.mse_loss(mean, target)
     mask = batch.mask.expand_as(mean)
-    squares = (mean - target).square() * mask
+    squares = (mean - target.masked_fill(~mask, 0.0)).square() * mask
     return squares.sum() / mask.sum().clamp_min(1)
 
 
 def _squared_error(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
     mean = output.x_dist.mean
-    squares = (mean - batch.target).square()
-    return sum_event(squares if batch.mask is None else squares * batch.mask, mean.dim() - 2)
+    if batch.mask is None:
+        squares = (mean - batch.target).square()
+    else:
+        squares = (mean - batch.target.masked_fill(~batch.mask, 0.0)).square() * batch.mask
+    return sum_event(squares, mean.dim() - 2)
 
 
 #: -log p(x|z), the observed entries only.

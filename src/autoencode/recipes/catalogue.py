@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import torch
 from torch import nn
 
 from autoencode.errors import IncompatibleError, OptionError, nearest
@@ -104,9 +105,9 @@ _INFOS = (
         optimizer="muon",
         standardize="global",
     ),
-    _info(deterministic.mlp, _adam(12, 1e-3, 128), lr=0.012, size=512, optimizer="muon"),
-    _info(deterministic.mlp_small, _adam(10, 1e-3), lr=0.012, size=512, optimizer="muon"),
-    _info(deterministic.mlp_latent2, _adam(20, 1e-3, 128), lr=0.012, size=512, optimizer="muon"),
+    _info(deterministic.mlp, _adam(12, 1e-3, 128), lr=0.016, size=256, optimizer="muon"),
+    _info(deterministic.mlp_small, _adam(10, 1e-3), lr=0.016, size=256, optimizer="muon"),
+    _info(deterministic.mlp_latent2, _adam(20, 1e-3, 128), lr=4e-3, size=128),
     _info(convolutional.conv_linear, _adam(10, 1e-3), lr=3e-3, size=64),
     _info(convolutional.conv, _adam(10, 1e-3), lr=3e-3, size=64),
     _info(convolutional.conv_small, _adam(10, 1e-3), lr=1.5e-2, size=64, mean_start=False),
@@ -115,8 +116,9 @@ _INFOS = (
         _adam(200, 5e-4, validation=0.2),
         lr=2e-3,
         size=64,
+        validation=1 / 60,
     ),
-    _info(variational.vae, _adam(10, 1e-3), lr=6e-3, size=128),
+    _info(variational.vae, _adam(10, 1e-3), lr=7e-3, size=128),
     _info(variational.conv_vae, _adam(10, 1e-3), lr=3e-3, size=64),
 )
 
@@ -189,6 +191,9 @@ def build(
             recipe = info.function(spec, networks=Own(encoder, decoder, call["net"]), **call)
         else:
             recipe = info.function(spec, **call)
+    if any(isinstance(module, nn.Conv2d) for module in recipe.model.modules()):
+        # As in training: a loaded model must round as the trained one did.
+        recipe.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     plan = replace(info.plan(schedule), **figures)
     return replace(recipe, name=name, options=model_values, plan=plan).check()
 

@@ -65,6 +65,8 @@ class Convolutional:
             raise OptionError("layers=scratch is for fully connected recipes; use mlp")
 
     def encoder(self, spec: DataSpec) -> tuple[nn.Module, int]:
+        if spec.context_dim:
+            raise IncompatibleError("convolutions take no context; use an MLP recipe")
         encoder = ConvEncoder(spec.shape, self.channels, self.strides, self.options, self.spatial)
         return encoder, encoder.features
 

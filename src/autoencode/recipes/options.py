@@ -37,7 +37,7 @@ class Option:
         """
         try:
             return _coerce(value, self.type)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             raise OptionError(
                 f"option {self.name}: expected {describe(self.type)}, got {value!r}"
             ) from None

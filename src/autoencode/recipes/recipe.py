@@ -51,9 +51,15 @@ class Recipe:
         was_training = model.training
         device = next(model.parameters()).device
         with torch.no_grad():
-            z = model.eval().embed(torch.zeros(2, *self.spec.shape, device=device))
+            x = torch.zeros(2, *self.spec.shape, device=device)
+            z = model.eval().embed(x, self._no_context(device))
         model.train(was_training)
         return z
+
+    def _no_context(self, device: torch.device | None = None) -> torch.Tensor | None:
+        """Zeros in the place of a context, to try the parts with."""
+        width = self.spec.context_dim
+        return torch.zeros(2, width, device=device) if width else None
 
     def stepper(self) -> Stepper:
         """One training step at a time, for a loop of your own.
@@ -76,7 +82,7 @@ class Recipe:
             IncompatibleError: when shapes do not fit, an objective asks for what the bottleneck does
                 not give, or a trainable parameter belongs to no update.
         """
-        batch = Batch.of(torch.full((2, *self.spec.shape), 0.5))
+        batch = Batch.of(torch.full((2, *self.spec.shape), 0.5), self._no_context())
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             try:
                 output = self.model.eval()(batch)

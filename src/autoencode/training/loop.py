@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -157,40 +157,40 @@ class _Loop:
     def _epoch(self, epoch: int) -> tuple[EpochRecord, bool]:
         self.model.train()
         start, stopped = time.perf_counter(), False
-        sums: dict[str, Tensor] = {}
-        seen = 0
+        sums: dict[str, Tensor | float] = {}
+        seen: dict[str, int] = {}  # an update may take its turn at some steps only
         order = epoch_order(self.n, self.seed, epoch).to(self.device)
         for index in order.split(self.plan.batch_size):
             losses = self._step(index)
-            seen += len(index)
             for name, value in losses.items():
                 weighted = value * len(index)
+                seen[name] = seen.get(name, 0) + len(index)
                 sums[name] = sums[name] + weighted if name in sums else weighted
             self.observer.step(self.position)
             stopped = self.observer.stop()
             if stopped:
                 break
-        means = {name: float(total) / seen for name, total in sums.items()}
+        means = {name: float(total) / seen[name] for name, total in sums.items()}
         self._check_finite(means, f"in epoch {epoch + 1}")
         seconds = time.perf_counter() - start
         rate = self.plan.rate(max(0, self.position - 1), self.n_steps)
         held_out = self._validate() if self.validation is not None else {}
         return EpochRecord(epoch + 1, self.position, means, held_out, rate, seconds), stopped
 
-    def _step(self, index: Tensor) -> dict[str, Tensor]:
+    def _step(self, index: Tensor) -> Mapping[str, Tensor | float]:
         seed_step(self.seed, self.position, self.device)
         batch = self.train.batch(index)
         progress = Progress(self.position, self.n_steps, self.n)
         losses = self.stepper.step(batch, progress, self.plan.rate(self.position, self.n_steps))
-        # Reading a scalar costs a microsecond on the CPU and a stall of the queue elsewhere.
-        if self.device.type == "cpu" and not math.isfinite(losses["loss"].item()):
-            self._check_finite(
-                {name: float(v) for name, v in losses.items()}, f"at step {self.position}"
-            )
         self.position += 1
-        return losses
+        if self.device.type != "cpu":
+            return losses
+        # Reading a scalar costs a microsecond here; elsewhere it would stall the queue.
+        values = {name: value.item() for name, value in losses.items()}
+        self._check_finite(values, f"at step {self.position - 1}")
+        return values
 
-    def _check_finite(self, losses: dict[str, float], where: str) -> None:
+    def _check_finite(self, losses: Mapping[str, float], where: str) -> None:
         bad = [name for name, value in losses.items() if not math.isfinite(value)]
         if bad:
             raise TrainingError(

@@ -67,6 +67,8 @@ class Adam:
     def step(self, factor: float = 1.0) -> None:
         """One fused update of all parameters that have a gradient."""
         moved = [i for i, p in enumerate(self.parameters) if p.grad is not None]
+        if not moved:
+            return
         steps = [self._steps[i] for i in moved]
         torch._foreach_add_(steps, 1.0)
         torch._fused_adamw_(

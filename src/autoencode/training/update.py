@@ -83,6 +83,10 @@ class Stepper:
             raise IncompatibleError("two updates own the same parameter; give each its own modules")
         if not all(self._owned):
             raise IncompatibleError("an update owns no trainable parameter; check its modules")
+        # What no update owns is frozen as well, or gradients would pile up in it.
+        mine = {id(p) for p in self._all}
+        parameters = model.parameters() if isinstance(model, nn.Module) else ()
+        self._all += [p for p in parameters if p.requires_grad and id(p) not in mine]
         self.optimizers: list[Optimizer] = [
             (update.optimizer or make_optimizer)(owned)
             for update, owned in zip(self.updates, self._owned, strict=True)
@@ -106,11 +110,13 @@ class Stepper:
         for i, update in enumerate(self.updates):
             if progress.step % update.every:
                 continue
-            if len(self.updates) == 1:
+            if len(self._owned[i]) == len(self._all):
                 turn = self._turn(i, batch, progress, rate)
             else:
                 with only(self._owned[i], self._all):
                     turn = self._turn(i, batch, progress, rate)
+            if i:  # `loss` is the first update's, or nobody's
+                del turn["loss"]
             losses = turn | losses
         return losses
 

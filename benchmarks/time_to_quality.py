@@ -1,0 +1,111 @@
+"""Training seconds to the founding quality: the default schedule against the tutorial loop.
+
+Both are live processes in one run. The tutorial loop trains until it reaches the founding quality on the
+test images; between its epochs our runs are made, one after another with new seeds, so that both see the
+same load. Only training is timed.
+
+    python benchmarks/time_to_quality.py [--models A B C D] [--runs 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+
+from _record import record, table
+from _tutorial import RECIPES, Tutorial
+
+# model: founding quality, most epochs of the tutorial loop, our epochs, goal
+TARGETS = {
+    "A": (0.0100, 14, 2, 12.0),
+    "B": (106.45, 12, 4, 7.0),
+    "C": (0.00036, 12, 4, 4.0),
+    "D": (0.0412, 6, 2, 4.0),
+}
+
+
+def serve_tutorial(model: str) -> None:
+    from autoencode.data import load_data
+
+    data = load_data("mnist")
+    tutorial = Tutorial(model, data.train.x)
+    for _ in sys.stdin:
+        print(tutorial.epoch(), tutorial.quality(data.test.x), flush=True)
+
+
+def serve_ours(model: str) -> None:
+    from autoencode import train
+
+    for line in sys.stdin:
+        epochs = TARGETS[model][2]
+        run = train("mnist", RECIPES[model], epochs=epochs, seed=int(line))
+        quality = -run.metrics["elbo"] if model == "B" else run.metrics["mse"]
+        print(run.trained.info["training"]["seconds"], quality, flush=True)
+
+
+class Process:
+    def __init__(self, *arguments: str) -> None:
+        command = [sys.executable, __file__, "--serve", *arguments]
+        self.pipe = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def ask(self, line: str) -> tuple[float, float]:
+        assert self.pipe.stdin is not None
+        assert self.pipe.stdout is not None
+        self.pipe.stdin.write(line + "\n")
+        self.pipe.stdin.flush()
+        seconds, quality = self.pipe.stdout.readline().split()
+        return float(seconds), float(quality)
+
+
+def compare(model: str, runs: int) -> dict:
+    target, most, epochs, _ = TARGETS[model]
+    tutorial, ours = Process("tutorial", model), Process("autoencode", model)
+    curve: list[tuple[float, float]] = []
+    trained: list[tuple[float, float]] = []
+    total = 0.0
+    while len(curve) < most and (not curve or curve[-1][1] > target):
+        seconds, quality = tutorial.ask("epoch")
+        total += seconds
+        curve.append((total, quality))
+        if len(trained) < runs:
+            trained.append(ours.ask(str(len(trained))))
+        print(f"{model} tutorial {curve[-1]} ours {trained[-1]}", flush=True)
+    tutorial.pipe.communicate()
+    ours.pipe.communicate()
+    return {"model": model, "target": target, "epochs": epochs, "tutorial": curve, "ours": trained}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--models", nargs="+", default=list(RECIPES))
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--serve", nargs=2)
+    options = parser.parse_args()
+    if options.serve:
+        kind, model = options.serve
+        (serve_tutorial if kind == "tutorial" else serve_ours)(model)
+        return
+    lines = [["model", "quality", "tutorial s", "ours s", "our quality", "ratio", "goal"]]
+    for model in options.models:
+        row = compare(model, options.runs)
+        record("time_to_quality", row)
+        seconds, reached = row["tutorial"][-1]
+        ours = statistics.median(s for s, _ in row["ours"])
+        worst = max(q for _, q in row["ours"])
+        met = "" if reached <= row["target"] else f" (at {reached:.4g})"
+        ok = "" if worst <= row["target"] else " (missed)"
+        ratio = f"{seconds / ours:.1f}x"
+        lines.append(
+            [model, f"<= {row['target']}", f"{seconds:.1f}{met}", f"{ours:.1f}"]
+            + [f"<= {worst:.5g}{ok}", ratio, f">= {TARGETS[model][3]:g}x"]
+        )
+        print(lines[-1], flush=True)
+    print(table(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Writes what can be read off the program: ``docs/cli.md`` and the recipe table of the README.
+
+python docs/make_reference.py
+
+A test fails while either is out of date.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from autoencode.cli import cli
+from autoencode.recipes import RECIPES
+
+ROOT = Path(__file__).parent.parent
+CLI_PAGE = ROOT / "docs" / "cli.md"
+README = ROOT / "README.md"
+WIDTH = 100
+_TABLE = re.compile(r"(<!-- recipes -->\n).*?(<!-- /recipes -->)", re.DOTALL)
+
+
+def cli_page() -> str:
+    """The help of every command as one page."""
+    parts = [
+        "# The command line",
+        "Written by `docs/make_reference.py` from each command's `--help`; do not edit.",
+        _help("autoencode", cli),
+    ]
+    for name, command in cli.commands.items():
+        parts += [f"## autoencode {name}", _help(f"autoencode {name}", command)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _help(name: str, command: click.Command) -> str:
+    # A width of our own: the page must not depend on the terminal.
+    context = click.Context(
+        command, info_name=name, terminal_width=WIDTH, help_option_names=["-h", "--help"]
+    )
+    return f"```text\n{command.get_help(context)}\n```"
+
+
+def recipe_table() -> str:
+    """The recipes with their sources as a Markdown table."""
+    rows = ["| recipe | what it is | source |", "|---|---|---|"]
+    for info in RECIPES.values():
+        summary = info.summary.replace("``", "`")
+        work = info.source.split(", http")[0]
+        rows.append(f"| `{info.name}` | {summary} | [{work}]({info.url}) |")
+    return "\n".join(rows) + "\n"
+
+
+def readme(text: str) -> str:
+    """The README with a fresh recipe table between its two comments."""
+    return _TABLE.sub(lambda found: found[1] + recipe_table() + found[2], text)
+
+
+def main() -> None:
+    CLI_PAGE.write_text(cli_page(), encoding="utf-8")
+    README.write_text(readme(README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

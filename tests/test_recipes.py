@@ -1,0 +1,684 @@
+"""What every recipe promises, tried on all of them."""
+
+import random
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_breast_cancer
+from torch import nn
+
+from autoencode import Autoencoder
+from autoencode.data import Examples, Resident
+from autoencode.errors import IncompatibleError, OptionError
+from autoencode.io import load_trained, save_model
+from autoencode.nets import scratch
+from autoencode.nets.layers import ACTIVATIONS
+from autoencode.objectives import CORRUPTIONS, Corrupted
+from autoencode.recipes import RECIPES, build, recipe_info
+from autoencode.recipes.catalogue import PLAN_OPTIONS
+from autoencode.trained import Trained, fit_prior
+from autoencode.training import TrainingPlan, fit
+from autoencode.training.update import only
+from autoencode.types import Batch, DataSpec, Progress
+
+IMAGE = DataSpec((1, 12, 10))
+NAMES = tuple(RECIPES)
+CONV = tuple(name for name in NAMES if "channels" in RECIPES[name].options)
+DENSE = tuple(name for name in NAMES if name not in CONV)
+VARIATIONAL = tuple(name for name in NAMES if "beta" in RECIPES[name].options)
+PLAIN = tuple(name for name in NAMES if name not in VARIATIONAL)
+HIDDEN = tuple(name for name in NAMES if name != "linear")  # those with layers between
+WITH_LATENT_DIM = tuple(name for name in NAMES if "latent_dim" in RECIPES[name].options)
+
+every_recipe = pytest.mark.parametrize("name", NAMES)
+
+
+def images(n: int, seed: int = 0) -> torch.Tensor:
+    """Bright rectangles on dark ground, something that a small code can hold."""
+    rng = np.random.default_rng(seed)
+    x = np.full((n, *IMAGE.shape), 0.05, np.float32)
+    for i in range(n):
+        top, left = rng.integers(0, 7), rng.integers(0, 6)
+        x[i, 0, top : top + rng.integers(2, 6), left : left + rng.integers(2, 5)] = 0.9
+    return torch.from_numpy(x)
+
+
+def resident(n: int = 48) -> Resident:
+    return Resident(Examples(images(n).numpy()), IMAGE)
+
+
+def table() -> torch.Tensor:
+    x = load_breast_cancer().data
+    return torch.from_numpy(((x - x.mean(0)) / x.std(0)).astype(np.float32))
+
+
+def weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_the_groups_of_recipes_are_what_they_are_meant_to_be():
+    assert set(DENSE) == {"linear", "mlp", "mlp_small", "mlp_latent2", "vae"}
+    assert set(CONV) == {"conv", "conv_linear", "conv_small", "conv_latent2", "conv_vae"}
+    assert set(VARIATIONAL) == {"vae", "conv_vae"}
+    assert set(NAMES) - set(WITH_LATENT_DIM) == {"conv_small"}
+
+
+# Shapes
+
+
+@pytest.mark.parametrize("kind", ["unit", "real"])
+@pytest.mark.parametrize(
+    "shape", [(1, 28, 28), (3, 32, 32), (1, 17, 23), (784,), (30,), (1, 1, 1), (1,)], ids=str
+)
+@every_recipe
+def test_reconstructions_have_the_shape_of_the_data(name, shape, kind):
+    spec = DataSpec(shape, kind)
+    if name in CONV and len(shape) == 1:
+        with pytest.raises(IncompatibleError, match=r"need images.*use an MLP recipe"):
+            build(name, spec)
+        return
+    recipe = build(name, spec)
+    x = torch.rand(2, *shape)
+    with torch.no_grad():
+        output = recipe.model(Batch.of(x))
+    assert output.x_dist.mean.shape == (1, 2, *shape)
+    assert recipe.model.reconstruct(x).shape == x.shape
+    assert recipe.model.embed(x).shape == (2, *recipe.latent_shape)
+    assert output.latent.z.shape == (1, 2, *recipe.latent_shape)
+
+
+@pytest.mark.parametrize("kind", ["unit", "real"])
+@every_recipe
+def test_reconstructions_stay_inside_the_range_of_the_data(name, kind):
+    recipe = build(name, DataSpec(IMAGE.shape, kind))
+    with torch.no_grad():
+        for parameter in recipe.model.decoder.parameters():
+            parameter.mul_(100)
+        mean = recipe.model.reconstruct(torch.rand(8, *IMAGE.shape))
+    inside = bool(((mean >= 0) & (mean <= 1)).all())
+    assert inside == (kind == "unit" and name not in ("linear", "conv_linear"))
+
+
+@pytest.mark.parametrize("name", VARIATIONAL)
+@pytest.mark.parametrize("kind", ["unit", "real"])
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "gaussian_learned"])
+def test_variational_recipes_take_every_likelihood_that_fits_the_data(name, kind, likelihood):
+    spec = DataSpec((3, 6, 5), kind)
+    if likelihood == "bernoulli" and kind == "real":
+        with pytest.raises(IncompatibleError, match="use likelihood=gaussian"):
+            build(name, spec, likelihood=likelihood)
+        return
+    recipe = build(name, spec, likelihood=likelihood)
+    losses = recipe.stepper().step(Batch.of(torch.rand(4, *spec.shape)))
+    assert set(losses) == {"loss", "reconstruction", "kl"}
+    assert all(torch.isfinite(value) for value in losses.values())
+
+
+@pytest.mark.parametrize("name", VARIATIONAL)
+def test_beta_weighs_the_kl_term(name):
+    batch = Batch.of(images(8))
+    values = []
+    for beta in (0.0, 1.0, 4.0):
+        objective = build(name, IMAGE, beta=beta).updates[0].objective
+        torch.manual_seed(0)
+        model = build(name, IMAGE).model
+        losses = objective(model, batch, Progress())
+        expected = losses.terms["reconstruction"] + beta * losses.terms["kl"]
+        torch.testing.assert_close(losses.total.detach(), expected)
+        values.append(losses.total.item())
+    assert values[0] < values[1] < values[2]
+
+
+# Training
+
+
+@every_recipe
+def test_every_parameter_gets_its_gradient_from_the_update_that_owns_it_and_no_other(name):
+    recipe = build(name, IMAGE)
+    everything = list(recipe.model.parameters())
+    touched = {id(p): 0 for p in everything}
+    for update in recipe.updates:
+        owned = update.parameters()
+        with only(owned, everything):
+            loss = update.objective(recipe.model, Batch.of(images(32)), Progress()).total
+            loss.backward()
+        mine = {id(p) for p in owned}
+        for p in everything:
+            assert (p.grad is not None) == (id(p) in mine)
+            touched[id(p)] += p.grad is not None and bool(p.grad.abs().sum() > 0)
+            p.grad = None
+    idle = [n for n, p in recipe.model.named_parameters() if touched[id(p)] != 1]
+    assert not idle
+
+
+@every_recipe
+def test_the_loss_falls_on_images(name):
+    recipe = build(name, IMAGE, lr=2e-3, optimizer="adam")
+    stepper, batch = recipe.stepper(), Batch.of(images(32))
+    losses = [float(stepper.step(batch)["loss"]) for _ in range(40)]
+    assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_the_loss_falls_on_a_table_of_real_numbers(name):
+    recipe = build(name, DataSpec((30,), "real"), lr=3e-3, optimizer="adam")
+    stepper, batch = recipe.stepper(), Batch.of(table()[:128])
+    losses = [float(stepper.step(batch)["loss"]) for _ in range(60)]
+    # A unit-variance Gaussian has a floor of 15 log(2 pi) = 27.6 nats that nothing lowers.
+    floor = 15 * np.log(2 * np.pi) if name == "vae" else 0.0
+    assert np.mean(losses[-3:]) - floor < 0.9 * (np.mean(losses[:3]) - floor)
+
+
+def fitted(name: str, seed: int, **options):
+    recipe = build(name, IMAGE, seed=seed, epochs=2, batch_size=20, **options)
+    fit(recipe.model, recipe.updates, resident(), recipe.plan, seed=seed)
+    return recipe
+
+
+@every_recipe
+def test_a_seed_decides_every_bit_of_the_weights(name):
+    first = weights(fitted(name, 3).model)
+    torch.rand(7)  # whatever the caller's random state is
+    second, other = weights(fitted(name, 3).model), weights(fitted(name, 4).model)
+    assert same(first, second)
+    assert not same(first, other)
+
+
+@every_recipe
+def test_noise_and_dropout_follow_the_seed_too(name):
+    options = {"noise": "gaussian", "dropout": 0.2}
+    assert same(*(weights(fitted(name, 1, **options).model) for _ in range(2)))
+
+
+@every_recipe
+def test_building_and_fitting_leave_the_callers_random_state_alone(name):
+    torch.manual_seed(11)
+    np.random.seed(11)  # noqa: NPY002  the global state is what must not move
+    random.seed(11)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
+    fitted(name, 0)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+    assert before[2] == random.getstate()
+
+
+@every_recipe
+def test_embedding_is_deterministic(name):
+    model = build(name, IMAGE, dropout=0.5, noise="gaussian").model.eval()
+    x = images(4)
+    first = model.embed(x)
+    torch.rand(3)
+    assert torch.equal(first, model.embed(x))
+
+
+@every_recipe
+def test_a_saved_model_gives_the_same_embeddings_bit_by_bit(name, tmp_path):
+    trained = fit_prior(Trained(fitted(name, 2)), Examples(images(48).numpy()))
+    x = images(10, seed=5).numpy()
+    expected = trained.embed(x), trained.reconstruct(x), trained.sample(3, seed=1)
+    save_model(trained, tmp_path)
+    loaded = load_trained(tmp_path)
+    got = loaded.embed(x), loaded.reconstruct(x), loaded.sample(3, seed=1)
+    for before, after in zip(expected, got, strict=True):
+        assert np.array_equal(before, after)
+    assert loaded.recipe.options == trained.recipe.options
+    assert loaded.recipe.plan == trained.recipe.plan
+    assert loaded.spec == trained.spec
+    assert loaded.recipe.name == name
+
+
+# Options
+
+
+def kinds(model: nn.Module) -> set[type]:
+    return {type(module) for module in model.modules()}
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@every_recipe
+def test_activation_chooses_the_nonlinearity_between_layers(name, activation):
+    own = {} if name == "linear" else {"code_activation": "none"}
+    model = build(name, IMAGE, activation=activation, **own).model
+    chosen = type(ACTIVATIONS[activation]())
+    others = {type(make()) for make in ACTIVATIONS.values()} - {chosen, nn.Identity}
+    between = kinds(model.encoder) | kinds(model.decoder)
+    assert not between & others
+    assert (chosen in between) == (name in HIDDEN and activation != "none")
+    assert torch.isfinite(model.reconstruct(images(3))).all()
+
+
+@pytest.mark.parametrize("normalization", ["none", "layer", "group"])
+@every_recipe
+def test_normalization_goes_into_every_hidden_layer(name, normalization):
+    model = build(name, IMAGE, normalization=normalization).model
+    found = [m for m in model.modules() if isinstance(m, nn.GroupNorm | nn.LayerNorm)]
+    if normalization == "none" or name == "linear":
+        assert not found
+    else:
+        wanted = nn.LayerNorm if normalization == "layer" and name in DENSE else nn.GroupNorm
+        assert found
+        assert all(isinstance(m, wanted) for m in found)
+        if normalization == "layer" and name in CONV:
+            assert all(m.num_groups == 1 for m in found)
+    assert torch.isfinite(model.reconstruct(images(1))).all()  # a batch of one as well
+
+
+@every_recipe
+def test_dropout_acts_in_training_only(name):
+    model = build(name, IMAGE, dropout=0.5).model
+    found = {m.p for m in model.modules() if isinstance(m, nn.Dropout | nn.Dropout2d)}
+    assert found == (set() if name == "linear" else {0.5})
+    torch.manual_seed(0)
+    x = images(3)
+    first, second = model.train().embed(x), model.embed(x)
+    assert torch.equal(first, second) == (name == "linear")
+    assert torch.equal(model.eval().embed(x), model.embed(x))
+
+
+@pytest.mark.parametrize("init", ["xavier", "kaiming"])
+@every_recipe
+def test_init_draws_every_weight_inside_its_bound_with_zero_biases(name, init):
+    model = build(name, IMAGE, init=init).model
+    for module_name, module in model.named_modules():
+        weight = getattr(module, "weight", None)
+        if weight is None or weight.dim() < 2:
+            continue
+        field = weight[0, 0].numel()
+        fan_in, fan_out = weight.shape[1] * field, weight.shape[0] * field
+        bound = (6 / (fan_in + fan_out if init == "xavier" else fan_in)) ** 0.5
+        assert 0.9 * bound < float(weight.detach().abs().max()) <= bound, module_name
+        assert not module.bias.detach().any()
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_init_torch_and_seed_give_torchs_own_layers(name):
+    model = build(name, IMAGE, seed=0).model
+    linear = [m for m in model.modules() if isinstance(m, nn.Linear)]
+    for layer in linear:
+        bound = layer.in_features**-0.5
+        assert float(layer.weight.detach().abs().max()) <= bound
+    assert any(m.bias.detach().any() for m in linear)
+
+
+@every_recipe
+def test_scratch_layers_are_for_fully_connected_networks(name):
+    if name in CONV:
+        with pytest.raises(OptionError, match="use mlp"):
+            build(name, IMAGE, layers="scratch")
+        return
+    model = build(name, IMAGE, layers="scratch").model
+    found = kinds(model.encoder) | kinds(model.decoder)
+    assert scratch.Linear in found
+    assert nn.Linear not in found
+    assert nn.ReLU not in kinds(model)
+
+
+@pytest.mark.parametrize("code", ["none", "relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "linear"])
+def test_code_activation_bounds_the_code(name, code):
+    recipe = build(name, IMAGE, code_activation=code, activation="none")
+    with torch.no_grad():
+        for parameter in recipe.model.parameters():
+            parameter.mul_(20)
+        z = recipe.model.embed(torch.randn(50, *IMAGE.shape))
+    low, high = float(z.min()), float(z.max())
+    assert (low >= 0) == (code in ("relu", "sigmoid"))
+    assert (low >= -1 and high <= 1) == (code in ("tanh", "sigmoid"))
+
+
+@pytest.mark.parametrize("noise", ["none", *CORRUPTIONS])
+@every_recipe
+def test_noise_reaches_the_encoder_and_never_the_target(name, noise):
+    recipe = build(name, IMAGE, noise=noise, noise_level=0.4)
+    objective, x = recipe.updates[0].objective, images(16)
+    seen: list[Batch] = []
+
+    def spy(batch: Batch, n_samples: int = 1):
+        seen.append(batch)
+        return recipe.model(batch, n_samples)
+
+    torch.manual_seed(0)
+    loss = objective(spy, Batch.of(x), Progress()).total
+    assert isinstance(objective, Corrupted) == (noise != "none")
+    assert torch.equal(seen[0].target, x)
+    assert torch.equal(seen[0].x, x) == (noise == "none")
+    assert torch.isfinite(loss)
+    assert objective.unit == recipe.unit == build(name, IMAGE).unit
+
+
+def test_noise_does_what_its_name_and_level_say():
+    torch.manual_seed(0)
+    x = torch.full((200, 500), 0.5)
+    added = CORRUPTIONS["gaussian"](x, 0.3) - x
+    assert abs(float(added.mean())) < 0.01
+    assert float(added.std()) == pytest.approx(0.3, abs=0.005)
+    masked = CORRUPTIONS["masking"](x, 0.3)
+    assert set(masked.unique().tolist()) == {0.0, 0.5}
+    assert float((masked == 0).float().mean()) == pytest.approx(0.3, abs=0.01)
+    hit = CORRUPTIONS["salt_and_pepper"](x, 0.3)
+    assert set(hit.unique().tolist()) == {0.0, 0.5, 1.0}
+    for value in (0.0, 1.0):
+        assert float((hit == value).float().mean()) == pytest.approx(0.15, abs=0.01)
+
+
+@pytest.mark.parametrize("name", WITH_LATENT_DIM)
+def test_latent_dim_is_the_width_of_the_code(name):
+    recipe = build(name, IMAGE, latent_dim=5)
+    assert recipe.latent_shape == (5,)
+    assert recipe.model.embed(images(3)).shape == (3, 5)
+
+
+@pytest.mark.parametrize("name", WITH_LATENT_DIM)
+def test_n_components_of_the_estimator_is_the_width_of_the_code(name):
+    shape = (20, 12, 10) if name in CONV else (20, 30)
+    x = np.random.default_rng(0).random(shape).astype(np.float32)
+    z = Autoencoder(name, n_components=3, epochs=1, random_state=0).fit(x).transform(x)
+    assert z.shape == (20, 3)
+
+
+def test_the_code_of_conv_small_is_its_feature_map():
+    assert build("conv_small", IMAGE).latent_shape == (32, 3, 3)
+    with pytest.raises(OptionError, match="has no option 'latent_dim'"):
+        build("conv_small", IMAGE, latent_dim=5)
+
+
+@every_recipe
+def test_loss_chooses_between_mean_and_sum_of_squares(name):
+    if name in VARIATIONAL:
+        assert recipe_info(name).options.get("loss") is None
+        assert build(name, IMAGE).unit == "nats per example"
+        return
+    mean, total = build(name, IMAGE, loss="mse"), build(name, IMAGE, loss="sse")
+    batch = Batch.of(images(6))
+    mse = mean.updates[0].objective(mean.model, batch, Progress()).total
+    sse = total.updates[0].objective(mean.model, batch, Progress()).total
+    torch.testing.assert_close(sse, mse * IMAGE.size)
+    x_hat = mean.model.reconstruct(batch.x)
+    torch.testing.assert_close(mse, (x_hat - batch.x).square().mean())
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_hidden_widths_are_mirrored(name):
+    if name == "linear":
+        assert "hidden" not in recipe_info(name).options
+        return
+    model = build(name, IMAGE, hidden="7,5").model
+    encoder = [m.out_features for m in model.encoder.modules() if isinstance(m, nn.Linear)]
+    decoder = [m.out_features for m in model.decoder.modules() if isinstance(m, nn.Linear)]
+    assert encoder == [7, 5]
+    assert decoder == [5, 7, IMAGE.size]
+
+
+@pytest.mark.parametrize("name", CONV)
+def test_channels_and_strides_may_be_anything_of_one_length(name):
+    recipe = build(name, DataSpec((2, 13, 9)), channels="4,6,8", strides=(3, 1, 2))
+    assert recipe.model.reconstruct(torch.rand(2, 2, 13, 9)).shape == (2, 2, 13, 9)
+    with pytest.raises(IncompatibleError, match="same length"):
+        build(name, IMAGE, channels=(4, 6), strides=(2,))
+    with pytest.raises((IncompatibleError, OptionError), match="at least one"):
+        build(name, IMAGE, channels=(), strides=())
+
+
+# Documentation
+
+
+@every_recipe
+def test_every_recipe_says_what_it_is_and_where_it_comes_from(name):
+    info = recipe_info(name)
+    assert info.name == name
+    assert info.summary.endswith((".", ":"))
+    assert 20 < len(info.summary) < 110
+    assert re.search(r"\((?:.*, )?(?:18|19|20)\d\d\)", info.source)
+    assert info.url.startswith("https://")
+    assert not info.url.endswith((".", ","))
+
+
+@every_recipe
+def test_every_option_has_help_and_a_default_of_its_own_type(name):
+    for option in recipe_info(name).options.values():
+        assert len(option.help) > 3, option.name
+        assert option.parse(option.default) == option.default
+
+
+@pytest.mark.parametrize("option", PLAN_OPTIONS)
+def test_every_figure_of_the_plan_has_help(option):
+    assert len(PLAN_OPTIONS[option].help) > 3
+    assert getattr(TrainingPlan(), option) == PLAN_OPTIONS[option].default
+
+
+@every_recipe
+def test_options_given_as_text_equal_those_given_as_values(name):
+    for option in recipe_info(name).options.values():
+        default = option.default
+        text = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+        assert option.parse(text) == default
+
+
+# The founding figures
+
+
+FOUNDING = {
+    "linear": {"lr": 1e-3, "batch_size": 128, "epochs": 12},
+    "mlp": {
+        "hidden": (256, 64),
+        "latent_dim": 32,
+        "code_activation": "none",
+        "lr": 1e-3,
+        "batch_size": 128,
+        "epochs": 12,
+    },
+    "mlp_small": {
+        "hidden": (128,),
+        "latent_dim": 64,
+        "code_activation": "relu",
+        "batch_size": 64,
+        "epochs": 10,
+    },
+    "mlp_latent2": {"hidden": (512,), "latent_dim": 2, "loss": "sse", "epochs": 20},
+    "conv_small": {
+        "channels": (16, 32),
+        "strides": (2, 2),
+        "batch_size": 64,
+        "epochs": 10,
+    },
+    "conv_latent2": {
+        "channels": (32, 64, 64, 64),
+        "strides": (1, 2, 2, 1),
+        "activation": "leaky_relu",
+        "latent_dim": 2,
+        "lr": 5e-4,
+        "batch_size": 64,
+        "epochs": 200,
+        "validation": 0.2,
+    },
+    "vae": {"hidden": (256,), "latent_dim": 20, "beta": 1.0, "batch_size": 64, "epochs": 10},
+}
+
+
+@pytest.mark.parametrize("name", FOUNDING)
+def test_the_paper_schedule_holds_the_founding_figures(name):
+    recipe = build(name, DataSpec((1, 28, 28)), schedule="paper")
+    plan = {figure: getattr(recipe.plan, figure) for figure in PLAN_OPTIONS}
+    actual = {**recipe.options, **plan}
+    assert {key: actual[key] for key in FOUNDING[name]} == FOUNDING[name]
+    assert recipe.plan.optimizer == "adam"
+    assert recipe.plan.decay == "constant"
+    assert recipe.plan.warmup == recipe.plan.weight_decay == recipe.plan.min_steps == 0
+    assert not recipe.plan.mean_start
+
+
+@every_recipe
+def test_every_paper_schedule_is_adam_at_a_constant_rate_without_tricks(name):
+    plan = recipe_info(name).plan("paper")
+    assert {plan.rate(step, 100) for step in range(100)} == {1.0}
+    assert plan.optimizer == "adam"
+    assert not plan.mean_start
+
+
+@every_recipe
+def test_the_fast_schedule_is_the_default_and_no_longer_than_the_paper(name):
+    fast, paper = recipe_info(name).plan("fast"), recipe_info(name).plan("paper")
+    assert build(name, IMAGE).plan == fast
+    assert fast.epochs <= paper.epochs
+    assert 0 < fast.rate(99, 100) <= 1
+
+
+def test_conv_small_makes_a_map_of_32_x_7_x_7_on_mnist():
+    assert build("conv_small", DataSpec((1, 28, 28))).latent_shape == (32, 7, 7)
+
+
+def n_parameters(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def test_mlp_on_mnist_has_the_parameters_counted_by_hand():
+    # 784-256-64-32 and back: each layer has inputs * outputs weights and a bias per output.
+    encoder = (784 * 256 + 256) + (256 * 64 + 64) + (64 * 32 + 32)
+    decoder = (32 * 64 + 64) + (64 * 256 + 256) + (256 * 784 + 784)
+    assert encoder == 219_488
+    assert decoder == 220_240
+    assert n_parameters(build("mlp", DataSpec((784,))).model) == encoder + decoder
+
+
+def test_vae_on_mnist_has_the_parameters_counted_by_hand():
+    expected = (784 * 256 + 256) + (256 * 40 + 40) + (20 * 256 + 256) + (256 * 784 + 784)
+    assert n_parameters(build("vae", DataSpec((784,))).model) == expected
+
+
+def test_linear_on_mnist_has_the_parameters_counted_by_hand():
+    assert n_parameters(build("linear", DataSpec((784,))).model) == 784 * 32 + 32 + 32 * 784 + 784
+
+
+def test_conv_small_on_mnist_has_the_parameters_counted_by_hand():
+    down = (1 * 16 * 9 + 16) + (16 * 32 * 9 + 32)
+    up = (32 * 16 * 9 + 16) + (16 * 1 * 9 + 1)
+    assert n_parameters(build("conv_small", DataSpec((1, 28, 28))).model) == down + up
+
+
+# Errors
+
+
+@pytest.mark.parametrize(("wrong", "near"), [("vea", "vae"), ("mlp_smal", "mlp_small")])
+def test_an_unknown_recipe_names_the_nearest(wrong, near):
+    with pytest.raises(OptionError, match=f"unknown recipe '{wrong}'.*did you mean .*{near}"):
+        build(wrong, IMAGE)
+
+
+def test_a_recipe_name_like_no_other_lists_all_of_them():
+    with pytest.raises(OptionError) as caught:
+        build("zzzzzz", IMAGE)
+    assert all(name in str(caught.value) for name in NAMES)
+
+
+def test_an_unknown_option_names_the_nearest():
+    with pytest.raises(OptionError, match=r"'mlp' has no option 'latent_dims'.*latent_dim"):
+        build("mlp", IMAGE, latent_dims=3)
+    with pytest.raises(OptionError, match=r"has no option 'epoch'; did you mean epochs"):
+        build("mlp", IMAGE, epoch=3)
+
+
+def test_an_unknown_schedule_is_refused():
+    with pytest.raises(OptionError, match="use fast or paper"):
+        build("mlp", IMAGE, schedule="slow")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("latent_dim", "many"),
+        ("latent_dim", 2.5),
+        ("latent_dim", True),
+        ("latent_dim", None),
+        ("epochs", "inf"),
+        ("epochs", float("nan")),
+        ("lr", "fast"),
+        ("lr", float("inf")),
+        ("lr", float("nan")),
+        ("lr", True),
+        ("hidden", 256),
+        ("hidden", "256,x"),
+        ("hidden", (256, 0)),
+        ("hidden", (-1,)),
+        ("activation", "rleu"),
+        ("activation", 3),
+        ("mean_start", "maybe"),
+        ("optimizer", "sgd"),
+        ("noise", ["gaussian"]),
+        ("code_activation", ""),
+    ],
+)
+def test_an_ill_typed_value_is_refused_with_what_was_expected(option, value):
+    with pytest.raises(OptionError, match=rf"option {option}: expected .*, got "):
+        build("mlp", IMAGE, **{option: value})
+
+
+def test_a_wrong_word_is_answered_with_the_choices():
+    with pytest.raises(OptionError, match=r"relu or leaky_relu or elu.*got 'rleu'"):
+        build("mlp", IMAGE, activation="rleu")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("latent_dim", 0),
+        ("latent_dim", -3),
+        ("epochs", 0),
+        ("batch_size", 0),
+        ("dropout", 1.0),
+        ("dropout", -0.1),
+        ("warmup", 1.5),
+        ("validation", 1.0),
+        ("lr", 0.0),
+        ("lr", -1e-3),
+        ("noise_level", -0.5),
+        ("weight_decay", -1.0),
+        ("min_steps", -1),
+        ("beta", -1.0),
+    ],
+)
+def test_a_number_outside_its_range_is_refused(option, value):
+    with pytest.raises(OptionError, match=f"option {option}: must "):
+        build("vae", IMAGE, **{option: value})
+
+
+def test_half_a_pair_of_own_networks_is_refused():
+    with pytest.raises(IncompatibleError, match="both encoder and decoder"):
+        build("mlp", DataSpec((4,)), encoder=nn.Linear(4, 2))
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_own_networks_are_copied_and_trained_in_every_fully_connected_recipe(name):
+    width = 6 if name in VARIATIONAL else 2
+    encoder, decoder = nn.Linear(30, width), nn.Linear(2, 30)
+    before = weights(encoder), weights(decoder)
+    recipe = build(name, DataSpec((30,)), encoder=encoder, decoder=decoder, latent_dim=2, lr=0.1)
+    assert recipe.custom
+    start = weights(recipe.model)
+    recipe.stepper().step(Batch.of(torch.rand(16, 30)))
+    assert not same(start, weights(recipe.model))
+    assert same(before[0], weights(encoder))
+    assert same(before[1], weights(decoder))
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_conditional_recipes_are_built_from_the_width_of_the_context(name):
+    spec = replace(DataSpec((30,)), context_dim=3)
+    recipe = build(name, spec)
+    x, context = torch.rand(4, 30), torch.rand(4, 3)
+    assert recipe.model.reconstruct(x, context).shape == (4, 30)
+    assert len(recipe.latent_shape) == 1
+    losses = recipe.stepper().step(Batch.of(x, context))
+    assert torch.isfinite(losses["loss"])
+
+
+@pytest.mark.parametrize("name", CONV)
+def test_convolutions_refuse_a_context_that_they_cannot_take(name):
+    with pytest.raises(IncompatibleError, match="context"):
+        build(name, replace(IMAGE, context_dim=3))
