@@ -180,6 +180,16 @@ def test_a_link_to_a_run_can_be_overwritten_and_what_it_points_at_stays(cli, tab
     assert cli("evaluate", "real").code == 0
 
 
+def test_a_file_name_that_is_no_text(table, tmp_path):
+    name = os.fsdecode(b"x\xff.npy")
+    shutil.copy(table, tmp_path / name)
+    done = subprocess.run(
+        command("train", name, *QUICK, "--quiet"), cwd=tmp_path, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == b"runs/x\xff-mlp\n"
+
+
 # --- evaluate -----------------------------------------------------------------------------------
 
 

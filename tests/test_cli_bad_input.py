@@ -71,6 +71,11 @@ TRAIN = [
     (["--set", "latent_dim=2", "--set", "latent_dim=3"], "latent_dim"),
     (["--set", "epochs=2", "--epochs", "3"], "epochs"),
     (["--set", "hidden=0"], "hidden"),
+    (["--set", "hidden=8,1000000000000000000000"], "too large"),
+    (["--batch-size", "9" * 30], "too large"),
+    (["--lr", "1e300"], "too large"),
+    (["--set", "latent_dim=1e999"], "latent_dim"),
+    (["--set", "mean_start=maybe"], "true or false"),
     (["--set", "hidden=8,-8"], "hidden"),
     (["--set", "hidden=8;8"], "hidden"),
     (["--set", "dropout=1.5"], "dropout"),
@@ -395,10 +400,8 @@ def test_plots_that_are_no_folder(cli, plane, tmp_path):
     assert_refused(cli("plot", run, "--kind", "loss"), "plots")
 
 
-def test_memory_that_is_not_there(cli, plane, table, tmp_path):
-    much = str(10**14)
-    assert_refused(cli("sample", plane, "-n", much, "-o", "x.npy"), "out of memory", code=1)
-    result = cli("train", table, "--set", f"latent_dim={much}", "--out", "r")
+def test_memory_that_is_not_there(cli, plane, tmp_path):
+    result = cli("sample", plane, "-n", 10**14, "-o", "x.npy")
     assert_refused(result, "out of memory", code=1)
     assert tree(tmp_path) == {}
 

@@ -237,11 +237,13 @@ def write_run(run: Run, folder: Path, final: Path | None = None) -> None:
         drawn.append({"image": content, "caption": pictures.caption(kind, run.trained)})
     write_atomically(folder / METRICS_FILE, to_json(run.metrics))
     save_model(run.trained, folder)
-    config = json.loads((folder / CONFIG).read_text())
+    # A file name may hold bytes that are no text, which a page cannot show.
+    config = json.dumps(json.loads((folder / CONFIG).read_text()), ensure_ascii=False)
+    title = f"{run.trained.recipe.name} on {run.data.name}"
     report.write_report(
         folder / REPORT,
-        title=f"{run.trained.recipe.name} on {run.data.name}",
-        config=config,
+        title=title.encode(errors="replace").decode(),
+        config=json.loads(config.encode(errors="replace")),
         metrics=described(run.metrics),  # type: ignore[arg-type]
         history=run.history,
         pictures=drawn,  # type: ignore[arg-type]
@@ -256,7 +258,7 @@ def _rename_in_report(report: Path, folder: Path, final: Path) -> None:
     """Puts the run's final name into a page that was written under a passing one."""
     name = html.escape(json.dumps(final.name)[1:-1])
     page = report.read_text(encoding="utf-8").replace(folder.name, name)
-    write_atomically(report, page.encode())
+    write_atomically(report, page.encode(errors="replace"))
 
 
 def plots_folder(folder: str | os.PathLike[str]) -> Path:

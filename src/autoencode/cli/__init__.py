@@ -5,6 +5,7 @@ Heavy libraries are imported inside the commands, so that ``--help`` is instant.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -61,6 +62,8 @@ for _command in (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and leaves with its exit code; every error on purpose is one line."""
+    if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # for file names that are no text
     try:
         result = cli.main(
             args=None if arguments is None else list(arguments),

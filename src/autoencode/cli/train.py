@@ -27,6 +27,8 @@ from autoencode.errors import OptionError
 if TYPE_CHECKING:
     from autoencode.runs import Run
 
+_MOST = {int: 2**31, float: 1e36}  # what is far above overflows somewhere in torch
+
 
 @click.command("train")
 @click.argument("data")
@@ -96,7 +98,8 @@ def train_command(
     from autoencode.recipes.options import resolve
     from autoencode.runs import default_folder, train
 
-    resolve({**recipe_info(recipe).options, **PLAN_OPTIONS}, options, f"recipe '{recipe}'")
+    known = {**recipe_info(recipe).options, **PLAN_OPTIONS}
+    _refuse_huge(resolve(known, options, f"recipe '{recipe}'"))
 
     with Watcher(quiet) as watcher, _Signals(watcher) as signals, Download(quiet) as download:
         run = train(
@@ -133,6 +136,14 @@ def _options(flags: dict[str, Any], sets: tuple[str, ...]) -> dict[str, Any]:
         flag = twice[0].replace("_", "-")
         raise OptionError(f"--{flag} and --set {twice[0]} are both given; leave one out")
     return given | chosen
+
+
+def _refuse_huge(values: dict[str, Any]) -> None:
+    """Refuses numbers that torch cannot take in, each in its own way and place."""
+    for name, value in values.items():
+        for entry in value if isinstance(value, tuple) else (value,):
+            if type(entry) in _MOST and abs(entry) >= _MOST[type(entry)]:
+                raise OptionError(f"option {name}: {entry:g} is too large")
 
 
 def _result(run: Run) -> dict[str, Any]:

@@ -30,6 +30,8 @@ class WeightedSum:
     """
 
     def __init__(self, terms: Mapping[str, NamedTerm], **weights: float | WeightSchedule) -> None:
+        if not terms:
+            raise IncompatibleError("an objective needs at least one term")
         units = {name: term.unit for name, term in terms.items()}
         if len(set(units.values())) > 1:
             listed = ", ".join(f"{name} ({unit})" for name, unit in units.items())

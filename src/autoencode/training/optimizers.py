@@ -148,6 +148,7 @@ class Muon:
         adam_lr: base rate of the rest.
         momentum: decay of the (Nesterov) momentum.
         steps: Newton-Schulz steps.
+        weight_decay: decoupled, of everything; 0 for none.
     """
 
     def __init__(
@@ -157,11 +158,14 @@ class Muon:
         adam_lr: float = 3e-3,
         momentum: float = 0.95,
         steps: int = 5,
+        weight_decay: float = 0.0,
     ) -> None:
         parameters = list(parameters)
         self.matrices = [p for p in parameters if p.dim() == 2]
         self.lr, self.momentum, self.steps = lr, momentum, steps
-        self._adam = Adam([p for p in parameters if p.dim() != 2], lr=adam_lr)
+        self.weight_decay = weight_decay
+        rest = [p for p in parameters if p.dim() != 2]
+        self._adam = Adam(rest, lr=adam_lr, weight_decay=weight_decay)
         self._momenta = [torch.zeros_like(p) for p in self.matrices]
 
     @torch.no_grad()
@@ -173,6 +177,8 @@ class Muon:
             momentum.lerp_(matrix.grad, 1 - self.momentum)
             direction = matrix.grad.lerp_(momentum, self.momentum)
             update = orthogonalize(direction, self.steps)
+            if self.weight_decay:
+                matrix.mul_(1 - factor * self.lr * self.weight_decay)
             matrix.add_(update, alpha=-factor * self.lr * 0.2 * math.sqrt(max(matrix.shape)))
         self._adam.step(factor)
 

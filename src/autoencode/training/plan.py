@@ -24,7 +24,7 @@ class TrainingPlan:
         warmup: share of the steps over which the rate grows from zero.
         decay: constant rate after that, or linear to zero at the last step.
         mean_start: set the output's bias so that training starts at the mean of the data.
-        weight_decay: decoupled weight decay of Adam.
+        weight_decay: decoupled weight decay.
         min_steps: small data get more epochs until there are that many steps.
         validation: share of the training data that is held out to watch; a share of 1/60 of MNIST
             is 1 000 images.
@@ -62,5 +62,5 @@ class TrainingPlan:
     def make_optimizer(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
         """The optimiser over these parameters."""
         if self.optimizer == "muon":
-            return Muon(parameters, lr=self.lr, adam_lr=self.lr / 4)
+            return Muon(parameters, lr=self.lr, adam_lr=self.lr / 4, weight_decay=self.weight_decay)
         return Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)
