@@ -96,9 +96,7 @@ def serve(kind: str, model: str) -> None:
 class Process:
     def __init__(self, *arguments: str) -> None:
         command = [sys.executable, __file__, "--serve", *arguments]
-        self.pipe = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        self.pipe = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self) -> float:
         assert self.pipe.stdin is not None

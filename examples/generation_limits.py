@@ -1,20 +1,25 @@
-"""Why a plain autoencoder generates badly, and how to measure it without a downloaded network.
+"""A plain autoencoder and a VAE as generators, compared without a downloaded network.
 
-A plain autoencoder and a VAE with the same networks and the same code width are trained on the same
-images. The VAE is sampled from its prior, the plain one from a Gaussian fitted to its codes
-(``Trained.sample`` does both). Three numbers compare 2 000 samples with 2 000 held-out images:
+Both have the same networks and code width. The VAE is sampled from its prior, the plain one from a
+Gaussian fitted to its codes (``Trained.sample`` does both). Three numbers, in 50 principal components:
 
-* nearest: mean distance of a sample to the nearest training image, as a ratio to the same distance of
-  held-out images. Blur makes it smaller, nonsense makes it larger.
-* AUROC against held-out images: how well a nearest-neighbour classifier tells samples from images
-  that the models have not seen. 0.5 is "cannot tell", 1 is "always".
-* AUROC against decoded codes of held-out images: the same, with what the model itself makes of those
-  images. Blur is on both sides, so what is left is where the samples' codes lie.
+* nearest: mean distance of 2 000 samples to the nearest training image, divided by that of held-out
+  images. Nonsense makes it larger; blur may move it either way.
+* AUROC real: how well 15 nearest neighbours tell samples from held-out images; 0.5 is "cannot".
+* AUROC decoded: the same against held-out images sent through the model, so blur is on both sides. It
+  takes the mean code of a VAE, without the posterior's noise, which counts against the VAE.
 
-The first two are lower for a model that blurs more, which is no virtue; the third is the fair one.
+Expected: four pictures ``samples_*.png`` and a table. On MNIST (4 epochs, seed 0, one run each):
 
-Expected: pictures ``samples_ae_2.png``, ``samples_vae_2.png``, ``samples_ae_20.png`` and
-``samples_vae_20.png``, and a table. TABLE
+    code model   nearest  AUROC real  AUROC decoded
+       2    ae      0.94       0.918          0.781
+       2   vae      1.14       0.935          0.701
+      20    ae      1.39       0.865          0.853
+      20   vae      1.24       0.874          0.858
+
+So neither wins throughout. At 2 the VAE's codes fit its prior better, but its images are blurrier. At
+20 its samples lie nearer to real images, the AUROCs are about equal, and both make many non-digits.
+
     python examples/generation_limits.py [--fast] [--out DIR]
 
 ``--fast`` uses the bundled digits; otherwise MNIST where it is on this machine, else the digits.
@@ -73,7 +78,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     mnist = not args.fast and (data_folder() / "mnist").is_dir()
     data = "mnist" if mnist else "digits"
-    options = {"hidden": (256,), "epochs": 10}
+    options = {"hidden": (256,)} | ({"epochs": 4} if mnist else {})
     if args.fast:
         options |= {"epochs": 20, "batch_size": 128}
     print(f"{data}: {'code':>4} {'model':>5}   nearest  AUROC real  AUROC decoded")
@@ -85,8 +90,8 @@ def main() -> None:
                 f"{values['nearest']:9.2f} {values['AUROC real']:11.3f} {values['AUROC decoded']:14.3f}"
             )
             print(f"{'':{len(data)}}  {width:4d} {name:>5} {row}", flush=True)
-            picture = run.trained.spec.scale[0]
-            figure = plots.samples(run.trained.sample(64) / picture, title=f"{name}, code of {width}")
+            top = run.trained.spec.scale[0]
+            figure = plots.samples(run.trained.sample(64) / top, title=f"{name}, code of {width}")
             plots.save(figure, args.out / f"samples_{name}_{width}.png")
 
 

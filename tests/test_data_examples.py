@@ -124,8 +124,9 @@ def test_range(x, dtype, kind, scale):
     assert guessed == any("taken as pixels" in notice for notice in notices)
 
 
-def test_narrow_tables_of_bytes_are_doubted():
-    assert any("convert to float" in notice for notice in prepare(BYTES[:, 0])[2])
+def test_narrow_tables_of_bytes_are_tables_and_dim_byte_images_are_not_dark():
+    assert prepare(BYTES[:, 0])[1].kind == "real"
+    assert prepare(BYTES[:, None] % 17)[1].scale == (16.0,)
 
 
 # Standardisation

@@ -20,7 +20,7 @@ LOG_2PI = math.log(2 * math.pi)
 
 def sum_event(values: Tensor, event_dims: int) -> Tensor:
     """Sums over the last ``event_dims`` axes, the sum that turns entries into nats per example."""
-    return values.flatten(-event_dims).sum(-1) if event_dims else values
+    return values.sum(dim=tuple(range(-event_dims, 0))) if event_dims else values
 
 
 class Normal:

@@ -42,7 +42,7 @@ class StandardNormal(nn.Module):
 class FittedGaussian(nn.Module):
     """A Gaussian fitted to the codes of the training data; full covariance up to ``MAX_FULL`` units.
 
-    Makes a plain autoencoder generate (badly: its codes are not Gaussian, see
+    Lets a plain autoencoder generate, as far as its codes are Gaussian (they need not be, see
     ``examples/generation_limits.py``). From Variational to Deterministic Autoencoders (Ghosh et al.,
     2020), https://arxiv.org/abs/1903.12436, studies priors fitted after training.
 

@@ -11,6 +11,7 @@ from autoencode.cli.common import note, number
 from autoencode.training import EpochRecord, Observer
 
 _REDRAW = 0.1  # seconds
+_LINES = 20
 
 
 class Watcher(Observer):
@@ -71,8 +72,12 @@ class Watcher(Observer):
                 description=f"epoch {following}/{self._n_epochs}",
                 losses=losses,
             )
-        elif not self.quiet:
+        elif not self.quiet and self._worth_a_line(record.epoch):
             note(f"epoch {record.epoch}/{self._n_epochs}  {losses}  {record.seconds:.1f} s")
+
+    def _worth_a_line(self, epoch: int) -> bool:
+        """Some twenty lines for a training of any length."""
+        return epoch % -(-self._n_epochs // _LINES) == 0 or epoch == self._n_epochs
 
     def stop(self) -> bool:
         return self.stopping

@@ -5,6 +5,8 @@ How values are read, first match first; "integers" are whole numbers of any dtyp
     dtype or values                                          stored    kind   scale
     bool                                                     uint8     unit   1
     uint8, all 0 or 1                                        uint8     unit   1
+    uint8 rows of fewer than 64                              float32   real   ``standardize``
+    uint8 images in 0..16 (scikit-learn's digits)            uint8     unit   16
     uint8                                                    uint8     unit   255
     all in [0, 1]                                            float32   unit   1
     images, integers in 0..16 (scikit-learn's digits)        uint8     unit   16
@@ -78,7 +80,7 @@ def choose_storage(parts: Sequence[Array]) -> Storage:
     low = min(float(part.min()) for part in parts)
     high = max(float(part.max()) for part in parts)
     if all(part.dtype in (bool, np.uint8) for part in parts):
-        return Storage(np.uint8, "unit", 255.0 if high > 1 else 1.0, _byte_notice(parts[0], high))
+        return _bytes(parts, high)
     if low >= 0 and high <= 1:
         return Storage(np.float32, "unit")
     if low >= 0 and high <= 255:
@@ -96,15 +98,23 @@ def _pixels(parts: Sequence[Array], high: float) -> Storage | None:
     if not integers and not (images and high > _DIM):
         return None
     scale = 255 if high > _DIM else _DIM
-    notice = f"values 0..{scale} taken as pixels and divided by {scale}"
-    return Storage(np.uint8 if integers else np.float32, "unit", float(scale), notice)
+    stored = np.uint8 if integers else np.float32
+    return Storage(stored, "unit", float(scale), _taken_as_pixels(scale))
 
 
-def _byte_notice(x: Array, high: float) -> str | None:
-    """Doubt about a narrow table of bytes, which may be counts."""
-    if high <= 1 or x.ndim > 2 or x.shape[1] >= _SMALLEST_IMAGE:
-        return None
-    return "uint8 columns taken as pixels and divided by 255; to standardize them, convert to float"
+def _bytes(parts: Sequence[Array], high: float) -> Storage:
+    """How bytes are kept: pixels, unless they are the short rows of a table of counts."""
+    if high <= 1:
+        return Storage(np.uint8, "unit")
+    if parts[0].ndim == 2 and parts[0].shape[1] < _SMALLEST_IMAGE:
+        return Storage(np.float32, "real")
+    if parts[0].ndim > 2 and high <= _DIM:
+        return Storage(np.uint8, "unit", float(_DIM), _taken_as_pixels(_DIM))
+    return Storage(np.uint8, "unit", 255.0)
+
+
+def _taken_as_pixels(scale: int) -> str:
+    return f"values 0..{scale} taken as pixels and divided by {scale}"
 
 
 def _could_be_image(width: int) -> bool:

@@ -26,8 +26,8 @@ CAPTIONS = {
     "grid": "What the decoder makes of a regular grid of codes.",
     "samples": "Decoded draws from the prior.",
     "samples_fitted": (
-        "Decoded draws from a Gaussian fitted to the codes. Nothing asked this model to fill its "
-        "latent space, so most draws fall where no code lies: a variational model generates better."
+        "Decoded draws from a Gaussian fitted to the codes. Nothing asked this model to give its "
+        "codes that shape, so some draws fall where no code lies."
     ),
 }
 
