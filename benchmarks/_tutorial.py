@@ -6,6 +6,7 @@ ToTensor does), a DataLoader, torch's Adam, ``loss.item()`` at each step.
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import numpy as np
@@ -18,7 +19,6 @@ from torch.utils.data import DataLoader, Dataset
 RECIPES = {"A": "mlp", "B": "vae", "C": "conv_small", "D": "conv_latent2"}
 BATCH = {"A": 128, "B": 64, "C": 64, "D": 64}
 LR = {"A": 1e-3, "B": 1e-3, "C": 1e-3, "D": 5e-4}
-IMAGES = {"A", "B", "C", "D"}
 
 
 class Pictures(Dataset):
@@ -38,7 +38,7 @@ class Pictures(Dataset):
 
 def _mlp(*widths: int) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for a, b in zip(widths, widths[1:], strict=False):
+    for a, b in itertools.pairwise(widths):
         layers += [nn.Linear(a, b), nn.ReLU()]
     return layers[:-1]
 

@@ -1,8 +1,8 @@
 """Quality on MNIST's test images at the founding settings and with the default schedule.
 
-Each row trains one recipe as ``autoencode train mnist --recipe NAME --schedule S --epochs N --seed K`` does
-and measures the 10 000 test images. Rows are recorded in ``results/quality.jsonl``; those that are there
-already for this version of the plan are not trained again (``--again`` does).
+Each row trains one recipe as ``autoencode train mnist --recipe NAME --schedule S --epochs N --seed K``
+does and measures the 10 000 test images. Rows are recorded in ``results/quality.jsonl``; those that are
+there already for this version of the plan are not trained again (``--again`` does).
 
     python benchmarks/quality.py [--recipes mlp vae] [--schedules fast paper] [--seeds 0 1 2]
 """

@@ -1,8 +1,8 @@
 """Training seconds to the founding quality: the default schedule against the tutorial loop.
 
-Both are live processes in one run. The tutorial loop trains until it reaches the founding quality on the
-test images; between its epochs our runs are made, one after another with new seeds, so that both see the
-same load. Only training is timed.
+Both are live processes in one run. The tutorial loop trains until it reaches the founding quality on
+the test images; between its epochs our runs are made, one after another with new seeds, so that both see
+the same load. Only training is timed.
 
     python benchmarks/time_to_quality.py [--models A B C D] [--runs 3]
 """
@@ -98,8 +98,15 @@ def main() -> None:
         ok = "" if worst <= row["target"] else " (missed)"
         ratio = f"{seconds / ours:.1f}x"
         lines.append(
-            [model, f"<= {row['target']}", f"{seconds:.1f}{met}", f"{ours:.1f}"]
-            + [f"<= {worst:.5g}{ok}", ratio, f">= {TARGETS[model][3]:g}x"]
+            [
+                model,
+                f"<= {row['target']}",
+                f"{seconds:.1f}{met}",
+                f"{ours:.1f}",
+                f"<= {worst:.5g}{ok}",
+                ratio,
+                f">= {TARGETS[model][3]:g}x",
+            ]
         )
         print(lines[-1], flush=True)
     print(table(lines))
