@@ -76,8 +76,8 @@ class Watcher(Observer):
             note(f"epoch {record.epoch}/{self._n_epochs}  {losses}  {record.seconds:.1f} s")
 
     def _worth_a_line(self, epoch: int) -> bool:
-        """Some twenty lines for a training of any length."""
-        return epoch % -(-self._n_epochs // _LINES) == 0 or epoch == self._n_epochs
+        """The first, the last and some twenty between them, for a training of any length."""
+        return epoch in (1, self._n_epochs) or epoch % -(-self._n_epochs // _LINES) == 0
 
     def stop(self) -> bool:
         return self.stopping
