@@ -429,7 +429,7 @@ def test_a_signal_stops_training_and_saves_what_there_is(table, tmp_path, number
     assert [path.name for path in tmp_path.iterdir()] == ["r"]
     assert load_trained(tmp_path / "r").embed(np.load(table)).shape == (60, 32)
     history = (tmp_path / "r/history.jsonl").read_text().splitlines()
-    assert len(history) == json.loads(out)["epochs"] >= 3
+    assert len(history) == json.loads(out)["epochs"] >= 1
 
 
 def test_a_second_signal_leaves_at_once_and_leaves_nothing(table, tmp_path):
