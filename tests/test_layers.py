@@ -24,7 +24,7 @@ ALLOWED = {
     "objectives": CORE | {"distributions"},
     "training": CORE | {"distributions"},
     "recipes": BELOW_RECIPES,
-    "data": CORE,
+    "data": CORE | {"files"},
     "trained": BELOW_TRAINED,
     "io": BELOW_TRAINED | {"trained", "__version__"},
     "staging": CORE | {"files", "io"},

@@ -40,7 +40,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except OSError as error:
         raise storage_error(target, error) from error
     finally:
@@ -58,7 +58,8 @@ def _create(path: str, flags: int) -> int:
     return os.open(path, flags, 0o644)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Makes the names in a folder survive a power cut, where the system can do that."""
     if sys.platform == "win32":  # has no way to do it
         return
     try:

@@ -5,7 +5,6 @@ Only the standard library: pooch, the usual choice, cannot resume a transfer tha
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import http.client
 import os
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from autoencode.errors import DataError, StorageError
+from autoencode.files import sync_folder
 
 # Is told the bytes so far and their total, None when the server hides it.
 OnBytes = Callable[[int, int | None], None]
@@ -189,7 +189,7 @@ class _Part:
             if self.private:
                 self.file.close()  # Windows replaces no open file; a shared part stays locked
             os.replace(self.path, target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
 
     def release(self) -> None:
         """Close it, and leave it only to someone who can resume it."""
@@ -247,19 +247,6 @@ def _is_at(file: IO[bytes], path: Path) -> bool:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except OSError:
         return False
-
-
-def _sync_folder(folder: Path) -> None:
-    if sys.platform == "win32":  # has no way to do it
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot
-            raise
-    finally:
-        os.close(handle)
 
 
 @contextmanager
