@@ -9,13 +9,14 @@ import autoencode
 
 ROOT = Path(autoencode.__file__).parent
 PARTS = {"nets", "likelihoods", "priors", "bottlenecks"}
-CORE = {"types", "errors"}
+CORE = {"types", "errors", "randomness"}
 BELOW_RECIPES = CORE | PARTS | {"distributions", "models", "objectives", "training"}
 BELOW_TRAINED = BELOW_RECIPES | {"recipes", "data", "files"}
 
 # What each top-level module or package may import of ours, besides itself.
 ALLOWED = {
     "errors": set(),
+    "randomness": set(),
     "types": {"errors"},
     "files": {"errors"},
     "distributions": {"types"},

@@ -17,6 +17,7 @@ from autoencode.likelihoods import Gaussian
 from autoencode.models import AutoencoderModule
 from autoencode.objectives import Corrupted, WeightedSum, mean_squared_error
 from autoencode.objectives.corrupt import gaussian
+from autoencode.randomness import epoch_order, mix, seed_step, seeded
 from autoencode.training import (
     Adam,
     Muon,
@@ -30,8 +31,7 @@ from autoencode.training import (
     tuning,
 )
 from autoencode.training.optimizers import orthogonalize
-from autoencode.training.randomness import epoch_order, mix, seed_step, seeded
-from autoencode.types import Batch, Progress
+from autoencode.types import Batch, Pass, Progress
 
 MSE = WeightedSum({"mse": mean_squared_error})
 CPU = torch.device("cpu")
@@ -47,9 +47,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.x)
 
-    def batch(self, index: Tensor) -> Batch:
-        self.asked.append(index.clone())
-        return Batch.of(self.x[index])
+    def shuffled(self, one: Pass) -> Iterator[Batch]:
+        order = epoch_order(len(self), one.seed, one.epoch)[one.start * one.batch_size :]
+        for index in order.split(one.batch_size):
+            self.asked.append(index.clone())
+            yield Batch.of(self.x[index])
 
     def batches(self, size: int) -> Iterator[Batch]:
         for start in range(0, len(self.x), size):

@@ -15,8 +15,8 @@ from autoencode.data.raw import Array
 from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError
 from autoencode.models import AutoencoderModule
 from autoencode.priors import FittedGaussian
+from autoencode.randomness import seeded
 from autoencode.recipes import Recipe
-from autoencode.training.randomness import seeded
 from autoencode.training.tuning import tuned
 from autoencode.types import DataSpec
 

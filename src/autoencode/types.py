@@ -8,7 +8,7 @@ additive is in nats per example: summed over event axes, averaged over samples a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
@@ -205,6 +205,41 @@ class Progress:
         return min(1.0, self.step / max(1, self.n_steps))
 
 
+@dataclass(frozen=True)
+class Pass:
+    """One pass over training data: enough to give the same batches again from anywhere in it.
+
+    Attributes:
+        seed: of the order.
+        epoch: from 0; each has an order of its own.
+        batch_size: examples in a batch, over all processes together; the last may be smaller.
+        start: how many batches to leave out, to go on in the middle.
+        rank, world: this process's number and how many share each batch; rows ``rank::world`` of a
+            batch are its own.
+    """
+
+    seed: int
+    epoch: int
+    batch_size: int
+    start: int = 0
+    rank: int = 0
+    world: int = 1
+
+
+class Source(Protocol):
+    """Training or validation examples, wherever they lie."""
+
+    def __len__(self) -> int: ...
+    def shuffled(self, one: Pass) -> Iterator[Batch]:
+        """The batches of one pass, in an order that depends on nothing but the pass."""
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """All examples in order, ``size`` at a time."""
+
+    def mean(self) -> Tensor:
+        """The mean example (*D) as the model sees it."""
+
+
 class Bottleneck(Protocol):
     """Features (B, F) to a latent; ``embed`` gives one deterministic z, (B, *Z)."""
 
@@ -271,8 +306,10 @@ __all__ = [
     "Objective",
     "Observation",
     "Output",
+    "Pass",
     "Prior",
     "Progress",
     "Site",
+    "Source",
     "Term",
 ]

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from autoencode.data.examples import Examples
-from autoencode.types import Batch, DataSpec
+from autoencode.randomness import epoch_order
+from autoencode.types import Batch, DataSpec, Pass
 
 _CHUNK_ENTRIES = 1 << 18  # small enough to stay in the cache
 
@@ -49,6 +50,12 @@ class Resident:
     def batch(self, index: Tensor) -> Batch:
         """The examples with the row numbers ``index`` (B,), as the model sees them."""
         return Batch.of(self._spec.to_model(self.x.index_select(0, index)))
+
+    def shuffled(self, one: Pass) -> Iterator[Batch]:
+        """The batches of one pass, in the order of a random permutation."""
+        order = epoch_order(len(self), one.seed, one.epoch)[one.start * one.batch_size :]
+        for index in order.to(self.x.device).split(one.batch_size):
+            yield self.batch(index[one.rank :: one.world])
 
     def batches(self, size: int) -> Iterator[Batch]:
         """All examples in order, ``size`` at a time."""

@@ -11,8 +11,8 @@ import torch
 
 from autoencode.data import Examples, Resident
 from autoencode.evaluate.pca import PCA
+from autoencode.randomness import seeded
 from autoencode.trained import Trained
-from autoencode.training.randomness import seeded
 from autoencode.training.tuning import tuned
 from autoencode.types import Batch
 

@@ -12,12 +12,12 @@ import torch
 from torch import nn
 
 from autoencode.errors import IncompatibleError, OptionError, nearest
+from autoencode.randomness import seeded
 from autoencode.recipes import convolutional, deterministic, variational
 from autoencode.recipes.networks import Own
 from autoencode.recipes.options import Option, arguments, options_of, resolve
 from autoencode.recipes.recipe import Recipe
 from autoencode.training import TrainingPlan
-from autoencode.training.randomness import seeded
 from autoencode.types import DataSpec
 
 ScheduleName = Literal["fast", "paper"]

@@ -1,6 +1,6 @@
 """The one training loop, and what it is made of."""
 
-from autoencode.training.loop import EpochRecord, Observer, Source, fit
+from autoencode.training.loop import EpochRecord, Observer, fit
 from autoencode.training.optimizers import Adam, Muon, Optimizer, TorchOptimizer
 from autoencode.training.plan import TrainingPlan
 from autoencode.training.tuning import tuned
@@ -12,7 +12,6 @@ __all__ = [
     "Muon",
     "Observer",
     "Optimizer",
-    "Source",
     "Stepper",
     "TorchOptimizer",
     "TrainingPlan",

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from autoencode.errors import TrainingError
+from autoencode.randomness import seed_step, seeded
 from autoencode.training.plan import TrainingPlan
-from autoencode.training.randomness import epoch_order, seed_step, seeded
 from autoencode.training.tuning import tuned
 from autoencode.training.update import Stepper, Update
-from autoencode.types import Batch, Model, Objective, Progress
-
-
-class Source(Protocol):
-    """Examples that can be gathered by index."""
-
-    def __len__(self) -> int: ...
-    def batch(self, index: Tensor) -> Batch: ...
-    def batches(self, size: int) -> Iterator[Batch]: ...
-    def mean(self) -> Tensor: ...
+from autoencode.types import Batch, Model, Objective, Pass, Progress, Source
 
 
 @dataclass(frozen=True)
@@ -159,12 +150,11 @@ class _Loop:
         start, stopped = time.perf_counter(), False
         sums: dict[str, Tensor | float] = {}
         seen: dict[str, int] = {}  # an update may take its turn at some steps only
-        order = epoch_order(self.n, self.seed, epoch).to(self.device)
-        for index in order.split(self.plan.batch_size):
-            losses = self._step(index)
+        for batch in self.train.shuffled(Pass(self.seed, epoch, self.plan.batch_size)):
+            losses, size = self._step(batch), len(batch.x)
             for name, value in losses.items():
-                weighted = value * len(index)
-                seen[name] = seen.get(name, 0) + len(index)
+                weighted = value * size
+                seen[name] = seen.get(name, 0) + size
                 sums[name] = sums[name] + weighted if name in sums else weighted
             self.observer.step(self.position)
             stopped = self.observer.stop()
@@ -177,9 +167,8 @@ class _Loop:
         held_out = self._validate() if self.validation is not None else {}
         return EpochRecord(epoch + 1, self.position, means, held_out, rate, seconds), stopped
 
-    def _step(self, index: Tensor) -> Mapping[str, Tensor | float]:
+    def _step(self, batch: Batch) -> Mapping[str, Tensor | float]:
         seed_step(self.seed, self.position, self.device)
-        batch = self.train.batch(index)
         progress = Progress(self.position, self.n_steps, self.n)
         losses = self.stepper.step(batch, progress, self.plan.rate(self.position, self.n_steps))
         self.position += 1
