@@ -122,8 +122,8 @@ def test_what_is_missing_is_said(tmp_path):
         load(tmp_path / "nowhere")
     with pytest.raises(RunFolderError, match=r"config\.json"):
         load(tmp_path)
-    (tmp_path / "history.jsonl").write_text("")
-    with pytest.raises(RunFolderError, match="did not finish"):
+    (tmp_path / "resume").mkdir()
+    with pytest.raises(RunFolderError, match=r"did not finish.*--resume"):
         load_config(tmp_path)
     assert read_history(tmp_path / "nowhere") == []
 

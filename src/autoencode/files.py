@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import sys
 import uuid
 from pathlib import Path
 
 from autoencode.errors import StorageError
 
+_TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.part")
 _ELSEWHERE = "choose another folder"
 _REASONS = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), f"no space left; free some space or {_ELSEWHERE}"),
@@ -46,6 +48,14 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Removes the temporary files of processes that were killed while they wrote here."""
+    for path in folder.glob(".*.part"):
+        if _TEMPORARY.fullmatch(path.name):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def storage_error(what: object, error: OSError) -> StorageError:

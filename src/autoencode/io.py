@@ -33,6 +33,7 @@ from autoencode.types import DataSpec
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, HISTORY = "config.json", "model.safetensors", "history.jsonl"
+METRICS_FILE, PLOTS, REPORT, RESUME = "metrics.json", "plots", "report.html", "resume"
 _MAX_CONFIG = 1 << 24
 _NEEDED = ("format_version", "recipe", "options", "plan", "spec", "weights_sha256")
 _TYPES: Mapping[str, tuple[type, ...]] = {
@@ -70,11 +71,13 @@ def save_model(trained: Trained, folder: str | os.PathLike[str]) -> None:
         name: value.detach().cpu().contiguous() for name, value in trained.model.state_dict().items()
     }
     weights = safetensors.torch.save(tensors)
+    sealed = {**model_config(trained), "weights_sha256": hashlib.sha256(weights).hexdigest()}
     write_atomically(target / WEIGHTS, weights)
-    write_atomically(target / CONFIG, to_json(_config(trained, weights)))
+    write_atomically(target / CONFIG, to_json(sealed))
 
 
-def _config(trained: Trained, weights: bytes) -> dict[str, Any]:
+def model_config(trained: Trained) -> dict[str, Any]:
+    """What ``config.json`` says of a model, but for the SHA-256 of its weights."""
     recipe = trained.recipe
     return {
         "format_version": FORMAT_VERSION,
@@ -86,7 +89,6 @@ def _config(trained: Trained, weights: bytes) -> dict[str, Any]:
         "spec": asdict(recipe.spec),
         "fitted_prior": isinstance(trained.model.prior, FittedGaussian),
         "latent_shape": list(trained.latent_shape),
-        "weights_sha256": hashlib.sha256(weights).hexdigest(),
         **trained.info,
     }
 
@@ -115,6 +117,15 @@ def read_history(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
             if isinstance(entry, dict):
                 lines.append(entry)
     return lines
+
+
+def read_metrics(folder: str | os.PathLike[str]) -> dict[str, float | None]:
+    """The run's metrics; none when there are none that can be read."""
+    try:
+        values = json.loads((Path(folder) / METRICS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) else {}
 
 
 def environment() -> dict[str, Any]:
@@ -151,9 +162,12 @@ def load_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
     if not path.is_dir():
         raise RunFolderError(f"no run folder at {path}; autoencode runs lists those there are")
     if not (path / CONFIG).is_file():
-        started = (path / HISTORY).exists() or (path / WEIGHTS).exists()
-        why = "its training did not finish" if started else "it has no config.json"
-        raise RunFolderError(f"{path} is not a complete run: {why}; train it again")
+        if (path / RESUME).is_dir():
+            raise RunFolderError(
+                f"{path} is not a complete run: its training did not finish; "
+                f"autoencode train --resume {path} goes on"
+            )
+        raise RunFolderError(f"{path} is not a complete run: it has no config.json; train it again")
     try:
         with (path / CONFIG).open("rb") as file:
             config = json.loads(file.read(_MAX_CONFIG))

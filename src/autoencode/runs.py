@@ -1,48 +1,83 @@
-"""Run folders: training into one, reading them back, listing and comparing them.
+"""Run folders: training into one, and going on where a training was interrupted.
 
 ::
 
     RUN/  config.json  model.safetensors  history.jsonl  metrics.json  plots/*.png  report.html
+          resume/      while there is something to go on from (see ``claims``)
 
-Whatever bears a run's name is complete (see ``staging``).
+A folder with a ``config.json`` can be loaded; it is written last. A run that was stopped has the model
+as it was then, without metrics and pictures.
 """
 
 from __future__ import annotations
 
 import contextlib
-import html
 import json
 import math
 import os
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
-from autoencode.data import Data, Examples, Resident, load_data, load_examples
+from autoencode.checkpoints import Checkpoints
+from autoencode.claims import Claim, check_target, claimed, is_unfinished, reclaimed, tidy
+from autoencode.data import Data, Examples, Resident, load_data
 from autoencode.data.download import OnBytes
-from autoencode.errors import DataError, ModelFileError, OptionError, RunFolderError, TrainingError
+from autoencode.errors import (
+    DataError,
+    IncompatibleError,
+    ModelFileError,
+    OptionError,
+    RunFolderError,
+    TrainingError,
+)
 from autoencode.evaluate.metrics import described, evaluate
-from autoencode.files import storage_error, write_atomically
-from autoencode.io import CONFIG, HISTORY, environment, load_config, load_trained, save_model, to_json
+from autoencode.files import write_atomically
+from autoencode.io import (
+    CONFIG,
+    HISTORY,
+    METRICS_FILE,
+    PLOTS,
+    REPORT,
+    environment,
+    load_trained,
+    model_config,
+    read_history,
+    read_metrics,
+    save_model,
+    to_json,
+    write_history,
+)
+from autoencode.past import pick_split, run_data
 from autoencode.recipes import Recipe, build, recipe_info
 from autoencode.recipes.catalogue import ScheduleName
-from autoencode.staging import check_target, staged
 from autoencode.trained import Trained, choose_device, fit_prior
-from autoencode.training import EpochRecord, Observer, TrainingPlan, fit
+from autoencode.training import EpochRecord, Keeper, Observer, TrainingState, fit
 
-METRICS_FILE, REPORT, PLOTS = "metrics.json", "report.html", "plots"
-SPLITS = ("test", "validation", "train")
+CHECKPOINT_SECONDS = 10.0
 _MAX_SEED = 2**63 - 1
 _LOWER = "try a lower learning rate"
+# What has to be the same for a run to go on to the bit, and what it is called.
+_EXACT = {
+    "autoencode": "autoencode",
+    "torch": "torch",
+    "processor": "processor",
+    "device": "device",
+    "threads": "threads",
+}
 
 
 @dataclass
 class Run:
-    """A trained model with its data, history and metrics; ``folder`` once it has been written."""
+    """A trained model with its data, history and metrics; ``folder`` once it has been written.
+
+    A run that was stopped is not ``complete`` and has no metrics. ``notices`` say what a user should
+    know of how it went on.
+    """
 
     trained: Trained
     data: Data
@@ -50,6 +85,12 @@ class Run:
     metrics: dict[str, float | None]
     seed: int
     folder: Path | None = None
+    notices: list[str] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether training went to its end."""
+        return bool(self.trained.info["training"]["complete"])
 
     def split(self, name: str) -> Examples:
         """The test, validation or training examples of the run.
@@ -61,28 +102,12 @@ class Run:
         return pick_split(self.data, name, self.trained.recipe.plan.validation, self.seed)
 
 
-def pick_split(data: Data, name: str, validation: float, seed: int) -> Examples:
-    """One of the three parts of a data set, as training saw them."""
-    _check_split(name)
-    train, held_out = data.split(validation, seed)
-    found = {"test": data.test, "validation": held_out, "train": train}[name]
-    if found is None:
-        raise DataError(f"{data.name} has no {name} examples; use --split train")
-    return found
-
-
-def _check_split(name: str, own: bool = True) -> None:
-    if name not in SPLITS:
-        raise OptionError(f"unknown split '{name}'; use {', '.join(SPLITS)}")
-    if not own and name != "test":
-        raise OptionError("--split chooses a part of the run's own data; leave DATA out")
-
-
 def train(
     source: Any,
     recipe: str = "mlp",
     *,
     out: str | os.PathLike[str] | None = None,
+    runs: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     schedule: ScheduleName = "fast",
     seed: int = 0,
@@ -93,14 +118,17 @@ def train(
     observer: Observer | None = None,
     on_bytes: OnBytes | None = None,
     command: str | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
     **options: Any,
 ) -> Run:
-    """Trains a recipe on data and measures it; with ``out`` it leaves a run folder.
+    """Trains a recipe on data and measures it; with ``out`` or ``runs`` it leaves a run folder.
 
     Args:
         source: a data set's name, a file, arrays, tensors or a torch dataset (``load_data``).
         recipe: one of ``RECIPES``.
         out: the run folder.
+        runs: without ``out``, the folder in which it gets one named ``DATA-RECIPE``, numbered when
+            that is taken.
         overwrite: replace a run folder that is there.
         schedule: ``fast`` or ``paper``.
         seed: of the split, the weights, the order and the noise.
@@ -110,6 +138,8 @@ def train(
         observer: watches training.
         on_bytes: told of downloaded bytes.
         command: how this run was started, for its report.
+        checkpoint_seconds: how often to keep a state that ``resume`` goes on from; more seldom where
+            that would take more than 2 % of the time.
         **options: of the recipe and the training plan.
 
     Example:
@@ -132,29 +162,212 @@ def train(
         decoder=decoder,
         **options,
     )
-    facts = {
+    asked = {
         "data": {"source": _source_name(source), "name": data.name, "sha256": data.fingerprint()},
+        "recipe": recipe,
+        "options": dict(built.options),
+        "plan": asdict(built.plan),
+        "custom_networks": built.custom,
         "seed": seed,
         "schedule": schedule,
-        "unit": built.unit,
-        "notices": list(data.notices),
+        "device": str(where),
         "command": command,
-        "environment": environment(),
+        "checkpoint_seconds": checkpoint_seconds,
     }
-    with staged(target, overwrite) as folder:
-        history = _History(observer or Observer(), folder)
-        trained = Trained(built, facts)
-        records = fit_recipe(built, data, seed, where, history)
-        facts["training"] = _training_facts(records, built.plan, len(data.train))
-        run = _finish(trained, data, records, seed)
-        if folder is not None and target is not None:
-            write_run(run, folder, target)
-    run.folder = target
+    if target is None and runs is None:
+        return _carry_out(built, data, asked, observer)
+    with _new_folder(target, runs, asked, overwrite) as claim:
+        return _carry_out(built, data, asked, observer, claim)
+
+
+def resume(
+    folder: str | os.PathLike[str],
+    *,
+    source: Any = None,
+    device: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    encoder: nn.Module | None = None,
+    decoder: nn.Module | None = None,
+    observer: Observer | None = None,
+    on_bytes: OnBytes | None = None,
+) -> Run:
+    """Goes on with a run that was interrupted, as if it had not been: to the bit.
+
+    The number of threads is set to the run's own meanwhile. Another device, processor or version
+    rounds differently; then a notice says so. A run that is complete is returned as it is.
+
+    Args:
+        folder: the run folder.
+        source: its data, when they were given in memory; else they are read again.
+        device: another device than before.
+        data_dir: where named data sets lie.
+        encoder, decoder: the networks' classes built again, for a run with networks of your own.
+        observer: watches training.
+        on_bytes: told of downloaded bytes.
+
+    Raises:
+        RunFolderError: when there is no such run, or another process trains it.
+        DataError: when the data have changed or are not given.
+        ModelFileError: when a file in the folder cannot be trusted or used.
+    """
+    target = Path(folder)
+    if not is_unfinished(target) and (target / CONFIG).is_file():
+        return _as_it_is(target, source, data_dir, encoder, decoder)
+    with reclaimed(target) as (claim, asked):
+        try:
+            if asked["custom_networks"] and encoder is None:
+                raise IncompatibleError(
+                    f"{target} trains networks of your own, which no file can hold; "
+                    "pass encoder= and decoder= to resume"
+                )
+            data = _same_data(asked, target, source, data_dir, on_bytes)
+            asked["device"] = str(choose_device(device or asked["device"]))
+            built = build(
+                asked["recipe"],
+                data.spec,
+                schedule=asked["schedule"],
+                seed=asked["seed"],
+                encoder=encoder,
+                decoder=decoder,
+                **asked["options"],
+                **asked["plan"],
+            )
+        except (KeyError, TypeError) as error:
+            raise ModelFileError(f"{claim.resume} cannot be used: {error}; train again") from None
+        return _carry_out(built, data, asked, observer, claim)
+
+
+def _as_it_is(
+    folder: Path, source: Any, data_dir: Any, encoder: nn.Module | None, decoder: nn.Module | None
+) -> Run:
+    """A run that is complete already."""
+    tidy(folder)
+    trained = load_trained(folder, encoder=encoder, decoder=decoder)
+    data = load_data(source) if source is not None else run_data(trained, folder, data_dir)
+    seed = int(trained.info.get("seed", 0))
+    metrics = read_metrics(folder)
+    notices = [f"{folder} is complete; nothing was left to train"]
+    return Run(trained, data, read_history(folder), metrics, seed, folder, notices)
+
+
+def _same_data(
+    asked: Mapping[str, Any], folder: Path, source: Any, data_dir: Any, on_bytes: OnBytes | None
+) -> Data:
+    """The data that a run was started with, read again."""
+    where = source if source is not None else asked["data"]["source"]
+    if where is None:
+        raise DataError(f"{folder} was trained on data in memory; pass them as source= to resume")
+    standardize = recipe_info(asked["recipe"]).standardize
+    data = load_data(where, data_dir=data_dir, standardize=standardize, progress=on_bytes)
+    if data.fingerprint() != asked["data"]["sha256"]:
+        raise DataError(
+            f"the data are not what {folder} was started with; restore them, or train again"
+        )
+    return data
+
+
+@contextlib.contextmanager
+def _new_folder(
+    target: Path | None,
+    runs: str | os.PathLike[str] | None,
+    asked: Mapping[str, Any],
+    overwrite: bool,
+) -> Iterator[Claim]:
+    """The run folder asked for, or the first numbered one that no other process takes meanwhile."""
+    if target is not None:
+        with claimed(target, overwrite, asked) as claim:
+            yield claim
+        return
+    stem = f"{Path(asked['data']['name']).stem}-{asked['recipe']}"
+    for i in range(1, 1_000_000):
+        folder = Path(runs or "") / (stem if i == 1 else f"{stem}-{i}")
+        if folder.exists():
+            continue
+        with contextlib.ExitStack() as stack:
+            try:
+                claim = stack.enter_context(claimed(folder, False, asked))
+            except RunFolderError:
+                continue  # another process was first
+            yield claim
+            return
+
+
+def _carry_out(
+    recipe: Recipe,
+    data: Data,
+    asked: Mapping[str, Any],
+    observer: Observer | None,
+    claim: Claim | None = None,
+) -> Run:
+    """Trains from the beginning or the last checkpoint, measures and writes."""
+    here = {**environment(), "device": asked["device"]}
+    state, notices = None, list[str]()
+    checkpoints = None
+    if claim is not None:
+        checkpoints = Checkpoints(claim.resume, here, float(asked["checkpoint_seconds"]))
+        state, before, notices = checkpoints.latest()
+        here = {**here, "threads": before.get("threads", here["threads"])}
+        checkpoints.environment = here
+        notices += _inexact(before, here)
+    history = _History(observer or Observer(), claim, () if state is None else state.records)
+    with _threads(here["threads"]):
+        seed, device = asked["seed"], asked["device"]
+        records = fit_recipe(recipe, data, seed, device, history, checkpoints, state)
+        kept = ("data", "seed", "schedule", "command")
+        facts: dict[str, Any] = {
+            **{name: asked[name] for name in kept},
+            "unit": recipe.unit,
+            "notices": list(data.notices),
+            "environment": here,
+            "training": {
+                "epochs": len(records),
+                "steps": records[-1].step,
+                "seconds": round(sum(record.seconds for record in records), 3),
+                "complete": not history.stopped,
+            },
+        }
+        run = _finish(Trained(recipe, facts), data, records, seed, not history.stopped)
+        run.notices = notices
+        if claim is not None:
+            write_run(run, claim.folder)
+            claim.complete = run.complete
+            run.folder = claim.folder
     return run
 
 
+def _inexact(before: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """What makes a run that goes on differ in its last bits from one without a break."""
+    changed = [
+        f"{name} {before[key]} became {here[key]}"
+        for key, name in _EXACT.items()
+        if key in before and before[key] != here[key]
+    ]
+    if not changed:
+        return []
+    return [f"going on is not exact to the bit: {', '.join(changed)}"]
+
+
+@contextlib.contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """So many threads for a block: another number adds up sums in another order."""
+    before = torch.get_num_threads()
+    if n != before:
+        torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        if n != before:
+            torch.set_num_threads(before)
+
+
 def fit_recipe(
-    recipe: Recipe, data: Data, seed: int, device: Any, observer: Observer | None = None
+    recipe: Recipe,
+    data: Data,
+    seed: int,
+    device: Any,
+    observer: Observer | None = None,
+    keeper: Keeper | None = None,
+    state: TrainingState | None = None,
 ) -> list[EpochRecord]:
     """Trains a recipe on the training part of some data, watching its validation part."""
     examples, held_out = data.split(recipe.plan.validation, seed)
@@ -167,6 +380,8 @@ def fit_recipe(
         seed=seed,
         device=device,
         observer=observer,
+        keeper=keeper,
+        resume=state,
     )
     # The loss of the last step says nothing of the weights that this step left.
     if not all(bool(p.isfinite().all()) for p in recipe.model.parameters()):
@@ -182,33 +397,30 @@ def _source_name(source: Any) -> str | None:
     return str(path.resolve()) if path.exists() else str(source)
 
 
-def _training_facts(records: list[EpochRecord], plan: TrainingPlan, n_train: int) -> dict[str, Any]:
-    return {
-        "epochs": len(records),
-        "steps": records[-1].step,
-        "seconds": round(sum(record.seconds for record in records), 3),
-        "complete": len(records) == plan.n_epochs(n_train - round(plan.validation * n_train)),
-    }
-
-
-def _finish(trained: Trained, data: Data, records: list[EpochRecord], seed: int) -> Run:
+def _finish(trained: Trained, data: Data, records: list[EpochRecord], seed: int, measure: bool) -> Run:
     training, _ = data.split(trained.recipe.plan.validation, seed)
     fit_prior(trained, training if len(training) > 1 else data.train, seed)
+    history = [record.as_dict() for record in records]
+    if not measure:
+        return Run(trained, data, history, {}, seed)
     judged = data.test if data.test is not None else training
     metrics = evaluate(trained, judged, training, seed=seed)
     bad = [k for k, value in metrics.items() if value is not None and not math.isfinite(value)]
     if bad:
         raise TrainingError(f"training diverged: {bad[0]} is {metrics[bad[0]]}; {_LOWER}")
-    return Run(trained, data, [record.as_dict() for record in records], metrics, seed)
+    return Run(trained, data, history, metrics, seed)
 
 
 class _History(Observer):
-    """Writes ``history.jsonl`` line by line and passes everything on."""
+    """Writes ``history.jsonl`` line by line, passes everything on and remembers being stopped."""
 
-    def __init__(self, inner: Observer, folder: Path | None) -> None:
+    def __init__(self, inner: Observer, claim: Claim | None, records: tuple[EpochRecord, ...]) -> None:
         self.inner = inner
-        self.path = None if folder is None else folder / HISTORY
-        self.start, self.step, self.stop = inner.start, inner.step, inner.stop  # type: ignore[method-assign]
+        self.stopped = False
+        self.path = None if claim is None else claim.folder / HISTORY
+        self.start, self.step, self.end = inner.start, inner.step, inner.end  # type: ignore[method-assign]
+        if claim is not None and records:
+            write_history([record.as_dict() for record in records], claim.folder)
 
     def epoch(self, record: EpochRecord) -> None:
         if self.path is not None:
@@ -216,15 +428,25 @@ class _History(Observer):
                 file.write(json.dumps(record.as_dict()) + "\n")
         self.inner.epoch(record)
 
+    def stop(self) -> bool:
+        self.stopped = self.stopped or self.inner.stop()
+        return self.stopped
 
-def write_run(run: Run, folder: Path, final: Path | None = None) -> None:
-    """Writes model, metrics, pictures and report of a run into a folder that exists.
 
-    Args:
-        run: what to write.
-        folder: where.
-        final: the name that the folder will have, for the report.
+def write_run(run: Run, folder: Path) -> None:
+    """Writes model, history, metrics, pictures and report of a run into a folder that exists.
+
+    The configuration goes first and comes last: a folder that has one is whole.
     """
+    (folder / CONFIG).unlink(missing_ok=True)
+    write_history(run.history, folder)
+    if run.complete:
+        _write_report(run, folder)
+        write_atomically(folder / METRICS_FILE, to_json(run.metrics))
+    save_model(run.trained, folder)
+
+
+def _write_report(run: Run, folder: Path) -> None:
     from autoencode.evaluate import pictures, plots, report
 
     (folder / PLOTS).mkdir(exist_ok=True)
@@ -235,10 +457,8 @@ def write_run(run: Run, folder: Path, final: Path | None = None) -> None:
         content = plots.png(figure)
         write_atomically(folder / PLOTS / f"{kind}.png", content)
         drawn.append({"image": content, "caption": pictures.caption(kind, run.trained)})
-    write_atomically(folder / METRICS_FILE, to_json(run.metrics))
-    save_model(run.trained, folder)
     # A file name may hold bytes that are no text, which a page cannot show.
-    config = json.dumps(json.loads((folder / CONFIG).read_text()), ensure_ascii=False)
+    config = json.dumps(model_config(run.trained), ensure_ascii=False)
     title = f"{run.trained.recipe.name} on {run.data.name}"
     report.write_report(
         folder / REPORT,
@@ -250,144 +470,3 @@ def write_run(run: Run, folder: Path, final: Path | None = None) -> None:
         notices=run.data.notices,
         history_unit=run.trained.recipe.unit,
     )
-    if final is not None:
-        _rename_in_report(folder / REPORT, folder, final)
-
-
-def _rename_in_report(report: Path, folder: Path, final: Path) -> None:
-    """Puts the run's final name into a page that was written under a passing one."""
-    name = html.escape(json.dumps(final.name)[1:-1])
-    page = report.read_text(encoding="utf-8").replace(folder.name, name)
-    write_atomically(report, page.encode(errors="replace"))
-
-
-def plots_folder(folder: str | os.PathLike[str]) -> Path:
-    """The folder of a run's pictures, made if it is not there.
-
-    Raises:
-        StorageError: when it cannot be made.
-    """
-    target = Path(folder) / PLOTS
-    try:
-        target.mkdir(exist_ok=True)
-    except OSError as error:
-        raise storage_error(target, error) from error
-    return target
-
-
-def run_data(
-    trained: Trained, folder: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None
-) -> Data:
-    """The data that a run was trained on, read again.
-
-    Raises:
-        DataError: when they were given in memory, or have changed since.
-    """
-    facts: Mapping[str, Any] = trained.info.get("data", {})
-    source = facts.get("source")
-    if not source:
-        raise DataError(f"{folder} was trained on data in memory; give DATA")
-    info = recipe_info(trained.recipe.name)
-    data = load_data(source, data_dir=data_dir, standardize=info.standardize)
-    if data.fingerprint() != facts.get("sha256"):
-        raise DataError(f"{source} is not what {folder} was trained on any more; give DATA")
-    return data
-
-
-def examples_for(
-    trained: Trained,
-    folder: str | os.PathLike[str],
-    source: Any = None,
-    split: str = "test",
-    data_dir: str | os.PathLike[str] | None = None,
-) -> Examples:
-    """A part of the run's own data, or other data (their test part where they have one, else all).
-
-    Raises:
-        OptionError: for an unknown split, or one of other data.
-        DataError: when the data cannot be read or do not fit.
-    """
-    _check_split(split, own=source is None)
-    if source is not None:
-        return load_examples(source, trained.spec, data_dir=data_dir)
-    data = run_data(trained, folder, data_dir)
-    return pick_split(data, split, trained.recipe.plan.validation, trained.info.get("seed", 0))
-
-
-def evaluate_run(
-    folder: str | os.PathLike[str],
-    source: Any = None,
-    *,
-    split: str = "test",
-    device: str = "auto",
-    data_dir: str | os.PathLike[str] | None = None,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Metrics of a run on a part of its own data, or on other data (their test part, else all).
-
-    Returns:
-        The metrics by name, with ``data``, ``split`` and ``n``.
-    """
-    _check_split(split, own=source is None)
-    trained = load_trained(folder, device=choose_device(device))
-    training = None
-    if source is None:
-        data = run_data(trained, folder, data_dir)
-        validation, run_seed = trained.recipe.plan.validation, trained.info.get("seed", 0)
-        training = pick_split(data, "train", validation, run_seed)
-        examples = pick_split(data, split, validation, run_seed)
-        name = data.name
-    else:
-        examples = load_examples(source, trained.spec, data_dir=data_dir)
-        name, split = str(source), "all"
-    values = evaluate(trained, examples, training, seed=seed)
-    return {**values, "data": name, "split": split, "n": len(examples)}
-
-
-def default_folder(data: str, recipe: str, root: str | os.PathLike[str] = "runs") -> Path:
-    """``runs/DATA-RECIPE``, numbered when it is taken."""
-    stem = f"{Path(data).stem}-{recipe}"
-    names = (stem if i == 1 else f"{stem}-{i}" for i in range(1, 1_000_000))
-    return next(Path(root) / name for name in names if not (Path(root) / name).exists())
-
-
-def list_runs(root: str | os.PathLike[str] = "runs") -> list[dict[str, Any]]:
-    """All complete runs under a folder, oldest first, each with what is worth comparing.
-
-    Raises:
-        RunFolderError: when there is no such folder.
-    """
-    top = Path(root)
-    if not top.is_dir():
-        raise RunFolderError(f"no folder {top}; autoencode train makes runs")
-    found = []
-    for path in top.glob("**/" + CONFIG):
-        if any(part.startswith(".") for part in path.relative_to(top).parts):
-            continue  # a run that is not complete
-        # What is no run, or went away meanwhile, is not listed.
-        with contextlib.suppress(RunFolderError, ModelFileError, OSError):
-            written = path.stat().st_mtime
-            found.append((written, _summary(path.parent, load_config(path.parent), written)))
-    return [summary for _, summary in sorted(found, key=lambda pair: pair[0])]
-
-
-def _summary(folder: Path, config: Mapping[str, Any], written: float) -> dict[str, Any]:
-    metrics: Any = None
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        metrics = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
-    if not isinstance(metrics, dict):
-        metrics = {}
-    training = config.get("training", {})
-    return {
-        "run": str(folder),
-        "recipe": config["recipe"],
-        "data": config.get("data", {}).get("name"),
-        "schedule": config.get("schedule"),
-        "seed": config.get("seed"),
-        "latent": config.get("latent_shape"),
-        "epochs": training.get("epochs"),
-        "seconds": training.get("seconds"),
-        "mse": metrics.get("mse"),
-        "elbo": metrics.get("elbo"),
-        "written": time.strftime("%Y-%m-%d %H:%M", time.localtime(written)),
-    }

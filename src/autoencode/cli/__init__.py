@@ -82,9 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         fail("interrupted", 130)
     except Interrupted as stop:
-        fail("interrupted; nothing was written", stop.exit_code)
+        fail(_with_notes("interrupted", stop, "nothing was written"), stop.exit_code)
     except AutoencodeError as error:
-        fail(str(error), error.exit_code)
+        fail(_with_notes(str(error), error), error.exit_code)
     except OSError as error:
         discard_stdout()
         fail(f"{error.filename or 'cannot write the output'}: {error.strerror or error}", 2)
@@ -93,3 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         fail("out of memory; use a smaller model, a smaller --batch-size or fewer rows", 1)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _with_notes(message: str, error: BaseException, otherwise: str | None = None) -> str:
+    """The message and what else is known of the failure, how to go on most of all."""
+    notes = getattr(error, "__notes__", [otherwise] if otherwise else [])
+    return "; ".join([message, *notes])

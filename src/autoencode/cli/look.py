@@ -69,7 +69,7 @@ def plot_command(
     target = _target(out, kind)
     from autoencode.evaluate import pictures, plots
     from autoencode.io import load_trained, read_history
-    from autoencode.runs import examples_for, plots_folder
+    from autoencode.past import examples_for, plots_folder
     from autoencode.trained import choose_device
 
     pictures.check_kind(kind)
@@ -191,7 +191,7 @@ def runs_command(folder: str, as_json: bool) -> None:
       autoencode runs
       autoencode runs experiments --json
     """
-    from autoencode.runs import list_runs
+    from autoencode.past import list_runs
 
     found = list_runs(folder)
     if as_json:

@@ -52,6 +52,9 @@ class Watcher(Observer):
         if self._bar is not None:
             self._task = self._bar.add_task(f"epoch 1/{n_epochs}", total=n_steps, losses="")
 
+    def end(self) -> None:
+        self.training = False
+
     def step(self, step: int) -> None:
         if self._bar is None:
             return

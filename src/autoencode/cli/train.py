@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shlex
 import signal
+from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from autoencode.cli.common import (
     Interrupted,
@@ -31,7 +34,7 @@ _MOST = {int: 2**31, float: 1e36}  # what is far above overflows somewhere in to
 
 
 @click.command("train")
-@click.argument("data")
+@click.argument("data", required=False)
 @click.option("--recipe", default="mlp", show_default=True, metavar="NAME", help="What to train.")
 @click.option("--out", metavar="RUN", help="The run folder.  [default: runs/DATA-RECIPE]")
 @click.option("--epochs", type=int, metavar="N", help="Passes over the training data.")
@@ -54,13 +57,22 @@ _MOST = {int: 2**31, float: 1e36}  # what is far above overflows somewhere in to
 @seed_option("Of the split, the weights, the order and the noise.")
 @device_option
 @data_dir_option
+@click.option("--resume", metavar="RUN", help="Go on with a run that was interrupted, to the bit.")
+@click.option(
+    "--checkpoint-every",
+    type=float,
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often to keep a state that --resume goes on from.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the run folder if it is there.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
-@click.pass_obj
+@click.pass_context
 def train_command(
-    arguments: list[str],
-    data: str,
+    context: click.Context,
+    data: str | None,
     recipe: str,
     out: str | None,
     epochs: int | None,
@@ -71,6 +83,8 @@ def train_command(
     seed: int,
     device: str,
     data_dir: str | None,
+    resume: str | None,
+    checkpoint_every: float,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
@@ -85,47 +99,81 @@ def train_command(
       autoencode train digits --recipe vae
       autoencode train mnist --recipe mlp --epochs 3 --set latent_dim=8 --set activation=gelu
       autoencode train table.npy --recipe mlp --set noise=masking --out runs/denoised
+      autoencode train --resume runs/mnist-mlp
+
+    Ctrl-C or SIGTERM keeps a checkpoint and leaves; the same again leaves at once.
     """
+    if resume is not None:
+        return _show(_resumed(context, resume), quiet, as_json)
     options = _options({"epochs": epochs, "batch_size": batch_size, "lr": lr}, sets)
     if not data:
-        raise OptionError("DATA is empty; give a data set or a file")
+        raise OptionError("DATA is missing; give a data set or a file, or --resume RUN")
     if out is not None and not out.strip():
         raise OptionError("--out is empty; give a folder or leave it out")
+    if not 0 <= checkpoint_every < _MOST[float]:
+        raise OptionError(f"--checkpoint-every must not be negative, got {checkpoint_every:g}")
 
-    from autoencode.cli.progress import Download, Watcher
     from autoencode.recipes import recipe_info
     from autoencode.recipes.catalogue import PLAN_OPTIONS
     from autoencode.recipes.options import resolve
-    from autoencode.runs import default_folder, train
+    from autoencode.runs import train
 
     known = {**recipe_info(recipe).options, **PLAN_OPTIONS}
     _refuse_huge(resolve(known, options, f"recipe '{recipe}'"))
+    start = functools.partial(
+        train,
+        data,
+        recipe,
+        out=out,
+        runs="runs",
+        overwrite=overwrite,
+        schedule=schedule,
+        seed=seed,
+        device=device,
+        data_dir=data_dir,
+        command=shlex.join(["autoencode", *context.obj]),
+        checkpoint_seconds=checkpoint_every,
+        **options,
+    )
+    return _show(start, quiet, as_json)
+
+
+# What --resume may stand beside; all else the run has from its beginning.
+_WITH_RESUME = ("resume", "device", "data_dir", "quiet", "as_json")
+
+
+def _resumed(context: click.Context, run: str) -> Callable[..., Run]:
+    """Going on with a run; refuses options that would make it another."""
+    given = [
+        parameter
+        for parameter in context.command.params
+        if context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+    ]
+    for parameter in given:
+        if parameter.name not in _WITH_RESUME:
+            name = "DATA" if isinstance(parameter, click.Argument) else parameter.opts[0]
+            raise OptionError(f"--resume goes on with the run as it was started; leave out {name}")
+    from autoencode.runs import resume
+
+    device = context.params["device"] if any(p.name == "device" for p in given) else None
+    return functools.partial(resume, run, device=device, data_dir=context.params["data_dir"])
+
+
+def _show(start: Callable[..., Run], quiet: bool, as_json: bool) -> int:
+    """Trains with progress, tells what came of it, and returns the exit code."""
+    from autoencode.cli.progress import Download, Watcher
 
     with Watcher(quiet) as watcher, _Signals(watcher) as signals, Download(quiet) as download:
-        run = train(
-            data,
-            recipe,
-            out=out or default_folder(data, recipe),
-            overwrite=overwrite,
-            schedule=schedule,
-            seed=seed,
-            device=device,
-            data_dir=data_dir,
-            observer=watcher,
-            on_bytes=download.progress,
-            command=shlex.join(["autoencode", *arguments]),
-            **options,
-        )
+        run = start(observer=watcher, on_bytes=download.progress)
+    for notice in run.notices:
+        note(f"note: {notice}")
     if not quiet:
         _tell(run)
     if as_json:
         print_json(_result(run))
     elif quiet:
         click.echo(run.folder)
-    if signals.received:
-        note(f"stopped by a signal; what was trained until then is saved in {run.folder}")
-        return 128 + signals.received
-    return 0
+    return 128 + signals.received if signals.received else 0
 
 
 def _options(flags: dict[str, Any], sets: tuple[str, ...]) -> dict[str, Any]:
@@ -161,6 +209,10 @@ def _result(run: Run) -> dict[str, Any]:
 def _tell(run: Run) -> None:
     for notice in run.data.notices:
         note(f"note: {notice}")
+    if not run.complete:
+        step = run.trained.info["training"]["steps"]
+        note(f"stopped at step {step}; autoencode train --resume {run.folder} goes on")
+        return
     shown = {name: value for name, value in run.metrics.items() if value is not None}
     note("test: " + ", ".join(f"{name} {number(value)}" for name, value in shown.items()))
     note(f"run:  {run.folder} (open {run.folder}/report.html)")
@@ -169,7 +221,8 @@ def _tell(run: Run) -> None:
 class _Signals:
     """The first Ctrl-C or SIGTERM ends training after the step and saves; a second leaves at once.
 
-    Before training has begun there is nothing to save, and the first leaves at once.
+    Before training has begun there is nothing to save, and once it is over there is nothing that the
+    last checkpoint lacks: then the first leaves at once.
     """
 
     def __init__(self, watcher: Any) -> None:

@@ -60,7 +60,7 @@ def evaluate_command(
       autoencode evaluate runs/mnist-vae --split validation --json
     """
     from autoencode.evaluate.metrics import METRICS
-    from autoencode.runs import evaluate_run
+    from autoencode.past import evaluate_run
 
     values = evaluate_run(run, data, split=split, device=device, data_dir=data_dir, seed=seed)
     if as_json:
@@ -79,7 +79,7 @@ def _examples(
     trained: Trained, run: str, data: str | None, split: str, data_dir: str | None
 ) -> Examples:
     """DATA, or a part of the run's own data."""
-    from autoencode.runs import examples_for
+    from autoencode.past import examples_for
 
     return examples_for(trained, run, data, split, data_dir)
 

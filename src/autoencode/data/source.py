@@ -53,9 +53,9 @@ class Resident:
 
     def shuffled(self, one: Pass) -> Iterator[Batch]:
         """The batches of one pass, in the order of a random permutation."""
-        order = epoch_order(len(self), one.seed, one.epoch)[one.start * one.batch_size :]
-        for index in order.to(self.x.device).split(one.batch_size):
-            yield self.batch(index[one.rank :: one.world])
+        order = epoch_order(len(self), one.seed, one.epoch).to(self.x.device)
+        for first in range(one.start * one.batch_size, len(self), one.batch_size):
+            yield self.batch(order[first : first + one.batch_size][one.rank :: one.world])
 
     def batches(self, size: int) -> Iterator[Batch]:
         """All examples in order, ``size`` at a time."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -14,41 +13,20 @@ from torch import Tensor, nn
 from autoencode.errors import TrainingError
 from autoencode.randomness import seed_step, seeded
 from autoencode.training.plan import TrainingPlan
+from autoencode.training.state import (
+    EpochRecord,
+    Keeper,
+    Position,
+    TrainingState,
+    collect,
+    model_tensors,
+    restore,
+)
 from autoencode.training.tuning import tuned
-from autoencode.training.update import Stepper, Update
+from autoencode.training.update import NonFiniteError, Stepper, Update
 from autoencode.types import Batch, Model, Objective, Pass, Progress, Source
 
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """One line of the history.
-
-    Attributes:
-        epoch: from 1.
-        step: steps taken so far.
-        losses: named training losses, averaged over the epoch's examples; ``loss`` is the total.
-        validation: the same on the held-out examples, empty without any.
-        lr_factor: factor on the learning rate at the epoch's end.
-        seconds: of training in this epoch (validation excluded).
-    """
-
-    epoch: int
-    step: int
-    losses: dict[str, float]
-    validation: dict[str, float] = field(default_factory=dict)
-    lr_factor: float = 1.0
-    seconds: float = 0.0
-
-    def as_dict(self) -> dict[str, Any]:
-        """Flat, as it is written to ``history.jsonl``; validation losses get a prefix."""
-        return {
-            "epoch": self.epoch,
-            "step": self.step,
-            **self.losses,
-            **{f"validation_{name}": value for name, value in self.validation.items()},
-            "lr_factor": self.lr_factor,
-            "seconds": round(self.seconds, 4),
-        }
+_MOST_SKIPPED = 10  # steps one after the other, before training is given up
 
 
 class Observer:
@@ -62,6 +40,9 @@ class Observer:
 
     def epoch(self, record: EpochRecord) -> None:
         """Called after every epoch."""
+
+    def end(self) -> None:
+        """Called once after the last step, before the model is measured and written."""
 
     def stop(self) -> bool:
         """Asked after every step; true ends training there."""
@@ -78,11 +59,14 @@ def fit(
     seed: int = 0,
     device: torch.device | str = "cpu",
     observer: Observer | None = None,
+    keeper: Keeper | None = None,
+    resume: TrainingState | None = None,
 ) -> list[EpochRecord]:
     """Trains the model in place.
 
     The same arguments give the same weights, whatever the caller's random state is; that state is
-    left as it was.
+    left as it was. A run that goes on from a state that was kept ends, to the bit, as the same run
+    does without a break.
 
     Args:
         model: moved to ``device``.
@@ -93,12 +77,15 @@ def fit(
         seed: of the order of examples and of all noise.
         device: where to train.
         observer: watches.
+        keeper: keeps states to go on from; at the end of training and where it is stopped always.
+        resume: the state to go on from; the other arguments must be those of the run that left it.
 
     Returns:
         One record for each epoch (the last may be partial when the observer stopped it).
 
     Raises:
         TrainingError: when the loss stops being a finite number.
+        ModelFileError: when ``resume`` is the state of another model.
     """
     device = torch.device(device)
     with seeded(seed, device), tuned(device):
@@ -106,10 +93,11 @@ def fit(
         if any(isinstance(module, nn.Conv2d) for module in model.modules()):
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         start_at_mean = getattr(model, "start_at_mean", None)
-        if plan.mean_start and start_at_mean is not None:
+        if plan.mean_start and start_at_mean is not None and resume is None:
             start_at_mean(train.mean())
-        stepper = Stepper(model, updates, plan.make_optimizer)  # type: ignore[arg-type]
-        return _Loop(stepper, train, plan, validation, seed, device, observer or Observer()).run()
+        stepper = Stepper(model, updates, plan.make_optimizer, plan.non_finite == "skip")  # type: ignore[arg-type]
+        loop = _Loop(stepper, train, plan, validation, seed, device)
+        return loop.run(observer or Observer(), keeper, resume)
 
 
 class _Loop:
@@ -123,75 +111,136 @@ class _Loop:
         validation: Source | None,
         seed: int,
         device: torch.device,
-        observer: Observer,
     ) -> None:
         self.stepper, self.train, self.validation = stepper, train, validation
-        self.plan, self.seed, self.device, self.observer = plan, seed, device, observer
+        self.plan, self.seed, self.device = plan, seed, device
         self.model: nn.Module = stepper.model  # type: ignore[assignment]
         self.n = len(train)
         self.n_epochs = plan.n_epochs(self.n)
         self.n_steps = self.n_epochs * math.ceil(self.n / plan.batch_size)
-        self.position = 0
+        self.at = Position()
+        self.sums: dict[str, Tensor | float] = {}
+        self.records: list[EpochRecord] = []
+        self.best: dict[str, Tensor] = {}
 
-    def run(self) -> list[EpochRecord]:
-        records: list[EpochRecord] = []
-        self.observer.start(self.n_steps, self.n_epochs)
-        for epoch in range(self.n_epochs):
-            record, stopped = self._epoch(epoch)
-            records.append(record)
-            self.observer.epoch(record)
-            if stopped:
-                break
+    def run(
+        self, observer: Observer, keeper: Keeper | None, resume: TrainingState | None
+    ) -> list[EpochRecord]:
+        if resume is not None:
+            self.best = restore(self.stepper, resume.tensors)
+            self.at, self.records = replace(resume.position), list(resume.records)
+        observer.start(self.n_steps, self.n_epochs)
+        stopped = False
+        while self.at.epoch < self.n_epochs and not self._impatient() and not stopped:
+            stopped = self._epoch(observer, keeper)
+            observer.epoch(self.records[-1])
+        if not stopped:
+            if keeper is not None:  # in case what comes after training is interrupted
+                keeper.keep(self._state())
+            for name, value in model_tensors(self.stepper).items() if self.best else ():
+                value.copy_(self.best[name])
         self.model.eval()
-        return records
+        observer.end()
+        return self.records
 
-    def _epoch(self, epoch: int) -> tuple[EpochRecord, bool]:
+    def _epoch(self, observer: Observer, keeper: Keeper | None) -> bool:
+        """Trains what is left of an epoch and adds its record; whether it was stopped."""
         self.model.train()
-        start, stopped = time.perf_counter(), False
-        sums: dict[str, Tensor | float] = {}
-        seen: dict[str, int] = {}  # an update may take its turn at some steps only
-        for batch in self.train.shuffled(Pass(self.seed, epoch, self.plan.batch_size)):
-            losses, size = self._step(batch), len(batch.x)
-            for name, value in losses.items():
-                weighted = value * size
-                seen[name] = seen.get(name, 0) + size
-                sums[name] = sums[name] + weighted if name in sums else weighted
-            self.observer.step(self.position)
-            stopped = self.observer.stop()
+        at, start, before, stopped = self.at, time.perf_counter(), self.at.seconds, False
+        self.sums = dict(at.sums)
+        one = Pass(self.seed, at.epoch, self.plan.batch_size, at.batch)
+        for batch in self.train.shuffled(one):
+            for name, value in self._step(batch).items():
+                weighted = value * len(batch.x)
+                # An update may take its turn at some steps only.
+                at.seen[name] = at.seen.get(name, 0) + len(batch.x)
+                self.sums[name] = self.sums[name] + weighted if name in self.sums else weighted
+            at.batch += 1
+            observer.step(at.step)
+            stopped = observer.stop()
+            if keeper is not None and (stopped or keeper.due()):
+                at.seconds = before + time.perf_counter() - start
+                keeper.keep(self._state())
             if stopped:
                 break
-        means = {name: float(total) / seen[name] for name, total in sums.items()}
-        self._check_finite(means, f"in epoch {epoch + 1}")
-        seconds = time.perf_counter() - start
-        rate = self.plan.rate(max(0, self.position - 1), self.n_steps)
+        at.seconds = before + time.perf_counter() - start
+        self._close_epoch()
+        return stopped
+
+    def _close_epoch(self) -> None:
+        at = self.at
+        means = {name: float(total) / at.seen[name] for name, total in self.sums.items()}
+        self._check_finite(means)
+        rate = self._rate(max(0, at.step - 1))
         held_out = self._validate() if self.validation is not None else {}
-        return EpochRecord(epoch + 1, self.position, means, held_out, rate, seconds), stopped
+        self._check_finite(held_out or means)
+        record = EpochRecord(at.epoch + 1, at.step, means, held_out, rate, at.seconds)
+        self.records.append(record)
+        self.sums = {}
+        self.at = replace(at, epoch=at.epoch + 1, batch=0, sums={}, seen={}, seconds=0.0)
+        if self.plan.patience and self.validation is not None:
+            self._remember(held_out["loss"])
+
+    def _remember(self, loss: float) -> None:
+        """Keeps the weights if they are the best so far."""
+        if self.at.best is None or loss < self.at.best:
+            self.at.best, self.at.best_epoch = loss, self.at.epoch
+            self.best = {name: t.clone() for name, t in model_tensors(self.stepper).items()}
+
+    def _impatient(self) -> bool:
+        waited = self.at.epoch - self.at.best_epoch
+        return bool(self.plan.patience) and self.at.best is not None and waited >= self.plan.patience
 
     def _step(self, batch: Batch) -> Mapping[str, Tensor | float]:
-        seed_step(self.seed, self.position, self.device)
-        progress = Progress(self.position, self.n_steps, self.n)
-        losses = self.stepper.step(batch, progress, self.plan.rate(self.position, self.n_steps))
-        self.position += 1
+        at = self.at
+        seed_step(self.seed, at.step, self.device)
+        progress = Progress(at.step, self.n_steps, self.n)
+        try:
+            losses = self.stepper.step(batch, progress, self._rate(at.step))
+        except NonFiniteError as error:
+            self._skip(error)
+            return {}
+        finally:
+            at.step += 1
+        at.skipped = 0
         if self.device.type != "cpu":
             return losses
         # Reading a scalar costs a microsecond here; elsewhere it would stall the queue.
-        values = {name: value.item() for name, value in losses.items()}
-        self._check_finite(values, f"at step {self.position - 1}")
-        return values
+        return {name: value.item() for name, value in losses.items()}
 
-    def _check_finite(self, losses: Mapping[str, float], where: str) -> None:
+    def _rate(self, step: int) -> float:
+        return self.plan.rate(step, self.n_steps) * self.at.slowed
+
+    def _skip(self, error: NonFiniteError) -> None:
+        """Takes a step as not made and goes on at half the rate, unless there is no end to it."""
+        self.at.skipped += 1
+        if self.plan.non_finite == "stop" or self.at.skipped > _MOST_SKIPPED:
+            self._diverged(f"{error} at step {self.at.step}")
+        self.at.slowed /= 2
+
+    def _check_finite(self, losses: Mapping[str, float]) -> None:
         bad = [name for name, value in losses.items() if not math.isfinite(value)]
         if bad:
-            raise TrainingError(
-                f"training diverged {where}: {', '.join(bad)} became {losses[bad[0]]}; "
-                f"try a lower learning rate than {self.plan.lr:g}"
-            )
+            self._diverged(f"{', '.join(bad)} became {losses[bad[0]]} in epoch {self.at.epoch + 1}")
+        if not losses:
+            self._diverged(f"every step of epoch {self.at.epoch + 1} was skipped")
+
+    def _diverged(self, what: str) -> None:
+        skipping = "" if self.plan.non_finite == "skip" else " or non_finite=skip"
+        raise TrainingError(
+            f"training diverged: {what}; try a lower learning rate than {self.plan.lr:g}{skipping}"
+        )
+
+    def _state(self) -> TrainingState:
+        sums = {name: float(total) for name, total in self.sums.items()}
+        at = replace(self.at, sums=sums, seen=dict(self.at.seen))
+        return TrainingState(at, tuple(self.records), collect(self.stepper, self.best))
 
     def _validate(self) -> dict[str, float]:
         assert self.validation is not None
         seed_step(self.seed, -1, self.device)
         objective = self.stepper.updates[0].objective
-        progress = Progress(self.position, self.n_steps, self.n)
+        progress = Progress(self.at.step, self.n_steps, self.n)
         return evaluate_losses(self.model, objective, self.validation, progress)
 
 

@@ -28,6 +28,10 @@ class TrainingPlan:
         min_steps: small data get more epochs until there are that many steps.
         validation: share of the training data that is held out to watch; a share of 1/60 of MNIST
             is 1 000 images.
+        patience: stop after so many epochs without a lower validation loss, and keep the weights
+            that had the lowest; 0 trains to the end and keeps the last.
+        non_finite: what to do when a loss or, with skip, a gradient is not finite: stop, or skip the
+            step and go on at half the rate.
     """
 
     epochs: int = 10
@@ -40,6 +44,8 @@ class TrainingPlan:
     weight_decay: float = 0.0
     min_steps: int = 0
     validation: float = 1 / 60
+    patience: int = 0
+    non_finite: Literal["stop", "skip"] = "stop"
 
     def n_epochs(self, n_train: int) -> int:
         """Epochs for that many examples: at least ``epochs``, more where ``min_steps`` asks for it."""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from autoencode.errors import IncompatibleError
 from autoencode.training.optimizers import Optimizer, OptimizerFactory
-from autoencode.types import Batch, Model, Objective, Progress
+from autoencode.types import Batch, Losses, Model, Objective, Progress
+
+
+class NonFiniteError(ArithmeticError):
+    """A loss or gradient was not finite, and the parameters were left as they were."""
 
 
 @dataclass(frozen=True)
@@ -67,15 +73,21 @@ class Stepper:
         model: the model that the objectives are called with.
         updates: the turns in order.
         make_optimizer: for updates that bring no optimiser of their own.
+        check_gradients: look at every gradient before parameters move, besides the loss.
 
     Raises:
         IncompatibleError: when two updates own the same parameter, or one owns none.
     """
 
     def __init__(
-        self, model: Model, updates: Sequence[Update], make_optimizer: OptimizerFactory
+        self,
+        model: Model,
+        updates: Sequence[Update],
+        make_optimizer: OptimizerFactory,
+        check_gradients: bool = False,
     ) -> None:
         self.model = model
+        self.check_gradients = check_gradients
         self.updates = tuple(updates)
         self._owned = [update.parameters() for update in self.updates]
         self._all = [p for owned in self._owned for p in owned]
@@ -104,6 +116,10 @@ class Stepper:
 
         Returns:
             The named losses, detached scalars; ``loss`` is the first update's total.
+
+        Raises:
+            NonFiniteError: when the loss is not finite (on the CPU, where looking costs nothing) or,
+                with ``check_gradients``, a gradient. The update whose turn it was moved nothing.
         """
         progress = progress or Progress()
         losses: dict[str, Tensor] = {}
@@ -123,6 +139,23 @@ class Stepper:
     def _turn(self, i: int, batch: Batch, progress: Progress, rate: float) -> dict[str, Tensor]:
         losses = self.updates[i].objective(self.model, batch, progress)
         losses.total.backward()
+        self._refuse_non_finite(i, losses)
         self.optimizers[i].step(rate)
         self.optimizers[i].zero_grad()
         return {"loss": losses.total.detach(), **losses.terms}
+
+    def _refuse_non_finite(self, i: int, losses: Losses) -> None:
+        if losses.total.device.type != "cpu" and not self.check_gradients:
+            return  # it would stall the queue; the loop looks at the end of the epoch
+        bad = None
+        if not math.isfinite(losses.total.item()):
+            named = [n for n, v in losses.terms.items() if not math.isfinite(v.item())] or ["loss"]
+            values = {"loss": losses.total, **losses.terms}
+            bad = f"{', '.join(named)} became {values[named[0]].item()}"
+        elif self.check_gradients:
+            gradients = [p.grad for p in self._owned[i] if p.grad is not None]
+            if not bool(torch.stack(torch._foreach_norm(gradients)).isfinite().all()):
+                bad = "a gradient was not finite"
+        if bad is not None:
+            self.optimizers[i].zero_grad()
+            raise NonFiniteError(bad)

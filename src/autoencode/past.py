@@ -1,0 +1,158 @@
+"""Runs that are there: their data, metrics on other data, and a list to compare them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from autoencode.data import Data, Examples, load_data, load_examples
+from autoencode.errors import DataError, ModelFileError, OptionError, RunFolderError
+from autoencode.evaluate.metrics import evaluate
+from autoencode.files import storage_error
+from autoencode.io import CONFIG, PLOTS, load_config, load_trained, read_metrics
+from autoencode.recipes import recipe_info
+from autoencode.trained import Trained, choose_device
+
+SPLITS = ("test", "validation", "train")
+
+
+def pick_split(data: Data, name: str, validation: float, seed: int) -> Examples:
+    """One of the three parts of a data set, as training saw them."""
+    _check_split(name)
+    train, held_out = data.split(validation, seed)
+    found = {"test": data.test, "validation": held_out, "train": train}[name]
+    if found is None:
+        raise DataError(f"{data.name} has no {name} examples; use --split train")
+    return found
+
+
+def _check_split(name: str, own: bool = True) -> None:
+    if name not in SPLITS:
+        raise OptionError(f"unknown split '{name}'; use {', '.join(SPLITS)}")
+    if not own and name != "test":
+        raise OptionError("--split chooses a part of the run's own data; leave DATA out")
+
+
+def plots_folder(folder: str | os.PathLike[str]) -> Path:
+    """The folder of a run's pictures, made if it is not there.
+
+    Raises:
+        StorageError: when it cannot be made.
+    """
+    target = Path(folder) / PLOTS
+    try:
+        target.mkdir(exist_ok=True)
+    except OSError as error:
+        raise storage_error(target, error) from error
+    return target
+
+
+def run_data(
+    trained: Trained, folder: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None
+) -> Data:
+    """The data that a run was trained on, read again.
+
+    Raises:
+        DataError: when they were given in memory, or have changed since.
+    """
+    facts: Mapping[str, Any] = trained.info.get("data", {})
+    source = facts.get("source")
+    if not source:
+        raise DataError(f"{folder} was trained on data in memory; give DATA")
+    info = recipe_info(trained.recipe.name)
+    data = load_data(source, data_dir=data_dir, standardize=info.standardize)
+    if data.fingerprint() != facts.get("sha256"):
+        raise DataError(f"{source} is not what {folder} was trained on any more; give DATA")
+    return data
+
+
+def examples_for(
+    trained: Trained,
+    folder: str | os.PathLike[str],
+    source: Any = None,
+    split: str = "test",
+    data_dir: str | os.PathLike[str] | None = None,
+) -> Examples:
+    """A part of the run's own data, or other data (their test part where they have one, else all).
+
+    Raises:
+        OptionError: for an unknown split, or one of other data.
+        DataError: when the data cannot be read or do not fit.
+    """
+    _check_split(split, own=source is None)
+    if source is not None:
+        return load_examples(source, trained.spec, data_dir=data_dir)
+    data = run_data(trained, folder, data_dir)
+    return pick_split(data, split, trained.recipe.plan.validation, trained.info.get("seed", 0))
+
+
+def evaluate_run(
+    folder: str | os.PathLike[str],
+    source: Any = None,
+    *,
+    split: str = "test",
+    device: str = "auto",
+    data_dir: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Metrics of a run on a part of its own data, or on other data (their test part, else all).
+
+    Returns:
+        The metrics by name, with ``data``, ``split`` and ``n``.
+    """
+    _check_split(split, own=source is None)
+    trained = load_trained(folder, device=choose_device(device))
+    training = None
+    if source is None:
+        data = run_data(trained, folder, data_dir)
+        validation, run_seed = trained.recipe.plan.validation, trained.info.get("seed", 0)
+        training = pick_split(data, "train", validation, run_seed)
+        examples = pick_split(data, split, validation, run_seed)
+        name = data.name
+    else:
+        examples = load_examples(source, trained.spec, data_dir=data_dir)
+        name, split = str(source), "all"
+    values = evaluate(trained, examples, training, seed=seed)
+    return {**values, "data": name, "split": split, "n": len(examples)}
+
+
+def list_runs(root: str | os.PathLike[str] = "runs") -> list[dict[str, Any]]:
+    """All complete runs under a folder, oldest first, each with what is worth comparing.
+
+    Raises:
+        RunFolderError: when there is no such folder.
+    """
+    top = Path(root)
+    if not top.is_dir():
+        raise RunFolderError(f"no folder {top}; autoencode train makes runs")
+    found = []
+    for path in top.glob("**/" + CONFIG):
+        if any(part.startswith(".") for part in path.relative_to(top).parts):
+            continue  # a run that is not complete
+        # What is no run, or went away meanwhile, is not listed.
+        with contextlib.suppress(RunFolderError, ModelFileError, OSError):
+            written = path.stat().st_mtime
+            found.append((written, _summary(path.parent, load_config(path.parent), written)))
+    return [summary for _, summary in sorted(found, key=lambda pair: pair[0])]
+
+
+def _summary(folder: Path, config: Mapping[str, Any], written: float) -> dict[str, Any]:
+    metrics = read_metrics(folder)
+    training = config.get("training", {})
+    return {
+        "run": str(folder),
+        "recipe": config["recipe"],
+        "data": config.get("data", {}).get("name"),
+        "schedule": config.get("schedule"),
+        "seed": config.get("seed"),
+        "latent": config.get("latent_shape"),
+        "epochs": training.get("epochs"),
+        "seconds": training.get("seconds"),
+        "mse": metrics.get("mse"),
+        "elbo": metrics.get("elbo"),
+        "written": time.strftime("%Y-%m-%d %H:%M", time.localtime(written)),
+    }

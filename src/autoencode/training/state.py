@@ -1,0 +1,168 @@
+"""Where a training run stands: all that decides its future, and nothing else.
+
+Order and noise come from the seed and the position (see ``randomness``), so that no generator has to be
+kept. What is left is the weights, the optimisers, the position, and the sums of the epoch under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from autoencode.errors import ModelFileError
+from autoencode.training.update import Stepper
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One line of the history.
+
+    Attributes:
+        epoch: from 1.
+        step: steps taken so far.
+        losses: named training losses, averaged over the epoch's examples; ``loss`` is the total.
+        validation: the same on the held-out examples, empty without any.
+        lr_factor: factor on the learning rate at the epoch's end.
+        seconds: of training in this epoch (validation excluded).
+    """
+
+    epoch: int
+    step: int
+    losses: dict[str, float]
+    validation: dict[str, float] = field(default_factory=dict)
+    lr_factor: float = 1.0
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Flat, as it is written to ``history.jsonl``; validation losses get a prefix."""
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            **self.losses,
+            **{f"validation_{name}": value for name, value in self.validation.items()},
+            "lr_factor": self.lr_factor,
+            "seconds": round(self.seconds, 4),
+        }
+
+
+@dataclass
+class Position:
+    """How far training has come; all numbers, so that JSON holds it to the bit.
+
+    Attributes:
+        epoch: the one under way, from 0.
+        batch: batches of it that are done.
+        step: steps taken in all.
+        sums: of the losses over the examples of this epoch so far.
+        seen: how many examples each of the sums is over.
+        seconds: of training in this epoch so far.
+        slowed: factor on the learning rate, below 1 after steps that had to be skipped.
+        skipped: how many steps were skipped one after the other just now.
+        best: lowest validation loss so far, with early stopping.
+        best_epoch: the epoch that left it.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    seen: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    slowed: float = 1.0
+    skipped: int = 0
+    best: float | None = None
+    best_epoch: int = 0
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """A position with the history that led there and the tensors that go on from it.
+
+    Attributes:
+        position: how far training has come.
+        records: one for each epoch that is over.
+        tensors: weights and buffers (``model.``), optimisers (``optimizer.0.``), and with early
+            stopping the best weights (``best.``).
+    """
+
+    position: Position
+    records: tuple[EpochRecord, ...]
+    tensors: Mapping[str, Tensor]
+
+    def facts(self) -> dict[str, Any]:
+        """Everything but the tensors, as JSON."""
+        return {"position": asdict(self.position), "records": [asdict(r) for r in self.records]}
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TrainingState:
+        """The inverse of ``facts``."""
+        records = tuple(EpochRecord(**record) for record in facts["records"])
+        return cls(Position(**facts["position"]), records, tensors)
+
+
+class Keeper(Protocol):
+    """Keeps states, so that training can go on from the last one."""
+
+    def due(self) -> bool:
+        """Asked after every step; true when a state should be kept now."""
+
+    def keep(self, state: TrainingState) -> None: ...
+
+
+def collect(stepper: Stepper, best: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a training run by name; references, not copies."""
+    tensors = _named("model", model_tensors(stepper))
+    for i, optimizer in enumerate(stepper.optimizers):
+        tensors |= _named(f"optimizer.{i}", optimizer.state_dict())
+    return tensors | _named("best", best)
+
+
+def restore(stepper: Stepper, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Puts collected tensors back where they were, and returns the best weights.
+
+    Raises:
+        ModelFileError: when they are those of another model or another optimiser.
+    """
+    model = model_tensors(stepper)
+    kept = _under("model", tensors)
+    if {n: t.shape for n, t in model.items()} != {n: t.shape for n, t in kept.items()}:
+        raise ModelFileError("the checkpoint holds the weights of another model; train again")
+    for name, value in model.items():
+        value.copy_(kept[name])
+    for i, optimizer in enumerate(stepper.optimizers):
+        try:
+            optimizer.load_state_dict(_under(f"optimizer.{i}", tensors))
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise ModelFileError(
+                f"the checkpoint holds the state of another optimiser ({error}); train again"
+            ) from None
+    return _under("best", tensors)
+
+
+def model_tensors(stepper: Stepper) -> dict[str, Tensor]:
+    """Weights and buffers of the model by name; references, not copies."""
+    model: nn.Module = stepper.model  # type: ignore[assignment]
+    return {name: value.detach() for name, value in model.state_dict().items()}
+
+
+def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": value for name, value in tensors.items()}
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    cut = len(prefix) + 1
+    return {name[cut:]: t for name, t in tensors.items() if name.startswith(f"{prefix}.")}
+
+
+__all__: Sequence[str] = [
+    "EpochRecord",
+    "Keeper",
+    "Position",
+    "TrainingState",
+    "collect",
+    "model_tensors",
+    "restore",
+]
