@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from autoencode.errors import TrainingError
 from autoencode.randomness import seed_step, seeded
+from autoencode.training.doctor import Diagnosis, Doctor
 from autoencode.training.plan import TrainingPlan
 from autoencode.training.tuning import tuned
 from autoencode.training.update import Stepper, Update
@@ -30,6 +31,7 @@ class EpochRecord:
         validation: the same on the held-out examples, empty without any.
         lr_factor: factor on the learning rate at the epoch's end.
         seconds: of training in this epoch (validation excluded).
+        diagnoses: faults that stand after this epoch.
     """
 
     epoch: int
@@ -38,9 +40,11 @@ class EpochRecord:
     validation: dict[str, float] = field(default_factory=dict)
     lr_factor: float = 1.0
     seconds: float = 0.0
+    diagnoses: tuple[Diagnosis, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Flat, as it is written to ``history.jsonl``; validation losses get a prefix."""
+        found = [diagnosis.as_dict() for diagnosis in self.diagnoses]
         return {
             "epoch": self.epoch,
             "step": self.step,
@@ -48,6 +52,7 @@ class EpochRecord:
             **{f"validation_{name}": value for name, value in self.validation.items()},
             "lr_factor": self.lr_factor,
             "seconds": round(self.seconds, 4),
+            **({"diagnoses": found} if found else {}),
         }
 
 
@@ -132,6 +137,9 @@ class _Loop:
         self.n_epochs = plan.n_epochs(self.n)
         self.n_steps = self.n_epochs * math.ceil(self.n / plan.batch_size)
         self.position = 0
+        self.doctor = (
+            Doctor(stepper.updates, plan, train, validation, seed, device) if plan.doctor else None
+        )
 
     def run(self) -> list[EpochRecord]:
         records: list[EpochRecord] = []
@@ -139,7 +147,11 @@ class _Loop:
         for epoch in range(self.n_epochs):
             record, stopped = self._epoch(epoch)
             records.append(record)
-            self.observer.epoch(record)
+            if self.doctor is not None:
+                last = stopped or epoch + 1 == self.n_epochs
+                found = self.doctor.diagnose(self.model, records, last)
+                records[-1] = replace(record, diagnoses=found)
+            self.observer.epoch(records[-1])
             if stopped:
                 break
         self.model.eval()

@@ -28,6 +28,7 @@ class TrainingPlan:
         min_steps: small data get more epochs until there are that many steps.
         validation: share of the training data that is held out to watch; a share of 1/60 of MNIST
             is 1 000 images.
+        doctor: look for faults of training now and then, and say what could be changed.
     """
 
     epochs: int = 10
@@ -40,6 +41,7 @@ class TrainingPlan:
     weight_decay: float = 0.0
     min_steps: int = 0
     validation: float = 1 / 60
+    doctor: bool = True
 
     def n_epochs(self, n_train: int) -> int:
         """Epochs for that many examples: at least ``epochs``, more where ``min_steps`` asks for it."""
