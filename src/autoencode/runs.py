@@ -51,6 +51,11 @@ class Run:
     seed: int
     folder: Path | None = None
 
+    @property
+    def diagnoses(self) -> list[dict[str, Any]]:
+        """The faults that stood at the end of training, as in ``history.jsonl``."""
+        return list(self.history[-1].get("diagnoses", ())) if self.history else []
+
     def split(self, name: str) -> Examples:
         """The test, validation or training examples of the run.
 
@@ -249,6 +254,7 @@ def write_run(run: Run, folder: Path, final: Path | None = None) -> None:
         pictures=drawn,  # type: ignore[arg-type]
         notices=run.data.notices,
         history_unit=run.trained.recipe.unit,
+        diagnoses=run.diagnoses if run.trained.recipe.plan.doctor else None,
     )
     if final is not None:
         _rename_in_report(folder / REPORT, folder, final)

@@ -155,12 +155,15 @@ def _result(run: Run) -> dict[str, Any]:
         "data": run.data.name,
         "seed": run.seed,
         **facts,
+        "diagnoses": run.diagnoses,
     }
 
 
 def _tell(run: Run) -> None:
     for notice in run.data.notices:
         note(f"note: {notice}")
+    for found in run.diagnoses:
+        note(f"doctor: {found['message']}; try {found['suggestion']}")
     shown = {name: value for name, value in run.metrics.items() if value is not None}
     note("test: " + ", ".join(f"{name} {number(value)}" for name, value in shown.items()))
     note(f"run:  {run.folder} (open {run.folder}/report.html)")
