@@ -520,7 +520,7 @@ def test_the_model_trains_in_training_mode_even_after_a_validation():
 
     model = module().eval()
     objective = Watching({"mse": mean_squared_error})
-    plan = TrainingPlan(epochs=2, batch_size=50)
+    plan = TrainingPlan(epochs=2, batch_size=50, doctor=False)
     fit(model, whole(model, objective), Rows(table()), plan, validation=Rows(table()))
     assert seen == [(True, True), (False, False)] * 2
 
@@ -534,7 +534,7 @@ def test_progress_counts_the_steps_of_the_whole_run():
             return super().__call__(model, batch, progress)
 
     model = module()
-    plan = TrainingPlan(epochs=1, batch_size=20, min_steps=5)
+    plan = TrainingPlan(epochs=1, batch_size=20, min_steps=5, doctor=False)
     fit(model, whole(model, Watching({"mse": mean_squared_error})), Rows(table(50)), plan)
     assert seen == [Progress(step, 6, 50) for step in range(6)]
 

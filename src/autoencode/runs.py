@@ -92,6 +92,11 @@ class Run:
         """Whether training went to its end."""
         return bool(self.trained.info["training"]["complete"])
 
+    @property
+    def diagnoses(self) -> list[dict[str, Any]]:
+        """The faults that stood at the end of training, as in ``history.jsonl``."""
+        return list(self.history[-1].get("diagnoses", ())) if self.history else []
+
     def split(self, name: str) -> Examples:
         """The test, validation or training examples of the run.
 
@@ -469,4 +474,5 @@ def _write_report(run: Run, folder: Path) -> None:
         pictures=drawn,  # type: ignore[arg-type]
         notices=run.data.notices,
         history_unit=run.trained.recipe.unit,
+        diagnoses=run.diagnoses if run.trained.recipe.plan.doctor else None,
     )

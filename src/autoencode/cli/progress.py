@@ -23,6 +23,7 @@ class Watcher(Observer):
         self.training = False
         self._n_epochs = 0
         self._next = 0.0
+        self._told: set[str] = set()
         console = Console(stderr=True)
         self._bar: Progress | None = None
         if console.is_terminal and not quiet:
@@ -77,6 +78,21 @@ class Watcher(Observer):
             )
         elif not self.quiet and self._worth_a_line(record.epoch):
             note(f"epoch {record.epoch}/{self._n_epochs}  {losses}  {record.seconds:.1f} s")
+
+        if not self.quiet:
+            self._tell(record)
+
+    def _tell(self, record: EpochRecord) -> None:
+        """A line for each diagnosis that was not there before."""
+        for diagnosis in record.diagnoses:
+            if diagnosis.rule in self._told:
+                continue
+            self._told.add(diagnosis.rule)
+            line = f"doctor: epoch {record.epoch}: {diagnosis.message}"
+            if self._bar is not None:
+                self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            else:
+                note(line)
 
     def _worth_a_line(self, epoch: int) -> bool:
         """The first, the last and some twenty between them, for a training of any length."""

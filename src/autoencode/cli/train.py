@@ -203,6 +203,7 @@ def _result(run: Run) -> dict[str, Any]:
         "data": run.data.name,
         "seed": run.seed,
         **facts,
+        "diagnoses": run.diagnoses,
     }
 
 
@@ -213,6 +214,8 @@ def _tell(run: Run) -> None:
         step = run.trained.info["training"]["steps"]
         note(f"stopped at step {step}; autoencode train --resume {run.folder} goes on")
         return
+    for found in run.diagnoses:
+        note(f"doctor: {found['message']}; try {found['suggestion']}")
     shown = {name: value for name, value in run.metrics.items() if value is not None}
     note("test: " + ", ".join(f"{name} {number(value)}" for name, value in shown.items()))
     note(f"run:  {run.folder} (open {run.folder}/report.html)")

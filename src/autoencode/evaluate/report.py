@@ -51,6 +51,7 @@ def write_report(
     pictures: Iterable[Picture],
     notices: Sequence[str] = (),
     history_unit: str = "nats per example",
+    diagnoses: Sequence[Mapping[str, Any]] | None = None,
 ) -> None:
     """Write the report of a run as one HTML file, whole or not at all.
 
@@ -64,9 +65,12 @@ def write_report(
         pictures: what to show, in order, all PNG. ``alt`` is the caption unless given.
         notices: what a reader must know before believing the numbers.
         history_unit: what the loss is measured in.
+        diagnoses: what the training doctor found, each with ``message``, ``suggestion`` and
+            ``epoch``; ``None`` when nobody looked.
 
     """
-    columns = list(dict.fromkeys(key for entry in history for key in entry))
+    keys = dict.fromkeys(key for entry in history for key in entry)
+    columns = [key for key in keys if key != "diagnoses"]
     page = _template().render(
         title=title,
         notices=notices,
@@ -78,6 +82,7 @@ def write_report(
         columns=columns,
         history=[[entry.get(key) for key in columns] for entry in history],
         history_unit=history_unit,
+        diagnoses=diagnoses,
     )
     write_atomically(path, page.encode())
 

@@ -67,6 +67,11 @@ class WeightedSum:
         assert total is not None  # an objective has at least one term
         return Losses(total, values)
 
+    def weights(self, progress: Progress) -> dict[str, float]:
+        """The weight of each term where training stands."""
+        one: WeightSchedule = Constant(1.0)
+        return {name: self._weights.get(name, one)(progress) for name in self.terms}
+
     def check(self, output: Output) -> None:
         """Raises ``IncompatibleError`` when a term asks for what the bottleneck does not give."""
         for name, term in self.terms.items():

@@ -1,5 +1,6 @@
 """The one training loop, and what it is made of."""
 
+from autoencode.training.doctor import Diagnosis, Doctor
 from autoencode.training.loop import Observer, fit
 from autoencode.training.optimizers import Adam, Muon, Optimizer, TorchOptimizer
 from autoencode.training.plan import TrainingPlan
@@ -9,6 +10,8 @@ from autoencode.training.update import Stepper, Update
 
 __all__ = [
     "Adam",
+    "Diagnosis",
+    "Doctor",
     "EpochRecord",
     "Keeper",
     "Muon",

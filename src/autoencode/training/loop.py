@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from autoencode.errors import TrainingError
 from autoencode.randomness import seed_step, seeded
+from autoencode.training.doctor import Doctor
 from autoencode.training.plan import TrainingPlan
 from autoencode.training.state import (
     EpochRecord,
@@ -122,6 +123,9 @@ class _Loop:
         self.sums: dict[str, Tensor | float] = {}
         self.records: list[EpochRecord] = []
         self.best: dict[str, Tensor] = {}
+        self.doctor = (
+            Doctor(stepper.updates, plan, train, validation, seed, device) if plan.doctor else None
+        )
 
     def run(
         self, observer: Observer, keeper: Keeper | None, resume: TrainingState | None
@@ -164,10 +168,10 @@ class _Loop:
             if stopped:
                 break
         at.seconds = before + time.perf_counter() - start
-        self._close_epoch()
+        self._close_epoch(stopped)
         return stopped
 
-    def _close_epoch(self) -> None:
+    def _close_epoch(self, stopped: bool) -> None:
         at = self.at
         means = {name: float(total) / at.seen[name] for name, total in self.sums.items()}
         self._check_finite(means)
@@ -176,6 +180,10 @@ class _Loop:
         self._check_finite(held_out or means)
         record = EpochRecord(at.epoch + 1, at.step, means, held_out, rate, at.seconds)
         self.records.append(record)
+        if self.doctor is not None:
+            last = stopped or record.epoch == self.n_epochs
+            found = self.doctor.diagnose(self.model, self.records, last)
+            self.records[-1] = replace(record, diagnoses=found)
         self.sums = {}
         self.at = replace(at, epoch=at.epoch + 1, batch=0, sums={}, seen={}, seconds=0.0)
         if self.plan.patience and self.validation is not None:

@@ -32,6 +32,7 @@ class TrainingPlan:
             that had the lowest; 0 trains to the end and keeps the last.
         non_finite: what to do when a loss or, with skip, a gradient is not finite: stop, or skip the
             step and go on at half the rate.
+        doctor: look for faults of training now and then, and say what could be changed.
     """
 
     epochs: int = 10
@@ -46,6 +47,7 @@ class TrainingPlan:
     validation: float = 1 / 60
     patience: int = 0
     non_finite: Literal["stop", "skip"] = "stop"
+    doctor: bool = True
 
     def n_epochs(self, n_train: int) -> int:
         """Epochs for that many examples: at least ``epochs``, more where ``min_steps`` asks for it."""

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from autoencode.errors import ModelFileError
+from autoencode.training.doctor import Diagnosis
 from autoencode.training.update import Stepper
 
 
@@ -27,6 +28,7 @@ class EpochRecord:
         validation: the same on the held-out examples, empty without any.
         lr_factor: factor on the learning rate at the epoch's end.
         seconds: of training in this epoch (validation excluded).
+        diagnoses: faults that stand after this epoch.
     """
 
     epoch: int
@@ -35,9 +37,11 @@ class EpochRecord:
     validation: dict[str, float] = field(default_factory=dict)
     lr_factor: float = 1.0
     seconds: float = 0.0
+    diagnoses: tuple[Diagnosis, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Flat, as it is written to ``history.jsonl``; validation losses get a prefix."""
+        found = [diagnosis.as_dict() for diagnosis in self.diagnoses]
         return {
             "epoch": self.epoch,
             "step": self.step,
@@ -45,7 +49,14 @@ class EpochRecord:
             **{f"validation_{name}": value for name, value in self.validation.items()},
             "lr_factor": self.lr_factor,
             "seconds": round(self.seconds, 4),
+            **({"diagnoses": found} if found else {}),
         }
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> EpochRecord:
+        """The inverse of ``dataclasses.asdict``."""
+        diagnoses = tuple(Diagnosis(**found) for found in facts["diagnoses"])
+        return cls(**{**facts, "diagnoses": diagnoses})
 
 
 @dataclass
@@ -99,7 +110,7 @@ class TrainingState:
     @classmethod
     def of(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TrainingState:
         """The inverse of ``facts``."""
-        records = tuple(EpochRecord(**record) for record in facts["records"])
+        records = tuple(EpochRecord.of(record) for record in facts["records"])
         return cls(Position(**facts["position"]), records, tensors)
 
 
