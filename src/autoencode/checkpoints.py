@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,6 +27,7 @@ from torch import Tensor
 
 from autoencode.errors import ModelFileError, RunFolderError, TrainingError
 from autoencode.files import storage_error, sweep, sync_folder, write_atomically
+from autoencode.sealed import read_json, seal, unseal
 from autoencode.training import TrainingState
 
 FORMAT_VERSION = 1
@@ -199,35 +199,21 @@ def _refuse_non_finite(tensors: Mapping[str, Tensor]) -> None:
             )
 
 
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def _sealed(value: Mapping[str, Any]) -> bytes:
-    """JSON with the SHA-256 of what it says."""
-    digest = hashlib.sha256(_canonical(value).encode()).hexdigest()
-    sealed = {"format_version": FORMAT_VERSION, "sha256": digest, "content": value}
-    return (json.dumps(sealed, indent=1, allow_nan=False) + "\n").encode()
+def _sealed(content: Mapping[str, Any]) -> bytes:
+    return seal({"format_version": FORMAT_VERSION, **content})
 
 
 def _unsealed(path: Path) -> dict[str, Any]:
     try:
-        sealed = json.loads(path.read_bytes())
+        value, written = read_json(path)
     except FileNotFoundError:
         raise RunFolderError(f"there is no {path}: nothing to go on from; train again") from None
     except OSError as error:
         raise RunFolderError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise ModelFileError(f"{path} is damaged (not valid JSON)") from None
-    if not isinstance(sealed, dict) or not isinstance(sealed.get("content"), dict):
-        raise ModelFileError(f"{path} is damaged (no checkpoint)")
-    if sealed.get("format_version") != FORMAT_VERSION:
-        version = str(sealed.get("format_version"))[:20]
+    if value.get("format_version") != FORMAT_VERSION:
+        version = str(value.get("format_version"))[:20]
         raise ModelFileError(
             f"{path} has format {version} and this version reads {FORMAT_VERSION}; "
             "use the version that wrote it"
         )
-    content: dict[str, Any] = sealed["content"]
-    if hashlib.sha256(_canonical(content).encode()).hexdigest() != sealed.get("sha256"):
-        raise ModelFileError(f"{path} was altered or damaged (SHA-256 differs)")
-    return content
+    return unseal(value, written, path)

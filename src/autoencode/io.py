@@ -28,13 +28,13 @@ from autoencode.files import write_atomically
 from autoencode.priors import FittedGaussian
 from autoencode.recipes import Recipe, build, recipe_info
 from autoencode.recipes.catalogue import PLAN_OPTIONS
+from autoencode.sealed import read_json, seal, unseal
 from autoencode.trained import Trained
 from autoencode.types import DataSpec
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, HISTORY = "config.json", "model.safetensors", "history.jsonl"
 METRICS_FILE, PLOTS, REPORT, RESUME = "metrics.json", "plots", "report.html", "resume"
-_MAX_CONFIG = 1 << 24
 _NEEDED = ("format_version", "recipe", "options", "plan", "spec", "weights_sha256")
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "format_version": (int,),
@@ -71,9 +71,9 @@ def save_model(trained: Trained, folder: str | os.PathLike[str]) -> None:
         name: value.detach().cpu().contiguous() for name, value in trained.model.state_dict().items()
     }
     weights = safetensors.torch.save(tensors)
-    sealed = {**model_config(trained), "weights_sha256": hashlib.sha256(weights).hexdigest()}
+    config = {**model_config(trained), "weights_sha256": hashlib.sha256(weights).hexdigest()}
     write_atomically(target / WEIGHTS, weights)
-    write_atomically(target / CONFIG, to_json(sealed))
+    write_atomically(target / CONFIG, seal(config))
 
 
 def model_config(trained: Trained) -> dict[str, Any]:
@@ -91,11 +91,6 @@ def model_config(trained: Trained) -> dict[str, Any]:
         "latent_shape": list(trained.latent_shape),
         **trained.info,
     }
-
-
-def to_json(value: Any) -> bytes:
-    """JSON as it is written to files: indented, and never NaN."""
-    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
 
 
 def write_history(history: list[dict[str, Any]], folder: str | os.PathLike[str]) -> None:
@@ -169,21 +164,17 @@ def load_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
             )
         raise RunFolderError(f"{path} is not a complete run: it has no config.json; train it again")
     try:
-        with (path / CONFIG).open("rb") as file:
-            config = json.loads(file.read(_MAX_CONFIG))
+        config, written = read_json(path / CONFIG)
     except OSError as error:
         raise RunFolderError(f"cannot read {path / CONFIG}: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise ModelFileError(f"{path / CONFIG} is damaged (not valid JSON); train again") from None
-    if not isinstance(config, dict):
-        raise ModelFileError(f"{path / CONFIG} is damaged (not a JSON object); train again")
-    checked: dict[str, Any] = config
-    _check_config(path / CONFIG, checked)
-    return checked
+    _check_format(path / CONFIG, config)
+    config = unseal(config, written, path / CONFIG)
+    _check_types(path / CONFIG, config)
+    return config
 
 
-def _check_config(path: Path, config: Mapping[str, Any]) -> None:
-    """Refuses what lacks something, is of another format or has values of a wrong type."""
+def _check_format(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuses what lacks something or is of another format."""
     if missing := [key for key in _NEEDED if key not in config]:
         raise ModelFileError(f"{path} lacks {', '.join(missing)}; train again")
     if config["format_version"] != FORMAT_VERSION:
@@ -191,6 +182,10 @@ def _check_config(path: Path, config: Mapping[str, Any]) -> None:
             f"{path} has format {str(config['format_version'])[:20]} and this version of "
             f"autoencode ({__version__}) reads {FORMAT_VERSION}; use the version that wrote it"
         )
+
+
+def _check_types(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuses values of a wrong type."""
     data = config.get("data")
     facts = {f"data.{k}": value for k, value in data.items()} if isinstance(data, dict) else {}
     for key, value in {**config, **facts}.items():

@@ -49,12 +49,12 @@ from autoencode.io import (
     read_history,
     read_metrics,
     save_model,
-    to_json,
     write_history,
 )
 from autoencode.past import pick_split, run_data
 from autoencode.recipes import Recipe, build, recipe_info
 from autoencode.recipes.catalogue import ScheduleName
+from autoencode.sealed import to_json
 from autoencode.trained import Trained, choose_device, fit_prior
 from autoencode.training import EpochRecord, Keeper, Observer, TrainingState, fit
 

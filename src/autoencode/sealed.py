@@ -1,0 +1,67 @@
+"""JSON files that tell when they were altered.
+
+A sealed file is one JSON object, written in one way only, whose ``sha256`` is that of everything else
+in it. So any other byte is noticed, also one that JSON would read as the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from autoencode.errors import ModelFileError
+
+_SEAL = "sha256"
+_MOST = 1 << 28  # bytes of the file
+
+
+def to_json(value: Any) -> bytes:
+    """JSON as it is written to files: indented, and never NaN."""
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
+
+
+def seal(content: Mapping[str, Any]) -> bytes:
+    """The content as the bytes of a sealed file."""
+    return to_json({**content, _SEAL: hashlib.sha256(to_json(content)).hexdigest()})
+
+
+def read_json(path: Path) -> tuple[dict[str, Any], bytes]:
+    """The object in a file, and its bytes.
+
+    Raises:
+        ModelFileError: when it is no JSON object.
+        OSError: when it cannot be read.
+    """
+    with path.open("rb") as file:
+        written = file.read(_MOST)
+    try:
+        value = json.loads(written)
+    except (ValueError, RecursionError):
+        raise ModelFileError(f"{path} is damaged (not valid JSON); train again") from None
+    if not isinstance(value, dict):
+        raise ModelFileError(f"{path} is damaged (not a JSON object); train again")
+    return value, written
+
+
+def unseal(value: Mapping[str, Any], written: bytes, path: Path) -> dict[str, Any]:
+    """The content of a sealed file.
+
+    Args:
+        value: what ``read_json`` made of it.
+        written: its bytes.
+        path: for the message.
+
+    Raises:
+        ModelFileError: when it is not as it was written.
+    """
+    content = {key: entry for key, entry in value.items() if key != _SEAL}
+    try:
+        whole = seal(content) == written
+    except (ValueError, RecursionError):  # NaN, or nested beyond measure
+        whole = False
+    if not whole:
+        raise ModelFileError(f"{path} was altered or damaged (SHA-256 differs); train again")
+    return content
