@@ -34,7 +34,7 @@ ALLOWED = {
     "past": BELOW_TRAINED | {"trained", "io", "evaluate"},
     "evaluate": BELOW_TRAINED | {"trained", "io"},
     "runs": BELOW_TRAINED | {"sealed", "trained", "io", "checkpoints", "claims", "evaluate", "past"},
-    "estimator": BELOW_TRAINED | {"trained", "io", "evaluate", "runs"},
+    "estimator": BELOW_TRAINED | {"trained", "io", "checkpoints", "evaluate", "runs"},
     "cli": BELOW_TRAINED | {"trained", "io", "evaluate", "past", "runs", "estimator", "__version__"},
     "__main__": {"cli"},
     # It names everything and imports nothing until it is asked to.

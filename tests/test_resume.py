@@ -306,7 +306,7 @@ def test_altered_facts_are_refused(tmp_path, name, how):
     elif how == "version":
         text = json.dumps({**sealed, "format_version": 99})
     else:
-        text = json.dumps({**sealed, "content": {**sealed["content"], "seed": 9}})
+        text = json.dumps({**sealed, "seed": 9}, indent=2)
     path.unlink()
     path.write_text(text)
     with pytest.raises(ModelFileError):
@@ -458,6 +458,49 @@ def test_checkpoints_take_no_more_than_their_share(tmp_path, monkeypatch):
     assert not keeper.due()
     now[0] = 25.5
     assert keeper.due()
+
+
+# The estimator
+
+
+@pytest.mark.parametrize("random_state", [0, None])
+def test_an_interrupted_fit_goes_on(tmp_path, random_state):
+    from autoencode import Autoencoder
+
+    class Break(Observer):
+        def step(self, step):
+            if step == 7:
+                raise KeyboardInterrupt
+
+    class Steps(Observer):
+        def __init__(self):
+            self.seen = []
+
+        def step(self, step):
+            self.seen.append(step)
+
+    x = np.random.default_rng(0).random((300, 20))
+    folder = tmp_path / "new/kept"
+    figures = {"n_components": 2, "epochs": 3, "batch_size": 50, "random_state": random_state}
+    first = Autoencoder("mlp_small", observer=Break(), checkpoint=folder, **figures)
+    patch = pytest.MonkeyPatch()
+    patch.setattr(Checkpoints, "due", lambda self: True)
+    with pytest.raises(KeyboardInterrupt):
+        first.fit(x)
+    patch.undo()
+    seed = Checkpoints(folder, {}).asked()["seed"]
+    with pytest.raises(OptionError, match="another options"):
+        Autoencoder("mlp_small", checkpoint=folder, **figures | {"epochs": 4}).fit(x)
+    with pytest.raises(OptionError, match="another data"):
+        Autoencoder("mlp_small", checkpoint=folder, **figures).fit(x[:-1])
+    steps = Steps()
+    second = Autoencoder("mlp_small", observer=steps, checkpoint=folder, **figures).fit(x)
+    assert steps.seen[0] == 7
+    assert not folder.exists()
+    assert second.trained_.info["seed"] == seed
+    if random_state is not None:
+        whole = Autoencoder("mlp_small", **figures).fit(x)
+        assert same(weights(whole.model_), weights(second.model_))
 
 
 # The command line

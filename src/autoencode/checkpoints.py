@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,7 +26,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from autoencode.errors import ModelFileError, RunFolderError, TrainingError
+from autoencode.errors import ModelFileError, OptionError, RunFolderError, TrainingError
 from autoencode.files import storage_error, sweep, sync_folder, write_atomically
 from autoencode.sealed import read_json, seal, unseal
 from autoencode.training import TrainingState
@@ -184,6 +185,48 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def kept_in(
+    folder: str | os.PathLike[str], asked: Mapping[str, Any], environment: Mapping[str, Any]
+) -> Iterator[tuple[Checkpoints, dict[str, Any], TrainingState | None]]:
+    """Checkpoints of a training in a folder of its own, and the state to go on from if there is one.
+
+    When the block succeeds the folder is empty again, and removed.
+
+    Args:
+        folder: made if it is not there.
+        asked: what the training is; its ``seed`` is that of the training that was interrupted.
+        environment: versions and hardware, for the record.
+
+    Raises:
+        RunFolderError: when another process trains there.
+        OptionError: when another training was interrupted there.
+        ModelFileError: when what is there cannot be trusted or used.
+        StorageError: when it cannot be written.
+    """
+    place = Path(folder)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(place, error) from error
+    with locked(place):
+        keeper, found = Checkpoints(place, environment), dict(asked)
+        if (place / RUN_FILE).exists():
+            found = {k: v for k, v in keeper.asked().items() if k != "format_version"}
+            if changed := sorted(k for k in asked if k != "seed" and found.get(k) != asked[k]):
+                raise OptionError(
+                    f"{place} holds checkpoints of a training with another {changed[0]}; "
+                    "remove the folder to start anew"
+                )
+        else:
+            keeper.start(asked)
+        yield keeper, found, keeper.latest()[0]
+        (place / RUN_FILE).unlink()
+        for path in place.iterdir():
+            path.unlink()
+        place.rmdir()
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

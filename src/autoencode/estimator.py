@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,10 +14,11 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted, check_random_state
 from torch import nn
 
+from autoencode.checkpoints import kept_in
 from autoencode.data import Data, prepare
 from autoencode.data.raw import Array
 from autoencode.files import storage_error
-from autoencode.io import load_trained, read_history, save_model, write_history
+from autoencode.io import environment, load_trained, read_history, save_model, write_history
 from autoencode.models import AutoencoderModule
 from autoencode.recipes import build, recipe_info
 from autoencode.recipes.catalogue import ScheduleName
@@ -48,6 +50,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Of the weights, the order of examples and the noise.
     observer : autoencode.training.Observer, default=None
         Watches training.
+    checkpoint : str or path, default=None
+        A folder for checkpoints while ``fit`` runs. If it was interrupted, the next ``fit`` with the
+        same data and settings goes on from there, to the bit; when it is done the folder is removed.
 
     Attributes
     ----------
@@ -87,6 +92,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         device: str = "auto",
         random_state: Any = None,
         observer: Observer | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> None:
         self.recipe = recipe
         self.n_components = n_components
@@ -100,6 +106,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.device = device
         self.random_state = random_state
         self.observer = observer
+        self.checkpoint = checkpoint
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Trains on examples (n, n_features), or images (n, height, width[, channels]).
@@ -118,20 +125,37 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             "lr": self.lr,
         }
         options = {k: v for k, v in given.items() if v is not None} | dict(self.options or {})
-        recipe = build(
-            self.recipe,
-            spec,
-            schedule=self.schedule,
-            seed=seed,
-            encoder=self.encoder,
-            decoder=self.decoder,
-            **options,
-        )
         data = Data("array", examples, None, spec, notices)
-        records = fit_recipe(recipe, data, seed, choose_device(self.device), self.observer)
+        with self._checkpoints(data, seed, options) as (keeper, asked, state):
+            seed = asked["seed"]
+            recipe = build(
+                self.recipe,
+                spec,
+                schedule=self.schedule,
+                seed=seed,
+                encoder=self.encoder,
+                decoder=self.decoder,
+                **options,
+            )
+            device = choose_device(self.device)
+            records = fit_recipe(recipe, data, seed, device, self.observer, keeper, state)
         info = {"seed": seed, "schedule": self.schedule, "unit": recipe.unit}
         trained = fit_prior(Trained(recipe, info), examples, seed)
         return self._hold(trained, [record.as_dict() for record in records])
+
+    def _checkpoints(self, data: Data, seed: int, options: Mapping[str, Any]) -> Any:
+        """Where training is kept, what it is, and the state it goes on from; nothing by default."""
+        if self.checkpoint is None:
+            return contextlib.nullcontext((None, {"seed": seed}, None))
+        asked = {
+            "data": data.fingerprint(),
+            "recipe": self.recipe,
+            "schedule": self.schedule,
+            "options": {name: repr(value) for name, value in sorted(options.items())},
+            "random_state": repr(self.random_state),
+            "seed": seed,
+        }
+        return kept_in(self.checkpoint, asked, environment())
 
     def _hold(self, trained: Trained, history: list[dict[str, Any]]) -> Self:
         self.trained_ = trained
