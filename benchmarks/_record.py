@@ -1,9 +1,14 @@
-"""What the benchmark scripts share: where results go and what they were measured on."""
+"""What the benchmark scripts share: contenders in processes, where results go, what they ran on."""
 
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import subprocess
+import sys
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,3 +36,38 @@ def table(rows: list[list[str]]) -> str:
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     lines.insert(1, "|" + "---|" * len(rows[0]))
     return "\n".join(lines)
+
+
+class Process:
+    """A contender that stays alive, so that epochs of several can be interleaved.
+
+    It is the calling script itself with ``--serve ARGUMENTS``; a line in asks for a line of numbers.
+    """
+
+    def __init__(self, script: str, *arguments: str) -> None:
+        self.command = [sys.executable, script, "--serve", *arguments]
+        pipe = subprocess.PIPE
+        self._pipe = subprocess.Popen(
+            self.command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
+        )
+
+    def ask(self, line: str = "epoch") -> list[float]:
+        assert self._pipe.stdin is not None
+        assert self._pipe.stdout is not None
+        self._pipe.stdin.write(line + "\n")
+        self._pipe.stdin.flush()
+        words = self._pipe.stdout.readline().split()
+        if not words:
+            raise RuntimeError(f"a contender died; to see why: echo | {shlex.join(self.command)}")
+        return [float(word) for word in words]
+
+    def close(self) -> None:
+        self._pipe.communicate()
+
+
+def serve(answer: Callable[[str], Iterable[float]]) -> None:
+    """The other side of a ``Process``: answers each line, keeping what else is printed out of it."""
+    with os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)
+        for line in sys.stdin:
+            print(*answer(line.strip()), file=answers, flush=True)

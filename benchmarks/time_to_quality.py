@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import subprocess
-import sys
+from collections.abc import Callable
 
-from _record import record, table
+from _record import Process, record, serve, table
 from _tutorial import RECIPES, Tutorial
 
 # model: founding quality, most epochs of the tutorial loop, our epochs, goal
@@ -26,54 +25,42 @@ TARGETS = {
 }
 
 
-def serve_tutorial(model: str) -> None:
+def tutorial(model: str) -> Callable[[str], tuple[float, float]]:
+    """An epoch of the tutorial loop for each line: its seconds and the quality after it."""
     from autoencode.data import load_data
 
     data = load_data("mnist")
-    tutorial = Tutorial(model, data.train.x)
-    for _ in sys.stdin:
-        print(tutorial.epoch(), tutorial.quality(data.test.x), flush=True)
+    loop = Tutorial(model, data.train.x)
+    return lambda line: (loop.epoch(), loop.quality(data.test.x))
 
 
-def serve_ours(model: str) -> None:
+def ours(model: str) -> Callable[[str], tuple[float, float]]:
+    """A whole run for each line, a seed: its training seconds and its quality."""
     from autoencode import train
 
-    for line in sys.stdin:
-        epochs = TARGETS[model][2]
-        run = train("mnist", RECIPES[model], epochs=epochs, seed=int(line))
+    def run_of(seed: str) -> tuple[float, float]:
+        run = train("mnist", RECIPES[model], epochs=TARGETS[model][2], seed=int(seed))
         quality = -run.metrics["elbo"] if model == "B" else run.metrics["mse"]
-        print(run.trained.info["training"]["seconds"], quality, flush=True)
+        return run.trained.info["training"]["seconds"], quality
 
-
-class Process:
-    def __init__(self, *arguments: str) -> None:
-        command = [sys.executable, __file__, "--serve", *arguments]
-        self.pipe = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, line: str) -> tuple[float, float]:
-        assert self.pipe.stdin is not None
-        assert self.pipe.stdout is not None
-        self.pipe.stdin.write(line + "\n")
-        self.pipe.stdin.flush()
-        seconds, quality = self.pipe.stdout.readline().split()
-        return float(seconds), float(quality)
+    return run_of
 
 
 def compare(model: str, runs: int) -> dict:
     target, most, epochs, _ = TARGETS[model]
-    tutorial, ours = Process("tutorial", model), Process("autoencode", model)
+    loop, package = Process(__file__, "tutorial", model), Process(__file__, "autoencode", model)
     curve: list[tuple[float, float]] = []
     trained: list[tuple[float, float]] = []
     total = 0.0
     while len(curve) < most and (not curve or curve[-1][1] > target):
-        seconds, quality = tutorial.ask("epoch")
+        seconds, quality = loop.ask()
         total += seconds
         curve.append((total, quality))
         if len(trained) < runs:
-            trained.append(ours.ask(str(len(trained))))
+            trained.append(tuple(package.ask(str(len(trained)))))
         print(f"{model} tutorial {curve[-1]} ours {trained[-1]}", flush=True)
-    tutorial.pipe.communicate()
-    ours.pipe.communicate()
+    loop.close()
+    package.close()
     return {"model": model, "target": target, "epochs": epochs, "tutorial": curve, "ours": trained}
 
 
@@ -85,24 +72,24 @@ def main() -> None:
     options = parser.parse_args()
     if options.serve:
         kind, model = options.serve
-        (serve_tutorial if kind == "tutorial" else serve_ours)(model)
+        serve((tutorial if kind == "tutorial" else ours)(model))
         return
     lines = [["model", "quality", "tutorial s", "ours s", "our quality", "ratio", "goal"]]
     for model in options.models:
         row = compare(model, options.runs)
         record("time_to_quality", row)
         seconds, reached = row["tutorial"][-1]
-        ours = statistics.median(s for s, _ in row["ours"])
+        median = statistics.median(s for s, _ in row["ours"])
         worst = max(q for _, q in row["ours"])
         met = "" if reached <= row["target"] else f" (at {reached:.4g})"
         ok = "" if worst <= row["target"] else " (missed)"
-        ratio = f"{seconds / ours:.1f}x"
+        ratio = f"{seconds / median:.1f}x"
         lines.append(
             [
                 model,
                 f"<= {row['target']}",
                 f"{seconds:.1f}{met}",
-                f"{ours:.1f}",
+                f"{median:.1f}",
                 f"<= {worst:.5g}{ok}",
                 ratio,
                 f">= {TARGETS[model][3]:g}x",
