@@ -119,6 +119,33 @@ def test_adam_equals_torchs(weight_decay, betas):
                 torch.testing.assert_close(p, r, rtol=1e-5, atol=1e-6)
 
 
+def test_adam_counts_the_steps_of_each_parameter_apart():
+    ours, theirs = toy(), toy()
+    a, b = Adam(ours, lr=0.05), torch.optim.Adam(theirs, lr=0.05)
+    for step in range(12):
+        for parameters in (ours, theirs):
+            give_gradients(parameters, step)
+            for i, p in enumerate(parameters):
+                if step % (i + 1):  # only the first has a gradient at every step
+                    p.grad = None
+        a.step()
+        b.step()
+    for p, q in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-6)
+    state = a.state_dict()
+    assert [int(state[f"steps.{i}"]) for i in range(4)] == [12, 6, 4, 3]
+    assert len({t.untyped_storage().data_ptr() for t in state.values()}) == len(state)
+
+
+def test_adam_without_any_gradient_moves_nothing():
+    parameters = toy()
+    optimizer = Adam(parameters)
+    optimizer.step()
+    assert all(torch.equal(p, q) for p, q in zip(parameters, toy(), strict=True))
+    assert int(optimizer.state_dict()["steps.0"]) == 0
+    Adam([]).step()
+
+
 def test_a_factor_scales_the_rate_of_that_step():
     for make in (
         lambda ps, lr: Adam(ps, lr=lr),

@@ -54,7 +54,7 @@ class DataSpec:
         if self.scale == (1.0,):
             return x
         if len(self.scale) == 1:  # a plain number divides without a small tensor being made
-            return x / self.scale[0]
+            return x / self.scale[0] if x is raw else x.div_(self.scale[0])
         return x / self._entries(self.scale, x)
 
     def to_raw(self, x: Tensor) -> Tensor:
@@ -145,11 +145,11 @@ class Site:
 
         Broadcasts against (S, B).
         """
-        if isinstance(self.posterior, HasKL):
-            exact = self.posterior.kl(self.prior)
-            if exact is not None:
-                return exact
-        return self.log_ratio()
+        # isinstance(posterior, HasKL) says the same at a hundred times the cost.
+        closed_form: Callable[[Distribution], Tensor | None] | None
+        closed_form = getattr(self.posterior, "kl", None)
+        exact = closed_form(self.prior) if closed_form is not None else None
+        return self.log_ratio() if exact is None else exact
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class AutoencoderModule(nn.Module):
         if context is not None and samples > 1:
             context = context.repeat(samples, 1)
         params = call(self.decoder, latent.z.flatten(0, 1), context)
-        return Output(latent, self.likelihood(params.unflatten(0, (samples, size))))
+        return Output(latent, self.likelihood(params.view(samples, size, *params.shape[1:])))
 
     def encode(self, x: Tensor, context: Tensor | None = None, n_samples: int = 1) -> Latent:
         """The latent of x (B, *D): draws z (S, B, *Z) and the sites they come from."""

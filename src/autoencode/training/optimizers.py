@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from itertools import compress
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -61,21 +62,31 @@ class Adam:
         self.lr, self.betas, self.eps, self.weight_decay = lr, betas, eps, weight_decay
         self._first = [torch.zeros_like(p) for p in self.parameters]
         self._second = [torch.zeros_like(p) for p in self.parameters]
-        self._steps = [torch.zeros((), device=p.device) for p in self.parameters]
+        # One tensor under all step counts, so that they grow in one operation.
+        device = self.parameters[0].device if self.parameters else None
+        self._counts = torch.zeros(len(self.parameters), device=device)
+        self._steps = list(self._counts.unbind())
 
     @torch.no_grad()
     def step(self, factor: float = 1.0) -> None:
         """One fused update of all parameters that have a gradient."""
-        moved = [i for i, p in enumerate(self.parameters) if p.grad is not None]
-        if not moved:
+        gradients = [p.grad for p in self.parameters]
+        moved = [gradient is not None for gradient in gradients]
+        if not any(moved):
             return
-        steps = [self._steps[i] for i in moved]
-        torch._foreach_add_(steps, 1.0)
+        groups: list[list[Any]]
+        groups = [self.parameters, gradients, self._first, self._second, self._steps]
+        if all(moved):
+            self._counts.add_(1.0)
+        else:
+            groups = [list(compress(group, moved)) for group in groups]
+            torch._foreach_add_(groups[-1], 1.0)
+        parameters, slopes, first, second, steps = groups
         torch._fused_adamw_(
-            [self.parameters[i] for i in moved],
-            [self.parameters[i].grad for i in moved],  # type: ignore[misc]
-            [self._first[i] for i in moved],
-            [self._second[i] for i in moved],
+            parameters,
+            slopes,
+            first,
+            second,
             [],
             steps,
             lr=self.lr * factor,
@@ -93,7 +104,8 @@ class Adam:
 
     def state_dict(self) -> dict[str, Tensor]:
         """The moments and step counts by name."""
-        groups = {"first": self._first, "second": self._second, "steps": self._steps}
+        steps = [count.clone() for count in self._steps]  # files hold no tensors that share memory
+        groups = {"first": self._first, "second": self._second, "steps": steps}
         return {f"{name}.{i}": t for name, ts in groups.items() for i, t in enumerate(ts)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
