@@ -23,6 +23,11 @@ def sum_event(values: Tensor, event_dims: int) -> Tensor:
     return values.sum(dim=tuple(range(-event_dims, 0))) if event_dims else values
 
 
+def full_precision(values: Tensor) -> Tensor:
+    """At least float32: a network may multiply in bfloat16, but its 8 bits are no density."""
+    return values.float() if values.dtype == torch.bfloat16 else values
+
+
 class Normal:
     """A Gaussian with diagonal covariance whose last ``event_dims`` axes are one event.
 

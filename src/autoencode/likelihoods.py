@@ -67,6 +67,7 @@ class Gaussian(nn.Module):
     log_scale: Tensor
 
     def forward(self, params: Tensor) -> Observation:
+        params = distributions.full_precision(params)
         if not self.learned:
             return GaussianObservation(self.link.forward(params), self.log_scale, self.event_dims)
         loc, log_scale = params.chunk(2, dim=-self.event_dims)
@@ -97,7 +98,7 @@ class Bernoulli(nn.Module):
         self.event_dims = event_dims
 
     def forward(self, params: Tensor) -> Observation:
-        return distributions.Bernoulli(params, self.event_dims)
+        return distributions.Bernoulli(distributions.full_precision(params), self.event_dims)
 
     def params_for_mean(self, mean: Tensor) -> Tensor:
         """The logits (*D) at which the mean of p(x|z) is ``mean``."""

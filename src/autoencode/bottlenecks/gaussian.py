@@ -32,7 +32,7 @@ class DiagonalGaussian(nn.Module):
 
     def posterior(self, h: Tensor) -> distributions.Normal:
         """q(z|x) of features (B, F), batch shape (B,), event shape (latent_dim,)."""
-        loc, log_scale = self.heads(h).chunk(2, dim=-1)
+        loc, log_scale = distributions.full_precision(self.heads(h)).chunk(2, dim=-1)
         log_scale = log_scale.clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE)
         return distributions.Normal(self.activation(loc), log_scale)
 

@@ -69,7 +69,7 @@ class Recipe:
         >>> sorted(stepper.step(Batch.of(torch.rand(8, 30))))
         ['loss', 'mse']
         """
-        return Stepper(self.model, self.updates, self.plan.make_optimizer)
+        return Stepper(self.model, self.plan.arrange(self.updates), self.plan.make_optimizer)
 
     def with_plan(self, **figures: Any) -> Recipe:
         """The same recipe with other training figures."""

@@ -96,7 +96,8 @@ def fit(
         start_at_mean = getattr(model, "start_at_mean", None)
         if plan.mean_start and start_at_mean is not None and resume is None:
             start_at_mean(train.mean())
-        stepper = Stepper(model, updates, plan.make_optimizer, plan.non_finite == "skip")  # type: ignore[arg-type]
+        arranged, skip = plan.arrange(updates), plan.non_finite == "skip"
+        stepper = Stepper(model, arranged, plan.make_optimizer, skip)  # type: ignore[arg-type]
         loop = _Loop(stepper, train, plan, validation, seed, device)
         return loop.run(observer or Observer(), keeper, resume)
 
