@@ -36,10 +36,11 @@ class TrainingPlan:
         non_finite: what to do when a loss or, with skip, a gradient is not finite: stop, or skip the
             step and go on at half the rate.
         doctor: look for faults of training now and then, and say what could be changed.
-        precision: of the products inside the networks while they train: float32, or bf16, which pays
-            on processors and accelerators that have bfloat16 units (AMX, AVX512-BF16, tensor cores).
-        compile: compile forward and backward passes at the first step, which takes seconds; pays in
-            long trainings of small variational MLPs and on accelerators.
+        precision: of the products inside the networks while they train: float32, or bf16, which
+            pays for large networks where there are bfloat16 units (AMX, AVX512-BF16, tensor cores)
+            and costs no quality that was seen beside the seed's (``benchmarks/``).
+        compile: compile forward and backward passes at the first step, which takes seconds up to a
+            minute; pays, if at all, in long trainings of small MLPs. Needs a C++ compiler.
     """
 
     epochs: int = 10
