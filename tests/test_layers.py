@@ -9,18 +9,20 @@ import autoencode
 
 ROOT = Path(autoencode.__file__).parent
 PARTS = {"nets", "likelihoods", "priors", "bottlenecks"}
-CORE = {"types", "errors", "randomness"}
+CORE = {"types", "errors", "randomness", "parallel"}
 BELOW_RECIPES = CORE | PARTS | {"distributions", "models", "objectives", "training"}
 BELOW_TRAINED = BELOW_RECIPES | {"recipes", "data", "files"}
 
 # What each top-level module or package may import of ours, besides itself.
 ALLOWED = {
     "errors": set(),
-    "randomness": set(),
+    "launch": {"errors"},
+    "parallel": {"errors", "launch"},
+    "randomness": {"parallel"},
     "types": {"errors"},
     "files": {"errors"},
     "sealed": {"errors"},
-    "distributions": {"types"},
+    "distributions": {"types", "randomness"},
     **dict.fromkeys(PARTS, CORE | {"distributions"}),
     "models": CORE,
     "objectives": CORE | {"distributions"},

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from autoencode.randomness import standard_normal
 from autoencode.types import Distribution
 
 LOG_2PI = math.log(2 * math.pi)
@@ -57,9 +58,10 @@ class Normal:
 
     def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
         """Draws of shape ``sample_shape`` + batch + event, differentiable in loc and log_scale."""
-        noise = torch.randn(
-            (*sample_shape, *self.loc.shape), device=self.loc.device, dtype=self.loc.dtype
-        )
+        shape = (*sample_shape, *self.loc.shape)
+        # The examples of the batch lie along the last axis before the event.
+        axis = len(shape) - self.event_dims - 1
+        noise = standard_normal(shape, self.loc, axis if axis >= 0 else None)
         return torch.addcmul(self.loc, noise, self.scale)
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008

@@ -20,9 +20,14 @@ from collections.abc import Iterable
 
 
 class AutoencodeError(Exception):
-    """Base of all errors raised on purpose."""
+    """Base of all errors raised on purpose.
+
+    Attributes:
+        alone: the number of the process, among many, that met this error by itself.
+    """
 
     exit_code = 1
+    alone: int | None = None
 
 
 class InputError(AutoencodeError, ValueError):

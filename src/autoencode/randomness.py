@@ -1,7 +1,8 @@
 """Randomness that depends on nothing but the seed and the position in training.
 
 The order of an epoch comes from (seed, epoch) and the noise of a step from (seed, step), so a run can
-be taken up anywhere without saving the state of a generator.
+be taken up anywhere without saving the state of a generator. Among many processes the noise of a step
+is drawn for the whole batch and each keeps its own rows, so it is that of one process.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+
+from autoencode import parallel
 
 _MASK = (1 << 63) - 1
 
@@ -50,3 +53,36 @@ def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(mix(seed))
         yield
+
+
+def standard_normal(shape: tuple[int, ...], like: Tensor, axis: int | None = None) -> Tensor:
+    """Draws from N(0, 1) with the dtype and device of ``like``.
+
+    Args:
+        shape: of the result.
+        like: dtype and device.
+        axis: along which the examples of the batch lie, ``None`` where none do.
+    """
+    share = parallel.current_share()
+    # What has another length along that axis than the batch has belongs to the model.
+    if share is None or axis is None or shape[axis] != share.rows:
+        return torch.randn(shape, device=like.device, dtype=like.dtype)
+    whole = list(shape)
+    whole[axis] = share.total
+    return share.of(torch.randn(whole, device=like.device, dtype=like.dtype), axis)
+
+
+def normal_like(x: Tensor) -> Tensor:
+    """Draws from N(0, 1) for examples x (B, ...)."""
+    share = parallel.current_share()
+    if share is None or len(x) != share.rows:
+        return torch.randn_like(x)
+    return share.of(torch.randn_like(x.new_empty((share.total, *x.shape[1:]))))
+
+
+def uniform_like(x: Tensor) -> Tensor:
+    """Draws from the uniform distribution on [0, 1) for examples x (B, ...)."""
+    share = parallel.current_share()
+    if share is None or len(x) != share.rows:
+        return torch.rand_like(x)
+    return share.of(torch.rand_like(x.new_empty((share.total, *x.shape[1:]))))

@@ -83,6 +83,16 @@ class Batch:
         """A batch that is to be reconstructed as it is."""
         return cls(x, x, context)
 
+    def rows(self, first: int, step: int) -> Batch:
+        """The examples ``first::step``."""
+        x = self.x[first::step]
+        return Batch(
+            x,
+            x if self.target is self.x else self.target[first::step],
+            None if self.context is None else self.context[first::step],
+            None if self.mask is None else self.mask[first::step],
+        )
+
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
         x = self.x.to(device)

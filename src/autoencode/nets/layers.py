@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
+from autoencode import parallel
 from autoencode.nets import scratch
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus", "none"]
@@ -75,7 +76,7 @@ class NetOptions:
         if self.activation != "none":
             parts.append(self.make_activation())
         if self.dropout:
-            parts.append(nn.Dropout2d(self.dropout) if spatial else nn.Dropout(self.dropout))
+            parts.append(Dropout2d(self.dropout) if spatial else Dropout(self.dropout))
         return parts
 
     def initialize(self, module: nn.Module) -> None:
@@ -90,6 +91,36 @@ class NetOptions:
                 bias = getattr(parameter_owner, "bias", None)
                 if isinstance(bias, nn.Parameter):
                     nn.init.zeros_(bias)
+
+
+class Dropout(nn.Dropout):
+    """Dropout that, among many processes, draws for the whole batch as one process would."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        share = parallel.current_share()
+        if share is None or not self.training or not share.rows:
+            return super().forward(x)
+        # A decoder sees the rows of all its samples in one axis.
+        samples = len(x) // share.rows
+        mask = super().forward(x.new_ones((samples * share.total, *self._drawn(x))))
+        mask = share.of(mask.unflatten(0, (samples, share.total)), 1)
+        return x * mask.flatten(0, 1)
+
+    def _drawn(self, x: Tensor) -> tuple[int, ...]:
+        """Shape of what is drawn for each example."""
+        return tuple(x.shape[1:])
+
+
+class Dropout2d(Dropout):
+    """The same for whole feature maps (N, C, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if parallel.current_share() is None:
+            return nn.functional.dropout2d(x, self.p, self.training)
+        return super().forward(x)
+
+    def _drawn(self, x: Tensor) -> tuple[int, ...]:
+        return (x.shape[1], 1, 1)
 
 
 def make_activation(name: str, layers: Layers = "torch") -> nn.Module:

@@ -12,6 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from autoencode.randomness import normal_like, uniform_like
 from autoencode.types import Batch, Losses, Model, Objective, Output, Progress
 
 Corruption = Callable[[Tensor, float], Tensor]
@@ -19,17 +20,17 @@ Corruption = Callable[[Tensor, float], Tensor]
 
 def gaussian(x: Tensor, level: float) -> Tensor:
     """Adds Gaussian noise of standard deviation ``level``."""
-    return x + level * torch.randn_like(x)
+    return x + level * normal_like(x)
 
 
 def masking(x: Tensor, level: float) -> Tensor:
     """Sets a share ``level`` of the entries to zero."""
-    return x * (torch.rand_like(x) >= level)
+    return x * (uniform_like(x) >= level)
 
 
 def salt_and_pepper(x: Tensor, level: float) -> Tensor:
     """Sets a share ``level`` of the entries to 0 or 1, each as often."""
-    u = torch.rand_like(x)
+    u = uniform_like(x)
     return torch.where(u < level / 2, 0.0, torch.where(u < level, 1.0, x))
 
 

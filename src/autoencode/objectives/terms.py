@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from autoencode.distributions import sum_event
+from autoencode.parallel import batch_sum, batch_weight
 from autoencode.types import Batch, Model, Output, Progress
 
 NATS = "nats per example"
@@ -56,7 +57,8 @@ def _mean_squared_error(model: Model, batch: Batch, output: Output, progress: Pr
         return F.mse_loss(mean, target)
     mask = batch.mask.expand_as(mean)
     squares = (mean - target.masked_fill(~mask, 0.0)).square() * mask
-    return squares.sum() / mask.sum().clamp_min(1)
+    # Observed entries of the whole batch, of which this process has its part.
+    return squares.sum() / (batch_sum(mask.sum()).clamp_min(1) * batch_weight())
 
 
 def _squared_error(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:

@@ -10,7 +10,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from autoencode.errors import TrainingError
+from autoencode import parallel
+from autoencode.errors import IncompatibleError, TrainingError
 from autoencode.randomness import seed_step, seeded
 from autoencode.training.doctor import Doctor
 from autoencode.training.plan import TrainingPlan
@@ -27,6 +28,7 @@ from autoencode.training.tuning import tuned
 from autoencode.training.update import NonFiniteError, Stepper, Update
 from autoencode.types import Batch, Model, Objective, Pass, Progress, Source
 
+_STEPS_TO_ASK = 16
 _MOST_SKIPPED = 10  # steps one after the other, before training is given up
 
 
@@ -66,7 +68,8 @@ def fit(
     """Trains the model in place.
 
     The same arguments give the same weights, whatever the caller's random state is; that state is
-    left as it was. A run that goes on from a state that was kept ends, to the bit, as the same run
+    left as it was. Inside ``parallel.joined`` all processes train together, each on its rows of every
+    batch, with the result of one process but for rounding. A run that goes on from a state that was kept ends, to the bit, as the same run
     does without a break.
 
     Args:
@@ -98,6 +101,10 @@ def fit(
             start_at_mean(train.mean())
         arranged, skip = plan.arrange(updates), plan.non_finite == "skip"
         stepper = Stepper(model, arranged, plan.make_optimizer, skip)  # type: ignore[arg-type]
+        about = f"{plan} on {len(train)} examples with seed {seed}"
+        if resume is not None:
+            about += f" from {resume.position}"
+        parallel.current().start([*stepper.parameters, *stepper.buffers], about)
         loop = _Loop(stepper, train, plan, validation, seed, device)
         return loop.run(observer or Observer(), keeper, resume)
 
@@ -124,6 +131,7 @@ class _Loop:
         self.sums: dict[str, Tensor | float] = {}
         self.records: list[EpochRecord] = []
         self.best: dict[str, Tensor] = {}
+        self.group = parallel.current()
         self.doctor = (
             Doctor(stepper.updates, plan, train, validation, seed, device) if plan.doctor else None
         )
@@ -153,22 +161,25 @@ class _Loop:
         self.model.train()
         at, start, before, stopped = self.at, time.perf_counter(), self.at.seconds, False
         self.sums = dict(at.sums)
-        one = Pass(self.seed, at.epoch, self.plan.batch_size, at.batch)
+        rank, world = self.group.rank, self.group.world
+        one = Pass(self.seed, at.epoch, self.plan.batch_size, at.batch, rank, world)
         for batch in self.train.shuffled(one):
-            for name, value in self._step(batch).items():
-                weighted = value * len(batch.x)
+            size = self._size(len(batch.x))
+            for name, value in self._step(batch, size).items():
+                weighted = value * size
                 # An update may take its turn at some steps only.
-                at.seen[name] = at.seen.get(name, 0) + len(batch.x)
+                at.seen[name] = at.seen.get(name, 0) + size
                 self.sums[name] = self.sums[name] + weighted if name in self.sums else weighted
             at.batch += 1
             observer.step(at.step)
-            stopped = observer.stop()
+            stopped = self._stop(observer)
             if keeper is not None and (stopped or keeper.due()):
                 at.seconds = before + time.perf_counter() - start
                 keeper.keep(self._state())
             if stopped:
                 break
         at.seconds = before + time.perf_counter() - start
+        self.group.check_equal(self.stepper.parameters)
         self._close_epoch(stopped)
         return stopped
 
@@ -200,12 +211,32 @@ class _Loop:
         waited = self.at.epoch - self.at.best_epoch
         return bool(self.plan.patience) and self.at.best is not None and waited >= self.plan.patience
 
-    def _step(self, batch: Batch) -> Mapping[str, Tensor | float]:
+    def _size(self, rows: int) -> int:
+        """Examples in this batch of the epoch, over all processes; this one has ``rows`` of them."""
+        if self.group.world == 1:
+            return rows
+        size = min(self.plan.batch_size, self.n - self.at.batch * self.plan.batch_size)
+        if rows != self.group.share(size).rows:
+            raise IncompatibleError(
+                f"process {self.group.rank} got {rows} examples of a batch of {size} and should have "
+                f"{self.group.share(size).rows}; the source must give the rows rank::world of a Pass"
+            )
+        return size
+
+    def _stop(self, observer: Observer) -> bool:
+        """Whether any process shall stop here; all learn of it at the same step."""
+        wish = observer.stop()
+        # Asking costs an exchange, and on a GPU the steps that could have been queued meanwhile.
+        if self.device.type != "cpu" and self.at.step % _STEPS_TO_ASK and self.group.world > 1:
+            return False
+        return self.group.any(wish)
+
+    def _step(self, batch: Batch, size: int) -> Mapping[str, Tensor | float]:
         at = self.at
         seed_step(self.seed, at.step, self.device)
         progress = Progress(at.step, self.n_steps, self.n)
         try:
-            losses = self.stepper.step(batch, progress, self._rate(at.step))
+            losses = self.stepper.step(batch, progress, self._rate(at.step), size)
         except NonFiniteError as error:
             self._skip(error)
             return {}
@@ -262,11 +293,16 @@ def evaluate_losses(
     sums: dict[str, float] = {}
     with torch.no_grad():
         for batch in source.batches(size):
-            losses = objective(_as_model(model), batch, progress)
+            with parallel.sharing(len(batch.x)) as share:
+                mine = batch if share is None else batch.rows(share.rank, share.world)
+                losses = objective(_as_model(model), mine, progress)
             for name, value in {"loss": losses.total, **losses.terms}.items():
-                sums[name] = sums.get(name, 0.0) + float(value) * len(batch.x)
+                # A mean over no rows is not a number, and counts for nothing.
+                weighted = float(value) * len(mine.x) if len(mine.x) else 0.0
+                sums[name] = sums.get(name, 0.0) + weighted
     model.train(was_training)
-    return {name: total / len(source) for name, total in sums.items()}
+    totals = parallel.current().sum_(torch.tensor(list(sums.values()), dtype=torch.float64))
+    return {name: total / len(source) for name, total in zip(sums, totals.tolist(), strict=True)}
 
 
 def _as_model(module: nn.Module) -> Model:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from autoencode import parallel
 from autoencode.errors import IncompatibleError
+from autoencode.training.average import Average
 from autoencode.training.optimizers import Optimizer, OptimizerFactory
-from autoencode.types import Batch, Losses, Model, Objective, Progress
+from autoencode.types import Batch, Model, Objective, Progress
 
 
 class NonFiniteError(ArithmeticError):
@@ -103,25 +105,54 @@ class Stepper:
             (update.optimizer or make_optimizer)(owned)
             for update, owned in zip(self.updates, self._owned, strict=True)
         ]
+        self._averages = [Average(owned) for owned in self._owned]
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """All parameters, of the updates and of the model."""
+        return self._all
+
+    @property
+    def buffers(self) -> list[Tensor]:
+        """All buffers, of the updates' modules and of the model."""
+        modules = [module for update in self.updates for module in update.modules]
+        if isinstance(self.model, nn.Module):
+            modules.append(self.model)
+        return list({id(b): b for module in modules for b in module.buffers()}.values())
 
     def step(
-        self, batch: Batch, progress: Progress | None = None, rate: float = 1.0
+        self,
+        batch: Batch,
+        progress: Progress | None = None,
+        rate: float = 1.0,
+        total: int | None = None,
     ) -> dict[str, Tensor]:
         """Moves the parameters once.
 
         Args:
-            batch: the examples.
+            batch: the examples; this process's, where there are many (``parallel``).
             progress: where training stands.
             rate: factor on the learning rates.
+            total: examples of the batch over all processes; counted when ``None``.
 
         Returns:
-            The named losses, detached scalars; ``loss`` is the first update's total.
+            The named losses over the whole batch, detached scalars; ``loss`` is the first update's
+            total.
 
         Raises:
             NonFiniteError: when the loss is not finite (on the CPU, where looking costs nothing) or,
                 with ``check_gradients``, a gradient. The update whose turn it was moved nothing.
         """
         progress = progress or Progress()
+        group = parallel.current()
+        if group.world == 1:
+            return self._turns(batch, progress, rate)
+        if total is None:
+            total = int(group.sum_(torch.tensor(len(batch.x))))
+        with parallel.sharing(total):
+            return self._turns(batch, progress, rate)
+
+    def _turns(self, batch: Batch, progress: Progress, rate: float) -> dict[str, Tensor]:
         losses: dict[str, Tensor] = {}
         for i, update in enumerate(self.updates):
             if progress.step % update.every:
@@ -139,19 +170,22 @@ class Stepper:
     def _turn(self, i: int, batch: Batch, progress: Progress, rate: float) -> dict[str, Tensor]:
         losses = self.updates[i].objective(self.model, batch, progress)
         losses.total.backward()
-        self._refuse_non_finite(i, losses)
+        values = {"loss": losses.total.detach(), **losses.terms}
+        share = parallel.current_share()
+        if share is not None:
+            values = self._averages[i](values, share)
+        self._refuse_non_finite(i, values)
         self.optimizers[i].step(rate)
         self.optimizers[i].zero_grad()
-        return {"loss": losses.total.detach(), **losses.terms}
+        return values
 
-    def _refuse_non_finite(self, i: int, losses: Losses) -> None:
-        if losses.total.device.type != "cpu" and not self.check_gradients:
+    def _refuse_non_finite(self, i: int, losses: Mapping[str, Tensor]) -> None:
+        if losses["loss"].device.type != "cpu" and not self.check_gradients:
             return  # it would stall the queue; the loop looks at the end of the epoch
         bad = None
-        if not math.isfinite(losses.total.item()):
-            named = [n for n, v in losses.terms.items() if not math.isfinite(v.item())] or ["loss"]
-            values = {"loss": losses.total, **losses.terms}
-            bad = f"{', '.join(named)} became {values[named[0]].item()}"
+        if not math.isfinite(losses["loss"].item()):
+            terms = [n for n in losses if n != "loss" and not math.isfinite(losses[n].item())]
+            bad = f"{', '.join(terms or ['loss'])} became {losses[(terms or ['loss'])[0]].item()}"
         elif self.check_gradients:
             gradients = [p.grad for p in self._owned[i] if p.grad is not None]
             if not bool(torch.stack(torch._foreach_norm(gradients)).isfinite().all()):
