@@ -37,11 +37,13 @@ class Claim:
         folder: the run folder.
         replaces: the hidden folder beside it where the overwritten run waits.
         complete: set it when everything is written; the means to go on are removed then.
+        writes: whether it is this process that writes; others of its job only read.
     """
 
     folder: Path
     replaces: Path | None = None
     complete: bool = False
+    writes: bool = True
 
     @property
     def resume(self) -> Path:
@@ -160,6 +162,14 @@ def reclaimed(target: Path) -> Iterator[tuple[Claim, dict[str, Any]]]:
         raise storage_error(f"the run {target}", error) from error
     finally:
         _settle(claim, [])
+
+
+@contextlib.contextmanager
+def followed(target: Path) -> Iterator[tuple[Claim, dict[str, Any]]]:
+    """The same for the other processes of a job, whose first one has the folder ``reclaimed``."""
+    if not is_unfinished(target):
+        raise RunFolderError(f"{target} has no unfinished training; autoencode train starts one")
+    yield Claim(target, writes=False), Checkpoints(target / RESUME, {}).asked()
 
 
 @contextlib.contextmanager

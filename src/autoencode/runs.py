@@ -23,8 +23,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from autoencode import launch, parallel
 from autoencode.checkpoints import Checkpoints
-from autoencode.claims import Claim, check_target, claimed, is_unfinished, reclaimed, tidy
+from autoencode.claims import Claim, check_target, claimed, followed, is_unfinished, reclaimed, tidy
 from autoencode.data import Data, Examples, Resident, load_data
 from autoencode.data.download import OnBytes
 from autoencode.errors import (
@@ -43,6 +44,7 @@ from autoencode.io import (
     METRICS_FILE,
     PLOTS,
     REPORT,
+    RESUME,
     environment,
     load_trained,
     model_config,
@@ -68,6 +70,7 @@ _EXACT = {
     "processor": "processor",
     "device": "device",
     "threads": "threads",
+    "processes": "processes",
 }
 
 
@@ -128,6 +131,9 @@ def train(
 ) -> Run:
     """Trains a recipe on data and measures it; with ``out`` or ``runs`` it leaves a run folder.
 
+    Inside ``parallel.joined`` all processes train together and have the same result; the first writes.
+    When a launcher starts them again after a failure, they go on with ``out``.
+
     Args:
         source: a data set's name, a file, arrays, tensors or a torch dataset (``load_data``).
         recipe: one of ``RECIPES``.
@@ -152,12 +158,17 @@ def train(
         >>> run.metrics["mse"] < 0.5
         True
     """
-    target = None if out is None else check_target(Path(out), overwrite)
+    group = parallel.current()
+    target = None if out is None else Path(out)
+    again = target is not None and launch.place().restarts > 0 and is_unfinished(target)
+    if target is not None and group.leads and not again:
+        check_target(target, overwrite)
     if not 0 <= seed <= _MAX_SEED:
         raise OptionError(f"the seed must lie in 0..2**63 - 1, got {seed}")
     where = choose_device(device)
     info = recipe_info(recipe)
-    data = load_data(source, data_dir=data_dir, standardize=info.standardize, progress=on_bytes)
+    with group.in_turn():
+        data = load_data(source, data_dir=data_dir, standardize=info.standardize, progress=on_bytes)
     built = build(
         recipe,
         data.spec,
@@ -179,7 +190,12 @@ def train(
         "command": command,
         "checkpoint_seconds": checkpoint_seconds,
     }
-    if target is None and runs is None:
+    if target is not None and again:
+        if _asked_again(target, asked):
+            with reclaimed(target) if group.leads else followed(target) as (claim, _):
+                return _carry_out(built, data, asked, observer, claim)
+        check_target(target, overwrite)
+    if (target is None and runs is None) or not group.leads:
         return _carry_out(built, data, asked, observer)
     with _new_folder(target, runs, asked, overwrite) as claim:
         return _carry_out(built, data, asked, observer, claim)
@@ -218,7 +234,7 @@ def resume(
     target = Path(folder)
     if not is_unfinished(target) and (target / CONFIG).is_file():
         return _as_it_is(target, source, data_dir, encoder, decoder)
-    with reclaimed(target) as (claim, asked):
+    with reclaimed(target) if parallel.current().leads else followed(target) as (claim, asked):
         try:
             if asked["custom_networks"] and encoder is None:
                 raise IncompatibleError(
@@ -242,6 +258,14 @@ def resume(
         return _carry_out(built, data, asked, observer, claim)
 
 
+def _asked_again(folder: Path, asked: Mapping[str, Any]) -> bool:
+    """Whether an unfinished training is the one that is asked for, so that it may go on."""
+    before = Checkpoints(folder / RESUME, {}).asked()
+    decides = ("data", "recipe", "options", "plan", "seed")
+    now = json.loads(json.dumps({name: asked[name] for name in decides}))
+    return now == {name: before.get(name) for name in decides}
+
+
 def _as_it_is(
     folder: Path, source: Any, data_dir: Any, encoder: nn.Module | None, decoder: nn.Module | None
 ) -> Run:
@@ -263,7 +287,8 @@ def _same_data(
     if where is None:
         raise DataError(f"{folder} was trained on data in memory; pass them as source= to resume")
     standardize = recipe_info(asked["recipe"]).standardize
-    data = load_data(where, data_dir=data_dir, standardize=standardize, progress=on_bytes)
+    with parallel.current().in_turn():
+        data = load_data(where, data_dir=data_dir, standardize=standardize, progress=on_bytes)
     if data.fingerprint() != asked["data"]["sha256"]:
         raise DataError(
             f"the data are not what {folder} was started with; restore them, or train again"
@@ -305,7 +330,8 @@ def _carry_out(
     claim: Claim | None = None,
 ) -> Run:
     """Trains from the beginning or the last checkpoint, measures and writes."""
-    here = {**environment(), "device": asked["device"]}
+    group = parallel.current()
+    here = {**environment(), "device": asked["device"], "processes": group.world}
     state, notices = None, list[str]()
     checkpoints = None
     if claim is not None:
@@ -314,10 +340,13 @@ def _carry_out(
         here = {**here, "threads": before.get("threads", here["threads"])}
         checkpoints.environment = here
         notices += _inexact(before, here)
+    if claim is not None and not claim.writes:  # process 0 does it
+        claim = checkpoints = None
     history = _History(observer or Observer(), claim, () if state is None else state.records)
     with _threads(here["threads"]):
         seed, device = asked["seed"], asked["device"]
         records = fit_recipe(recipe, data, seed, device, history, checkpoints, state)
+        stopped = group.any(history.stopped)
         kept = ("data", "seed", "schedule", "command")
         facts: dict[str, Any] = {
             **{name: asked[name] for name in kept},
@@ -328,10 +357,10 @@ def _carry_out(
                 "epochs": len(records),
                 "steps": records[-1].step,
                 "seconds": round(sum(record.seconds for record in records), 3),
-                "complete": not history.stopped,
+                "complete": not stopped,
             },
         }
-        run = _finish(Trained(recipe, facts), data, records, seed, not history.stopped)
+        run = _finish(Trained(recipe, facts), data, records, seed, not stopped)
         run.notices = notices
         if claim is not None:
             write_run(run, claim.folder)

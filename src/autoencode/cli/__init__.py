@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Interrupted as stop:
         fail(_with_notes("interrupted", stop, "nothing was written"), stop.exit_code)
     except AutoencodeError as error:
-        fail(_with_notes(str(error), error), error.exit_code)
+        fail(_with_notes(str(error), error), error.exit_code, error.alone)
     except OSError as error:
         discard_stdout()
         fail(f"{error.filename or 'cannot write the output'}: {error.strerror or error}", 2)

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
+from autoencode import launch
 from autoencode.errors import OptionError, nearest
 
 MAX_SEED = 2**63 - 1
@@ -25,6 +26,10 @@ class Interrupted(BaseException):
         self.exit_code = 128 + signal_number
 
 
+# What may be started by torchrun; anything else would only be done several times.
+_PARALLEL = ("train", "embed")
+
+
 class Commands(click.Group):
     """A group that names the nearest command when it does not know one."""
 
@@ -35,7 +40,10 @@ class Commands(click.Group):
             raise click.UsageError(
                 f"unknown command '{args[0]}'; {nearest(args[0], self.commands)}", ctx
             )
-        return super().resolve_command(ctx, args)
+        found = super().resolve_command(ctx, args)
+        if found[0] not in _PARALLEL and launch.place().world > 1:
+            raise click.UsageError(f"{found[0]} is for one process; start it without torchrun", ctx)
+        return found
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -51,9 +59,18 @@ def discard_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def fail(message: str, code: int) -> NoReturn:
-    """Ends the program with one line on stderr."""
-    note(f"error: {' '.join(message.split())}")
+def fail(message: str, code: int, alone: int | None = None) -> NoReturn:
+    """Ends the program with one line on stderr; among many processes the first says it for all.
+
+    Args:
+        message: what is wrong.
+        code: to exit with.
+        alone: the number of the process that met this error by itself, and so has to say it.
+    """
+    if alone is not None:
+        note(f"error in process {alone}: {' '.join(message.split())}")
+    elif launch.speaks():
+        note(f"error: {' '.join(message.split())}")
     sys.exit(code)
 
 

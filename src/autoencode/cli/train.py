@@ -7,6 +7,7 @@ import functools
 import os
 import shlex
 import signal
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from autoencode import launch
 from autoencode.cli.common import (
     Interrupted,
     data_dir_option,
@@ -30,6 +32,7 @@ from autoencode.errors import OptionError
 if TYPE_CHECKING:
     from autoencode.runs import Run
 
+_ECHO = 2.0  # seconds
 _MOST = {int: 2**31, float: 1e36}  # what is far above overflows somewhere in torch
 
 
@@ -104,7 +107,7 @@ def train_command(
     Ctrl-C or SIGTERM keeps a checkpoint and leaves; the same again leaves at once.
     """
     if resume is not None:
-        return _show(_resumed(context, resume), quiet, as_json)
+        return _show(_resumed(context, resume), device, quiet, as_json)
     options = _options({"epochs": epochs, "batch_size": batch_size, "lr": lr}, sets)
     if not data:
         raise OptionError("DATA is missing; give a data set or a file, or --resume RUN")
@@ -135,7 +138,7 @@ def train_command(
         checkpoint_seconds=checkpoint_every,
         **options,
     )
-    return _show(start, quiet, as_json)
+    return _show(start, device, quiet, as_json)
 
 
 # What --resume may stand beside; all else the run has from its beginning.
@@ -159,12 +162,27 @@ def _resumed(context: click.Context, run: str) -> Callable[..., Run]:
     return functools.partial(resume, run, device=device, data_dir=context.params["data_dir"])
 
 
-def _show(start: Callable[..., Run], quiet: bool, as_json: bool) -> int:
+def _show(start: Callable[..., Run], device: str, quiet: bool, as_json: bool) -> int:
     """Trains with progress, tells what came of it, and returns the exit code."""
+    from autoencode import parallel
     from autoencode.cli.progress import Download, Watcher
+    from autoencode.trained import choose_device
 
-    with Watcher(quiet) as watcher, _Signals(watcher) as signals, Download(quiet) as download:
+    with (
+        parallel.joined(choose_device(device)) as group,
+        Watcher(quiet or not group.leads) as watcher,
+        _Signals(watcher) as signals,
+        Download(watcher.quiet) as download,
+    ):
         run = start(observer=watcher, on_bytes=download.progress)
+    if group.leads:
+        _say(run, quiet, as_json)
+    if not run.complete and not signals.received:  # a signal that another process got
+        return 128 + signal.SIGTERM
+    return 128 + signals.received if signals.received else 0
+
+
+def _say(run: Run, quiet: bool, as_json: bool) -> None:
     for notice in run.notices:
         note(f"note: {notice}")
     if not quiet:
@@ -173,7 +191,6 @@ def _show(start: Callable[..., Run], quiet: bool, as_json: bool) -> int:
         print_json(_result(run))
     elif quiet:
         click.echo(run.folder)
-    return 128 + signals.received if signals.received else 0
 
 
 def _options(flags: dict[str, Any], sets: tuple[str, ...]) -> dict[str, Any]:
@@ -225,12 +242,14 @@ class _Signals:
     """The first Ctrl-C or SIGTERM ends training after the step and saves; a second leaves at once.
 
     Before training has begun there is nothing to save, and once it is over there is nothing that the
-    last checkpoint lacks: then the first leaves at once.
+    last checkpoint lacks: then the first leaves at once. A launcher hands on what its processes have got
+    themselves (Ctrl-C goes to all of a terminal), so there the second counts only after a moment.
     """
 
     def __init__(self, watcher: Any) -> None:
         self.watcher = watcher
         self.received = 0
+        self._since = 0.0
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> _Signals:
@@ -243,9 +262,12 @@ class _Signals:
             signal.signal(number_, handler)
 
     def _handle(self, number_: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self.received and now < self._since + _ECHO and launch.place().world > 1:
+            return
         if self.received or not self.watcher.training:
             raise Interrupted(number_)
-        self.received = number_
+        self.received, self._since = number_, now
         self.watcher.stopping = True
         if not self.watcher.quiet:  # print() must not be entered again from a signal handler
             with contextlib.suppress(OSError):
