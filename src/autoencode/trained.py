@@ -20,7 +20,7 @@ from autoencode.recipes import Recipe
 from autoencode.training.tuning import tuned
 from autoencode.types import DataSpec
 
-_CHUNK = 1000
+CHUNK = 1000  # rows that are computed together
 _PRIOR_ROWS = 10_000
 
 
@@ -54,11 +54,11 @@ class Trained:
 
     def embed(self, x: Any) -> Array:
         """X (N, *D) in the data's own units to codes (N, *Z), float32."""
-        return self._through(self._source(x).batches(_CHUNK), lambda b: self.model.embed(b.x))
+        return self._through(self._source(x).batches(CHUNK), lambda b: self.model.embed(b.x))
 
     def reconstruct(self, x: Any) -> Array:
         """X (N, *D) to its reconstruction (N, *D), both in the data's own units."""
-        batches = self._source(x).batches(_CHUNK)
+        batches = self._source(x).batches(CHUNK)
         return self._through(batches, lambda b: self.spec.to_raw(self.model.reconstruct(b.x)))
 
     def decode(self, z: Any) -> Array:
@@ -68,7 +68,7 @@ class Trained:
             DataError: when the codes have another shape than the model's.
         """
         codes = self._codes(z)
-        pieces = [codes[i : i + _CHUNK] for i in range(0, len(codes), _CHUNK)]
+        pieces = [codes[i : i + CHUNK] for i in range(0, len(codes), CHUNK)]
         return self._through(pieces, lambda c: self.spec.to_raw(self.model.decode(c).mean))
 
     def sample(self, n: int, seed: int = 0) -> Array:

@@ -148,7 +148,7 @@ def reconstruct_command(
 
 @click.command("embed")
 @click.argument("run")
-@click.argument("data", required=False)
+@click.argument("data", nargs=-1)
 @click.option("-o", "--out", metavar="FILE", help=".npy, .npz or .csv.  [default: RUN/codes.npy]")
 @split_option
 @device_option
@@ -156,7 +156,7 @@ def reconstruct_command(
 @json_option
 def embed_command(
     run: str,
-    data: str | None,
+    data: tuple[str, ...],
     out: str | None,
     split: str,
     device: str,
@@ -165,15 +165,25 @@ def embed_command(
 ) -> None:
     """Turn examples x into codes z, one deterministic code each.
 
+    The codes of several files come one after the other. Under torchrun all processes share the work.
+
     \b
     Example:
       autoencode embed runs/mnist-vae -o codes.csv
-      autoencode embed runs/mnist-vae images.npy -o codes.npy
+      autoencode embed runs/mnist-vae images.npy more.npy -o codes.npy
     """
+    from autoencode import parallel
+    from autoencode.shards import embed_all
+    from autoencode.trained import choose_device
+
     _check_out(out, codes=True)
-    trained = _load(run, device)
-    result = trained.embed(_examples(trained, run, data, split, data_dir))
-    _write(out, Path(run) / "codes.npy", result, trained, as_json)
+    with parallel.joined(choose_device(device)):
+        trained = _load(run, device)
+        codes = embed_all(
+            trained, data or (None,), lambda one: _examples(trained, run, one, split, data_dir)
+        )
+    if codes is not None:
+        _write(out, Path(run) / "codes.npy", codes, trained, as_json)
 
 
 @click.command("decode")
