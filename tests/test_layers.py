@@ -9,7 +9,7 @@ import autoencode
 
 ROOT = Path(autoencode.__file__).parent
 PARTS = {"nets", "likelihoods", "priors", "bottlenecks"}
-CORE = {"types", "errors", "randomness", "parallel"}
+CORE = {"types", "errors", "randomness", "parallel", "launch"}
 BELOW_RECIPES = CORE | PARTS | {"distributions", "models", "objectives", "training"}
 BELOW_TRAINED = BELOW_RECIPES | {"recipes", "data", "files"}
 
@@ -33,11 +33,13 @@ ALLOWED = {
     "io": BELOW_TRAINED | {"sealed", "trained", "__version__"},
     "checkpoints": CORE | {"files", "sealed", "training"},
     "claims": CORE | {"checkpoints", "files", "io"},
+    "shards": BELOW_TRAINED | {"trained"},
     "past": BELOW_TRAINED | {"trained", "io", "evaluate"},
     "evaluate": BELOW_TRAINED | {"trained", "io"},
     "runs": BELOW_TRAINED | {"sealed", "trained", "io", "checkpoints", "claims", "evaluate", "past"},
     "estimator": BELOW_TRAINED | {"trained", "io", "checkpoints", "evaluate", "runs"},
-    "cli": BELOW_TRAINED | {"trained", "io", "evaluate", "past", "runs", "estimator", "__version__"},
+    "cli": BELOW_TRAINED
+    | {"trained", "io", "evaluate", "past", "runs", "shards", "estimator", "__version__"},
     "__main__": {"cli"},
     # It names everything and imports nothing until it is asked to.
     "__init__": BELOW_TRAINED | {"trained", "io", "evaluate", "runs", "estimator"},

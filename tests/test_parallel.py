@@ -1,5 +1,6 @@
 """Many processes train as one: real torchrun jobs on this machine, compared with one process."""
 
+import json
 import os
 import re
 import signal
@@ -164,7 +165,7 @@ def test_a_process_with_another_job_says_so_with_its_number(port, tmp_path):
     ends = [finished(job) for job in jobs]
     assert ends[1][0] == 2
     assert "error in process 1: process 1 was started for another job than process 0" in ends[1][2]
-    assert ends[0][0] == 1
+    assert ends[0][0] == 2
     assert "error: process 1 ended with an error; its message says why" in ends[0][2]
     assert not list(tmp_path.iterdir())
 
@@ -237,6 +238,69 @@ def test_sigterm_stops_all_at_the_same_step_and_saves(tmp_path):
     finished(job, 60)
     assert (tmp_path / "run" / "model.safetensors").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+# Going on
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """The weights of a training on two processes that nothing interrupted."""
+    out = tmp_path_factory.mktemp("unbroken") / "run"
+    code, _, err = finished(torchrun("-m", "autoencode", *LONGER, "--out", out))
+    assert code == 0, err
+    return load_file(out / "model.safetensors")
+
+
+LONGER = (*TRAIN, "--epochs", "200", "--device", "cpu", "--checkpoint-every", "0")
+
+
+def middle(job):
+    """Waits until a checkpoint must have been kept."""
+    for line in job.stderr:
+        if line.startswith("epoch 40/"):
+            return
+    pytest.fail("training ended too early")
+
+
+@needs_proc
+def test_a_job_that_torchrun_starts_again_ends_with_the_same_bits(tmp_path, unbroken):
+    out = tmp_path / "run"
+    job = torchrun("-m", "autoencode", *LONGER, "--out", out, options=("--max-restarts=1",))
+    middle(job)
+    os.kill(processes(job.pid)[1], signal.SIGKILL)
+    code, _, err = finished(job)
+    assert code == 0, err
+    assert_same_bits(load_file(out / "model.safetensors"), unbroken)
+    steps = [json.loads(line)["step"] for line in (out / "history.jsonl").read_text().splitlines()]
+    assert steps == [12 * (i + 1) for i in range(200)]
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@needs_proc
+def test_a_stopped_job_goes_on_with_resume_to_the_same_bits(tmp_path, unbroken):
+    out = tmp_path / "run"
+    job = torchrun("-m", "autoencode", *LONGER, "--out", out)
+    middle(job)
+    job.send_signal(signal.SIGTERM)
+    _, _, err = finished(job)
+    assert f"autoencode train --resume {out} goes on" in err
+    code, _, err = finished(torchrun("-m", "autoencode", "train", "--resume", out, "--device", "cpu"))
+    assert code == 0, err
+    assert "not exact" not in err
+    assert_same_bits(load_file(out / "model.safetensors"), unbroken)
+
+
+def assert_same_bits(weights, expected):
+    assert weights.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(weights[name], value), name
+
+
+def test_restarts_without_a_folder_are_refused(port):
+    code, _, err = finished(single(0, port, *TRAIN, TORCHELASTIC_MAX_RESTARTS="2"))
+    assert code == 2
+    assert "--max-restarts needs --out" in err
 
 
 # Codes of many files

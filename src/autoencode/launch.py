@@ -22,12 +22,14 @@ class Place:
         world: how many there are.
         local_rank: its number on its machine.
         restarts: how often torchrun has started this job again.
+        may_restart: whether it would after a failure.
     """
 
     rank: int = 0
     world: int = 1
     local_rank: int = 0
     restarts: int = 0
+    may_restart: bool = False
 
 
 def place() -> Place:
@@ -45,7 +47,9 @@ def place() -> Place:
             f"WORLD_SIZE is {world} and RANK is '{os.environ.get('RANK', '')}'; start with torchrun, "
             "or unset WORLD_SIZE for one process"
         )
-    return Place(rank, world, _number("LOCAL_RANK", 0), _number("TORCHELASTIC_RESTART_COUNT", 0))
+    restarts = _number("TORCHELASTIC_RESTART_COUNT", 0)
+    may_restart = _number("TORCHELASTIC_MAX_RESTARTS", 0) > 0
+    return Place(rank, world, _number("LOCAL_RANK", 0), restarts, may_restart)
 
 
 def speaks() -> bool:

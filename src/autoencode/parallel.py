@@ -119,7 +119,11 @@ class Group:
 
 
 class _Consequence(TrainingError):
-    """The error of another process, which says it there."""
+    """The error of another process, which says it there; all leave with the same code."""
+
+    def __init__(self, rank: str, exit_code: int) -> None:
+        super().__init__(f"process {rank} ended with an error; its message says why")
+        self.exit_code = exit_code
 
 
 class _Many(Group):
@@ -220,8 +224,8 @@ class _Many(Group):
         until, pause = time.monotonic() + _PATIENCE, 0.001
         while not self.store.check(keys):
             if self.store.check(["failed"]):
-                rank = self.store.get("failed").decode()
-                raise _Consequence(f"process {rank} ended with an error; its message says why")
+                rank, code = self.store.get("failed").decode().split()
+                raise _Consequence(rank, int(code))
             if time.monotonic() > until:
                 raise TrainingError(f"the other processes did not come within {_PATIENCE:.0f} s")
             time.sleep(pause)
@@ -260,7 +264,7 @@ class _Many(Group):
     def note_failure(self, error: BaseException) -> None:
         """Tells the others, and marks an error that process 0 does not have as well."""
         with contextlib.suppress(RuntimeError):
-            self.store.set("failed", str(self.rank))
+            self.store.set("failed", f"{self.rank} {getattr(error, 'exit_code', 1)}")
             if self.leads:
                 self.store.set("error", str(error))
         if self.leads or not isinstance(error, AutoencodeError) or isinstance(error, _Consequence):
@@ -410,6 +414,8 @@ def _connect(place: launch.Place, device: torch.device) -> _Many:
     limit = timedelta(seconds=timeout)
     try:
         store, _, _ = next(distributed.rendezvous("env://", timeout=limit))
+        # torchrun's store outlives a job that it starts again, with all that was said in it.
+        store = distributed.PrefixStore(f"attempt {place.restarts}", store)
         distributed.init_process_group(
             # Flags and counts are on the CPU, whatever the model is on.
             backend="cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",

@@ -263,7 +263,7 @@ def _asked_again(folder: Path, asked: Mapping[str, Any]) -> bool:
     before = Checkpoints(folder / RESUME, {}).asked()
     decides = ("data", "recipe", "options", "plan", "seed")
     now = json.loads(json.dumps({name: asked[name] for name in decides}))
-    return now == {name: before.get(name) for name in decides}
+    return bool(now == {name: before.get(name) for name in decides})
 
 
 def _as_it_is(

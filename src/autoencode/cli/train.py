@@ -113,6 +113,8 @@ def train_command(
         raise OptionError("DATA is missing; give a data set or a file, or --resume RUN")
     if out is not None and not out.strip():
         raise OptionError("--out is empty; give a folder or leave it out")
+    if out is None and launch.place().may_restart:
+        raise OptionError("--max-restarts needs --out, or the run is not found again; give a folder")
     if not 0 <= checkpoint_every < _MOST[float]:
         raise OptionError(f"--checkpoint-every must not be negative, got {checkpoint_every:g}")
 
@@ -242,8 +244,8 @@ class _Signals:
     """The first Ctrl-C or SIGTERM ends training after the step and saves; a second leaves at once.
 
     Before training has begun there is nothing to save, and once it is over there is nothing that the
-    last checkpoint lacks: then the first leaves at once. A launcher hands on what its processes have got
-    themselves (Ctrl-C goes to all of a terminal), so there the second counts only after a moment.
+    last checkpoint lacks: then the first leaves at once. A launcher hands on what its processes have
+    got themselves (Ctrl-C goes to all of a terminal), so there the second counts only after a moment.
     """
 
     def __init__(self, watcher: Any) -> None:

@@ -69,7 +69,9 @@ def fit(
 
     The same arguments give the same weights, whatever the caller's random state is; that state is
     left as it was. Inside ``parallel.joined`` all processes train together, each on its rows of every
-    batch, with the result of one process but for rounding. A run that goes on from a state that was kept ends, to the bit, as the same run
+    batch, with the result of one process but for rounding.
+
+    A run that goes on from a state that was kept ends, to the bit, as the same run
     does without a break.
 
     Args:
