@@ -1,0 +1,128 @@
+"""Data that stay on disk: when, and how a store becomes ``Data``."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autoencode.data.arrays import as_labels
+from autoencode.data.examples import HELD_OUT_FROM, HELD_OUT_SHARE, Data
+from autoencode.data.limits import available_memory, human
+from autoencode.data.raw import Array
+from autoencode.data.stored import HELD_OUT, Stored
+from autoencode.data.stores import Store, open_memmap, open_npy, refuse_unusable_store
+from autoencode.data.survey import survey
+from autoencode.errors import DataError, OptionError
+from autoencode.types import DataSpec
+
+# Training in memory holds the file, its training part and the values as the model sees them.
+_SHARE_OF_MEMORY = 1 / 4
+
+
+def open_store(source: Any, stream: bool | None) -> Store | None:
+    """What a source is to be streamed from, ``None`` where it is to be read into memory.
+
+    Args:
+        source: see ``load_data``.
+        stream: true or false decides; else files are streamed that would take more than a quarter
+            of the memory that is free, and memory maps.
+
+    Raises:
+        OptionError: it has to be streamed and cannot be.
+        DataError: the file cannot be read.
+    """
+    if stream is False:
+        return None
+    store = _opened(source, bool(stream))
+    if store is None and stream:
+        what = f"{source!r}" if isinstance(source, str | os.PathLike) else type(source).__name__
+        raise OptionError(
+            f"{what} cannot be streamed, only .npy files and memory maps of them; leave stream out"
+        )
+    return store
+
+
+def _opened(source: Any, stream: bool) -> Store | None:
+    if isinstance(source, np.memmap):
+        return open_memmap(source)
+    if not isinstance(source, str | os.PathLike):
+        return None
+    path = Path(source)
+    if path.suffix.lower() == ".npy" and (stream or _is_large(path)):
+        return open_npy(path)
+    return None
+
+
+def _is_large(path: Path) -> bool:
+    available = available_memory()
+    return (
+        available is not None and path.is_file() and path.stat().st_size > available * _SHARE_OF_MEMORY
+    )
+
+
+def reopened(source: Any, spec: DataSpec) -> Data:
+    """Data that were streamed before, without reading them to find their spec once more.
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    store = open_store(source, True)
+    assert store is not None
+    return streamed(store, None, "none", spec=spec)
+
+
+def streamed(
+    store: Store,
+    labels: Any,
+    standardize: str,
+    *,
+    spec: DataSpec | None = None,
+    hold_out: bool = True,
+) -> Data:
+    """A store as data: the training part stays in it, the test part is read.
+
+    Args:
+        store: all examples.
+        labels: (N,) or ``None``.
+        standardize: see ``load_data``.
+        spec: how models see the data where that is known already; nothing is read then to find out.
+        hold_out: whether there is a test part: a tenth, of which no more than memory allows.
+
+    Raises:
+        DataError: the data cannot be learned from.
+    """
+    refuse_unusable_store(store)
+    if len(store) < 2:
+        raise DataError(f"{store.name}: needs at least 2 examples, got 1")
+    labels = as_labels(store.labels if labels is None else labels, len(store), store.name)
+    everything = Stored(store, store.dtype, labels=labels)
+    rows = np.empty(0, np.int64)
+    if hold_out and len(store) >= HELD_OUT_FROM:
+        rows = everything.share(HELD_OUT_SHARE, HELD_OUT)
+    dtype, spec, found = _kept_as(store, rows, standardize, spec)
+    test = Stored(store, dtype, labels=labels).take(rows) if len(rows) else None
+    notices = [_told(store), *([_held_out(rows, store)] if len(rows) else []), *found]
+    name = Path(store.name).stem
+    return Data(name, Stored(store, dtype, rows, labels), test, spec, tuple(notices))
+
+
+def _kept_as(
+    store: Store, rows: Array, standardize: str, spec: DataSpec | None
+) -> tuple[np.dtype[Any], DataSpec, list[str]]:
+    if spec is None:
+        storage, spec, notices = survey(store, rows, standardize)
+        return np.dtype(storage.dtype), spec, notices
+    return np.dtype(np.uint8 if store.dtype in (bool, np.uint8) else np.float32), spec, []
+
+
+def _told(store: Store) -> str:
+    size = len(store) * math.prod(store.shape) * store.dtype.itemsize
+    return f"{human(size)} are read from disk while training and shuffled in blocks"
+
+
+def _held_out(rows: Array, store: Store) -> str:
+    return f"{len(rows)} of {len(store)} examples held out as the test part, evenly spread"
