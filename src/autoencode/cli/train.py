@@ -98,7 +98,8 @@ def train_command(
 ) -> int:
     """Train a recipe on DATA and leave a run folder.
 
-    DATA is digits (bundled), mnist, fashion-mnist or kmnist, or a .npy or .npz file. The run folder
+    DATA is digits (bundled), mnist, fashion-mnist or kmnist, or a .npy, .npz, .parquet or .zarr file,
+    a folder of images or .tar shards of them. The run folder
     holds the model, its configuration, the history, the metrics, pictures and a report page.
 
     \b

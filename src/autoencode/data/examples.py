@@ -135,14 +135,15 @@ def load_data(
         ((1438, 1, 8, 8), (16.0,))
 
     Args:
-        source: the name of a known data set (see ``catalogue``), a ``.npy`` or ``.npz`` file, an
-            array, nested lists, a tensor, a table with columns or a torch map-style dataset.
-        data_dir: where data sets are looked for and downloaded to.
+        source: the name of a known data set (see ``catalogue``), a ``.npy`` or ``.npz`` file, a Zarr,
+            Parquet or Arrow file, a folder of images, ``.tar`` shards, an array, nested lists, a
+            tensor, a table with columns or a torch map-style dataset.
+        data_dir: where data sets are looked for and downloaded to, and decoded images kept.
         labels: (N,) one label for each example, where the source has none.
         standardize: how values that are neither pixels nor in [0, 1] are scaled; see
             ``ranges.spec_for``.
-        stream: whether the data stay on disk and are read while they are used; by default files
-            that would take more than a quarter of the free memory, and memory maps
+        stream: whether the data stay on disk and are read while they are used; by default what
+            would take more than a quarter of the free memory, and memory maps
             (``docs/large_data.md``).
         progress: called with bytes and total while something is downloaded.
 
@@ -153,11 +154,13 @@ def load_data(
         DataError: the data cannot be learned from.
         OptionError: there is no data set of this name, or it cannot be streamed.
     """
-    from autoencode.data.large import open_store, streamed
+    from autoencode.data.large import open_store, stays, streamed, whole
 
-    if (store := open_store(source, stream)) is not None:
+    store = open_store(source, stream, data_dir)
+    if store is not None and stays(source, store, stream):
         return streamed(store, labels, standardize)
-    raw = _for_training(_clean(_read(source, data_dir, progress), labels))
+    found = _read(source, data_dir, progress) if store is None else whole(store)
+    raw = _for_training(_clean(found, labels))
     notices = list(raw.notices)
     if raw.x_test is None and len(raw.x) >= HELD_OUT_FROM:
         held_out = _some_rows(len(raw.x), HELD_OUT_SHARE, _HELD_OUT_SEED)
@@ -195,7 +198,11 @@ def load_examples(
     Raises:
         DataError: the examples do not fit.
     """
-    raw = _clean(_read(source, data_dir, progress), labels)
+    from autoencode.data.large import open_store, whole
+
+    store = open_store(source, False, data_dir, spec.shape if len(spec.shape) == 3 else None)
+    found = _read(source, data_dir, progress) if store is None else whole(store)
+    raw = _clean(found, labels)
     if raw.x_test is not None:
         return Examples(apply_spec(raw.x_test, spec, "test"), raw.labels_test)
     return Examples(apply_spec(raw.x, spec), raw.labels)

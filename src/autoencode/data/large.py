@@ -9,68 +9,112 @@ from typing import Any
 
 import numpy as np
 
+from autoencode.data import chunked
 from autoencode.data.arrays import as_labels
 from autoencode.data.examples import HELD_OUT_FROM, HELD_OUT_SHARE, Data
-from autoencode.data.limits import available_memory, human
-from autoencode.data.raw import Array
+from autoencode.data.limits import available_memory, human, require_memory
+from autoencode.data.raw import Array, Raw
 from autoencode.data.stored import HELD_OUT, Stored
 from autoencode.data.stores import Store, open_memmap, open_npy, refuse_unusable_store
 from autoencode.data.survey import survey
 from autoencode.errors import DataError, OptionError
 from autoencode.types import DataSpec
 
+STREAMED = (
+    ".npy files and memory maps of them, Zarr, Parquet and Arrow files, folders of images and .tar "
+    "shards"
+)
+
 # Training in memory holds the file, its training part and the values as the model sees them.
 _SHARE_OF_MEMORY = 1 / 4
 
 
-def open_store(source: Any, stream: bool | None) -> Store | None:
-    """What a source is to be streamed from, ``None`` where it is to be read into memory.
+def open_store(
+    source: Any,
+    stream: bool | None,
+    data_dir: str | os.PathLike[str] | None = None,
+    shape: tuple[int, ...] | None = None,
+) -> Store | None:
+    """The store that a source is, ``None`` where it is none or is simply to be read into memory.
 
     Args:
         source: see ``load_data``.
-        stream: true or false decides; else files are streamed that would take more than a quarter
-            of the memory that is free, and memory maps.
+        stream: whether it is to be streamed, if that is decided; a ``.npy`` file that is not is none.
+        data_dir: where decoded images are kept; see ``data_folder``.
+        shape: (C, H, W) that images are brought to.
 
     Raises:
         OptionError: it has to be streamed and cannot be.
-        DataError: the file cannot be read.
+        DataError: it cannot be read.
     """
-    if stream is False:
-        return None
-    store = _opened(source, bool(stream))
+    store = _opened(source, stream, data_dir, shape)
     if store is None and stream:
         what = f"{source!r}" if isinstance(source, str | os.PathLike) else type(source).__name__
-        raise OptionError(
-            f"{what} cannot be streamed, only .npy files and memory maps of them; leave stream out"
-        )
+        raise OptionError(f"{what} cannot be streamed, only {STREAMED}; leave the option out")
     return store
 
 
-def _opened(source: Any, stream: bool) -> Store | None:
+def _opened(
+    source: Any,
+    stream: bool | None,
+    data_dir: str | os.PathLike[str] | None,
+    shape: tuple[int, ...] | None,
+) -> Store | None:
     if isinstance(source, np.memmap):
-        return open_memmap(source)
+        return None if stream is False else open_memmap(source)
     if not isinstance(source, str | os.PathLike):
         return None
     path = Path(source)
-    if path.suffix.lower() == ".npy" and (stream or _is_large(path)):
-        return open_npy(path)
+    ending = path.suffix.lower()
+    if ending == ".npy":
+        large = stream or (stream is None and path.is_file() and _is_large(path.stat().st_size))
+        return open_npy(path) if large else None
+    if ending == ".zarr" or any((path / mark).exists() for mark in chunked.ZARR_MARKS):
+        return chunked.open_zarr(path)
+    if chunked.column_files(path):
+        return chunked.open_columns(path)
+    if ending == ".tar" or path.is_dir():
+        from autoencode.data import images  # brings Pillow, which takes a while
+
+        return images.open_images(path, shape, data_dir)
     return None
 
 
-def _is_large(path: Path) -> bool:
+def stays(source: Any, store: Store, stream: bool | None) -> bool:
+    """Whether the examples of a source stay in its store; see ``load_data``."""
+    if stream is not None:
+        return stream
+    chosen = isinstance(source, np.memmap) or Path(source).suffix.lower() == ".npy"
+    return chosen or _is_large(_bytes(store))
+
+
+def whole(store: Store) -> Raw:
+    """All that a store holds, in memory.
+
+    Raises:
+        DataError: it does not fit.
+    """
+    refuse_unusable_store(store)
+    require_memory(_bytes(store), store.name)
+    return Raw(Path(store.name).stem, store.read(0, len(store)), store.labels)
+
+
+def _bytes(store: Store) -> int:
+    return len(store) * math.prod(store.shape) * store.dtype.itemsize
+
+
+def _is_large(n_bytes: int) -> bool:
     available = available_memory()
-    return (
-        available is not None and path.is_file() and path.stat().st_size > available * _SHARE_OF_MEMORY
-    )
+    return available is not None and n_bytes > available * _SHARE_OF_MEMORY
 
 
-def reopened(source: Any, spec: DataSpec) -> Data:
+def reopened(source: Any, spec: DataSpec, data_dir: str | os.PathLike[str] | None = None) -> Data:
     """Data that were streamed before, without reading them to find their spec once more.
 
     Raises:
         DataError: they cannot be read.
     """
-    store = open_store(source, True)
+    store = open_store(source, True, data_dir)
     assert store is not None
     return streamed(store, None, "none", spec=spec)
 
@@ -120,8 +164,7 @@ def _kept_as(
 
 
 def _told(store: Store) -> str:
-    size = len(store) * math.prod(store.shape) * store.dtype.itemsize
-    return f"{human(size)} are read from disk while training and shuffled in blocks"
+    return f"{human(_bytes(store))} are read from disk while training and shuffled in blocks"
 
 
 def _held_out(rows: Array, store: Store) -> str:

@@ -30,7 +30,8 @@ from autoencode.types import Batch, DataSpec, Pass
 
 WINDOW_BYTES = 128 << 20
 _BLOCK_BYTES = 1 << 18
-_LEAST_BLOCKS = 8  # in a window; with fewer, a batch would be a few stretches of the file
+_BLOCKS = 256  # in a window, where rows can be read in any stretches
+_LEAST_BLOCKS = 8  # where not; with fewer, a batch would be a few stretches of the file
 _WINDOW_ROWS = 1 << 20  # mixes well enough, and bounds the memory that the order of short rows takes
 
 
@@ -82,7 +83,7 @@ class Streamed:
         self._spec = spec
         fitting = min(window_bytes // examples.row_bytes, _WINDOW_ROWS)
         self._window_rows = max(_LEAST_BLOCKS, fitting)
-        block_rows = min(_BLOCK_BYTES // examples.row_bytes, self._window_rows // _LEAST_BLOCKS)
+        block_rows = min(_BLOCK_BYTES // examples.row_bytes, self._window_rows // _BLOCKS)
         self._bounds = examples.store.bounds(max(1, block_rows))
         self._counts = examples.counts(self._bounds)
         longest = int(self._counts.max())
