@@ -18,7 +18,7 @@ from PIL import Image
 from autoencode.data import Stored, Streamed, images, load_data, load_examples
 from autoencode.data.chunked import open_columns, open_zarr
 from autoencode.data.images import open_images
-from autoencode.errors import InputError, StorageError
+from autoencode.errors import DataError, InputError, StorageError
 from autoencode.runs import evaluate_run, train
 from autoencode.types import DataSpec, Pass
 
@@ -285,6 +285,14 @@ def test_a_folder_without_images_and_a_full_disk_are_refused(tmp_path, cache, mo
     monkeypatch.setattr(images.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 9}))
     with pytest.raises(StorageError, match="need 30 bytes and 9 bytes are free"):
         open_images(tmp_path / "set", data_dir=cache)
+
+
+def test_a_folder_does_not_hide_the_data_set_of_its_name(tmp_path, cache, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "digits/1.png", X[0])
+    assert load_data("digits", data_dir=cache).train.x.shape == (1438, 1, 8, 8)
+    with pytest.raises(DataError, match="at least 2 examples"):
+        load_data("./digits", data_dir=cache)
 
 
 def test_a_run_on_a_folder_of_images_and_other_images_for_it(tmp_path, cache):

@@ -11,6 +11,7 @@ import numpy as np
 
 from autoencode.data import chunked
 from autoencode.data.arrays import as_labels
+from autoencode.data.catalogue import catalogue
 from autoencode.data.examples import HELD_OUT_FROM, HELD_OUT_SHARE, Data
 from autoencode.data.limits import available_memory, human, require_memory
 from autoencode.data.raw import Array, Raw
@@ -62,7 +63,9 @@ def _opened(
 ) -> Store | None:
     if isinstance(source, np.memmap):
         return None if stream is False else open_memmap(source)
-    if not isinstance(source, str | os.PathLike):
+    # The name of a data set is that, also where a folder bears it.
+    named = isinstance(source, str) and (not source.strip() or source.lower() in catalogue())
+    if named or not isinstance(source, str | os.PathLike):
         return None
     path = Path(source)
     ending = path.suffix.lower()
