@@ -19,7 +19,8 @@ from autoencode.data import Stored, Streamed, images, load_data, load_examples
 from autoencode.data.chunked import open_columns, open_zarr
 from autoencode.data.images import open_images
 from autoencode.errors import DataError, InputError, StorageError
-from autoencode.runs import evaluate_run, train
+from autoencode.past import evaluate_run
+from autoencode.runs import train
 from autoencode.types import DataSpec, Pass
 
 RNG = np.random.default_rng(0)

@@ -18,7 +18,9 @@ from autoencode.data import large as large_data
 from autoencode.data.stores import FileStore, open_memmap, open_npy, take_by_blocks
 from autoencode.errors import DataError, InputError, OptionError
 from autoencode.io import load_trained
-from autoencode.runs import evaluate_run, examples_for, train
+from autoencode.past import evaluate_run, examples_for
+from autoencode.runs import resume, train
+from autoencode.training import Observer
 from autoencode.types import DataSpec, Pass
 from cli_runs import cli  # noqa: F401  a fixture
 
@@ -367,7 +369,7 @@ def test_the_parts_are_apart_and_spread_over_the_whole_file(npy):
     left = training.read(0, 3000)[:, 0]
     assert len(test) == 300
     assert len(validation) == 270
-    assert len(left) == len(training) == data.n_left(0.1) == 2430
+    assert len(left) == len(training) == 2430
     assert sorted([*test, *validation.x[:, 0], *left]) == list(range(3000))
     for part in (test, validation.x[:, 0]):
         assert np.histogram(part, 10, (0, 3000))[0].min() >= 0.9 * len(part) / 10
@@ -513,6 +515,29 @@ def test_a_run_knows_whether_its_data_were_streamed(npy, tmp_path, monkeypatch):
     run = train(path, "mlp", out=tmp_path / "run", hidden=(8,), **SMALL)
     monkeypatch.setattr(large_data, "available_memory", lambda: 1)
     assert evaluate_run(tmp_path / "run")["mse"] == pytest.approx(run.metrics["mse"], rel=1e-5)
+
+
+def test_a_streamed_run_that_was_interrupted_goes_on_to_the_bit(npy, tmp_path, monkeypatch):
+    """In the middle of an epoch; and it stays streamed, however much memory is free by then."""
+    path = npy(RNG.random((900, 6)))
+    options = {**SMALL, "stream": True, "hidden": (8,), "seed": 5, "epochs": 3, "min_steps": 0}
+
+    class Stop(Observer):
+        def step(self, step):
+            self.reached = step
+
+        def stop(self):
+            return self.reached == 37
+
+    whole = train(path, "mlp", out=tmp_path / "whole", **options)
+    train(path, "mlp", out=tmp_path / "broken", observer=Stop(), **options)
+    monkeypatch.setattr(large_data, "available_memory", lambda: 1 << 60)
+    again = resume(tmp_path / "broken")
+    assert again.complete
+    assert isinstance(again.data.train, Stored)
+    first, second = (run.trained.model.state_dict() for run in (whole, again))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert again.metrics == whole.metrics
 
 
 def test_a_window_that_holds_everything_learns_as_well_as_memory(npy):

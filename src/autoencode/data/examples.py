@@ -90,14 +90,6 @@ class Data:
                 digest.update(np.ascontiguousarray(part.x).data)
         return digest.hexdigest()
 
-    def n_left(self, validation: float) -> int:
-        """How many training examples ``split`` leaves."""
-        if not validation:
-            return len(self.train)
-        if not isinstance(self.train, Examples):
-            return len(self.train) - self.train.n_of(validation)
-        return len(self.train) - _n_of(len(self.train), validation)
-
     def split(self, validation: float, seed: int) -> tuple[Examples | Stored, Examples | None]:
         """Training examples and validation examples, both in their original order.
 
@@ -329,13 +321,10 @@ def _fit(raw: Raw, standardize: str) -> tuple[list[Array], DataSpec, list[str]]:
 
 def _some_rows(n: int, share: float, seed: int) -> Array:
     """A mask (N,) of about ``share`` of the rows, at least one and never all."""
+    n_chosen = min(max(1, round(n * share)), n - 1)
     mask = np.zeros(n, dtype=bool)
-    mask[np.random.default_rng(seed).permutation(n)[: _n_of(n, share)]] = True
+    mask[np.random.default_rng(seed).permutation(n)[:n_chosen]] = True
     return mask
-
-
-def _n_of(n: int, share: float) -> int:
-    return min(max(1, round(n * share)), n - 1)
 
 
 def _to_shape(x: Array, spec: DataSpec, part: str) -> Array:

@@ -88,13 +88,13 @@ class Stored:
         without = np.union1d(self.without, self._in_store(rows))
         return Stored(self.store, self.dtype, without, self.labels), self.take(rows)
 
-    def n_of(self, share: float) -> int:
-        """How many rows are taken for a share: at least one, never all, no more than memory allows."""
-        return min(max(1, round(len(self) * share)), len(self) - 1, self._most)
-
     def share(self, share: float, *seeds: int) -> Array:
-        """Numbers of a share of the examples, ascending and evenly spread."""
-        return self._spread(self.n_of(share), *seeds)
+        """Numbers of a share of the examples, ascending and evenly spread.
+
+        At least one, never all, and no more than memory allows.
+        """
+        n = min(max(1, round(len(self) * share)), len(self) - 1)
+        return self._spread(min(n, self._most), *seeds)
 
     def bounded(self) -> Examples:
         """As many of the examples as memory allows, evenly spread."""
