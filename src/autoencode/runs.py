@@ -276,7 +276,7 @@ def _same_data(
         where,
         data_dir=data_dir,
         standardize=standardize,
-        stream=asked["data"]["streamed"],
+        stream=asked["data"].get("streamed", False),
         progress=on_bytes,
     )
     if data.fingerprint() != asked["data"]["sha256"]:
