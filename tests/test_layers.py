@@ -54,6 +54,7 @@ OUTSIDE = {
     "jinja2": {"evaluate"},
     "safetensors": {"io", "checkpoints"},
     "filelock": {"checkpoints"},
+    "PIL": {"data/images"},
 }
 
 MODULES = sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.rglob("*.py"))

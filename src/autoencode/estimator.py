@@ -140,7 +140,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             device = choose_device(self.device)
             records = fit_recipe(recipe, data, seed, device, self.observer, keeper, state)
         info = {"seed": seed, "schedule": self.schedule, "unit": recipe.unit}
-        trained = fit_prior(Trained(recipe, info), examples, seed)
+        trained = fit_prior(Trained(recipe, info), examples.bounded(), seed)
         return self._hold(trained, [record.as_dict() for record in records])
 
     def _checkpoints(self, data: Data, seed: int, options: Mapping[str, Any]) -> Any:

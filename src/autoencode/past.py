@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from autoencode.data import Data, Examples, load_data, load_examples
+from autoencode.data import Data, Examples, load_data, load_examples, reopened
 from autoencode.errors import DataError, ModelFileError, OptionError, RunFolderError
 from autoencode.evaluate.metrics import evaluate
 from autoencode.files import storage_error
@@ -21,13 +21,13 @@ SPLITS = ("test", "validation", "train")
 
 
 def pick_split(data: Data, name: str, validation: float, seed: int) -> Examples:
-    """One of the three parts of a data set, as training saw them."""
+    """One of the three parts of a data set, as training saw them; of a store as many as fit."""
     _check_split(name)
     train, held_out = data.split(validation, seed)
     found = {"test": data.test, "validation": held_out, "train": train}[name]
     if found is None:
         raise DataError(f"{data.name} has no {name} examples; use --split train")
-    return found
+    return found.bounded()
 
 
 def _check_split(name: str, own: bool = True) -> None:
@@ -64,7 +64,10 @@ def run_data(
     if not source:
         raise DataError(f"{folder} was trained on data in memory; give DATA")
     info = recipe_info(trained.recipe.name)
-    data = load_data(source, data_dir=data_dir, standardize=info.standardize)
+    if facts.get("streamed"):
+        data = reopened(source, trained.spec, data_dir)
+    else:
+        data = load_data(source, data_dir=data_dir, standardize=info.standardize, stream=False)
     if data.fingerprint() != facts.get("sha256"):
         raise DataError(f"{source} is not what {folder} was trained on any more; give DATA")
     return data
@@ -87,6 +90,11 @@ def examples_for(
     if source is not None:
         return load_examples(source, trained.spec, data_dir=data_dir)
     data = run_data(trained, folder, data_dir)
+    if split == "train" and not isinstance(data.train, Examples):
+        raise DataError(
+            f"{data.name} stays on disk, so its training part cannot be given whole; use --split test "
+            "or validation, or give DATA"
+        )
     return pick_split(data, split, trained.recipe.plan.validation, trained.info.get("seed", 0))
 
 

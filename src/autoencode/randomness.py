@@ -35,6 +35,18 @@ def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(n, generator=generator)
 
 
+def block_order(n: int, seed: int, epoch: int) -> Tensor:
+    """The order in which n blocks of examples come in an epoch that reads them block by block."""
+    generator = torch.Generator().manual_seed(mix(seed, 3, epoch))
+    return torch.randperm(n, generator=generator)
+
+
+def window_order(n: int, seed: int, epoch: int, window: int) -> Tensor:
+    """The order of the n examples of some blocks that are shuffled together (from 0)."""
+    generator = torch.Generator().manual_seed(mix(seed, 4, epoch, window))
+    return torch.randperm(n, generator=generator)
+
+
 def seed_step(seed: int, step: int, device: torch.device) -> None:
     """Sets the generators that the noise of a step is drawn from."""
     value = mix(seed, 2, step)

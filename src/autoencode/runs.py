@@ -26,7 +26,7 @@ from torch import nn
 from autoencode import launch, parallel
 from autoencode.checkpoints import Checkpoints
 from autoencode.claims import Claim, check_target, claimed, followed, is_unfinished, reclaimed, tidy
-from autoencode.data import Data, Examples, Resident, load_data
+from autoencode.data import Data, Examples, load_data, source_of
 from autoencode.data.download import OnBytes
 from autoencode.errors import (
     DataError,
@@ -101,7 +101,7 @@ class Run:
         return list(self.history[-1].get("diagnoses", ())) if self.history else []
 
     def split(self, name: str) -> Examples:
-        """The test, validation or training examples of the run.
+        """The test, validation or training examples of the run; of training examples in a store some.
 
         Raises:
             OptionError: for another name.
@@ -121,6 +121,7 @@ def train(
     seed: int = 0,
     device: str = "auto",
     data_dir: str | os.PathLike[str] | None = None,
+    stream: bool | None = None,
     encoder: nn.Module | None = None,
     decoder: nn.Module | None = None,
     observer: Observer | None = None,
@@ -145,6 +146,7 @@ def train(
         seed: of the split, the weights, the order and the noise.
         device: auto, cpu, cuda or mps.
         data_dir: where named data sets lie.
+        stream: whether the data stay on disk (``load_data``).
         encoder, decoder: networks of your own (``build``).
         observer: watches training.
         on_bytes: told of downloaded bytes.
@@ -168,7 +170,9 @@ def train(
     where = choose_device(device)
     info = recipe_info(recipe)
     with group.in_turn():
-        data = load_data(source, data_dir=data_dir, standardize=info.standardize, progress=on_bytes)
+        data = load_data(
+            source, data_dir=data_dir, standardize=info.standardize, stream=stream, progress=on_bytes
+        )
     built = build(
         recipe,
         data.spec,
@@ -179,7 +183,12 @@ def train(
         **options,
     )
     asked = {
-        "data": {"source": _source_name(source), "name": data.name, "sha256": data.fingerprint()},
+        "data": {
+            "source": _source_name(source),
+            "name": data.name,
+            "sha256": data.fingerprint(),
+            "streamed": not isinstance(data.train, Examples),
+        },
         "recipe": recipe,
         "options": dict(built.options),
         "plan": asdict(built.plan),
@@ -288,7 +297,13 @@ def _same_data(
         raise DataError(f"{folder} was trained on data in memory; pass them as source= to resume")
     standardize = recipe_info(asked["recipe"]).standardize
     with parallel.current().in_turn():
-        data = load_data(where, data_dir=data_dir, standardize=standardize, progress=on_bytes)
+        data = load_data(
+            where,
+            data_dir=data_dir,
+            standardize=standardize,
+            stream=asked["data"].get("streamed", False),
+            progress=on_bytes,
+        )
     if data.fingerprint() != asked["data"]["sha256"]:
         raise DataError(
             f"the data are not what {folder} was started with; restore them, or train again"
@@ -408,9 +423,9 @@ def fit_recipe(
     records = fit(
         recipe.model,
         recipe.updates,
-        Resident(examples, data.spec, device),
+        source_of(examples, data.spec, device),
         recipe.plan,
-        validation=None if held_out is None else Resident(held_out, data.spec, device),
+        validation=None if held_out is None else source_of(held_out, data.spec, device),
         seed=seed,
         device=device,
         observer=observer,
@@ -432,8 +447,8 @@ def _source_name(source: Any) -> str | None:
 
 
 def _finish(trained: Trained, data: Data, records: list[EpochRecord], seed: int, measure: bool) -> Run:
-    training, _ = data.split(trained.recipe.plan.validation, seed)
-    fit_prior(trained, training if len(training) > 1 else data.train, seed)
+    training = data.split(trained.recipe.plan.validation, seed)[0].bounded()
+    fit_prior(trained, training if len(training) > 1 else data.train.bounded(), seed)
     history = [record.as_dict() for record in records]
     if not measure:
         return Run(trained, data, history, {}, seed)
@@ -484,7 +499,7 @@ def _write_report(run: Run, folder: Path) -> None:
     from autoencode.evaluate import pictures, plots, report
 
     (folder / PLOTS).mkdir(exist_ok=True)
-    shown = run.data.test if run.data.test is not None else run.data.train
+    shown = run.data.test if run.data.test is not None else run.data.train.bounded()
     drawn = []
     for kind in pictures.available(run.trained):
         figure = pictures.draw(kind, run.trained, shown, run.history, seed=run.seed)

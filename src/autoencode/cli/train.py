@@ -69,6 +69,12 @@ _MOST = {int: 2**31, float: 1e36}  # what is far above overflows somewhere in to
     metavar="SECONDS",
     help="How often to keep a state that --resume goes on from.",
 )
+@click.option(
+    "--stream/--no-stream",
+    default=None,
+    help="Read DATA from disk while training, or into memory first.  [default: from disk what would "
+    "take more than a quarter of the free memory]",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the run folder if it is there.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
@@ -88,13 +94,15 @@ def train_command(
     data_dir: str | None,
     resume: str | None,
     checkpoint_every: float,
+    stream: bool | None,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
 ) -> int:
     """Train a recipe on DATA and leave a run folder.
 
-    DATA is digits (bundled), mnist, fashion-mnist or kmnist, or a .npy or .npz file. The run folder
+    DATA is digits (bundled), mnist, fashion-mnist or kmnist, or a .npy, .npz, .parquet or .zarr file,
+    a folder of images or .tar shards of them. The run folder
     holds the model, its configuration, the history, the metrics, pictures and a report page.
 
     \b
@@ -136,6 +144,7 @@ def train_command(
         seed=seed,
         device=device,
         data_dir=data_dir,
+        stream=stream,
         command=shlex.join(["autoencode", *context.obj]),
         checkpoint_seconds=checkpoint_every,
         **options,

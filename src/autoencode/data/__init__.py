@@ -6,9 +6,12 @@ from autoencode.data.download import fetch
 from autoencode.data.examples import Data, Examples, apply_spec, load_data, load_examples, prepare
 from autoencode.data.files import read_file
 from autoencode.data.idx import read_idx
+from autoencode.data.large import reopened
 from autoencode.data.ranges import Standardize
 from autoencode.data.raw import Raw
 from autoencode.data.source import Resident
+from autoencode.data.stored import Stored
+from autoencode.data.stream import Streamed, source_of
 
 __all__ = [
     "Data",
@@ -17,6 +20,8 @@ __all__ = [
     "Raw",
     "Resident",
     "Standardize",
+    "Stored",
+    "Streamed",
     "apply_spec",
     "as_array",
     "as_labels",
@@ -28,4 +33,6 @@ __all__ = [
     "prepare",
     "read_file",
     "read_idx",
+    "reopened",
+    "source_of",
 ]

@@ -39,7 +39,7 @@ def as_array(source: Any, part: str = "data") -> Array:
     if not x.size:
         shape = " x ".join(map(str, x.shape))
         raise DataError(f"{part}: no values in it (shape {shape}), 0 examples or 0 features")
-    _refuse_unusable(x, part)
+    refuse_unusable(x, part)
     return x
 
 
@@ -200,10 +200,17 @@ def _described(x: Array) -> str:
     return f"{' x '.join(map(str, x.shape))} {x.dtype}"
 
 
-def _refuse_unusable(x: Array, part: str) -> None:
+def refuse_unusable(x: Array, part: str, first_row: int = 0) -> None:
+    """Refuse values that float32, in which models compute, cannot hold.
+
+    Args:
+        x: (N, ...) examples.
+        part: what to call them in an error message.
+        first_row: the number of the first of them, where they are a stretch of more.
+    """
     if x.dtype.kind == "f":
-        _refuse_missing(x, part)
-    # Only these can hold what float32, in which models compute, cannot.
+        _refuse_missing(x, part, first_row)
+    # Only these can hold finite numbers that float32 cannot.
     if x.dtype.kind != "f" or x.dtype.itemsize <= 4:
         return
     low, high = float(x.min()), float(x.max())
@@ -211,12 +218,12 @@ def _refuse_unusable(x: Array, part: str) -> None:
         worst = low if -low > high else high
         index = np.unravel_index(int(x.argmin() if worst == low else x.argmax()), x.shape)
         raise DataError(
-            f"{part}: the value {worst:.3g} at {place(index)} is too large for float32; "
+            f"{part}: the value {worst:.3g} at {place(index, first_row)} is too large for float32; "
             "rescale the data first"
         )
 
 
-def _refuse_missing(x: Array, part: str) -> None:
+def _refuse_missing(x: Array, part: str, first_row: int) -> None:
     finite = np.isfinite(x)
     if finite.all():
         return
@@ -226,18 +233,18 @@ def _refuse_missing(x: Array, part: str) -> None:
     counts = [f"{n_nan} NaN"] if n_nan else []
     counts += [f"{n_infinite} infinite"] if n_infinite else []
     noun = "value" if (n_infinite or n_nan) == 1 else "values"
-    raise DataError(
-        f"{part}: {' and '.join(counts)} {noun}, first at {place(first)}; drop or fill them first"
-    )
+    where = place(first, first_row)
+    raise DataError(f"{part}: {' and '.join(counts)} {noun}, first at {where}; drop or fill them first")
 
 
-def place(index: Sequence[Any]) -> str:
+def place(index: Sequence[Any], first_row: int = 0) -> str:
     """Where in an array, for people.
 
     >>> place((3, 5))
     'row 3, column 5 (index (3, 5))'
     """
     index = tuple(int(i) for i in index)
+    index = (index[0] + first_row, *index[1:])
     if len(index) == 2:
         return f"row {index[0]}, column {index[1]} (index {index})"
     return f"example {index[0]} (index {index})"

@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -25,8 +25,11 @@ from autoencode.data.raw import Array, Raw
 from autoencode.errors import DataError, OptionError, nearest
 from autoencode.types import DataSpec
 
-_HELD_OUT = 0.1
-_HELD_OUT_FROM = 10  # examples; fewer are all needed for training
+if TYPE_CHECKING:
+    from autoencode.data.stored import Stored
+
+HELD_OUT_SHARE = 0.1
+HELD_OUT_FROM = 10  # examples; fewer are all needed for training
 _HELD_OUT_SEED = 0
 _ROUNDING = 1e-6  # of the range; as far outside as a float32 on its way through a file may come
 
@@ -50,6 +53,10 @@ class Examples:
         """The examples with these row numbers (M,)."""
         return Examples(self.x[rows], None if self.labels is None else self.labels[rows])
 
+    def bounded(self) -> Examples:
+        """All of them: they are in memory."""
+        return self
+
 
 @dataclass(frozen=True, eq=False)
 class Data:
@@ -57,20 +64,25 @@ class Data:
 
     Attributes:
         name: the data set's name, the file's stem, or ``array``.
-        train: the examples to learn from.
+        train: the examples to learn from, in memory or in a store.
         test: the data set's own test part or a held-out one, ``None`` when there are too few.
         spec: how models see both.
         notices: things done to the data that the user should know.
     """
 
     name: str
-    train: Examples
+    train: Examples | Stored
     test: Examples | None
     spec: DataSpec
     notices: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
-        """SHA-256 over shapes, dtypes and values: the same exactly when the examples are."""
+        """SHA-256 over shapes, dtypes and values: the same exactly when the examples are.
+
+        Of data in a store, a part is read (``Stored.fingerprint``).
+        """
+        if not isinstance(self.train, Examples):
+            return self.train.fingerprint()
         digest = hashlib.sha256()
         for part in (self.train, self.test):
             if part is not None:
@@ -78,7 +90,7 @@ class Data:
                 digest.update(np.ascontiguousarray(part.x).data)
         return digest.hexdigest()
 
-    def split(self, validation: float, seed: int) -> tuple[Examples, Examples | None]:
+    def split(self, validation: float, seed: int) -> tuple[Examples | Stored, Examples | None]:
         """Training examples and validation examples, both in their original order.
 
         Args:
@@ -92,6 +104,8 @@ class Data:
             raise OptionError(f"validation must lie in [0, 1), got {validation}")
         if not validation:
             return self.train, None
+        if not isinstance(self.train, Examples):
+            return self.train.split(validation, seed)
         chosen = _some_rows(len(self.train), validation, seed)
         return self.train.take(~chosen), self.train.take(chosen)
 
@@ -102,6 +116,7 @@ def load_data(
     data_dir: str | os.PathLike[str] | None = None,
     labels: Any = None,
     standardize: Standardize = "columns",
+    stream: bool | None = None,
     progress: OnBytes | None = None,
 ) -> Data:
     """Read a data set from wherever it is.
@@ -112,12 +127,16 @@ def load_data(
         ((1438, 1, 8, 8), (16.0,))
 
     Args:
-        source: the name of a known data set (see ``catalogue``), a ``.npy`` or ``.npz`` file, an
-            array, nested lists, a tensor, a table with columns or a torch map-style dataset.
-        data_dir: where data sets are looked for and downloaded to.
+        source: the name of a known data set (see ``catalogue``), a ``.npy`` or ``.npz`` file, a Zarr,
+            Parquet or Arrow file, a folder of images, ``.tar`` shards, an array, nested lists, a
+            tensor, a table with columns or a torch map-style dataset.
+        data_dir: where data sets are looked for and downloaded to, and decoded images kept.
         labels: (N,) one label for each example, where the source has none.
         standardize: how values that are neither pixels nor in [0, 1] are scaled; see
             ``ranges.spec_for``.
+        stream: whether the data stay on disk and are read while they are used; by default what
+            would take more than a quarter of the free memory, and memory maps
+            (``docs/large_data.md``).
         progress: called with bytes and total while something is downloaded.
 
     Returns:
@@ -125,12 +144,18 @@ def load_data(
 
     Raises:
         DataError: the data cannot be learned from.
-        OptionError: there is no data set of this name.
+        OptionError: there is no data set of this name, or it cannot be streamed.
     """
-    raw = _for_training(_clean(_read(source, data_dir, progress), labels))
+    from autoencode.data.large import open_store, stays, streamed, whole
+
+    store = open_store(source, stream, data_dir)
+    if store is not None and stays(source, store, stream):
+        return streamed(store, labels, standardize)
+    found = _read(source, data_dir, progress) if store is None else whole(store)
+    raw = _for_training(_clean(found, labels))
     notices = list(raw.notices)
-    if raw.x_test is None and len(raw.x) >= _HELD_OUT_FROM:
-        held_out = _some_rows(len(raw.x), _HELD_OUT, _HELD_OUT_SEED)
+    if raw.x_test is None and len(raw.x) >= HELD_OUT_FROM:
+        held_out = _some_rows(len(raw.x), HELD_OUT_SHARE, _HELD_OUT_SEED)
         notices.append(
             f"{held_out.sum()} of {len(raw.x)} examples held out as the test part "
             f"(seed {_HELD_OUT_SEED})"
@@ -165,7 +190,11 @@ def load_examples(
     Raises:
         DataError: the examples do not fit.
     """
-    raw = _clean(_read(source, data_dir, progress), labels)
+    from autoencode.data.large import open_store, whole
+
+    store = open_store(source, False, data_dir, spec.shape if len(spec.shape) == 3 else None)
+    found = _read(source, data_dir, progress) if store is None else whole(store)
+    raw = _clean(found, labels)
     if raw.x_test is not None:
         return Examples(apply_spec(raw.x_test, spec, "test"), raw.labels_test)
     return Examples(apply_spec(raw.x, spec), raw.labels)
@@ -173,8 +202,8 @@ def load_examples(
 
 def prepare(
     x: Any, labels: Any = None, *, standardize: Standardize = "columns"
-) -> tuple[Examples, DataSpec, tuple[str, ...]]:
-    """Examples that are in memory, all of them for training.
+) -> tuple[Examples | Stored, DataSpec, tuple[str, ...]]:
+    """Examples that are given as they are, all of them for training.
 
     Example:
         >>> examples, spec, notices = prepare([[0.0, 5.0], [2.0, 7.0]])
@@ -187,8 +216,14 @@ def prepare(
         standardize: see ``load_data``.
 
     Returns:
-        The examples as they are stored, how models see them, and what was done to them.
+        The examples as they are stored, how models see them, and what was done to them. A memory
+        map is read in place, not copied.
     """
+    from autoencode.data.large import open_store, streamed
+
+    if isinstance(x, np.memmap) and (store := open_store(x, None)) is not None:
+        data = streamed(store, labels, standardize, hold_out=False)
+        return data.train, data.spec, data.notices
     raw = _for_training(_clean(_in_memory(x), labels))
     (stored,), spec, notices = _fit(raw, standardize)
     return Examples(stored, raw.labels), spec, tuple(notices)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,14 +15,11 @@ import numpy as np
 
 from autoencode.data.arrays import refuse_dtype
 from autoencode.data.limits import CHUNK, DEFLATE_RATIO, human, require_memory
-from autoencode.data.raw import Array, Raw
+from autoencode.data.raw import LABEL_KEYS, X_KEYS, Array, Raw
 from autoencode.errors import DataError
 
 SUPPORTED = (".npy", ".npz")
 
-# The first key that is there is taken. Keras' mnist.npz, the ADBench files and plain np.savez fit.
-_X_KEYS = ("x", "X", "x_train", "X_train", "train_images", "train", "images", "data", "arr_0")
-_LABEL_KEYS = ("y", "Y", "y_train", "Y_train", "train_labels", "labels", "label", "targets")
 _X_TEST_KEYS = ("x_test", "X_test", "test_images", "test")
 _LABEL_TEST_KEYS = ("y_test", "Y_test", "test_labels", "labels_test")
 
@@ -49,15 +48,35 @@ def read_file(path: str | os.PathLike[str]) -> Raw:
             f"{path}: cannot read this kind of file (supported: {', '.join(SUPPORTED)}); "
             "load it in Python and store it with numpy.save"
         )
+    with in_words(path), path.open("rb") as stream:
+        size = _size(stream, path)
+        if path.suffix.lower() == ".npy":
+            return Raw(path.stem, _read_array(stream, size, str(path)))
+        with zipfile.ZipFile(stream) as archive:
+            return _read_archive(archive, path)
+
+
+def npy_layout(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Shape, dtype and the place of the first value in a ``.npy`` file whose rows lie in order.
+
+    Raises:
+        DataError: the file is missing or damaged, or its rows do not lie one after the other.
+    """
+    with in_words(path), path.open("rb") as stream:
+        shape, fortran_order, dtype = _checked_header(stream, _size(stream, path), str(path))
+        if fortran_order and len(shape) > 1:
+            raise DataError(
+                f"{path}: stored column by column, so its rows cannot be read one after the other; "
+                "save it again with numpy.ascontiguousarray"
+            )
+        return shape, dtype, stream.tell()
+
+
+@contextlib.contextmanager
+def in_words(path: Path) -> Iterator[None]:
+    """Makes one line of what the system and the formats say of a file that cannot be read."""
     try:
-        with path.open("rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
-            if not size:
-                raise DataError(f"{path}: the file is empty; write it again")
-            if path.suffix.lower() == ".npy":
-                return Raw(path.stem, _read_array(stream, size, str(path)))
-            with zipfile.ZipFile(stream) as archive:
-                return _read_archive(archive, path)
+        yield
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check the path") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
@@ -65,6 +84,13 @@ def read_file(path: str | os.PathLike[str]) -> Raw:
     except OSError as error:
         reason = "is a directory" if path.is_dir() else (error.strerror or str(error))
         raise DataError(f"{path}: cannot be read ({reason}); give a file") from error
+
+
+def _size(stream: IO[bytes], path: Path) -> int:
+    size = os.fstat(stream.fileno()).st_size
+    if not size:
+        raise DataError(f"{path}: the file is empty; write it again")
+    return size
 
 
 def _read_archive(archive: zipfile.ZipFile, path: Path) -> Raw:
@@ -78,11 +104,11 @@ def _read_archive(archive: zipfile.ZipFile, path: Path) -> Raw:
         key = next((key for key in keys if key in members), None)
         return None if key is None else _read_member(archive, members[key], f"{path}, {key}", text)
 
-    x = read(_X_KEYS)
+    x = read(X_KEYS)
     if x is None:
         x = read((_only_candidate(archive, members, path),))
     assert x is not None
-    labels, labels_test = (read(keys, text=True) for keys in (_LABEL_KEYS, _LABEL_TEST_KEYS))
+    labels, labels_test = (read(keys, text=True) for keys in (LABEL_KEYS, _LABEL_TEST_KEYS))
     return Raw(path.stem, x, labels, read(_X_TEST_KEYS), labels_test)
 
 
@@ -118,6 +144,18 @@ def _checked(info: zipfile.ZipInfo, where: str) -> zipfile.ZipInfo:
 
 def _read_array(stream: IO[bytes], size: int, where: str, text: bool = False) -> Array:
     """An array in numpy's format in a stream of ``size`` bytes; nothing is allocated on faith."""
+    shape, fortran_order, dtype = _checked_header(stream, size, where, text)
+    expected = math.prod(shape) * dtype.itemsize
+    require_memory(expected, where)
+    flat = np.empty(math.prod(shape), dtype)
+    _fill(stream, flat.view(np.uint8).data, where)
+    return flat.reshape(shape, order="F" if fortran_order else "C")
+
+
+def _checked_header(
+    stream: IO[bytes], size: int, where: str, text: bool = False
+) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, order and dtype, when what follows in the ``size`` bytes is just that."""
     shape, fortran_order, dtype = _read_header(stream, where)
     if not (text and dtype.kind in "US"):
         refuse_dtype(dtype, where)
@@ -128,10 +166,7 @@ def _read_array(stream: IO[bytes], size: int, where: str, text: bool = False) ->
             f"{where}: the header promises {human(expected)} ({' x '.join(map(str, shape))} "
             f"{dtype}) and {human(actual)} follow; write the file again"
         )
-    require_memory(expected, where)
-    flat = np.empty(math.prod(shape), dtype)
-    _fill(stream, flat.view(np.uint8).data, where)
-    return flat.reshape(shape, order="F" if fortran_order else "C")
+    return shape, fortran_order, dtype
 
 
 def _fill(stream: IO[bytes], target: memoryview, where: str) -> None:

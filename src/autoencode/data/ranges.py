@@ -19,9 +19,9 @@ How values are read, first match first; "integers" are whole numbers of any dtyp
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -77,24 +77,52 @@ def choose_storage(parts: Sequence[Array]) -> Storage:
     """
     if all(part.dtype == bool for part in parts):
         return Storage(np.uint8, "unit")
-    low = min(float(part.min()) for part in parts)
-    high = max(float(part.max()) for part in parts)
-    if all(part.dtype in (bool, np.uint8) for part in parts):
-        return _bytes(parts, high)
-    if low >= 0 and high <= 1:
+    return storage_of(
+        Values(
+            shape=parts[0].shape[1:],
+            bytes=all(part.dtype in (bool, np.uint8) for part in parts),
+            low=min(float(part.min()) for part in parts),
+            high=max(float(part.max()) for part in parts),
+            whole=lambda: all(bool((part == np.rint(part)).all()) for part in parts),
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Values:
+    """What tells the meaning of values.
+
+    Attributes:
+        shape: shape of one example, channels first.
+        bytes: whether all are uint8 or bool.
+        low, high: the extremes.
+        whole: whether all are whole numbers; asked only where it matters.
+    """
+
+    shape: tuple[int, ...]
+    bytes: bool
+    low: float
+    high: float
+    whole: Callable[[], bool]
+
+
+def storage_of(values: Values) -> Storage:
+    """How values are kept, by the table above, bool apart."""
+    if values.bytes:
+        return _bytes(values)
+    if values.low >= 0 and values.high <= 1:
         return Storage(np.float32, "unit")
-    if low >= 0 and high <= 255:
-        return _pixels(parts, high) or Storage(np.float32, "real")
+    if values.low >= 0 and values.high <= 255:
+        return _pixels(values) or Storage(np.float32, "real")
     return Storage(np.float32, "real")
 
 
-def _pixels(parts: Sequence[Array], high: float) -> Storage | None:
+def _pixels(values: Values) -> Storage | None:
     """How values in [0, 255] are kept if they are pixels, ``None`` if they are not."""
-    shape = parts[0].shape[1:]
-    images = len(shape) > 1
-    if not images and not (high > _DIM and _could_be_image(shape[0])):
+    images, high = len(values.shape) > 1, values.high
+    if not images and not (high > _DIM and _could_be_image(values.shape[0])):
         return None
-    integers = all(bool((part == np.rint(part)).all()) for part in parts)
+    integers = values.whole()
     if not integers and not (images and high > _DIM):
         return None
     scale = 255 if high > _DIM else _DIM
@@ -102,13 +130,13 @@ def _pixels(parts: Sequence[Array], high: float) -> Storage | None:
     return Storage(stored, "unit", float(scale), _taken_as_pixels(scale))
 
 
-def _bytes(parts: Sequence[Array], high: float) -> Storage:
+def _bytes(values: Values) -> Storage:
     """How bytes are kept: pixels, unless they are the short rows of a table of counts."""
-    if high <= 1:
+    if values.high <= 1:
         return Storage(np.uint8, "unit")
-    if parts[0].ndim == 2 and parts[0].shape[1] < _SMALLEST_IMAGE:
+    if len(values.shape) == 1 and values.shape[0] < _SMALLEST_IMAGE:
         return Storage(np.float32, "real")
-    if parts[0].ndim > 2 and high <= _DIM:
+    if len(values.shape) > 1 and values.high <= _DIM:
         return Storage(np.uint8, "unit", float(_DIM), _taken_as_pixels(_DIM))
     return Storage(np.uint8, "unit", 255.0)
 
@@ -133,29 +161,59 @@ def spec_for(x: Array, storage: Storage, standardize: str, source: Array) -> tup
             ``none``: nothing.
         source: (N, *D) the same examples as the user gave them, finer perhaps than stored.
     """
-    if standardize not in get_args(Standardize):
-        raise OptionError(
-            f"unknown standardize {standardize!r}; {nearest(standardize, get_args(Standardize))}"
-        )
+    check_standardize(standardize)
     notices = [storage.notice] if storage.notice else []
     if x.min() == x.max():
-        notices.append(f"all values are {x.flat[0]:g}: there is nothing to learn from them")
-    shape = x.shape[1:]
+        notices.append(nothing_to_learn(x.flat[0]))
     if storage.kind == "unit":
-        return DataSpec(shape, "unit", scale=(storage.scale,)), notices
+        return DataSpec(x.shape[1:], "unit", scale=(storage.scale,)), notices
     mean, variance = moments(x)
-    notices += _precision_notice(source)
+    table = x.ndim == 2 and standardize == "columns"
+    constant = x.min(axis=0) == x.max(axis=0) if table else np.zeros(len(mean), bool)
+    spec, more = standardized(x.shape[1:], mean, variance, constant, standardize)
+    rows = source.reshape(len(source), -1)
+    if could_be_coarse(source.dtype):
+        more = precision_notice(rows.min(axis=0), rows.max(axis=0)) + more
+    return spec, notices + more
+
+
+def check_standardize(name: str) -> None:
+    """Refuses an unknown way to scale.
+
+    Raises:
+        OptionError: with the ways that there are.
+    """
+    if name not in get_args(Standardize):
+        raise OptionError(f"unknown standardize {name!r}; {nearest(name, get_args(Standardize))}")
+
+
+def nothing_to_learn(value: float) -> str:
+    """The notice that all values are the same."""
+    return f"all values are {value:g}: there is nothing to learn from them"
+
+
+def standardized(
+    shape: tuple[int, ...], mean: Array, variance: Array, constant: Array, standardize: str
+) -> tuple[DataSpec, list[str]]:
+    """The spec of ``real`` examples, and notices.
+
+    Args:
+        shape: of one example.
+        mean, variance: (D,) of each entry over the examples.
+        constant: (D,) true for entries that never change.
+        standardize: see ``spec_for``.
+    """
     if standardize == "none":
-        return DataSpec(shape, "real"), notices
+        return DataSpec(shape, "real"), []
     if standardize == "global":
         scale = _usable(np.sqrt(variance.mean(keepdims=True)))
-        return DataSpec(shape, "real", _tuple(mean), _tuple(scale)), notices
-    if x.ndim > 2:
+        return DataSpec(shape, "real", _tuple(mean), _tuple(scale)), []
+    if len(shape) > 1:
         spread = np.sqrt(variance.mean(keepdims=True) + mean.var(keepdims=True))
         offset = mean.mean(keepdims=True)
-        return DataSpec(shape, "real", _tuple(offset), _tuple(_usable(spread))), notices
-    constant = x.min(axis=0) == x.max(axis=0)
+        return DataSpec(shape, "real", _tuple(offset), _tuple(_usable(spread))), []
     scale = np.where(constant, 1.0, _usable(np.sqrt(variance)))
+    notices = []
     if n_constant := int(constant.sum()):
         noun = "column is" if n_constant == 1 else "columns are"
         notices.append(f"{n_constant} {noun} constant and not scaled")
@@ -186,12 +244,18 @@ def _tuple(values: Array) -> tuple[float, ...]:
     return tuple(values.tolist())
 
 
-def _precision_notice(source: Array) -> list[str]:
-    """Warn of dates and identifiers, whose differences drown in float32."""
-    if source.dtype.itemsize <= 2 or source.dtype == np.float32:
-        return []
-    rows = source.reshape(len(source), -1)
-    low, high = (extreme(axis=0).astype(np.float64) for extreme in (rows.min, rows.max))
+def could_be_coarse(dtype: np.dtype[Any]) -> bool:
+    """Whether values of this dtype may be finer than float32."""
+    return dtype.itemsize > 2 and dtype != np.float32
+
+
+def precision_notice(low: Array, high: Array) -> list[str]:
+    """Warn of dates and identifiers, whose differences drown in float32.
+
+    Args:
+        low, high: (D,) the extremes of each entry.
+    """
+    low, high = low.astype(np.float64), high.astype(np.float64)
     steps = _EPS * np.maximum(np.abs(low), np.abs(high))  # between neighbours in float32
     coarse = (steps > 1e-3 * (high - low)) & (high > low)
     if not coarse.any():

@@ -11,6 +11,10 @@ from autoencode.types import DataSpec
 
 Array = NDArray[Any]
 
+# The first key that is there is taken. Keras' mnist.npz, the ADBench files and plain np.savez fit.
+X_KEYS = ("x", "X", "x_train", "X_train", "train_images", "train", "images", "data", "arr_0")
+LABEL_KEYS = ("y", "Y", "y_train", "Y_train", "train_labels", "labels", "label", "targets")
+
 
 @dataclass(frozen=True, eq=False)
 class Raw:
