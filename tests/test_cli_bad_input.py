@@ -355,7 +355,7 @@ def test_a_disk_that_fails_keeps_the_old_run(cli, plane, table, tmp_path, monkey
     run = shutil.copytree(plane, tmp_path / "run")
     before = tree(tmp_path)
     if step == "history":
-        monkeypatch.setattr("autoencode.runs.json.dumps", fail_with(number))
+        monkeypatch.setattr("autoencode.record.json.dumps", fail_with(number))
     elif step == "mkdir":
         monkeypatch.setattr("pathlib.Path.mkdir", fail_with(number))
     elif step == "rename":

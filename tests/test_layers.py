@@ -36,10 +36,12 @@ ALLOWED = {
     "shards": BELOW_TRAINED | {"trained"},
     "past": BELOW_TRAINED | {"trained", "io", "evaluate"},
     "evaluate": BELOW_TRAINED | {"trained", "io"},
-    "runs": BELOW_TRAINED | {"sealed", "trained", "io", "checkpoints", "claims", "evaluate", "past"},
+    "record": BELOW_TRAINED | {"sealed", "trained", "io", "evaluate", "past"},
+    "runs": BELOW_TRAINED
+    | {*("sealed", "trained", "io", "checkpoints", "claims", "evaluate", "past", "record")},
     "estimator": BELOW_TRAINED | {"trained", "io", "checkpoints", "evaluate", "runs"},
     "cli": BELOW_TRAINED
-    | {"trained", "io", "evaluate", "past", "runs", "shards", "estimator", "__version__"},
+    | {"trained", "io", "evaluate", "past", "record", "runs", "shards", "estimator", "__version__"},
     "__main__": {"cli"},
     # It names everything and imports nothing until it is asked to.
     "__init__": BELOW_TRAINED | {"trained", "io", "evaluate", "runs", "estimator"},

@@ -16,7 +16,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,27 +36,19 @@ from autoencode.errors import (
     RunFolderError,
     TrainingError,
 )
-from autoencode.evaluate.metrics import described, evaluate
-from autoencode.files import write_atomically
+from autoencode.evaluate.metrics import evaluate
 from autoencode.io import (
     CONFIG,
-    HISTORY,
-    METRICS_FILE,
-    PLOTS,
-    REPORT,
     RESUME,
     environment,
     load_trained,
-    model_config,
     read_history,
     read_metrics,
-    save_model,
-    write_history,
 )
-from autoencode.past import pick_split, run_data
+from autoencode.past import run_data
 from autoencode.recipes import Recipe, build, recipe_info
 from autoencode.recipes.catalogue import ScheduleName
-from autoencode.sealed import to_json
+from autoencode.record import History, Run, write_run
 from autoencode.trained import Trained, choose_device, fit_prior
 from autoencode.training import EpochRecord, Keeper, Observer, TrainingState, fit
 
@@ -72,42 +64,6 @@ _EXACT = {
     "threads": "threads",
     "processes": "processes",
 }
-
-
-@dataclass
-class Run:
-    """A trained model with its data, history and metrics; ``folder`` once it has been written.
-
-    A run that was stopped is not ``complete`` and has no metrics. ``notices`` say what a user should
-    know of how it went on.
-    """
-
-    trained: Trained
-    data: Data
-    history: list[dict[str, Any]]
-    metrics: dict[str, float | None]
-    seed: int
-    folder: Path | None = None
-    notices: list[str] = field(default_factory=list)
-
-    @property
-    def complete(self) -> bool:
-        """Whether training went to its end."""
-        return bool(self.trained.info["training"]["complete"])
-
-    @property
-    def diagnoses(self) -> list[dict[str, Any]]:
-        """The faults that stood at the end of training, as in ``history.jsonl``."""
-        return list(self.history[-1].get("diagnoses", ())) if self.history else []
-
-    def split(self, name: str) -> Examples:
-        """The test, validation or training examples of the run; of training examples in a store some.
-
-        Raises:
-            OptionError: for another name.
-            DataError: when this run has no such examples.
-        """
-        return pick_split(self.data, name, self.trained.recipe.plan.validation, self.seed)
 
 
 def train(
@@ -357,7 +313,8 @@ def _carry_out(
         notices += _inexact(before, here)
     if claim is not None and not claim.writes:  # process 0 does it
         claim = checkpoints = None
-    history = _History(observer or Observer(), claim, () if state is None else state.records)
+    folder = None if claim is None else claim.folder
+    history = History(observer or Observer(), folder, () if state is None else state.records)
     with _threads(here["threads"]):
         seed, device = asked["seed"], asked["device"]
         records = fit_recipe(recipe, data, seed, device, history, checkpoints, state)
@@ -458,65 +415,3 @@ def _finish(trained: Trained, data: Data, records: list[EpochRecord], seed: int,
     if bad:
         raise TrainingError(f"training diverged: {bad[0]} is {metrics[bad[0]]}; {_LOWER}")
     return Run(trained, data, history, metrics, seed)
-
-
-class _History(Observer):
-    """Writes ``history.jsonl`` line by line, passes everything on and remembers being stopped."""
-
-    def __init__(self, inner: Observer, claim: Claim | None, records: tuple[EpochRecord, ...]) -> None:
-        self.inner = inner
-        self.stopped = False
-        self.path = None if claim is None else claim.folder / HISTORY
-        self.start, self.step, self.end = inner.start, inner.step, inner.end  # type: ignore[method-assign]
-        if claim is not None and records:
-            write_history([record.as_dict() for record in records], claim.folder)
-
-    def epoch(self, record: EpochRecord) -> None:
-        if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record.as_dict()) + "\n")
-        self.inner.epoch(record)
-
-    def stop(self) -> bool:
-        self.stopped = self.stopped or self.inner.stop()
-        return self.stopped
-
-
-def write_run(run: Run, folder: Path) -> None:
-    """Writes model, history, metrics, pictures and report of a run into a folder that exists.
-
-    The configuration goes first and comes last: a folder that has one is whole.
-    """
-    (folder / CONFIG).unlink(missing_ok=True)
-    write_history(run.history, folder)
-    if run.complete:
-        _write_report(run, folder)
-        write_atomically(folder / METRICS_FILE, to_json(run.metrics))
-    save_model(run.trained, folder)
-
-
-def _write_report(run: Run, folder: Path) -> None:
-    from autoencode.evaluate import pictures, plots, report
-
-    (folder / PLOTS).mkdir(exist_ok=True)
-    shown = run.data.test if run.data.test is not None else run.data.train.bounded()
-    drawn = []
-    for kind in pictures.available(run.trained):
-        figure = pictures.draw(kind, run.trained, shown, run.history, seed=run.seed)
-        content = plots.png(figure)
-        write_atomically(folder / PLOTS / f"{kind}.png", content)
-        drawn.append({"image": content, "caption": pictures.caption(kind, run.trained)})
-    # A file name may hold bytes that are no text, which a page cannot show.
-    config = json.dumps(model_config(run.trained), ensure_ascii=False)
-    title = f"{run.trained.recipe.name} on {run.data.name}"
-    report.write_report(
-        folder / REPORT,
-        title=title.encode(errors="replace").decode(),
-        config=json.loads(config.encode(errors="replace")),
-        metrics=described(run.metrics),  # type: ignore[arg-type]
-        history=run.history,
-        pictures=drawn,  # type: ignore[arg-type]
-        notices=run.data.notices,
-        history_unit=run.trained.recipe.unit,
-        diagnoses=run.diagnoses if run.trained.recipe.plan.doctor else None,
-    )

@@ -30,7 +30,7 @@ from autoencode.cli.common import (
 from autoencode.errors import OptionError
 
 if TYPE_CHECKING:
-    from autoencode.runs import Run
+    from autoencode.record import Run
 
 _ECHO = 2.0  # seconds
 _MOST = {int: 2**31, float: 1e36}  # what is far above overflows somewhere in torch
