@@ -138,6 +138,18 @@ def test_the_same_command_under_torchrun_leaves_the_same_run(tmp_path):
     assert len(lines[0]) == len(lines[1]) == 2
 
 
+def test_data_that_stay_on_disk_are_shared_out_as_well(tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).random((500, 6), dtype=np.float32))
+    options = ("--stream", "--epochs", "3", "--batch-size", "64", "--set", "hidden=8", "--quiet")
+    command = ("-m", "autoencode", "train", tmp_path / "x.npy", *options, "--recipe", "vae", "--out")
+    for job in (process(*command, tmp_path / "one"), torchrun(*command, tmp_path / "two")):
+        code, _, err = finished(job)
+        assert code == 0, err
+    weights = [load_file(tmp_path / name / "model.safetensors") for name in ("one", "two")]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, rtol=1e-5, atol=1e-5)
+
+
 def test_a_bad_option_is_said_once_and_ends_all_with_code_2(port):
     bad = ("train", "digits", "--recipe", "vea")
     jobs = [single(rank, port, *bad) for rank in range(2)]

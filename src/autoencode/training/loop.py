@@ -103,7 +103,8 @@ def fit(
             start_at_mean(train.mean())
         arranged, skip = plan.arrange(updates), plan.non_finite == "skip"
         stepper = Stepper(model, arranged, plan.make_optimizer, skip)  # type: ignore[arg-type]
-        about = f"{plan} on {len(train)} examples with seed {seed}"
+        # What is read from disk comes in another order than what is in memory.
+        about = f"{plan} on {len(train)} examples ({type(train).__name__}) with seed {seed}"
         if resume is not None:
             about += f" from {resume.position}"
         parallel.current().start([*stepper.parameters, *stepper.buffers], about)
