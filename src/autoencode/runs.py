@@ -47,7 +47,7 @@ from autoencode.io import (
 )
 from autoencode.past import run_data
 from autoencode.recipes import Recipe, build, recipe_info
-from autoencode.recipes.catalogue import ScheduleName
+from autoencode.recipes.catalogue import ScheduleName, check_options
 from autoencode.record import History, Run, write_run
 from autoencode.trained import Trained, choose_device, fit_prior
 from autoencode.training import EpochRecord, Keeper, Observer, TrainingState, fit
@@ -125,6 +125,7 @@ def train(
         raise OptionError(f"the seed must lie in 0..2**63 - 1, got {seed}")
     where = choose_device(device)
     info = recipe_info(recipe)
+    check_options(recipe, options)
     with group.in_turn():
         data = load_data(
             source, data_dir=data_dir, standardize=info.standardize, stream=stream, progress=on_bytes

@@ -110,7 +110,7 @@ _INFOS = (
     _info(deterministic.mlp_latent2, _adam(20, 1e-3, 128), lr=4e-3, size=128),
     _info(convolutional.conv_linear, _adam(10, 1e-3), lr=3e-3, size=64),
     _info(convolutional.conv, _adam(10, 1e-3), lr=3e-3, size=64),
-    _info(convolutional.conv_small, _adam(10, 1e-3), lr=1.5e-2, size=64, mean_start=False),
+    _info(convolutional.conv_small, _adam(10, 1e-3), lr=3e-2, size=64, mean_start=False),
     _info(
         convolutional.conv_latent2,
         _adam(200, 5e-4, validation=0.2),
@@ -177,12 +177,11 @@ def build(
     """
     info = recipe_info(name)
     known = info.options
-    values = resolve({**known, **PLAN_OPTIONS}, options, f"recipe '{name}'")
+    values = check_options(name, options)
     model_values = {option: values[option] for option in known}
     figures = {option: values[option] for option in PLAN_OPTIONS if option in options}
     if "epochs" in figures:
         figures.setdefault("min_steps", 0)  # who asks for 3 epochs gets 3
-    _check_ranges(values | figures)
     call = arguments(info.function, known, model_values)
     if (encoder is None) != (decoder is None):
         raise IncompatibleError("give both encoder and decoder, or neither")
@@ -198,12 +197,33 @@ def build(
     return replace(recipe, name=name, options=model_values, plan=plan).check()
 
 
+def check_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of a recipe and of its training with their values, checked before any work.
+
+    Args:
+        name: one of ``RECIPES``.
+        options: those that were given; text is parsed.
+
+    Raises:
+        OptionError: for an unknown recipe or option, or a value that does not fit.
+    """
+    known = {**recipe_info(name).options, **PLAN_OPTIONS}
+    values = resolve(known, options, f"recipe '{name}'")
+    _check_ranges(values)
+    return values
+
+
+_MOST = {int: 2**31, float: 1e36}  # what is far above overflows somewhere in torch
 _AT_LEAST_ONE = ("epochs", "batch_size", "latent_dim")
 _SHARES = ("dropout", "warmup", "validation")
 
 
 def _check_ranges(values: Mapping[str, Any]) -> None:
     """Refuses numbers outside their range before they become a strange failure later."""
+    for name, value in values.items():
+        for entry in value if isinstance(value, tuple) else (value,):
+            if type(entry) in _MOST and abs(entry) >= _MOST[type(entry)]:
+                raise OptionError(f"option {name}: {entry:g} is too large")
     for name in _AT_LEAST_ONE:
         if name in values and values[name] < 1:
             raise OptionError(f"option {name}: must be at least 1, got {values[name]}")
@@ -212,6 +232,6 @@ def _check_ranges(values: Mapping[str, Any]) -> None:
             raise OptionError(f"option {name}: must lie in [0, 1), got {values[name]}")
     if not values["lr"] > 0:
         raise OptionError(f"option lr: must be above 0, got {values['lr']}")
-    for name in ("beta", "noise_level", "weight_decay", "min_steps"):
+    for name in ("beta", "noise_level", "weight_decay", "min_steps", "patience"):
         if name in values and values[name] < 0:
             raise OptionError(f"option {name}: must not be negative, got {values[name]}")
