@@ -4,7 +4,7 @@ Both are live processes in one run. The tutorial loop trains until it reaches th
 the test images; between its epochs our runs are made, one after another with new seeds, so that both
 see the same load. Only training is timed.
 
-    python benchmarks/time_to_quality.py [--models A B C D] [--runs 3]
+    python benchmarks/time_to_quality.py [--models A B C D] [--runs 3] [--set precision=bf16]
 """
 
 from __future__ import annotations
@@ -35,18 +35,20 @@ def tutorial(model: str) -> Callable[[str], tuple[float, float]]:
 
 
 def ours(model: str) -> Callable[[str], tuple[float, float]]:
-    """A whole run for each line, a seed: its training seconds and its quality."""
+    """A whole run for each line, a seed and options: its training seconds and its quality."""
     from autoencode import train
 
-    def run_of(seed: str) -> tuple[float, float]:
-        run = train("mnist", RECIPES[model], epochs=TARGETS[model][2], seed=int(seed))
+    def run_of(line: str) -> tuple[float, float]:
+        seed, *sets = line.split()
+        figures = {"epochs": TARGETS[model][2], **dict(pair.split("=") for pair in sets)}
+        run = train("mnist", RECIPES[model], seed=int(seed), **figures)
         quality = -run.metrics["elbo"] if model == "B" else run.metrics["mse"]
         return run.trained.info["training"]["seconds"], quality
 
     return run_of
 
 
-def compare(model: str, runs: int) -> dict:
+def compare(model: str, runs: int, sets: list[str]) -> dict:
     target, most, epochs, _ = TARGETS[model]
     loop, package = Process(__file__, "tutorial", model), Process(__file__, "autoencode", model)
     curve: list[tuple[float, float]] = []
@@ -57,17 +59,19 @@ def compare(model: str, runs: int) -> dict:
         total += seconds
         curve.append((total, quality))
         if len(trained) < runs:
-            trained.append(tuple(package.ask(str(len(trained)))))
+            trained.append(tuple(package.ask(" ".join([str(len(trained)), *sets]))))
         print(f"{model} tutorial {curve[-1]} ours {trained[-1]}", flush=True)
     loop.close()
     package.close()
-    return {"model": model, "target": target, "epochs": epochs, "tutorial": curve, "ours": trained}
+    row = {"model": model, "target": target, "epochs": epochs, "set": sets}
+    return {**row, "tutorial": curve, "ours": trained}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--models", nargs="+", default=list(RECIPES))
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--set", nargs="+", default=[], metavar="OPTION=VALUE", help="of ours")
     parser.add_argument("--serve", nargs=2)
     options = parser.parse_args()
     if options.serve:
@@ -76,7 +80,7 @@ def main() -> None:
         return
     lines = [["model", "quality", "tutorial s", "ours s", "our quality", "ratio", "goal"]]
     for model in options.models:
-        row = compare(model, options.runs)
+        row = compare(model, options.runs, options.set)
         record("time_to_quality", row)
         seconds, reached = row["tutorial"][-1]
         median = statistics.median(s for s, _ in row["ours"])
