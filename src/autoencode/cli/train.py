@@ -125,8 +125,10 @@ def train_command(
     if not 0 <= checkpoint_every < float("inf"):
         raise OptionError(f"--checkpoint-every must not be negative, got {checkpoint_every:g}")
 
+    from autoencode.recipes.catalogue import check_options
     from autoencode.runs import train
 
+    check_options(recipe, options)  # also names that only `train` itself takes
     start = functools.partial(
         train,
         data,
