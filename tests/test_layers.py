@@ -8,7 +8,7 @@ import pytest
 import autoencode
 
 ROOT = Path(autoencode.__file__).parent
-PARTS = {"nets", "likelihoods", "priors", "bottlenecks"}
+PARTS = {"nets", "likelihoods", "mixed", "priors", "bottlenecks"}
 CORE = {"types", "errors", "randomness", "parallel", "launch"}
 BELOW_RECIPES = CORE | PARTS | {"distributions", "models", "objectives", "training"}
 BELOW_TRAINED = BELOW_RECIPES | {"recipes", "data", "files"}

@@ -381,9 +381,9 @@ def fit_recipe(
     records = fit(
         recipe.model,
         recipe.updates,
-        source_of(examples, data.spec, device),
+        source_of(examples, recipe.spec, device),
         recipe.plan,
-        validation=None if held_out is None else source_of(held_out, data.spec, device),
+        validation=None if held_out is None else source_of(held_out, recipe.spec, device),
         seed=seed,
         device=device,
         observer=observer,

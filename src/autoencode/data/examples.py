@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +16,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from autoencode.data.arrays import as_array, as_labels, from_dataset, place
+from autoencode.data.arrays import as_array, as_labels, extremes, from_dataset, place
 from autoencode.data.catalogue import catalogue, read_named
 from autoencode.data.download import OnBytes
 from autoencode.data.files import SUPPORTED, read_file
-from autoencode.data.ranges import CHANNELS, Standardize, channels_first, choose_storage, spec_for
+from autoencode.data.frames import encode, is_frame, learn_columns
+from autoencode.data.ranges import (
+    CHANNELS,
+    Standardize,
+    Storage,
+    channels_first,
+    choose_storage,
+    spec_for,
+)
 from autoencode.data.raw import Array, Raw
 from autoencode.errors import DataError, OptionError, nearest
-from autoencode.types import DataSpec
+from autoencode.types import ColumnKind, DataSpec
 
 if TYPE_CHECKING:
     from autoencode.data.stored import Stored
@@ -201,7 +209,12 @@ def load_examples(
 
 
 def prepare(
-    x: Any, labels: Any = None, *, standardize: Standardize = "columns"
+    x: Any,
+    labels: Any = None,
+    *,
+    standardize: Standardize = "columns",
+    kinds: Mapping[str, ColumnKind] | None = None,
+    gaps: bool = False,
 ) -> tuple[Examples | Stored, DataSpec, tuple[str, ...]]:
     """Examples that are given as they are, all of them for training.
 
@@ -214,6 +227,8 @@ def prepare(
         x: (N, ...) anything array-like; see ``load_data``.
         labels: (N,) or ``None``.
         standardize: see ``load_data``.
+        kinds: of a table's columns, where the dtype does not tell.
+        gaps: whether values of an array may be missing (NaN); in a table with names they may.
 
     Returns:
         The examples as they are stored, how models see them, and what was done to them. A memory
@@ -224,7 +239,8 @@ def prepare(
     if isinstance(x, np.memmap) and (store := open_store(x, None)) is not None:
         data = streamed(store, labels, standardize, hold_out=False)
         return data.train, data.spec, data.notices
-    raw = _for_training(_clean(_in_memory(x), labels))
+    raw = _in_memory(x, kinds)
+    raw = _for_training(_clean(replace(raw, gaps=raw.gaps or gaps), labels))
     (stored,), spec, notices = _fit(raw, standardize)
     return Examples(stored, raw.labels), spec, tuple(notices)
 
@@ -248,7 +264,9 @@ def apply_spec(x: Any, spec: DataSpec, part: str = "data") -> Array:
     Raises:
         DataError: the examples do not fit.
     """
-    given = as_array(x, part)
+    if spec.columns and is_frame(x):
+        x = encode(x, spec.columns, part)
+    given = as_array(x, part, spec.gaps)
     array = _to_shape(given, spec, part)
     if spec.kind == "unit":
         _refuse_outside(given, spec, part)
@@ -273,7 +291,14 @@ def _read(source: Any, data_dir: str | os.PathLike[str] | None, progress: OnByte
     return _in_memory(source)
 
 
-def _in_memory(source: Any) -> Raw:
+def _in_memory(source: Any, kinds: Mapping[str, ColumnKind] | None = None) -> Raw:
+    if is_frame(source):
+        columns = learn_columns(source, kinds, "train")
+        return Raw("table", encode(source, columns, "train"), columns=columns, gaps=True)
+    if kinds:
+        raise OptionError(
+            "kinds are of a table's columns, and these data have no names; leave them out"
+        )
     if isinstance(source, Dataset):
         x, labels = from_dataset(source)
         return Raw("array", x, labels)
@@ -282,11 +307,12 @@ def _in_memory(source: Any) -> Raw:
 
 def _clean(raw: Raw, labels: Any) -> Raw:
     """The same data with nothing in it that cannot be learned from."""
-    x = as_array(raw.x, "train")
+    x = as_array(raw.x, "train", raw.gaps)
+    _refuse_empty_columns(x, raw.gaps)
     labels = as_labels(raw.labels if labels is None else labels, len(x), "train")
     if raw.x_test is None:
         return replace(raw, x=x, labels=labels, labels_test=None)
-    x_test = as_array(raw.x_test, "test")
+    x_test = as_array(raw.x_test, "test", raw.gaps)
     if x_test.shape[1:] != x.shape[1:]:
         raise DataError(
             f"test: examples are {_times(x_test.shape[1:])} and those of train "
@@ -294,6 +320,14 @@ def _clean(raw: Raw, labels: Any) -> Raw:
         )
     labels_test = as_labels(raw.labels_test, len(x_test), "test")
     return replace(raw, x=x, labels=labels, x_test=x_test, labels_test=labels_test)
+
+
+def _refuse_empty_columns(x: Array, gaps: bool) -> None:
+    if not gaps or x.ndim != 2 or x.dtype.kind != "f":
+        return
+    empty = np.isnan(x).all(axis=0)
+    if empty.any():
+        raise DataError(f"train: column {int(empty.argmax())} has no values; drop it")
 
 
 def _for_training(raw: Raw) -> Raw:
@@ -313,9 +347,10 @@ def _fit(raw: Raw, standardize: str) -> tuple[list[Array], DataSpec, list[str]]:
     if raw.spec is not None:
         return [apply_spec(part, raw.spec) for part in parts], raw.spec, []
     moved, notice = zip(*(channels_first(part) for part in parts), strict=True)
-    storage = choose_storage(moved)
+    mixed = not all(column.numeric for column in raw.columns)
+    storage = Storage(np.float32, "real") if mixed else choose_storage(moved)
     stored = [storage.store(part) for part in moved]
-    spec, notices = spec_for(stored[0], storage, standardize, moved[0])
+    spec, notices = spec_for(stored[0], storage, standardize, moved[0], raw.columns)
     return stored, spec, [*filter(None, notice[:1]), *notices]
 
 
@@ -353,10 +388,11 @@ def _refuse_outside(x: Array, spec: DataSpec, part: str) -> None:
     """Refuse values that a unit spec has no place for, by more than rounding."""
     low, high = _range(spec)
     slack = _ROUNDING * (high - low)
-    if x.min() < low - slack:
-        flat = int(x.argmin())
-    elif x.max() > high + slack:
-        flat = int(x.argmax())
+    lowest, highest = extremes(x)
+    if lowest < low - slack:
+        flat = int(np.argmax(x == lowest))
+    elif highest > high + slack:
+        flat = int(np.argmax(x == highest))
     else:
         _refuse_scaled(x, high, part)
         return
@@ -369,7 +405,9 @@ def _refuse_outside(x: Array, spec: DataSpec, part: str) -> None:
 
 def _refuse_scaled(x: Array, high: float, part: str) -> None:
     """Refuse fractions of 1 where pixels to 255 are due: taken as they are, all would be black."""
-    if high > 1 and x.dtype.kind == "f" and x.max() <= 1 and (x != np.rint(x)).any():
+    if high <= 1 or x.dtype.kind != "f" or extremes(x)[1] > 1:
+        return
+    if ((x != np.rint(x)) & ~np.isnan(x)).any():
         raise DataError(
             f"{part}: values are in 0..1, the model was trained on 0..{high:g}; "
             f"multiply them by {high:g}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from autoencode.types import DataSpec
+from autoencode.types import Column, DataSpec
 
 Array = NDArray[Any]
 
@@ -29,6 +29,8 @@ class Raw:
         spec: how models see the data, where the source is so well known that nothing is to be
             guessed; the arrays are then laid out as it says.
         notices: what the user should know about the reading.
+        columns: names and kinds of a table's columns.
+        gaps: whether values may be missing (NaN).
     """
 
     name: str
@@ -38,3 +40,5 @@ class Raw:
     labels_test: Array | None = None
     spec: DataSpec | None = None
     notices: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    gaps: bool = False
