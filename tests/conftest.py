@@ -6,6 +6,8 @@ from pathlib import Path
 # Several test processes share few cores: threads that wait for each other would only spin. Set before
 # anything imports torch, and inherited by the processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Without it scikit-learn skips one of its checks. Set before anything imports scipy.
+os.environ["SCIPY_ARRAY_API"] = "1"
 
 import pytest
 from hypothesis import settings

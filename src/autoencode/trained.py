@@ -15,10 +15,10 @@ from autoencode.data.raw import Array
 from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError
 from autoencode.models import AutoencoderModule
 from autoencode.priors import FittedGaussian
-from autoencode.randomness import seeded
+from autoencode.randomness import common_noise, mix, seeded
 from autoencode.recipes import Recipe
 from autoencode.training.tuning import tuned
-from autoencode.types import DataSpec
+from autoencode.types import Batch, DataSpec
 
 CHUNK = 1000  # rows that are computed together
 _PRIOR_ROWS = 10_000
@@ -78,6 +78,59 @@ class Trained:
         with seeded(seed, self.device), torch.inference_mode():
             return self.decode(self.model.eval().sample_latent(n).cpu().numpy())
 
+    def score_samples(self, x: Any, n_samples: int = 16, seed: int = 0) -> Array:
+        """How well each example (N,) is explained, from what is known of it; higher is better.
+
+        With a stochastic code the ELBO in nats, from ``n_samples`` draws that are the same for every
+        example; with mixed columns log p(x|z) in nats; else minus the mean squared error per entry in
+        the model's units.
+        """
+
+        def score(batch: Batch) -> Tensor:
+            with common_noise():
+                output = self.model(batch, n_samples if self.stochastic else 1)
+            if not (self.stochastic or self.spec.mixed):
+                return -_mean_squares(batch, output.x_dist.mean[0])
+            log_p = output.x_dist.log_prob(batch.target, batch.mask)
+            for site in output.latent.sites.values():
+                log_p = log_p - site.kl()
+            mean: Tensor = log_p.mean(0)
+            return mean
+
+        with seeded(seed, self.device):
+            return self._through(self._source(x).batches(CHUNK), score)
+
+    def draws(self, x: Any, n: int, seed: int = 0) -> list[Array]:
+        """N fillings of x (N, *D) in the data's own units: draws of z from q(z|x), then of x.
+
+        Raises:
+            IncompatibleError: when the code is deterministic.
+        """
+        if not self.stochastic:
+            raise IncompatibleError(
+                f"recipe '{self.recipe.name}' has one code for each example and so one way to fill its "
+                "gaps; leave the draws out, or use a stochastic recipe (vae)"
+            )
+        if n < 1:
+            raise OptionError(f"the number of draws must be at least 1, got {n}")
+        source = self._source(x)
+
+        def draw(batch: Batch) -> Tensor:
+            return self.spec.to_raw(self.model(batch).x_dist.sample()[0])
+
+        found = []
+        for i in range(n):
+            with seeded(mix(seed, i), self.device):
+                found.append(self._through(source.batches(CHUNK), draw))
+        return found
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether the code is a draw from a posterior."""
+        x = self.spec.batch(torch.zeros(2, *self.spec.shape, device=self.device))
+        with torch.no_grad(), seeded(0, self.device):
+            return bool(self.model.eval()(x).latent.sites)
+
     def _source(self, x: Any) -> Resident:
         if isinstance(x, Examples):
             return Resident(x, self.spec, self.device)
@@ -112,6 +165,14 @@ class Trained:
         with tuned(self.device), torch.inference_mode():
             done = [function(piece).cpu() for piece in pieces]
         return torch.cat(done).numpy()
+
+
+def _mean_squares(batch: Batch, mean: Tensor) -> Tensor:
+    """Squared error per known entry (B,)."""
+    if batch.mask is None:
+        return (mean - batch.target).square().flatten(1).mean(1)
+    squares = (mean - batch.target.masked_fill(~batch.mask, 0.0)).square() * batch.mask
+    return squares.flatten(1).sum(1) / batch.mask.flatten(1).sum(1).clamp_min(1)
 
 
 def fit_prior(trained: Trained, examples: Examples, seed: int = 0) -> Trained:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from autoencode import launch
+from autoencode.console import note
 from autoencode.errors import OptionError, nearest
 
 MAX_SEED = 2**63 - 1
@@ -72,15 +73,6 @@ def fail(message: str, code: int, alone: int | None = None) -> NoReturn:
     elif launch.speaks():
         note(f"error: {' '.join(message.split())}")
     sys.exit(code)
-
-
-def note(message: str) -> None:
-    """One line for the person who watches; never on stdout, which is for results.
-
-    Nobody listening is no reason to lose a run.
-    """
-    with contextlib.suppress(OSError):
-        click.echo(message, err=True)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -161,12 +153,3 @@ def table(rows: list[list[str]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
     ]
     return "\n".join(line.rstrip() for line in lines)
-
-
-def number(value: Any) -> str:
-    """A number as people read it."""
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
-    return str(value)

@@ -11,12 +11,12 @@ from autoencode.cli.common import (
     data_dir_option,
     device_option,
     json_option,
-    number,
     print_json,
     seed_option,
     split_option,
     table,
 )
+from autoencode.console import number
 
 if TYPE_CHECKING:
     from autoencode.data import Examples

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, IterableDataset
 
 from autoencode.data.limits import require_memory
 from autoencode.data.raw import Array
-from autoencode.errors import DataError
+from autoencode.errors import DataError, DataTypeError
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _ENCODE = "encode them as numbers first"
@@ -34,12 +34,14 @@ def as_array(source: Any, part: str = "data", gaps: bool = False) -> Array:
     x = _numbers(source, part)
     if x.ndim < 2:
         raise DataError(
-            f"{part}: expected one row for each example, got {x.ndim}-D data; use "
+            f"{part}: expected one row for each example, got {x.ndim}-D data. Reshape your data: "
             "x.reshape(-1, 1) for examples of one value, x.reshape(1, -1) for a single example"
         )
     if not x.size:
         shape = " x ".join(map(str, x.shape))
-        raise DataError(f"{part}: no values in it (shape {shape}), 0 examples or 0 features")
+        if len(x):  # in scikit-learn's words
+            raise DataError(f"{part}: 0 feature(s) (shape={x.shape}) while a minimum of 1 is required.")
+        raise DataError(f"{part}: no values in it (shape {shape}), 0 examples")
     refuse_unusable(x, part, gaps=gaps)
     return x
 
@@ -94,7 +96,9 @@ def refuse_dtype(dtype: np.dtype[Any], where: str) -> None:
         names = ", ".join(dtype.names)
         raise DataError(f"{where}: a structured array (fields {names}); store plain numbers")
     if dtype.kind == "c":
-        raise DataError(f"{where}: complex numbers; give the real and imaginary parts as columns")
+        raise DataError(
+            f"{where}: Complex data not supported; give the real and imaginary parts as columns"
+        )
     if dtype.kind in "OSUT":
         raise DataError(f"{where}: text columns ({dtype}); {_ENCODE}")
     if dtype.kind not in "biuf":
@@ -142,7 +146,9 @@ def _from_objects(x: Array, part: str) -> Array:
     try:
         if not any(isinstance(value, str | bytes) for value in x.flat):
             return x.astype(np.float64)
-    except (ValueError, TypeError):
+    except TypeError as error:  # in Python's words, which name the type
+        raise DataTypeError(f"{part}: {error}; {_ENCODE}") from None
+    except ValueError:
         pass
     raise DataError(f"{part}: text columns or other non-numbers in it; {_ENCODE}")
 

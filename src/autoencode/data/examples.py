@@ -332,7 +332,7 @@ def _refuse_empty_columns(x: Array, gaps: bool) -> None:
 
 def _for_training(raw: Raw) -> Raw:
     if len(raw.x) < 2:
-        raise DataError("train: needs at least 2 examples, got 1")
+        raise DataError("train: needs at least 2 examples, got 1 sample")
     return raw
 
 

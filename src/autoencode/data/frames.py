@@ -118,16 +118,45 @@ def decode(matrix: Array, columns: Sequence[Column]) -> dict[str, Array]:
     }
 
 
-def to_frame(values: Mapping[str, Array], like: Any) -> Any:
-    """Columns as a table of the library that ``like`` comes from, with its row labels."""
+def empty_like(source: Any) -> Any:
+    """A table like this one without rows: it remembers the library and the columns."""
     import narwhals.stable.v2 as nw
 
-    native = nw.from_native(like, eager_only=True)
-    backend = nw.get_native_namespace(native)
-    frame = nw.from_dict({k: _plain(v) for k, v in values.items()}, backend=backend).to_native()
+    return nw.from_native(source, eager_only=True).head(0).to_native()
+
+
+def to_frame(values: Mapping[str, Array], like: Any = None, known: Array | None = None) -> Any:
+    """Columns as a table of the library that ``like`` comes from, with its row labels.
+
+    Args:
+        values: an array (N,) for each column.
+        like: a table; ``None`` makes a pyarrow table.
+        known: (N, D) where to keep what ``like``, of N rows then, has.
+    """
+    import narwhals.stable.v2 as nw
+
+    backend: Any = "pyarrow"
+    if like is not None:
+        backend = nw.get_native_namespace(nw.from_native(like, eager_only=True))
+    columns = {name: _plain(column) for name, column in values.items()}
+    if known is not None:
+        series = dict(_series(like, list(values)))
+        for i, name in enumerate(values):
+            columns[name] = _filled(series[name], values[name], known[:, i])
+    frame = nw.from_dict(columns, backend=backend).to_native()
     if hasattr(like, "index") and len(like.index) == len(frame):
         frame.index = like.index
     return frame
+
+
+def _filled(series: Any, guess: Array, known: Array) -> Any:
+    """A column with guesses where it is not known."""
+    if known.all():
+        return series.to_native()
+    return [
+        own if is_known else new
+        for own, new, is_known in zip(series.to_list(), guess.tolist(), known.tolist(), strict=True)
+    ]
 
 
 def _own_dtype(series: Any, columns: Sequence[Column]) -> Any:
@@ -233,7 +262,7 @@ def _decode(column: Column, values: Array) -> Array:
     gone = np.isnan(values)
     if column.kind == "category":
         codes = np.where(gone, 0, values).round().astype(int).clip(0, len(column.categories) - 1)
-        labels = np.array(column.categories, dtype=object)[codes]
+        labels: Array = np.array(column.categories, dtype=object)[codes]
         labels[gone] = None
         return labels
     if column.kind == "boolean":
