@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoencode.data import Examples, Resident, apply_spec
+from autoencode.data import Examples, Resident, Stored, apply_spec, in_order, open_examples
 from autoencode.data.raw import Array
 from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError
 from autoencode.models import AutoencoderModule
@@ -18,7 +19,7 @@ from autoencode.priors import FittedGaussian
 from autoencode.randomness import seeded
 from autoencode.recipes import Recipe
 from autoencode.training.tuning import tuned
-from autoencode.types import DataSpec
+from autoencode.types import Batch, DataSpec
 
 CHUNK = 1000  # rows that are computed together
 _PRIOR_ROWS = 10_000
@@ -53,13 +54,26 @@ class Trained:
         return self.recipe.latent_shape
 
     def embed(self, x: Any) -> Array:
-        """X (N, *D) in the data's own units to codes (N, *Z), float32."""
-        return self._through(self._source(x).batches(CHUNK), lambda b: self.model.embed(b.x))
+        """X (N, *D) in the data's own units to codes (N, *Z), float32.
+
+        Args:
+            x: an array, or a memory map or a file, which are read a stretch of rows at a time.
+        """
+        return np.concatenate(list(self.embed_pieces(x)))
+
+    def embed_pieces(self, x: Any, first: int = 0, last: int | None = None) -> Iterator[Array]:
+        """The codes of ``embed``, the same bits, (n, *Z) at a time: for more than memory holds.
+
+        Args:
+            x: see ``embed``.
+            first, last: numbers of examples, ``first`` a multiple of 1000; all when left out.
+        """
+        yield from self._each(self._batches(x, first, last), lambda b: self.model.embed(b.x))
 
     def reconstruct(self, x: Any) -> Array:
         """X (N, *D) to its reconstruction (N, *D), both in the data's own units."""
-        batches = self._source(x).batches(CHUNK)
-        return self._through(batches, lambda b: self.spec.to_raw(self.model.reconstruct(b.x)))
+        pieces = self._batches(x)
+        return self._through(pieces, lambda b: self.spec.to_raw(self.model.reconstruct(b.x)))
 
     def decode(self, z: Any) -> Array:
         """Codes (N, *Z) to examples (N, *D) in the data's own units.
@@ -78,10 +92,18 @@ class Trained:
         with seeded(seed, self.device), torch.inference_mode():
             return self.decode(self.model.eval().sample_latent(n).cpu().numpy())
 
-    def _source(self, x: Any) -> Resident:
-        if isinstance(x, Examples):
-            return Resident(x, self.spec, self.device)
-        return Resident(Examples(apply_spec(x, self.spec)), self.spec, self.device)
+    def _batches(self, x: Any, first: int = 0, last: int | None = None) -> Iterator[Batch]:
+        """Examples as the model sees them, ``CHUNK`` at a time."""
+        if isinstance(x, np.memmap | str | os.PathLike):
+            x = open_examples(x, self.spec)
+        if isinstance(x, Stored):
+            for rows in in_order(x, CHUNK, first, last):
+                yield Batch.of(self.spec.to_model(torch.from_numpy(rows).to(self.device)))
+            return
+        examples = x if isinstance(x, Examples) else Examples(apply_spec(x, self.spec))
+        if first or last is not None:
+            examples = examples.take(np.arange(first, len(examples) if last is None else last))
+        yield from Resident(examples, self.spec, self.device).batches(CHUNK)
 
     def _codes(self, z: Any) -> Tensor:
         if isinstance(z, Tensor):
@@ -107,11 +129,16 @@ class Trained:
             )
         return codes.to(self.device)
 
-    def _through(self, pieces: Any, function: Callable[[Any], Tensor]) -> Array:
+    def _through(self, pieces: Iterable[Any], function: Callable[[Any], Tensor]) -> Array:
+        return np.concatenate(list(self._each(pieces, function)))
+
+    def _each(self, pieces: Iterable[Any], function: Callable[[Any], Tensor]) -> Iterator[Array]:
         self.model.eval()
-        with tuned(self.device), torch.inference_mode():
-            done = [function(piece).cpu() for piece in pieces]
-        return torch.cat(done).numpy()
+        for piece in pieces:
+            # Entered for each, since whoever takes the pieces must not find itself inside.
+            with tuned(self.device), torch.inference_mode():
+                done = function(piece).cpu().numpy()
+            yield done
 
 
 def fit_prior(trained: Trained, examples: Examples, seed: int = 0) -> Trained:

@@ -5,6 +5,7 @@ from autoencode.data.catalogue import DatasetInfo, catalogue, data_folder
 from autoencode.data.download import fetch
 from autoencode.data.examples import Data, Examples, apply_spec, load_data, load_examples, prepare
 from autoencode.data.files import read_file
+from autoencode.data.fresh import Fresh, in_order, open_examples
 from autoencode.data.idx import read_idx
 from autoencode.data.large import reopened
 from autoencode.data.ranges import Standardize
@@ -17,6 +18,7 @@ __all__ = [
     "Data",
     "DatasetInfo",
     "Examples",
+    "Fresh",
     "Raw",
     "Resident",
     "Standardize",
@@ -28,8 +30,10 @@ __all__ = [
     "catalogue",
     "data_folder",
     "fetch",
+    "in_order",
     "load_data",
     "load_examples",
+    "open_examples",
     "prepare",
     "read_file",
     "read_idx",

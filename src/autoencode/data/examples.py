@@ -249,13 +249,34 @@ def apply_spec(x: Any, spec: DataSpec, part: str = "data") -> Array:
         DataError: the examples do not fit.
     """
     given = as_array(x, part)
+    fitted = to_spec(given, spec, part)
+    if scaled_up(spec, given.dtype):
+        _refuse_scaled(given, _range(spec)[1], part)
+    return fitted
+
+
+def to_spec(given: Array, spec: DataSpec, part: str, first_row: int = 0) -> Array:
+    """``apply_spec`` for clean rows, perhaps a stretch of more that begins at ``first_row``.
+
+    Whether values are in 0..1 that should reach to 255 is not looked at: all of them must say so.
+    """
     array = _to_shape(given, spec, part)
     if spec.kind == "unit":
-        _refuse_outside(given, spec, part)
+        _refuse_outside(given, spec, part, first_row)
         if given.dtype.kind == "f":
             array = array.clip(*_range(spec))  # of what rounding left outside
     dtype = np.uint8 if given.dtype in (bool, np.uint8) else np.float32
     return np.ascontiguousarray(array, dtype=dtype)
+
+
+def scaled_up(spec: DataSpec, dtype: np.dtype[Any]) -> bool:
+    """Whether fractions of 1 could be taken for values that reach to 255."""
+    return spec.kind == "unit" and _range(spec)[1] > 1 and dtype.kind == "f"
+
+
+def are_fractions(x: Array) -> bool:
+    """Whether values lie in 0..1 and not only at its ends."""
+    return bool(x.max() <= 1 and (x != np.rint(x)).any())
 
 
 def _read(source: Any, data_dir: str | os.PathLike[str] | None, progress: OnBytes | None) -> Raw:
@@ -349,8 +370,10 @@ def _range(spec: DataSpec) -> tuple[float, float]:
     return spec.offset[0], spec.offset[0] + spec.scale[0]
 
 
-def _refuse_outside(x: Array, spec: DataSpec, part: str) -> None:
+def _refuse_outside(x: Array, spec: DataSpec, part: str, first_row: int) -> None:
     """Refuse values that a unit spec has no place for, by more than rounding."""
+    if not x.size:
+        return
     low, high = _range(spec)
     slack = _ROUNDING * (high - low)
     if x.min() < low - slack:
@@ -358,9 +381,8 @@ def _refuse_outside(x: Array, spec: DataSpec, part: str) -> None:
     elif x.max() > high + slack:
         flat = int(x.argmax())
     else:
-        _refuse_scaled(x, high, part)
         return
-    where = place(np.unravel_index(flat, x.shape))
+    where = place(np.unravel_index(flat, x.shape), first_row)
     raise DataError(
         f"{part}: the value {x.flat[flat]:g} at {where} lies outside {low:g}..{high:g}, "
         "the range that the model was trained on"
@@ -369,11 +391,15 @@ def _refuse_outside(x: Array, spec: DataSpec, part: str) -> None:
 
 def _refuse_scaled(x: Array, high: float, part: str) -> None:
     """Refuse fractions of 1 where pixels to 255 are due: taken as they are, all would be black."""
-    if high > 1 and x.dtype.kind == "f" and x.max() <= 1 and (x != np.rint(x)).any():
-        raise DataError(
-            f"{part}: values are in 0..1, the model was trained on 0..{high:g}; "
-            f"multiply them by {high:g}"
-        )
+    if are_fractions(x):
+        raise fractions_error(high, part)
+
+
+def fractions_error(high: float, part: str) -> DataError:
+    """What to say of values in 0..1 for a model of pixels."""
+    return DataError(
+        f"{part}: values are in 0..1, the model was trained on 0..{high:g}; multiply them by {high:g}"
+    )
 
 
 def _without_ones(shape: Sequence[int]) -> list[int]:
