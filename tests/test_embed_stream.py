@@ -178,11 +178,11 @@ def test_every_ending_holds_all_codes_of_all_files(run, cli, small_stretches, en
 @pytest.mark.parametrize("place", [0, 2400])
 def test_a_bad_value_is_told_with_its_row_and_leaves_the_old_file(
     run,
-    cli,
+    cli,  # noqa: F811
     tmp_path,
     small_stretches,
     ending,
-    place,  # noqa: F811
+    place,
 ):
     x = rows(2500)
     x[place, 4] = np.nan

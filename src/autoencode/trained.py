@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoencode.data import Examples, Resident, Stored, apply_spec, in_order, open_examples
+from autoencode.data import Examples, Resident, Stored, apply_spec, in_order, on_disk, open_examples
 from autoencode.data.raw import Array
 from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError
 from autoencode.models import AutoencoderModule
@@ -57,7 +56,8 @@ class Trained:
         """X (N, *D) in the data's own units to codes (N, *Z), float32.
 
         Args:
-            x: an array, or a memory map or a file, which are read a stretch of rows at a time.
+            x: an array, or a memory map, a file or a data set, which are read a stretch of rows at a
+                time.
         """
         return np.concatenate(list(self.embed_pieces(x)))
 
@@ -94,7 +94,7 @@ class Trained:
 
     def _batches(self, x: Any, first: int = 0, last: int | None = None) -> Iterator[Batch]:
         """Examples as the model sees them, ``CHUNK`` at a time."""
-        if isinstance(x, np.memmap | str | os.PathLike):
+        if on_disk(x):
             x = open_examples(x, self.spec)
         if isinstance(x, Stored):
             for rows in in_order(x, CHUNK, first, last):

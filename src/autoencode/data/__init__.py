@@ -7,7 +7,7 @@ from autoencode.data.examples import Data, Examples, apply_spec, load_data, load
 from autoencode.data.files import read_file
 from autoencode.data.fresh import Fresh, in_order, open_examples
 from autoencode.data.idx import read_idx
-from autoencode.data.large import reopened
+from autoencode.data.large import on_disk, reopened
 from autoencode.data.ranges import Standardize
 from autoencode.data.raw import Raw
 from autoencode.data.source import Resident
@@ -33,6 +33,7 @@ __all__ = [
     "in_order",
     "load_data",
     "load_examples",
+    "on_disk",
     "open_examples",
     "prepare",
     "read_file",

@@ -129,7 +129,8 @@ def load_data(
     Args:
         source: the name of a known data set (see ``catalogue``), a ``.npy`` or ``.npz`` file, a Zarr,
             Parquet or Arrow file, a folder of images, ``.tar`` shards, an array, nested lists, a
-            tensor, a table with columns or a torch map-style dataset.
+            tensor, a table with columns, a torch map-style dataset or a ``datasets.Dataset`` of Hugging
+            Face (or the folder of a saved one).
         data_dir: where data sets are looked for and downloaded to, and decoded images kept.
         labels: (N,) one label for each example, where the source has none.
         standardize: how values that are neither pixels nor in [0, 1] are scaled; see
@@ -217,14 +218,16 @@ def prepare(
 
     Returns:
         The examples as they are stored, how models see them, and what was done to them. A memory
-        map is read in place, not copied.
+        map is read in place, not copied; so is a data set of Hugging Face that is large.
     """
-    from autoencode.data.large import open_store, streamed
+    from autoencode.data.large import on_disk, open_store, stays, streamed, whole
 
-    if isinstance(x, np.memmap) and (store := open_store(x, None)) is not None:
+    path = isinstance(x, str | os.PathLike)
+    store = open_store(x, None) if on_disk(x) and not path else None
+    if store is not None and stays(x, store, None):
         data = streamed(store, labels, standardize, hold_out=False)
         return data.train, data.spec, data.notices
-    raw = _for_training(_clean(_in_memory(x), labels))
+    raw = _for_training(_clean(_in_memory(x) if store is None else whole(store), labels))
     (stored,), spec, notices = _fit(raw, standardize)
     return Examples(stored, raw.labels), spec, tuple(notices)
 
