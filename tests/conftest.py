@@ -12,6 +12,9 @@ os.environ["SCIPY_ARRAY_API"] = "1"
 import pytest
 from hypothesis import settings
 
+# Its asserts say more then; several test files import it.
+pytest.register_assert_rewrite("cli_runs")
+
 # How long an example takes says more of the machine's other work than of the code.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")

@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from autoencode.data import Data, Examples, load_data, load_examples, reopened
+from autoencode.data import (
+    Data,
+    Examples,
+    Stored,
+    load_data,
+    load_examples,
+    open_examples,
+    reopened,
+)
 from autoencode.errors import DataError, ModelFileError, OptionError, RunFolderError
 from autoencode.evaluate.metrics import evaluate
 from autoencode.files import storage_error
@@ -93,9 +101,31 @@ def examples_for(
     if split == "train" and not isinstance(data.train, Examples):
         raise DataError(
             f"{data.name} stays on disk, so its training part cannot be given whole; use --split test "
-            "or validation, or give DATA"
+            "or validation, or give DATA (embed takes it)"
         )
     return pick_split(data, split, trained.recipe.plan.validation, trained.info.get("seed", 0))
+
+
+def examples_to_embed(
+    trained: Trained,
+    folder: str | os.PathLike[str],
+    source: Any = None,
+    split: str = "test",
+    data_dir: str | os.PathLike[str] | None = None,
+) -> Examples | Stored:
+    """``examples_for``, but what lies on disk stays there; the training part too.
+
+    Raises:
+        OptionError: for an unknown split, or one of other data.
+        DataError: when the data cannot be read or do not fit.
+    """
+    _check_split(split, own=source is None)
+    if source is not None:
+        return open_examples(source, trained.spec, data_dir=data_dir)
+    if split != "train":
+        return examples_for(trained, folder, None, split, data_dir)
+    data = run_data(trained, folder, data_dir)
+    return data.split(trained.recipe.plan.validation, trained.info.get("seed", 0))[0]
 
 
 def evaluate_run(

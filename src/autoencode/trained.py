@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoencode.data import Examples, Resident, apply_spec
+from autoencode.data import Examples, Resident, Stored, apply_spec, in_order, on_disk, open_examples
 from autoencode.data.raw import Array
 from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError
 from autoencode.models import AutoencoderModule
@@ -53,13 +53,27 @@ class Trained:
         return self.recipe.latent_shape
 
     def embed(self, x: Any) -> Array:
-        """X (N, *D) in the data's own units to codes (N, *Z), float32."""
-        return self._through(self._source(x).batches(CHUNK), lambda b: self.model.embed(b.x))
+        """X (N, *D) in the data's own units to codes (N, *Z), float32.
+
+        Args:
+            x: an array, or a memory map, a file or a data set, which are read a stretch of rows at a
+                time.
+        """
+        return np.concatenate(list(self.embed_pieces(x)))
+
+    def embed_pieces(self, x: Any, first: int = 0, last: int | None = None) -> Iterator[Array]:
+        """The codes of ``embed``, the same bits, (n, *Z) at a time: for more than memory holds.
+
+        Args:
+            x: see ``embed``.
+            first, last: numbers of examples, ``first`` a multiple of 1000; all when left out.
+        """
+        yield from self._each(self._batches(x, first, last), lambda b: self.model.embed(b.x))
 
     def reconstruct(self, x: Any) -> Array:
         """X (N, *D) to its reconstruction (N, *D), both in the data's own units."""
-        batches = self._source(x).batches(CHUNK)
-        return self._through(batches, lambda b: self.spec.to_raw(self.model.reconstruct(b.x)))
+        pieces = self._batches(x)
+        return self._through(pieces, lambda b: self.spec.to_raw(self.model.reconstruct(b.x)))
 
     def decode(self, z: Any) -> Array:
         """Codes (N, *Z) to examples (N, *D) in the data's own units.
@@ -98,7 +112,7 @@ class Trained:
             return mean
 
         with seeded(seed, self.device):
-            return self._through(self._source(x).batches(CHUNK), score)
+            return self._through(self._batches(x), score)
 
     def draws(self, x: Any, n: int, seed: int = 0) -> list[Array]:
         """N fillings of x (N, *D) in the data's own units: draws of z from q(z|x), then of x.
@@ -113,7 +127,6 @@ class Trained:
             )
         if n < 1:
             raise OptionError(f"the number of draws must be at least 1, got {n}")
-        source = self._source(x)
 
         def draw(batch: Batch) -> Tensor:
             return self.spec.to_raw(self.model(batch).x_dist.sample()[0])
@@ -121,7 +134,7 @@ class Trained:
         found = []
         for i in range(n):
             with seeded(mix(seed, i), self.device):
-                found.append(self._through(source.batches(CHUNK), draw))
+                found.append(self._through(self._batches(x), draw))
         return found
 
     @property
@@ -135,6 +148,19 @@ class Trained:
         if isinstance(x, Examples):
             return Resident(x, self.spec, self.device)
         return Resident(Examples(apply_spec(x, self.spec)), self.spec, self.device)
+
+    def _batches(self, x: Any, first: int = 0, last: int | None = None) -> Iterator[Batch]:
+        """Examples as the model sees them, ``CHUNK`` at a time."""
+        if on_disk(x):
+            x = open_examples(x, self.spec)
+        if isinstance(x, Stored):
+            for rows in in_order(x, CHUNK, first, last):
+                yield self.spec.batch(self.spec.to_model(torch.from_numpy(rows).to(self.device)))
+            return
+        examples = x if isinstance(x, Examples) else Examples(apply_spec(x, self.spec))
+        if first or last is not None:
+            examples = examples.take(np.arange(first, len(examples) if last is None else last))
+        yield from Resident(examples, self.spec, self.device).batches(CHUNK)
 
     def _codes(self, z: Any) -> Tensor:
         if isinstance(z, Tensor):
@@ -160,11 +186,16 @@ class Trained:
             )
         return codes.to(self.device)
 
-    def _through(self, pieces: Any, function: Callable[[Any], Tensor]) -> Array:
+    def _through(self, pieces: Iterable[Any], function: Callable[[Any], Tensor]) -> Array:
+        return np.concatenate(list(self._each(pieces, function)))
+
+    def _each(self, pieces: Iterable[Any], function: Callable[[Any], Tensor]) -> Iterator[Array]:
         self.model.eval()
-        with tuned(self.device), torch.inference_mode():
-            done = [function(piece).cpu() for piece in pieces]
-        return torch.cat(done).numpy()
+        for piece in pieces:
+            # Entered for each, since whoever takes the pieces must not find itself inside.
+            with tuned(self.device), torch.inference_mode():
+                done = function(piece).cpu().numpy()
+            yield done
 
 
 def _mean_squares(batch: Batch, mean: Tensor) -> Tensor:

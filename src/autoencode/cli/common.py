@@ -6,8 +6,9 @@ import contextlib
 import json
 import math
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
 import click
@@ -25,6 +26,20 @@ class Interrupted(BaseException):
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal_number)
         self.exit_code = 128 + signal_number
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Lets SIGTERM end a block as Ctrl-C does, so that nothing half-done is left behind."""
+
+    def end(number_: int, frame: object) -> NoReturn:
+        raise Interrupted(number_)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 # What may be started by torchrun; anything else would only be done several times.

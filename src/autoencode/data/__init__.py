@@ -5,8 +5,9 @@ from autoencode.data.catalogue import DatasetInfo, catalogue, data_folder
 from autoencode.data.download import fetch
 from autoencode.data.examples import Data, Examples, apply_spec, load_data, load_examples, prepare
 from autoencode.data.files import read_file
+from autoencode.data.fresh import Fresh, in_order, open_examples
 from autoencode.data.idx import read_idx
-from autoencode.data.large import reopened
+from autoencode.data.large import on_disk, reopened
 from autoencode.data.ranges import Standardize
 from autoencode.data.raw import Raw
 from autoencode.data.source import Resident
@@ -17,6 +18,7 @@ __all__ = [
     "Data",
     "DatasetInfo",
     "Examples",
+    "Fresh",
     "Raw",
     "Resident",
     "Standardize",
@@ -28,8 +30,11 @@ __all__ = [
     "catalogue",
     "data_folder",
     "fetch",
+    "in_order",
     "load_data",
     "load_examples",
+    "on_disk",
+    "open_examples",
     "prepare",
     "read_file",
     "read_idx",

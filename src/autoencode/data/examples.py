@@ -137,7 +137,8 @@ def load_data(
     Args:
         source: the name of a known data set (see ``catalogue``), a ``.npy`` or ``.npz`` file, a Zarr,
             Parquet or Arrow file, a folder of images, ``.tar`` shards, an array, nested lists, a
-            tensor, a table with columns or a torch map-style dataset.
+            tensor, a table with columns, a torch map-style dataset or a ``datasets.Dataset`` of Hugging
+            Face (or the folder of a saved one).
         data_dir: where data sets are looked for and downloaded to, and decoded images kept.
         labels: (N,) one label for each example, where the source has none.
         standardize: how values that are neither pixels nor in [0, 1] are scaled; see
@@ -232,14 +233,16 @@ def prepare(
 
     Returns:
         The examples as they are stored, how models see them, and what was done to them. A memory
-        map is read in place, not copied.
+        map is read in place, not copied; so is a data set of Hugging Face that is large.
     """
-    from autoencode.data.large import open_store, streamed
+    from autoencode.data.large import on_disk, open_store, stays, streamed, whole
 
-    if isinstance(x, np.memmap) and (store := open_store(x, None)) is not None:
+    path = isinstance(x, str | os.PathLike)
+    store = open_store(x, None) if on_disk(x) and not path else None
+    if store is not None and stays(x, store, None):
         data = streamed(store, labels, standardize, hold_out=False)
         return data.train, data.spec, data.notices
-    raw = _in_memory(x, kinds)
+    raw = _in_memory(x, kinds) if store is None else whole(store)
     raw = _for_training(_clean(replace(raw, gaps=raw.gaps or gaps), labels))
     (stored,), spec, notices = _fit(raw, standardize)
     return Examples(stored, raw.labels), spec, tuple(notices)
@@ -267,13 +270,34 @@ def apply_spec(x: Any, spec: DataSpec, part: str = "data") -> Array:
     if spec.columns and is_frame(x):
         x = encode(x, spec.columns, part)
     given = as_array(x, part, spec.gaps)
+    fitted = to_spec(given, spec, part)
+    if scaled_up(spec, given.dtype):
+        _refuse_scaled(given, _range(spec)[1], part)
+    return fitted
+
+
+def to_spec(given: Array, spec: DataSpec, part: str, first_row: int = 0) -> Array:
+    """``apply_spec`` for clean rows, perhaps a stretch of more that begins at ``first_row``.
+
+    Whether values are in 0..1 that should reach to 255 is not looked at: all of them must say so.
+    """
     array = _to_shape(given, spec, part)
     if spec.kind == "unit":
-        _refuse_outside(given, spec, part)
+        _refuse_outside(given, spec, part, first_row)
         if given.dtype.kind == "f":
             array = array.clip(*_range(spec))  # of what rounding left outside
     dtype = np.uint8 if given.dtype in (bool, np.uint8) else np.float32
     return np.ascontiguousarray(array, dtype=dtype)
+
+
+def scaled_up(spec: DataSpec, dtype: np.dtype[Any]) -> bool:
+    """Whether fractions of 1 could be taken for values that reach to 255."""
+    return spec.kind == "unit" and _range(spec)[1] > 1 and dtype.kind == "f"
+
+
+def are_fractions(x: Array) -> bool:
+    """Whether values lie in 0..1 and not only at its ends."""
+    return bool(extremes(x)[1] <= 1 and ((x != np.rint(x)) & ~np.isnan(x)).any())
 
 
 def _read(source: Any, data_dir: str | os.PathLike[str] | None, progress: OnBytes | None) -> Raw:
@@ -384,8 +408,10 @@ def _range(spec: DataSpec) -> tuple[float, float]:
     return spec.offset[0], spec.offset[0] + spec.scale[0]
 
 
-def _refuse_outside(x: Array, spec: DataSpec, part: str) -> None:
+def _refuse_outside(x: Array, spec: DataSpec, part: str, first_row: int) -> None:
     """Refuse values that a unit spec has no place for, by more than rounding."""
+    if not x.size:
+        return
     low, high = _range(spec)
     slack = _ROUNDING * (high - low)
     lowest, highest = extremes(x)
@@ -394,9 +420,8 @@ def _refuse_outside(x: Array, spec: DataSpec, part: str) -> None:
     elif highest > high + slack:
         flat = int(np.argmax(x == highest))
     else:
-        _refuse_scaled(x, high, part)
         return
-    where = place(np.unravel_index(flat, x.shape))
+    where = place(np.unravel_index(flat, x.shape), first_row)
     raise DataError(
         f"{part}: the value {x.flat[flat]:g} at {where} lies outside {low:g}..{high:g}, "
         "the range that the model was trained on"
@@ -405,13 +430,15 @@ def _refuse_outside(x: Array, spec: DataSpec, part: str) -> None:
 
 def _refuse_scaled(x: Array, high: float, part: str) -> None:
     """Refuse fractions of 1 where pixels to 255 are due: taken as they are, all would be black."""
-    if high <= 1 or x.dtype.kind != "f" or extremes(x)[1] > 1:
-        return
-    if ((x != np.rint(x)) & ~np.isnan(x)).any():
-        raise DataError(
-            f"{part}: values are in 0..1, the model was trained on 0..{high:g}; "
-            f"multiply them by {high:g}"
-        )
+    if are_fractions(x):
+        raise fractions_error(high, part)
+
+
+def fractions_error(high: float, part: str) -> DataError:
+    """What to say of values in 0..1 for a model of pixels."""
+    return DataError(
+        f"{part}: values are in 0..1, the model was trained on 0..{high:g}; multiply them by {high:g}"
+    )
 
 
 def _without_ones(shape: Sequence[int]) -> list[int]:
