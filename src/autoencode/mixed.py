@@ -68,10 +68,10 @@ class Mixed(nn.Module):
             padded[row, :size] = torch.arange(first, first + size)
             first += size
         self.register_buffer("_padded", padded, persistent=False)
-        offset, scale = (torch.tensor(v).expand(len(kinds)) for v in (spec.offset, spec.scale))
-        counts = torch.tensor([kind == "count" for kind in kinds])
-        self.register_buffer("_offset", offset[counts].clone(), persistent=False)
-        self.register_buffer("_scale", scale[counts].clone(), persistent=False)
+        for name, entries in (("_offset", spec.offset), ("_scale", spec.scale)):
+            each = entries if len(entries) > 1 else entries * len(kinds)
+            chosen = [value for value, kind in zip(each, kinds, strict=True) if kind == "count"]
+            self.register_buffer(name, torch.tensor(chosen), persistent=False)
 
     def forward(self, params: Tensor) -> Observation:
         params = distributions.full_precision(params)

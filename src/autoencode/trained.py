@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from autoencode.data import Examples, Resident, Stored, apply_spec, in_order, on_disk, open_examples
+from autoencode.data.frames import fill, is_frame, select
 from autoencode.data.raw import Array
 from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError
 from autoencode.models import AutoencoderModule
@@ -114,10 +116,21 @@ class Trained:
         with seeded(seed, self.device):
             return self._through(self._batches(x), score)
 
-    def draws(self, x: Any, n: int, seed: int = 0) -> list[Array]:
-        """N fillings of x (N, *D) in the data's own units: draws of z from q(z|x), then of x.
+    def impute(self, x: Any) -> Any:
+        """X (N, *D) or a table, with the expected value (the likeliest category) where one is missing.
+
+        What is known stays as it is.
 
         Raises:
+            OptionError: when the model was trained without gaps.
+        """
+        return self._fill(x, self.reconstruct)
+
+    def imputations(self, x: Any, n: int, seed: int = 0) -> list[Any]:
+        """X (N, *D) or a table, filled n times by draws of z from q(z|x), then of x from p(x|z).
+
+        Raises:
+            OptionError: when the model was trained without gaps.
             IncompatibleError: when the code is deterministic.
         """
         if not self.stochastic:
@@ -127,15 +140,26 @@ class Trained:
             )
         if n < 1:
             raise OptionError(f"the number of draws must be at least 1, got {n}")
+        return [self._fill(x, functools.partial(self._draw, seed=mix(seed, i))) for i in range(n)]
 
+    def _draw(self, x: Any, seed: int) -> Array:
         def draw(batch: Batch) -> Tensor:
             return self.spec.to_raw(self.model(batch).x_dist.sample()[0])
 
-        found = []
-        for i in range(n):
-            with seeded(mix(seed, i), self.device):
-                found.append(self._through(self._batches(x), draw))
-        return found
+        with seeded(seed, self.device):
+            return self._through(self._batches(x), draw)
+
+    def _fill(self, x: Any, guess: Callable[[Any], Array]) -> Any:
+        if not self.spec.gaps:
+            raise OptionError(
+                "the model never saw a gap; train it on data with gaps, or with noise=missing"
+            )
+        columns = self.spec.columns
+        if is_frame(x):
+            return fill(x, columns, guess(select(x, [column.name for column in columns])))
+        given = np.asarray(x)
+        filled = np.where(np.isnan(given), guess(given).reshape(given.shape), given)
+        return filled.astype(given.dtype)
 
     @property
     def stochastic(self) -> bool:

@@ -20,7 +20,7 @@ from autoencode.data.arrays import as_array, as_labels, extremes, from_dataset, 
 from autoencode.data.catalogue import catalogue, read_named
 from autoencode.data.download import OnBytes
 from autoencode.data.files import SUPPORTED, read_file
-from autoencode.data.frames import encode, is_frame, learn_columns
+from autoencode.data.frames import encode, is_frame
 from autoencode.data.ranges import (
     CHANNELS,
     Standardize,
@@ -30,6 +30,14 @@ from autoencode.data.ranges import (
     spec_for,
 )
 from autoencode.data.raw import Array, Raw
+from autoencode.data.tables import (
+    NO_OPTIONS,
+    TABLES,
+    TableOptions,
+    fitted,
+    learned,
+    open_table,
+)
 from autoencode.errors import DataError, OptionError, nearest
 from autoencode.types import ColumnKind, DataSpec
 
@@ -49,21 +57,27 @@ class Examples:
     Attributes:
         x: (N, *D) uint8 or float32, images as (N, C, H, W).
         labels: (N,) or ``None``.
+        ids: (N,) what the source calls each example, or ``None``.
     """
 
     x: Array
     labels: Array | None = None
+    ids: Array | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
     def take(self, rows: Array) -> Examples:
         """The examples with these row numbers (M,)."""
-        return Examples(self.x[rows], None if self.labels is None else self.labels[rows])
+        return Examples(self.x[rows], _rows(self.labels, rows), _rows(self.ids, rows))
 
     def bounded(self) -> Examples:
         """All of them: they are in memory."""
         return self
+
+
+def _rows(values: Array | None, rows: Any) -> Array | None:
+    return None if values is None else values[rows]
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +139,7 @@ def load_data(
     labels: Any = None,
     standardize: Standardize = "columns",
     stream: bool | None = None,
+    table: TableOptions = NO_OPTIONS,
     progress: OnBytes | None = None,
 ) -> Data:
     """Read a data set from wherever it is.
@@ -135,10 +150,10 @@ def load_data(
         ((1438, 1, 8, 8), (16.0,))
 
     Args:
-        source: the name of a known data set (see ``catalogue``), a ``.npy`` or ``.npz`` file, a Zarr,
-            Parquet or Arrow file, a folder of images, ``.tar`` shards, an array, nested lists, a
-            tensor, a table with columns, a torch map-style dataset or a ``datasets.Dataset`` of Hugging
-            Face (or the folder of a saved one).
+        source: the name of a known data set (see ``catalogue``), a ``.npy`` or ``.npz`` file, a CSV,
+            Parquet, Feather or Arrow file, a Zarr array, a folder of images, ``.tar`` shards, an array,
+            nested lists, a tensor, a table of pandas, polars or pyarrow, a torch map-style dataset or a
+            ``datasets.Dataset`` of Hugging Face (or the folder of a saved one).
         data_dir: where data sets are looked for and downloaded to, and decoded images kept.
         labels: (N,) one label for each example, where the source has none.
         standardize: how values that are neither pixels nor in [0, 1] are scaled; see
@@ -146,6 +161,7 @@ def load_data(
         stream: whether the data stay on disk and are read while they are used; by default what
             would take more than a quarter of the free memory, and memory maps
             (``docs/large_data.md``).
+        table: which columns of a table are labels, names of rows or left out, and of what kind.
         progress: called with bytes and total while something is downloaded.
 
     Returns:
@@ -155,12 +171,18 @@ def load_data(
         DataError: the data cannot be learned from.
         OptionError: there is no data set of this name, or it cannot be streamed.
     """
-    from autoencode.data.large import open_store, stays, streamed, whole
+    from autoencode.data.large import is_too_large, open_store, stays, streamed, whole
 
-    store = open_store(source, stream, data_dir)
-    if store is not None and stays(source, store, stream):
-        return streamed(store, labels, standardize)
-    found = _read(source, data_dir, progress) if store is None else whole(store)
+    named = None if stream or is_too_large(source) else open_table(source)
+    if table and named is None:
+        raise OptionError("these data have no named columns; leave label, id, drop and kinds out")
+    if named is not None:
+        found = learned(named, table, _name(source))
+    else:
+        store = open_store(source, stream, data_dir)
+        if store is not None and stays(source, store, stream):
+            return streamed(store, labels, standardize)
+        found = _read(source, data_dir, progress) if store is None else whole(store)
     raw = _for_training(_clean(found, labels))
     notices = list(raw.notices)
     if raw.x_test is None and len(raw.x) >= HELD_OUT_FROM:
@@ -171,8 +193,8 @@ def load_data(
         )
         raw = _hold_out(raw, held_out)
     xs, spec, more = _fit(raw, standardize)
-    train = Examples(xs[0], raw.labels)
-    test = Examples(xs[1], raw.labels_test) if len(xs) > 1 else None
+    train = Examples(xs[0], raw.labels, raw.ids)
+    test = Examples(xs[1], raw.labels_test, raw.ids_test) if len(xs) > 1 else None
     return Data(raw.name, train, test, spec, (*notices, *more))
 
 
@@ -182,6 +204,7 @@ def load_examples(
     *,
     data_dir: str | os.PathLike[str] | None = None,
     labels: Any = None,
+    table: TableOptions = NO_OPTIONS,
     progress: OnBytes | None = None,
 ) -> Examples:
     """Read new examples for a trained model; nothing about their range is guessed.
@@ -191,6 +214,7 @@ def load_examples(
         spec: what the model was trained on.
         data_dir: see ``load_data``.
         labels: (N,) one label for each example, where the source has none.
+        table: what was said of the columns in training.
         progress: see ``load_data``.
 
     Returns:
@@ -201,12 +225,16 @@ def load_examples(
     """
     from autoencode.data.large import open_store, whole
 
-    store = open_store(source, False, data_dir, spec.shape if len(spec.shape) == 3 else None)
-    found = _read(source, data_dir, progress) if store is None else whole(store)
-    raw = _clean(found, labels)
+    named = open_table(source)
+    if named is not None:
+        found = fitted(named, table, spec, _name(source))
+    else:
+        store = open_store(source, False, data_dir, spec.shape if len(spec.shape) == 3 else None)
+        found = _read(source, data_dir, progress) if store is None else whole(store)
+    raw = _clean(replace(found, gaps=spec.gaps), labels, training=False)
     if raw.x_test is not None:
         return Examples(apply_spec(raw.x_test, spec, "test"), raw.labels_test)
-    return Examples(apply_spec(raw.x, spec), raw.labels)
+    return Examples(apply_spec(raw.x, spec), raw.labels, raw.ids)
 
 
 def prepare(
@@ -242,7 +270,13 @@ def prepare(
     if store is not None and stays(x, store, None):
         data = streamed(store, labels, standardize, hold_out=False)
         return data.train, data.spec, data.notices
-    raw = _in_memory(x, kinds) if store is None else whole(store)
+    named = open_table(x) if not path else None
+    if kinds and named is None:
+        raise OptionError("these data have no named columns; leave the kinds out")
+    if named is not None:
+        raw = learned(named, TableOptions(kinds=kinds or {}), "train")
+    else:
+        raw = _in_memory(x) if store is None else whole(store)
     raw = _for_training(_clean(replace(raw, gaps=raw.gaps or gaps), labels))
     (stored,), spec, notices = _fit(raw, standardize)
     return Examples(stored, raw.labels), spec, tuple(notices)
@@ -305,9 +339,10 @@ def _read(source: Any, data_dir: str | os.PathLike[str] | None, progress: OnByte
         if source.lower() in catalogue():
             return read_named(source.lower(), data_dir, progress)
         if not source.lower().endswith(SUPPORTED) and not Path(source).exists():
+            endings = ", ".join((*SUPPORTED, *TABLES))
             raise OptionError(
                 f"no data set or file {source!r}; {nearest(source.lower(), catalogue())} "
-                f"(or give a {' or '.join(SUPPORTED)} file)"
+                f"(or give a file: {endings})"
             )
         source = Path(source)
     if isinstance(source, os.PathLike):
@@ -315,24 +350,23 @@ def _read(source: Any, data_dir: str | os.PathLike[str] | None, progress: OnByte
     return _in_memory(source)
 
 
-def _in_memory(source: Any, kinds: Mapping[str, ColumnKind] | None = None) -> Raw:
-    if is_frame(source):
-        columns = learn_columns(source, kinds, "train")
-        return Raw("table", encode(source, columns, "train"), columns=columns, gaps=True)
-    if kinds:
-        raise OptionError(
-            "kinds are of a table's columns, and these data have no names; leave them out"
-        )
+def _name(source: Any) -> str:
+    """What a table is called."""
+    return Path(source).stem if isinstance(source, str | os.PathLike) else "table"
+
+
+def _in_memory(source: Any) -> Raw:
     if isinstance(source, Dataset):
         x, labels = from_dataset(source)
         return Raw("array", x, labels)
     return Raw("array", source)
 
 
-def _clean(raw: Raw, labels: Any) -> Raw:
+def _clean(raw: Raw, labels: Any, training: bool = True) -> Raw:
     """The same data with nothing in it that cannot be learned from."""
     x = as_array(raw.x, "train", raw.gaps)
-    _refuse_empty_columns(x, raw.gaps)
+    if training:
+        _refuse_empty_columns(x, raw.gaps)
     labels = as_labels(raw.labels if labels is None else labels, len(x), "train")
     if raw.x_test is None:
         return replace(raw, x=x, labels=labels, labels_test=None)
@@ -362,7 +396,16 @@ def _for_training(raw: Raw) -> Raw:
 
 def _hold_out(raw: Raw, rows: Array) -> Raw:
     labels, labels_test = (None, None) if raw.labels is None else (raw.labels[~rows], raw.labels[rows])
-    return replace(raw, x=raw.x[~rows], labels=labels, x_test=raw.x[rows], labels_test=labels_test)
+    ids, ids_test = _rows(raw.ids, ~rows), _rows(raw.ids, rows)
+    return replace(
+        raw,
+        x=raw.x[~rows],
+        labels=labels,
+        ids=ids,
+        x_test=raw.x[rows],
+        labels_test=labels_test,
+        ids_test=ids_test,
+    )
 
 
 def _fit(raw: Raw, standardize: str) -> tuple[list[Array], DataSpec, list[str]]:

@@ -118,6 +118,20 @@ def decode(matrix: Array, columns: Sequence[Column]) -> dict[str, Array]:
     }
 
 
+def select(source: Any, names: Sequence[str]) -> Any:
+    """The table with these columns only.
+
+    Raises:
+        DataError: one of them is not there.
+    """
+    import narwhals.stable.v2 as nw
+
+    there = names_of(source)
+    if missing := [name for name in names if name not in there]:
+        raise DataError(f"no column {_listed(missing)} in the table; add it")
+    return nw.from_native(source, eager_only=True).select(list(names)).to_native()
+
+
 def empty_like(source: Any) -> Any:
     """A table like this one without rows: it remembers the library and the columns."""
     import narwhals.stable.v2 as nw
@@ -125,13 +139,12 @@ def empty_like(source: Any) -> Any:
     return nw.from_native(source, eager_only=True).head(0).to_native()
 
 
-def to_frame(values: Mapping[str, Array], like: Any = None, known: Array | None = None) -> Any:
+def to_frame(values: Mapping[str, Array], like: Any = None) -> Any:
     """Columns as a table of the library that ``like`` comes from, with its row labels.
 
     Args:
         values: an array (N,) for each column.
         like: a table; ``None`` makes a pyarrow table.
-        known: (N, D) where to keep what ``like``, of N rows then, has.
     """
     import narwhals.stable.v2 as nw
 
@@ -139,24 +152,43 @@ def to_frame(values: Mapping[str, Array], like: Any = None, known: Array | None 
     if like is not None:
         backend = nw.get_native_namespace(nw.from_native(like, eager_only=True))
     columns = {name: _plain(column) for name, column in values.items()}
-    if known is not None:
-        series = dict(_series(like, list(values)))
-        for i, name in enumerate(values):
-            columns[name] = _filled(series[name], values[name], known[:, i])
     frame = nw.from_dict(columns, backend=backend).to_native()
     if hasattr(like, "index") and len(like.index) == len(frame):
         frame.index = like.index
     return frame
 
 
-def _filled(series: Any, guess: Array, known: Array) -> Any:
-    """A column with guesses where it is not known."""
-    if known.all():
-        return series.to_native()
-    return [
-        own if is_known else new
-        for own, new, is_known in zip(series.to_list(), guess.tolist(), known.tolist(), strict=True)
-    ]
+def fill(source: Any, columns: Sequence[Column], guess: Array) -> Any:
+    """A table with guesses (N, D) where a value of these columns is missing; all else as it was.
+
+    Whole numbers stay whole: counts are rounded.
+    """
+    import narwhals.stable.v2 as nw
+
+    frame = nw.from_native(source, eager_only=True)
+    missing = np.isnan(encode(frame.select([c.name for c in columns]).to_native(), columns))
+    values = decode(guess, columns)
+    for i, column in enumerate(columns):
+        if not missing[:, i].any():
+            continue
+        new, old = values[column.name], frame[column.name]
+        if column.kind == "count":
+            new = np.rint(new).astype(np.int64)
+        elif old.dtype.is_integer():  # a guess may lie between two whole numbers
+            old = old.cast(nw.Float64)
+        own = old.to_list()
+        mixed = [
+            value if gone else known
+            for known, value, gone in zip(own, new.tolist(), missing[:, i].tolist(), strict=True)
+        ]
+        kind = old.dtype if old.dtype.is_numeric() else None
+        series = nw.new_series(column.name, mixed, kind, backend=nw.get_native_namespace(frame))
+        if hasattr(source, "index"):
+            native = series.to_native()
+            native.index = source.index
+            series = nw.from_native(native, series_only=True)
+        frame = frame.with_columns(series)
+    return frame.to_native()
 
 
 def _own_dtype(series: Any, columns: Sequence[Column]) -> Any:
@@ -333,7 +365,9 @@ def _days(series: Any, where: str) -> Array:
 
     if series.dtype not in (nw.Datetime, nw.Date):
         raise DataError(f"{where} should hold dates and is of type {series.dtype}; convert it")
-    values = np.asarray(series.cast(nw.Datetime("us")).to_numpy()).astype("datetime64[us]")
+    if getattr(series.dtype, "time_zone", None) is not None:
+        series = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    values = np.asarray(series.to_numpy()).astype("datetime64[us]")
     days = values.astype("int64") / (1e6 * _SECONDS)
     known: Array = np.where(np.isnat(values), np.nan, days)
     return known

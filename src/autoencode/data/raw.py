@@ -31,6 +31,8 @@ class Raw:
         notices: what the user should know about the reading.
         columns: names and kinds of a table's columns.
         gaps: whether values may be missing (NaN).
+        ids: (N,) what the source calls each example, ``None`` when it has no names for them.
+        ids_test: (M,) the same of the test part.
     """
 
     name: str
@@ -42,3 +44,5 @@ class Raw:
     notices: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
     gaps: bool = False
+    ids: Array | None = None
+    ids_test: Array | None = None

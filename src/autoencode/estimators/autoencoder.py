@@ -15,9 +15,8 @@ from torch import nn
 
 from autoencode.data import Examples
 from autoencode.data.examples import apply_spec
-from autoencode.data.frames import decode, empty_like, encode, is_frame, to_frame
+from autoencode.data.frames import decode, empty_like, is_frame, to_frame
 from autoencode.data.raw import Array
-from autoencode.errors import OptionError
 from autoencode.estimators.base import CoreEstimator
 from autoencode.estimators.online import Online
 from autoencode.files import storage_error
@@ -246,26 +245,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         """
         trained = self._trained
         self._checked(X)
-        if not trained.spec.gaps:
-            raise OptionError(
-                "the model never saw a gap; fit it on data with gaps, or with "
-                'options={"noise": "missing"}'
-            )
-        if n_draws is None:
-            return self._filled(X, trained.reconstruct(X))
-        return [self._filled(X, draw) for draw in trained.draws(X, n_draws, seed)]
-
-    def _filled(self, X: Any, guess: Array) -> Any:
-        """X with guesses (n, *D) where values are missing."""
-        if not is_frame(X):
-            given = np.asarray(X)
-            filled = np.where(np.isnan(given), guess.reshape(given.shape), given)
-            return filled.astype(given.dtype)
-        columns = self._trained.spec.columns
-        gaps = np.isnan(encode(X, columns).astype(np.float64))
-        values = decode(guess, columns)
-        whole = {c.name: np.rint(values[c.name]) for c in columns if c.kind == "count"}
-        return to_frame(values | whole, X, known=~gaps)
+        return trained.impute(X) if n_draws is None else trained.imputations(X, n_draws, seed)
 
     def _outward(self, x: Array, like: Any) -> Any:
         """Raw values (n, *D) as the user has them: a mixed table as such, all else as an array."""
