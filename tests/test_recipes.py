@@ -32,6 +32,7 @@ VARIATIONAL = tuple(name for name in NAMES if "beta" in RECIPES[name].options)
 PLAIN = tuple(name for name in NAMES if name not in VARIATIONAL)
 HIDDEN = tuple(name for name in NAMES if name != "linear")  # those with layers between
 WITH_LATENT_DIM = tuple(name for name in NAMES if "latent_dim" in RECIPES[name].options)
+WITH_CODE_ACTIVATION = tuple(name for name in NAMES if "code_activation" in RECIPES[name].options)
 
 every_recipe = pytest.mark.parametrize("name", NAMES)
 
@@ -65,9 +66,10 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 def test_the_groups_of_recipes_are_what_they_are_meant_to_be():
     assert set(DENSE) == {"linear", "mlp", "mlp_small", "mlp_latent2", "vae"}
-    assert set(CONV) == {"conv", "conv_linear", "conv_small", "conv_latent2", "conv_vae"}
+    assert set(CONV) == {"conv", "conv_linear", "conv_small", "conv_latent2", "conv_vae", "conv_skip"}
     assert set(VARIATIONAL) == {"vae", "conv_vae"}
-    assert set(NAMES) - set(WITH_LATENT_DIM) == {"conv_small"}
+    assert set(NAMES) - set(WITH_LATENT_DIM) == {"conv_small", "conv_skip"}
+    assert set(NAMES) - set(WITH_CODE_ACTIVATION) == {"linear", "conv_skip"}
 
 
 # Shapes
@@ -244,7 +246,7 @@ def kinds(model: nn.Module) -> set[type]:
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @every_recipe
 def test_activation_chooses_the_nonlinearity_between_layers(name, activation):
-    own = {} if name == "linear" else {"code_activation": "none"}
+    own = {"code_activation": "none"} if name in WITH_CODE_ACTIVATION else {}
     model = build(name, IMAGE, activation=activation, **own).model
     chosen = type(ACTIVATIONS[activation]())
     others = {type(make()) for make in ACTIVATIONS.values()} - {chosen, nn.Identity}
@@ -321,7 +323,7 @@ def test_scratch_layers_are_for_fully_connected_networks(name):
 
 
 @pytest.mark.parametrize("code", ["none", "relu", "tanh", "sigmoid"])
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "linear"])
+@pytest.mark.parametrize("name", WITH_CODE_ACTIVATION)
 def test_code_activation_bounds_the_code(name, code):
     recipe = build(name, IMAGE, code_activation=code, activation="none")
     with torch.no_grad():
@@ -395,7 +397,7 @@ def test_loss_chooses_between_mean_and_sum_of_squares(name):
         assert recipe_info(name).options.get("loss") is None
         assert build(name, IMAGE).unit == "nats per example"
         return
-    mean, total = build(name, IMAGE, loss="mse"), build(name, IMAGE, loss="sse")
+    mean, total = (build(name, IMAGE, loss=loss, noise="none") for loss in ("mse", "sse"))
     batch = Batch.of(images(6))
     mse = mean.updates[0].objective(mean.model, batch, Progress()).total
     sse = total.updates[0].objective(mean.model, batch, Progress()).total

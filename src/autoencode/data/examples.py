@@ -48,6 +48,7 @@ HELD_OUT_SHARE = 0.1
 HELD_OUT_FROM = 10  # examples; fewer are all needed for training
 _HELD_OUT_SEED = 0
 _ROUNDING = 1e-6  # of the range; as far outside as a float32 on its way through a file may come
+_NOISE = 10  # of the range; farther outside no noise comes that anything could be seen behind
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,18 +59,21 @@ class Examples:
         x: (N, *D) uint8 or float32, images as (N, C, H, W).
         labels: (N,) or ``None``.
         ids: (N,) what the source calls each example, or ``None``.
+        target: (N, *D) what is to be made of each, where that is not the example itself.
     """
 
     x: Array
     labels: Array | None = None
     ids: Array | None = None
+    target: Array | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
     def take(self, rows: Array) -> Examples:
         """The examples with these row numbers (M,)."""
-        return Examples(self.x[rows], _rows(self.labels, rows), _rows(self.ids, rows))
+        labels, ids = _rows(self.labels, rows), _rows(self.ids, rows)
+        return Examples(self.x[rows], labels, ids, _rows(self.target, rows))
 
     def bounded(self) -> Examples:
         """All of them: they are in memory."""
@@ -106,10 +110,11 @@ class Data:
         if not isinstance(self.train, Examples):
             return self.train.fingerprint()
         digest = hashlib.sha256()
-        for part in (self.train, self.test):
-            if part is not None:
-                digest.update(f"{part.x.shape} {part.x.dtype.str}\n".encode())
-                digest.update(np.ascontiguousarray(part.x).data)
+        parts = [part for part in (self.train, self.test) if part is not None]
+        for array in (array for part in parts for array in (part.x, part.target)):
+            if array is not None:
+                digest.update(f"{array.shape} {array.dtype.str}\n".encode())
+                digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
     def split(self, validation: float, seed: int) -> tuple[Examples | Stored, Examples | None]:
@@ -318,7 +323,7 @@ def to_spec(given: Array, spec: DataSpec, part: str, first_row: int = 0) -> Arra
     array = _to_shape(given, spec, part)
     if spec.kind == "unit":
         _refuse_outside(given, spec, part, first_row)
-        if given.dtype.kind == "f":
+        if given.dtype.kind == "f" and not spec.noisy:
             array = array.clip(*_range(spec))  # of what rounding left outside
     dtype = np.uint8 if given.dtype in (bool, np.uint8) else np.float32
     return np.ascontiguousarray(array, dtype=dtype)
@@ -456,7 +461,7 @@ def _refuse_outside(x: Array, spec: DataSpec, part: str, first_row: int) -> None
     if not x.size:
         return
     low, high = _range(spec)
-    slack = _ROUNDING * (high - low)
+    slack = (_NOISE if spec.noisy else _ROUNDING) * (high - low)
     lowest, highest = extremes(x)
     if lowest < low - slack:
         flat = int(np.argmax(x == lowest))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from autoencode.data.examples import Examples
+from autoencode.data.raw import Array
 from autoencode.randomness import epoch_order
 from autoencode.types import Batch, DataSpec, Pass
 
@@ -35,21 +36,22 @@ class Resident:
     """
 
     def __init__(self, examples: Examples, spec: DataSpec, device: torch.device | str = "cpu") -> None:
-        # A tensor over memory that must not be written is a trap that torch warns of.
-        writeable = examples.x if examples.x.flags.writeable else examples.x.copy()
-        x = torch.from_numpy(np.ascontiguousarray(writeable)).to(device)
-        if x.is_floating_point():
-            x = spec.to_model(x)
-            spec = DataSpec(spec.shape, spec.kind, gaps=spec.gaps)
-        self.x = x
         self._spec = spec
+        self._x = _Held(examples.x, spec, device)
+        self._target = None if examples.target is None else _Held(examples.target, spec, device)
+
+    @property
+    def x(self) -> Tensor:
+        """(N, *D) what the encoder sees, as it is held."""
+        return self._x.values
 
     def __len__(self) -> int:
         return len(self.x)
 
     def batch(self, index: Tensor) -> Batch:
         """The examples with the row numbers ``index`` (B,), as the model sees them."""
-        return self._spec.batch(self._spec.to_model(self.x.index_select(0, index)))
+        target = None if self._target is None else self._target.rows(index)
+        return self._spec.batch(self._x.rows(index), target)
 
     def shuffled(self, one: Pass) -> Iterator[Batch]:
         """The batches of one pass, in the order of a random permutation."""
@@ -60,14 +62,34 @@ class Resident:
     def batches(self, size: int) -> Iterator[Batch]:
         """All examples in order, ``size`` at a time."""
         for start in range(0, len(self), size):
-            yield self._spec.batch(self._spec.to_model(self.x[start : start + size]))
+            rows = slice(start, start + size)
+            target = None if self._target is None else self._target.rows(rows)
+            yield self._spec.batch(self._x.rows(rows), target)
 
     def mean(self) -> Tensor:
-        """The mean example (*D) of what is known, as the model sees it."""
+        """The mean target (*D) of what is known, as the model sees it."""
         size = max(1, _CHUNK_ENTRIES // self._spec.size)
         # Summed on the CPU: some accelerators have no float64.
         total, known = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
         for batch in self.batches(size):
-            total = total + batch.x.cpu().nansum(0, dtype=torch.float64)
+            total = total + batch.target.cpu().nansum(0, dtype=torch.float64)
             known = known + (len(batch.x) if batch.mask is None else batch.mask.cpu().sum(0))
         return (total / known.clamp_min(1)).to(self.x.device, torch.float32)
+
+
+class _Held:
+    """An array (N, *D) on the device, of which rows are asked for as the model sees them."""
+
+    def __init__(self, array: Array, spec: DataSpec, device: torch.device | str) -> None:
+        # A tensor over memory that must not be written is a trap that torch warns of.
+        writeable = array if array.flags.writeable else array.copy()
+        values = torch.from_numpy(np.ascontiguousarray(writeable)).to(device)
+        if values.is_floating_point():
+            values = spec.to_model(values)
+            spec = DataSpec(spec.shape, spec.kind)
+        self.values, self._spec = values, spec
+
+    def rows(self, which: Tensor | slice) -> Tensor:
+        """The rows (B, *D) with these numbers."""
+        found = self.values[which] if isinstance(which, slice) else self.values.index_select(0, which)
+        return self._spec.to_model(found)

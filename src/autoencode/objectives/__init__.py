@@ -1,7 +1,7 @@
 """What is minimised: named terms, their weights and schedules, bounds, and corruption."""
 
 from autoencode.objectives.bounds import ImportanceWeighted
-from autoencode.objectives.corrupt import CORRUPTIONS, Corrupted
+from autoencode.objectives.corrupt import CORRUPTIONS, Corrupted, own_corruption
 from autoencode.objectives.objective import WeightedSum
 from autoencode.objectives.schedule import Constant, Linear, WeightSchedule
 from autoencode.objectives.terms import (
@@ -22,6 +22,7 @@ __all__ = [
     "WeightedSum",
     "kl",
     "mean_squared_error",
+    "own_corruption",
     "penalties",
     "reconstruction",
     "squared_error",
