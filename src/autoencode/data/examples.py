@@ -20,6 +20,7 @@ from autoencode.data.arrays import as_array, as_labels, extremes, from_dataset, 
 from autoencode.data.catalogue import catalogue, read_named
 from autoencode.data.download import OnBytes
 from autoencode.data.files import SUPPORTED, read_file
+from autoencode.data.folders import AS_THEY_ARE, ImageOptions
 from autoencode.data.frames import encode, is_frame
 from autoencode.data.ranges import (
     CHANNELS,
@@ -60,12 +61,14 @@ class Examples:
         labels: (N,) or ``None``.
         ids: (N,) what the source calls each example, or ``None``.
         target: (N, *D) what is to be made of each, where that is not the example itself.
+        notices: what the user should know of the reading.
     """
 
     x: Array
     labels: Array | None = None
     ids: Array | None = None
     target: Array | None = None
+    notices: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.x)
@@ -145,6 +148,7 @@ def load_data(
     standardize: Standardize = "columns",
     stream: bool | None = None,
     table: TableOptions = NO_OPTIONS,
+    images: ImageOptions = AS_THEY_ARE,
     progress: OnBytes | None = None,
 ) -> Data:
     """Read a data set from wherever it is.
@@ -167,6 +171,7 @@ def load_data(
             would take more than a quarter of the free memory, and memory maps
             (``docs/large_data.md``).
         table: which columns of a table are labels, names of rows or left out, and of what kind.
+        images: the size that images of a folder are brought to, how, and what becomes of damaged ones.
         progress: called with bytes and total while something is downloaded.
 
     Returns:
@@ -184,7 +189,7 @@ def load_data(
     if named is not None:
         found = learned(named, table, _name(source))
     else:
-        store = open_store(source, stream, data_dir)
+        store = open_store(source, stream, data_dir, images=images)
         if store is not None and stays(source, store, stream):
             return streamed(store, labels, standardize)
         found = _read(source, data_dir, progress) if store is None else whole(store)
@@ -210,6 +215,7 @@ def load_examples(
     data_dir: str | os.PathLike[str] | None = None,
     labels: Any = None,
     table: TableOptions = NO_OPTIONS,
+    images: ImageOptions = AS_THEY_ARE,
     progress: OnBytes | None = None,
 ) -> Examples:
     """Read new examples for a trained model; nothing about their range is guessed.
@@ -220,6 +226,7 @@ def load_examples(
         data_dir: see ``load_data``.
         labels: (N,) one label for each example, where the source has none.
         table: what was said of the columns in training.
+        images: what was said of images in training; their size is the model's.
         progress: see ``load_data``.
 
     Returns:
@@ -234,12 +241,13 @@ def load_examples(
     if named is not None:
         found = fitted(named, table, spec, _name(source))
     else:
-        store = open_store(source, False, data_dir, spec.shape if len(spec.shape) == 3 else None)
+        shape = spec.shape if len(spec.shape) == 3 else None
+        store = open_store(source, False, data_dir, shape, images)
         found = _read(source, data_dir, progress) if store is None else whole(store)
     raw = _clean(replace(found, gaps=spec.gaps), labels, training=False)
     if raw.x_test is not None:
         return Examples(apply_spec(raw.x_test, spec, "test"), raw.labels_test)
-    return Examples(apply_spec(raw.x, spec), raw.labels, raw.ids)
+    return Examples(apply_spec(raw.x, spec), raw.labels, raw.ids, notices=raw.notices)
 
 
 def prepare(
