@@ -191,7 +191,10 @@ def test_the_first_of_many_bad_files_are_named_and_all_are_counted(folder, read)
     store, x = read(folder, SKIP)
     assert len(x) == 20
     assert store.notices[0].startswith("7 images were not intact and left out: ")
-    assert "bad2.png, ... (the first: not a PNG, JPEG, WEBP, TIFF image)" in store.notices[0]
+    assert (
+        "bad2.png, ... (the first: not an intact image (none of PNG, JPEG, WEBP, TIFF))"
+        in store.notices[0]
+    )
 
 
 def test_a_folder_with_nothing_but_bad_files_is_refused(tmp_path, read):
@@ -281,7 +284,7 @@ def test_a_folder_through_train_embed_and_reconstruct(cli, folder, tmp_path):
     place = ("--data-dir", tmp_path / "cache")
     refused = cli("train", folder, *TRAIN, *place, "--out", "run")
     assert refused.code == 2
-    assert "bad.png: not a PNG" in refused.err
+    assert "bad.png: not an intact image (none of PNG" in refused.err
     assert len(refused.err.strip().splitlines()) == 1
     assert not (tmp_path / "run").exists()
     options = (*TRAIN[:-3], "--device", "cpu", "--on-bad-file", "skip", "--image-size", "12x10")

@@ -401,7 +401,7 @@ def _opened(entry: Entry) -> Iterator[Any]:
         raise
     except UnidentifiedImageError as error:
         raise BadImageError(
-            f"{entry.name}: not a {', '.join(_FORMATS)} image; repair or remove it"
+            f"{entry.name}: not an intact image (none of {', '.join(_FORMATS)}); repair or remove it"
         ) from error
     except Exception as error:  # a decoder's complaint can be of any kind
         said = " ".join(str(error).split())[:120]

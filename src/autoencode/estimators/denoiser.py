@@ -20,7 +20,7 @@ from autoencode.data.frames import is_frame
 from autoencode.data.raw import Array
 from autoencode.errors import DataError, OptionError, nearest
 from autoencode.estimators.base import CoreEstimator
-from autoencode.objectives import CORRUPTIONS, Corrupted, own_corruption
+from autoencode.objectives import CORRUPTIONS, Corrupted, OwnCorruption
 from autoencode.randomness import seeded
 from autoencode.recipes import Recipe
 from autoencode.recipes.catalogue import ScheduleName
@@ -255,7 +255,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         recipe = super()._built(spec, seed, schedule)
         if self._on_pairs or not callable(self.corruption):
             return recipe
-        corruption, level = own_corruption(self.corruption), float(self.level)
+        corruption, level = OwnCorruption(self.corruption), float(self.level)
         updates = [
             replace(update, objective=Corrupted(update.objective, corruption, level))
             for update in recipe.updates
@@ -289,9 +289,8 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
     def _corrupted(self, x: Array, seed: int) -> Array:
         """Raw examples (n, *D) with the corruption of training."""
         trained = self._trained
-        corruption = own_corruption(
-            self.corruption if callable(self.corruption) else CORRUPTIONS[self.corruption]
-        )
+        chosen = self.corruption
+        corruption = OwnCorruption(CORRUPTIONS[chosen] if isinstance(chosen, str) else chosen)
         source = Resident(Examples(x), trained.spec)
         with seeded(seed), torch.no_grad():
             found = [

@@ -1,7 +1,7 @@
 """What is minimised: named terms, their weights and schedules, bounds, and corruption."""
 
 from autoencode.objectives.bounds import ImportanceWeighted
-from autoencode.objectives.corrupt import CORRUPTIONS, Corrupted, own_corruption
+from autoencode.objectives.corrupt import CORRUPTIONS, Corrupted, OwnCorruption
 from autoencode.objectives.objective import WeightedSum
 from autoencode.objectives.schedule import Constant, Linear, WeightSchedule
 from autoencode.objectives.terms import (
@@ -18,11 +18,11 @@ __all__ = [
     "Corrupted",
     "ImportanceWeighted",
     "Linear",
+    "OwnCorruption",
     "WeightSchedule",
     "WeightedSum",
     "kl",
     "mean_squared_error",
-    "own_corruption",
     "penalties",
     "reconstruction",
     "squared_error",

@@ -75,31 +75,35 @@ CORRUPTIONS: dict[str, Corruption] = {
 }
 
 
-def own_corruption(function: Callable[..., Tensor]) -> Corruption:
+class OwnCorruption:
     """A function of the user's, ``(x, level) -> x`` or ``x -> x``, as a corruption.
+
+    Args:
+        function: what is done to x (B, *D).
 
     Raises:
         OptionError: it takes something else; when called, it gives no tensor of x's shape.
 
     Example:
-        >>> stripes = own_corruption(lambda x: x * (torch.arange(x.shape[-1]) % 2))
+        >>> stripes = OwnCorruption(lambda x: x * (torch.arange(x.shape[-1]) % 2))
         >>> stripes(torch.ones(1, 4), 0.5).tolist()
         [[0.0, 1.0, 0.0, 1.0]]
     """
-    takes_level = _takes(function, 2)
-    if not takes_level and not _takes(function, 1):
-        raise OptionError("a corruption of your own must take (x, level) or x alone")
 
-    def corrupt(x: Tensor, level: float) -> Tensor:
-        found = function(x, level) if takes_level else function(x)
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        self.function = function
+        self.takes_level = _takes(function, 2)
+        if not self.takes_level and not _takes(function, 1):
+            raise OptionError("a corruption of your own must take (x, level) or x alone")
+
+    def __call__(self, x: Tensor, level: float) -> Tensor:
+        found = self.function(x, level) if self.takes_level else self.function(x)
         if not isinstance(found, Tensor) or found.shape != x.shape:
             got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
             raise OptionError(
                 f"the corruption must return a tensor of the shape {tuple(x.shape)}, got {got}"
             )
         return found
-
-    return corrupt
 
 
 def _takes(function: Callable[..., Tensor], n: int) -> bool:
