@@ -334,7 +334,7 @@ def _carry_out(
             },
         }
         run = _finish(Trained(recipe, facts), data, records, seed, not stopped)
-        run.notices = notices
+        run.notices = notices + history.notices
         if claim is not None:
             write_run(run, claim.folder)
             claim.complete = run.complete

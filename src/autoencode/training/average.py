@@ -78,5 +78,9 @@ class Average:
             self._tail[: len(losses)] = torch.stack([v.to(self._tail) for v in losses.values()])
             for flat in self._flats.values():
                 flat.mul_(share.weight)
-        self._tail[len(losses) :] = torch.tensor([float(there) for there in present])
+        counts = self._tail[len(losses) :]
+        if all(present):  # without a copy from the processor, which would wait for the device
+            counts.fill_(1.0)
+        else:
+            counts.copy_(torch.tensor([float(there) for there in present]))
         return present

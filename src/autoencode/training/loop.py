@@ -13,12 +13,15 @@ from torch import Tensor, nn
 from autoencode import parallel
 from autoencode.errors import IncompatibleError, TrainingError
 from autoencode.randomness import seed_step, seeded
+from autoencode.training.arithmetic import products
 from autoencode.training.doctor import Doctor
 from autoencode.training.plan import TrainingPlan
+from autoencode.training.replay import Replayed, replayed
 from autoencode.training.state import (
     EpochRecord,
     Keeper,
     Position,
+    Totals,
     TrainingState,
     collect,
     model_tensors,
@@ -43,6 +46,9 @@ class Observer:
 
     def epoch(self, record: EpochRecord) -> None:
         """Called after every epoch."""
+
+    def notice(self, text: str) -> None:
+        """Called with what the user should know of how training is done, in one line."""
 
     def end(self) -> None:
         """Called once after the last step, before the model is measured and written."""
@@ -94,7 +100,8 @@ def fit(
         ModelFileError: when ``resume`` is the state of another model.
     """
     device = torch.device(device)
-    with seeded(seed, device), tuned(device):
+    observer = observer or Observer()
+    with seeded(seed, device), tuned(device), products(plan.precision, device):
         model.to(device)
         if any(isinstance(module, nn.Conv2d) for module in model.modules()):
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -109,7 +116,7 @@ def fit(
             about += f" from {resume.position}"
         parallel.current().start([*stepper.parameters, *stepper.buffers], about)
         loop = _Loop(stepper, train, plan, validation, seed, device)
-        return loop.run(observer or Observer(), keeper, resume)
+        return loop.run(observer, keeper, resume)
 
 
 class _Loop:
@@ -131,7 +138,8 @@ class _Loop:
         self.n_epochs = plan.n_epochs(self.n)
         self.n_steps = self.n_epochs * math.ceil(self.n / plan.batch_size)
         self.at = Position()
-        self.sums: dict[str, Tensor | float] = {}
+        self.steps: Stepper | Replayed = stepper
+        self.totals = Totals()
         self.records: list[EpochRecord] = []
         self.best: dict[str, Tensor] = {}
         self.group = parallel.current()
@@ -145,6 +153,7 @@ class _Loop:
         if resume is not None:
             self.best = restore(self.stepper, resume.tensors)
             self.at, self.records = replace(resume.position), list(resume.records)
+        self.steps = replayed(self.stepper, self.plan, self.device, observer.notice)
         observer.start(self.n_steps, self.n_epochs)
         stopped = False
         while self.at.epoch < self.n_epochs and not self._impatient() and not stopped:
@@ -163,16 +172,15 @@ class _Loop:
         """Trains what is left of an epoch and adds its record; whether it was stopped."""
         self.model.train()
         at, start, before, stopped = self.at, time.perf_counter(), self.at.seconds, False
-        self.sums = dict(at.sums)
+        self.totals = Totals(at.sums)
         rank, world = self.group.rank, self.group.world
         one = Pass(self.seed, at.epoch, self.plan.batch_size, at.batch, rank, world)
         for batch in self.train.shuffled(one):
             size = self._size(len(batch.x))
-            for name, value in self._step(batch, size).items():
-                weighted = value * size
-                # An update may take its turn at some steps only.
+            losses = self._step(batch, size)
+            self.totals.add(losses, size)
+            for name in losses:  # an update may take its turn at some steps only
                 at.seen[name] = at.seen.get(name, 0) + size
-                self.sums[name] = self.sums[name] + weighted if name in self.sums else weighted
             at.batch += 1
             observer.step(at.step)
             stopped = self._stop(observer)
@@ -188,7 +196,7 @@ class _Loop:
 
     def _close_epoch(self, stopped: bool) -> None:
         at = self.at
-        means = {name: float(total) / at.seen[name] for name, total in self.sums.items()}
+        means = {name: total / at.seen[name] for name, total in self.totals.floats().items()}
         self._check_finite(means)
         rate = self._rate(max(0, at.step - 1))
         held_out = self._validate() if self.validation is not None else {}
@@ -199,7 +207,7 @@ class _Loop:
             last = stopped or record.epoch == self.n_epochs
             found = self.doctor.diagnose(self.model, self.records, last)
             self.records[-1] = replace(record, diagnoses=found)
-        self.sums = {}
+        self.totals = Totals()
         self.at = replace(at, epoch=at.epoch + 1, batch=0, sums={}, seen={}, seconds=0.0)
         if self.plan.patience and self.validation is not None:
             self._remember(held_out["loss"])
@@ -239,7 +247,7 @@ class _Loop:
         seed_step(self.seed, at.step, self.device)
         progress = Progress(at.step, self.n_steps, self.n)
         try:
-            losses = self.stepper.step(batch, progress, self._rate(at.step), size)
+            losses = self.steps.step(batch, progress, self._rate(at.step), size)
         except NonFiniteError as error:
             self._skip(error)
             return {}
@@ -275,8 +283,7 @@ class _Loop:
         )
 
     def _state(self) -> TrainingState:
-        sums = {name: float(total) for name, total in self.sums.items()}
-        at = replace(self.at, sums=sums, seen=dict(self.at.seen))
+        at = replace(self.at, sums=self.totals.floats(), seen=dict(self.at.seen))
         return TrainingState(at, tuple(self.records), collect(self.stepper, self.best))
 
     def _validate(self) -> dict[str, float]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from autoencode.errors import ModelFileError
@@ -123,6 +124,36 @@ class Keeper(Protocol):
     def keep(self, state: TrainingState) -> None: ...
 
 
+class Totals:
+    """Sums of losses over the examples of an epoch, on the device: nothing waits for it.
+
+    Args:
+        sums: of what was counted before.
+    """
+
+    def __init__(self, sums: Mapping[str, float] | None = None) -> None:
+        self._sums: dict[str, Tensor | float] = dict(sums or {})
+
+    def add(self, losses: Mapping[str, Tensor | float], size: int) -> None:
+        """Adds means over ``size`` examples: numbers, or scalars on a device."""
+        targets, values = [], []
+        for name, value in losses.items():
+            if not isinstance(value, Tensor):
+                self._sums[name] = self._sums.get(name, 0.0) + value * size
+                continue
+            total = self._sums.get(name, 0.0)
+            if not isinstance(total, Tensor):
+                total = self._sums[name] = torch.full_like(value, total)
+            targets.append(total)
+            values.append(value)
+        if targets:  # one kernel for all of them
+            torch._foreach_add_(targets, values, alpha=size)
+
+    def floats(self) -> dict[str, float]:
+        """The sums so far; waits for the device."""
+        return {name: float(total) for name, total in self._sums.items()}
+
+
 def collect(stepper: Stepper, best: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of a training run by name; references, not copies."""
     tensors = _named("model", model_tensors(stepper))
@@ -172,6 +203,7 @@ __all__: Sequence[str] = [
     "EpochRecord",
     "Keeper",
     "Position",
+    "Totals",
     "TrainingState",
     "collect",
     "model_tensors",

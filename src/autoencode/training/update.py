@@ -124,7 +124,7 @@ class Stepper:
         self,
         batch: Batch,
         progress: Progress | None = None,
-        rate: float = 1.0,
+        rate: float | Tensor = 1.0,
         total: int | None = None,
     ) -> dict[str, Tensor]:
         """Moves the parameters once.
@@ -132,7 +132,7 @@ class Stepper:
         Args:
             batch: the examples; this process's, where there are many (``parallel``).
             progress: where training stands.
-            rate: factor on the learning rates.
+            rate: factor on the learning rates; a scalar tensor for optimisers that are ``replayable``.
             total: examples of the batch over all processes; counted when ``None``.
 
         Returns:
@@ -152,10 +152,10 @@ class Stepper:
         with parallel.sharing(total):
             return self._turns(batch, progress, rate)
 
-    def _turns(self, batch: Batch, progress: Progress, rate: float) -> dict[str, Tensor]:
+    def _turns(self, batch: Batch, progress: Progress, rate: float | Tensor) -> dict[str, Tensor]:
         losses: dict[str, Tensor] = {}
         for i, update in enumerate(self.updates):
-            if progress.step % update.every:
+            if update.every > 1 and progress.step % update.every:
                 continue
             if len(self._owned[i]) == len(self._all):
                 turn = self._turn(i, batch, progress, rate)
@@ -167,7 +167,9 @@ class Stepper:
             losses = turn | losses
         return losses
 
-    def _turn(self, i: int, batch: Batch, progress: Progress, rate: float) -> dict[str, Tensor]:
+    def _turn(
+        self, i: int, batch: Batch, progress: Progress, rate: float | Tensor
+    ) -> dict[str, Tensor]:
         losses = self.updates[i].objective(self.model, batch, progress)
         losses.total.backward()
         values = {"loss": losses.total.detach(), **losses.terms}
@@ -175,7 +177,7 @@ class Stepper:
         if share is not None:
             values = self._averages[i](values, share)
         self._refuse_non_finite(i, values)
-        self.optimizers[i].step(rate)
+        self.optimizers[i].step(rate)  # type: ignore[arg-type]  # tensors for those that take them
         self.optimizers[i].zero_grad()
         return values
 
