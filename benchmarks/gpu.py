@@ -68,9 +68,7 @@ def vae(device: torch.device, epochs: int, rounds: int) -> list[dict]:
 def conv(device: torch.device, rounds: int) -> list[dict]:
     x, rows = load_data("mnist").train.x[:CONV_ROWS], []
     for precision in ("bf16", "tf32", "float32"):
-        found = [
-            seconds("conv_latent2", x, device, 5, precision=precision) for _ in range(rounds + 1)
-        ]
+        found = [seconds("conv_latent2", x, device, 5, precision=precision) for _ in range(rounds + 1)]
         # Of four epochs, so that warm-up and recording are not counted.
         first = seconds("conv_latent2", x, device, 1, precision=precision)
         best = statistics.median(found[1:]) - first

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -14,9 +15,20 @@ from autoencode import parallel
 from autoencode.errors import IncompatibleError, TrainingError
 from autoencode.randomness import seed_step, seeded
 from autoencode.training.arithmetic import products
+from autoencode.training.average import Average
 from autoencode.training.doctor import Doctor
+from autoencode.training.optimizers import OptimizerFactory
 from autoencode.training.plan import TrainingPlan
 from autoencode.training.replay import Replayed, replayed
+from autoencode.training.sharding import (
+    OnShards,
+    ShardedAverage,
+    is_sharded,
+    put,
+    refuse_unfit,
+    sharded,
+    whole,
+)
 from autoencode.training.state import (
     EpochRecord,
     Keeper,
@@ -102,21 +114,46 @@ def fit(
     device = torch.device(device)
     observer = observer or Observer()
     with seeded(seed, device), tuned(device), products(plan.precision, device):
-        model.to(device)
-        if any(isinstance(module, nn.Conv2d) for module in model.modules()):
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        start_at_mean = getattr(model, "start_at_mean", None)
-        if plan.mean_start and start_at_mean is not None and resume is None:
-            start_at_mean(train.mean())
-        arranged, skip = plan.arrange(updates), plan.non_finite == "skip"
-        stepper = Stepper(model, arranged, plan.make_optimizer, skip)  # type: ignore[arg-type]
+        group = parallel.current()
+        shard = plan.shard and group.world > 1
+        if shard:
+            refuse_unfit(plan, updates, model)
+        _prepare(model, train, plan, None if shard else device, resume is None)
         # What is read from disk comes in another order than what is in memory.
         about = f"{plan} on {len(train)} examples ({type(train).__name__}) with seed {seed}"
         if resume is not None:
             about += f" from {resume.position}"
-        parallel.current().start([*stepper.parameters, *stepper.buffers], about)
-        loop = _Loop(stepper, train, plan, validation, seed, device)
-        return loop.run(observer, keeper, resume)
+        group.start(_held(model, updates), about)
+        with contextlib.ExitStack() as stack:
+            make: OptimizerFactory = plan.make_optimizer
+            average: Callable[[Sequence[nn.Parameter]], Average] = Average
+            if shard:
+                model, updates = stack.enter_context(sharded(model, updates, device))
+                make, average = (lambda owned: OnShards(owned, plan.make_optimizer)), ShardedAverage
+            arranged, skip = plan.arrange(updates), plan.non_finite == "skip"
+            stepper = Stepper(model, arranged, make, skip, average)  # type: ignore[arg-type]
+            loop = _Loop(stepper, train, plan, validation, seed, device)
+            return loop.run(observer, keeper, resume)
+
+
+def _prepare(
+    model: nn.Module, train: Source, plan: TrainingPlan, device: torch.device | None, begins: bool
+) -> None:
+    """Puts a model where it is trained, and its output where training begins."""
+    if device is not None:
+        model.to(device)
+        if any(isinstance(module, nn.Conv2d) for module in model.modules()):
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    start_at_mean = getattr(model, "start_at_mean", None)
+    if plan.mean_start and start_at_mean is not None and begins:
+        start_at_mean(train.mean().to(next(model.parameters()).device))
+
+
+def _held(model: nn.Module, updates: Sequence[Update]) -> list[Tensor]:
+    """All parameters and buffers of the model and of the updates' modules, each once."""
+    modules = [*(module for update in updates for module in update.modules), model]
+    tensors = [t for m in modules for t in (*m.parameters(), *m.buffers())]
+    return list({id(t): t for t in tensors}.values())
 
 
 class _Loop:
@@ -143,8 +180,11 @@ class _Loop:
         self.records: list[EpochRecord] = []
         self.best: dict[str, Tensor] = {}
         self.group = parallel.current()
+        self.sharded = any(map(is_sharded, stepper.parameters))
         self.doctor = (
-            Doctor(stepper.updates, plan, train, validation, seed, device) if plan.doctor else None
+            Doctor(stepper.updates, plan, train, validation, seed, device)
+            if plan.doctor and not self.sharded  # it looks at weights, which are elsewhere
+            else None
         )
 
     def run(
@@ -160,10 +200,10 @@ class _Loop:
             stopped = self._epoch(observer, keeper)
             observer.epoch(self.records[-1])
         if not stopped:
-            if keeper is not None:  # in case what comes after training is interrupted
-                keeper.keep(self._state())
+            # In case what comes after training is interrupted.
+            self._keep(keeper, at_once=True)
             for name, value in model_tensors(self.stepper).items() if self.best else ():
-                value.copy_(self.best[name])
+                put(value, self.best[name])
         self.model.eval()
         observer.end()
         return self.records
@@ -184,13 +224,12 @@ class _Loop:
             at.batch += 1
             observer.step(at.step)
             stopped = self._stop(observer)
-            if keeper is not None and (stopped or keeper.due()):
-                at.seconds = before + time.perf_counter() - start
-                keeper.keep(self._state())
+            at.seconds = before + time.perf_counter() - start
+            self._keep(keeper, at_once=stopped)
             if stopped:
                 break
         at.seconds = before + time.perf_counter() - start
-        self.group.check_equal(self.stepper.parameters)
+        self.group.check_equal([p for p in self.stepper.parameters if not is_sharded(p)])
         self._close_epoch(stopped)
         return stopped
 
@@ -216,7 +255,7 @@ class _Loop:
         """Keeps the weights if they are the best so far."""
         if self.at.best is None or loss < self.at.best:
             self.at.best, self.at.best_epoch = loss, self.at.epoch
-            self.best = {name: t.clone() for name, t in model_tensors(self.stepper).items()}
+            self.best = {n: whole(t).clone() for n, t in model_tensors(self.stepper).items()}
 
     def _impatient(self) -> bool:
         waited = self.at.epoch - self.at.best_epoch
@@ -281,6 +320,18 @@ class _Loop:
         raise TrainingError(
             f"training diverged: {what}; try a lower learning rate than {self.plan.lr:g}{skipping}"
         )
+
+    def _keep(self, keeper: Keeper | None, at_once: bool) -> None:
+        """Keeps a state if it is time to; what is sharded has to be gathered by all processes."""
+        due = keeper is not None and (at_once or keeper.due())
+        if self.sharded:
+            if not at_once and self.at.step % _STEPS_TO_ASK:
+                return
+            due = self.group.any(due)
+        if due:
+            state = self._state()
+            if keeper is not None:
+                keeper.keep(state)
 
     def _state(self) -> TrainingState:
         at = replace(self.at, sums=self.totals.floats(), seen=dict(self.at.seen))

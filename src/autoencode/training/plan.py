@@ -42,6 +42,8 @@ class TrainingPlan:
             and costs no quality that was seen beside the seed's (``benchmarks/``).
         cuda_graphs: auto replays whole steps as one CUDA graph where there is a GPU and where they can
             be recorded, off does not; the processor knows no graphs.
+        shard: spread weights, gradients and Adam's moments over the processes that torchrun started
+            (FSDP2), for networks that are too large for one GPU; slower than whole copies.
         compile: compile forward and backward passes at the first step, which takes seconds up to a
             minute; pays, if at all, in long trainings of small MLPs. Needs a C++ compiler.
     """
@@ -61,6 +63,7 @@ class TrainingPlan:
     doctor: bool = True
     precision: Literal["float32", "tf32", "bf16"] = "float32"
     cuda_graphs: Literal["auto", "off"] = "auto"
+    shard: bool = False
     compile: bool = False
 
     def n_epochs(self, n_train: int) -> int:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from autoencode.errors import ModelFileError
 from autoencode.training.doctor import Diagnosis
+from autoencode.training.sharding import gathered, put
 from autoencode.training.update import Stepper
 
 
@@ -155,11 +156,11 @@ class Totals:
 
 
 def collect(stepper: Stepper, best: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a training run by name; references, not copies."""
+    """The tensors of a training run by name; references, not copies, but where they are sharded."""
     tensors = _named("model", model_tensors(stepper))
     for i, optimizer in enumerate(stepper.optimizers):
         tensors |= _named(f"optimizer.{i}", optimizer.state_dict())
-    return tensors | _named("best", best)
+    return gathered(tensors | _named("best", best))
 
 
 def restore(stepper: Stepper, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -173,7 +174,7 @@ def restore(stepper: Stepper, tensors: Mapping[str, Tensor]) -> dict[str, Tensor
     if {n: t.shape for n, t in model.items()} != {n: t.shape for n, t in kept.items()}:
         raise ModelFileError("the checkpoint holds the weights of another model; train again")
     for name, value in model.items():
-        value.copy_(kept[name])
+        put(value, kept[name])
     for i, optimizer in enumerate(stepper.optimizers):
         try:
             optimizer.load_state_dict(_under(f"optimizer.{i}", tensors))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -76,6 +76,7 @@ class Stepper:
         updates: the turns in order.
         make_optimizer: for updates that bring no optimiser of their own.
         check_gradients: look at every gradient before parameters move, besides the loss.
+        average: makes what averages the gradients of some parameters over all processes.
 
     Raises:
         IncompatibleError: when two updates own the same parameter, or one owns none.
@@ -87,6 +88,7 @@ class Stepper:
         updates: Sequence[Update],
         make_optimizer: OptimizerFactory,
         check_gradients: bool = False,
+        average: Callable[[Sequence[nn.Parameter]], Average] = Average,
     ) -> None:
         self.model = model
         self.check_gradients = check_gradients
@@ -105,7 +107,7 @@ class Stepper:
             (update.optimizer or make_optimizer)(owned)
             for update, owned in zip(self.updates, self._owned, strict=True)
         ]
-        self._averages = [Average(owned) for owned in self._owned]
+        self._averages = [average(owned) for owned in self._owned]
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -171,9 +173,10 @@ class Stepper:
         self, i: int, batch: Batch, progress: Progress, rate: float | Tensor
     ) -> dict[str, Tensor]:
         losses = self.updates[i].objective(self.model, batch, progress)
-        losses.total.backward()
-        values = {"loss": losses.total.detach(), **losses.terms}
         share = parallel.current_share()
+        total = losses.total if share is None else self._averages[i].weighed(losses.total, share)
+        total.backward()
+        values = {"loss": losses.total.detach(), **losses.terms}
         if share is not None:
             values = self._averages[i](values, share)
         self._refuse_non_finite(i, values)
