@@ -24,6 +24,8 @@ from pathlib import Path
 import numpy as np
 from _record import record, table
 
+from autoencode.training import Observer
+
 SHAPE = (1, 28, 28)
 ROW_BYTES = 28 * 28
 IN_MEMORY_ROWS = 300_000
@@ -55,15 +57,12 @@ def write_images(path: Path, n_rows: int) -> None:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-class Until:
+class Until(Observer):
     """An observer that ends training after some steps and times the later ones."""
 
     def __init__(self, steps: int, warm_up: int) -> None:
         self.steps, self.warm_up, self.begun = steps, warm_up, 0.0
         self.seconds, self.processor = 0.0, 0.0
-
-    def start(self, n_steps: int, n_epochs: int) -> None:
-        pass
 
     def step(self, step: int) -> None:
         if step == self.warm_up:
@@ -71,9 +70,6 @@ class Until:
         if step == self.steps:
             self.seconds = time.perf_counter() - self.begun
             self.processor = time.process_time() - self.processor
-
-    def epoch(self, record: object) -> None:
-        pass
 
     def stop(self) -> bool:
         return self.seconds > 0

@@ -3,10 +3,10 @@
     python benchmarks/scaling.py [--where disk memory] [--sizes 60000 600000 6000000] [--rounds 5]
 
 Synthetic uint8 images of 784 entries, `mlp`, in live processes whose rounds are interleaved; each round
-trains on the same number of images, and is compared with the smallest size in the same round. ``disk``: streamed,
-as files of this size are by themselves. ``memory``: held as bytes by the training source. Goals: within 5 % of
-the smallest size, and no more memory than the data as bytes and 350 MB. On a machine with other work on it the wall
-clock moves by a factor of two; the processor's time moves least.
+trains on the same number of images and is compared with the smallest size in the same round. ``disk``:
+streamed, as files of this size are by themselves. ``memory``: held as bytes by the training source.
+Goals: within 5 % of the smallest size, and no more memory than the data as bytes and 350 MB. Where
+other programs run, the wall clock moves by a factor of two, and the processor's time least.
 """
 
 from __future__ import annotations

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from autoencode.bottlenecks import DiagonalGaussian, Plain
-from autoencode.cli.progress import Watcher
 from autoencode.evaluate.report import write_report
 from autoencode.likelihoods import SIGMOID, Bernoulli, Gaussian
 from autoencode.models import AutoencoderModule
 from autoencode.nets import MLPDecoder, MLPEncoder
 from autoencode.objectives import Linear, WeightedSum, kl, mean_squared_error, reconstruction
 from autoencode.priors import StandardNormal
+from autoencode.progress import Watcher
 from autoencode.randomness import epoch_order, seeded
 from autoencode.runs import train
 from autoencode.training import Diagnosis, Doctor, EpochRecord, TrainingPlan, Update, fit

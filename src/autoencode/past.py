@@ -13,6 +13,7 @@ from autoencode.data import (
     Data,
     Examples,
     Stored,
+    TableOptions,
     load_data,
     load_examples,
     open_examples,
@@ -26,6 +27,11 @@ from autoencode.recipes import recipe_info
 from autoencode.trained import Trained, choose_device
 
 SPLITS = ("test", "validation", "train")
+
+
+def table_of(trained: Trained) -> TableOptions:
+    """What was said of the columns when the model was trained."""
+    return TableOptions.from_dict(trained.info.get("data", {}).get("table"))
 
 
 def pick_split(data: Data, name: str, validation: float, seed: int) -> Examples:
@@ -75,7 +81,13 @@ def run_data(
     if facts.get("streamed"):
         data = reopened(source, trained.spec, data_dir)
     else:
-        data = load_data(source, data_dir=data_dir, standardize=info.standardize, stream=False)
+        data = load_data(
+            source,
+            data_dir=data_dir,
+            standardize=info.standardize,
+            stream=False,
+            table=table_of(trained),
+        )
     if data.fingerprint() != facts.get("sha256"):
         raise DataError(f"{source} is not what {folder} was trained on any more; give DATA")
     return data
@@ -96,7 +108,7 @@ def examples_for(
     """
     _check_split(split, own=source is None)
     if source is not None:
-        return load_examples(source, trained.spec, data_dir=data_dir)
+        return load_examples(source, trained.spec, data_dir=data_dir, table=table_of(trained))
     data = run_data(trained, folder, data_dir)
     if split == "train" and not isinstance(data.train, Examples):
         raise DataError(
@@ -121,7 +133,7 @@ def examples_to_embed(
     """
     _check_split(split, own=source is None)
     if source is not None:
-        return open_examples(source, trained.spec, data_dir=data_dir)
+        return open_examples(source, trained.spec, data_dir=data_dir, table=table_of(trained))
     if split != "train":
         return examples_for(trained, folder, None, split, data_dir)
     data = run_data(trained, folder, data_dir)
@@ -152,7 +164,7 @@ def evaluate_run(
         examples = pick_split(data, split, validation, run_seed)
         name = data.name
     else:
-        examples = load_examples(source, trained.spec, data_dir=data_dir)
+        examples = load_examples(source, trained.spec, data_dir=data_dir, table=table_of(trained))
         name, split = str(source), "all"
     values = evaluate(trained, examples, training, seed=seed)
     return {**values, "data": name, "split": split, "n": len(examples)}

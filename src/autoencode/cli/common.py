@@ -11,12 +11,16 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import click
 
 from autoencode import launch
+from autoencode.console import note
 from autoencode.errors import OptionError, nearest
+
+if TYPE_CHECKING:
+    from autoencode.data import TableOptions
 
 MAX_SEED = 2**63 - 1
 
@@ -116,15 +120,6 @@ def fail(message: str, code: int, alone: int | None = None) -> NoReturn:
     sys.exit(code)
 
 
-def note(message: str) -> None:
-    """One line for the person who watches; never on stdout, which is for results.
-
-    Nobody listening is no reason to lose a run.
-    """
-    with contextlib.suppress(OSError):
-        click.echo(message, err=True)
-
-
 def print_json(value: Mapping[str, Any]) -> None:
     """One JSON object on one line of stdout; numbers that are none become null."""
     click.echo(json.dumps(_finite(value), allow_nan=False))
@@ -183,6 +178,55 @@ def split_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--label``, ``--id``, ``--drop`` and ``--kind``, which ``table_of`` reads."""
+    for option in (
+        click.option(
+            "--kind",
+            "kinds",
+            multiple=True,
+            metavar="COLUMN=KIND",
+            help="Of a table: what a column's values are where the file does not tell: real, count, "
+            "boolean, category or date; may be repeated.",
+        ),
+        click.option(
+            "--drop",
+            multiple=True,
+            metavar="COLUMN",
+            help="Of a table: a column to leave out; may be repeated.",
+        ),
+        click.option(
+            "--id",
+            "row_id",
+            metavar="COLUMN",
+            help="Of a table: the column that names each row; it is kept in what is written.",
+        ),
+        click.option(
+            "--label",
+            metavar="COLUMN",
+            help="Of a table: the column of labels; nothing is learned from it.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def table_of(
+    label: str | None, row_id: str | None, drop: tuple[str, ...], kinds: tuple[str, ...]
+) -> TableOptions | None:
+    """What was said of a table's columns; ``None`` for nothing."""
+    from autoencode.data import TableOptions
+
+    found = {}
+    for pair in kinds:
+        name, sign, kind = pair.rpartition("=")
+        if not sign or not name:
+            raise OptionError(f"--kind takes COLUMN=KIND, got '{pair}'")
+        found[name.strip()] = kind.strip()
+    options = TableOptions(label, row_id, drop, found)  # type: ignore[arg-type]
+    return options if options else None
+
+
 def settings(pairs: tuple[str, ...]) -> dict[str, str]:
     """``option=value`` pairs as a mapping."""
     found: dict[str, str] = {}
@@ -203,12 +247,3 @@ def table(rows: list[list[str]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
     ]
     return "\n".join(line.rstrip() for line in lines)
-
-
-def number(value: Any) -> str:
-    """A number as people read it."""
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
-    return str(value)

@@ -13,6 +13,7 @@ from autoencode.data.raw import Raw
 from autoencode.data.source import Resident
 from autoencode.data.stored import Stored
 from autoencode.data.stream import Streamed, source_of
+from autoencode.data.tables import TableOptions
 
 __all__ = [
     "Data",
@@ -24,6 +25,7 @@ __all__ = [
     "Standardize",
     "Stored",
     "Streamed",
+    "TableOptions",
     "apply_spec",
     "as_array",
     "as_labels",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +16,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from autoencode.data.arrays import as_array, as_labels, from_dataset, place
+from autoencode.data.arrays import as_array, as_labels, extremes, from_dataset, place
 from autoencode.data.catalogue import catalogue, read_named
 from autoencode.data.download import OnBytes
 from autoencode.data.files import SUPPORTED, read_file
-from autoencode.data.ranges import CHANNELS, Standardize, channels_first, choose_storage, spec_for
+from autoencode.data.frames import encode, is_frame
+from autoencode.data.ranges import (
+    CHANNELS,
+    Standardize,
+    Storage,
+    channels_first,
+    choose_storage,
+    spec_for,
+)
 from autoencode.data.raw import Array, Raw
+from autoencode.data.tables import (
+    NO_OPTIONS,
+    TABLES,
+    TableOptions,
+    fitted,
+    learned,
+    open_table,
+)
 from autoencode.errors import DataError, OptionError, nearest
-from autoencode.types import DataSpec
+from autoencode.types import ColumnKind, DataSpec
 
 if TYPE_CHECKING:
     from autoencode.data.stored import Stored
@@ -41,21 +57,27 @@ class Examples:
     Attributes:
         x: (N, *D) uint8 or float32, images as (N, C, H, W).
         labels: (N,) or ``None``.
+        ids: (N,) what the source calls each example, or ``None``.
     """
 
     x: Array
     labels: Array | None = None
+    ids: Array | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
     def take(self, rows: Array) -> Examples:
         """The examples with these row numbers (M,)."""
-        return Examples(self.x[rows], None if self.labels is None else self.labels[rows])
+        return Examples(self.x[rows], _rows(self.labels, rows), _rows(self.ids, rows))
 
     def bounded(self) -> Examples:
         """All of them: they are in memory."""
         return self
+
+
+def _rows(values: Array | None, rows: Any) -> Array | None:
+    return None if values is None else values[rows]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +139,7 @@ def load_data(
     labels: Any = None,
     standardize: Standardize = "columns",
     stream: bool | None = None,
+    table: TableOptions = NO_OPTIONS,
     progress: OnBytes | None = None,
 ) -> Data:
     """Read a data set from wherever it is.
@@ -127,10 +150,10 @@ def load_data(
         ((1438, 1, 8, 8), (16.0,))
 
     Args:
-        source: the name of a known data set (see ``catalogue``), a ``.npy`` or ``.npz`` file, a Zarr,
-            Parquet or Arrow file, a folder of images, ``.tar`` shards, an array, nested lists, a
-            tensor, a table with columns, a torch map-style dataset or a ``datasets.Dataset`` of Hugging
-            Face (or the folder of a saved one).
+        source: the name of a known data set (see ``catalogue``), a ``.npy`` or ``.npz`` file, a CSV,
+            Parquet, Feather or Arrow file, a Zarr array, a folder of images, ``.tar`` shards, an array,
+            nested lists, a tensor, a table of pandas, polars or pyarrow, a torch map-style dataset or a
+            ``datasets.Dataset`` of Hugging Face (or the folder of a saved one).
         data_dir: where data sets are looked for and downloaded to, and decoded images kept.
         labels: (N,) one label for each example, where the source has none.
         standardize: how values that are neither pixels nor in [0, 1] are scaled; see
@@ -138,6 +161,7 @@ def load_data(
         stream: whether the data stay on disk and are read while they are used; by default what
             would take more than a quarter of the free memory, and memory maps
             (``docs/large_data.md``).
+        table: which columns of a table are labels, names of rows or left out, and of what kind.
         progress: called with bytes and total while something is downloaded.
 
     Returns:
@@ -147,12 +171,18 @@ def load_data(
         DataError: the data cannot be learned from.
         OptionError: there is no data set of this name, or it cannot be streamed.
     """
-    from autoencode.data.large import open_store, stays, streamed, whole
+    from autoencode.data.large import is_too_large, open_store, stays, streamed, whole
 
-    store = open_store(source, stream, data_dir)
-    if store is not None and stays(source, store, stream):
-        return streamed(store, labels, standardize)
-    found = _read(source, data_dir, progress) if store is None else whole(store)
+    named = None if stream or is_too_large(source) else open_table(source)
+    if table and named is None:
+        raise OptionError("these data have no named columns; leave label, id, drop and kinds out")
+    if named is not None:
+        found = learned(named, table, _name(source))
+    else:
+        store = open_store(source, stream, data_dir)
+        if store is not None and stays(source, store, stream):
+            return streamed(store, labels, standardize)
+        found = _read(source, data_dir, progress) if store is None else whole(store)
     raw = _for_training(_clean(found, labels))
     notices = list(raw.notices)
     if raw.x_test is None and len(raw.x) >= HELD_OUT_FROM:
@@ -163,8 +193,8 @@ def load_data(
         )
         raw = _hold_out(raw, held_out)
     xs, spec, more = _fit(raw, standardize)
-    train = Examples(xs[0], raw.labels)
-    test = Examples(xs[1], raw.labels_test) if len(xs) > 1 else None
+    train = Examples(xs[0], raw.labels, raw.ids)
+    test = Examples(xs[1], raw.labels_test, raw.ids_test) if len(xs) > 1 else None
     return Data(raw.name, train, test, spec, (*notices, *more))
 
 
@@ -174,6 +204,7 @@ def load_examples(
     *,
     data_dir: str | os.PathLike[str] | None = None,
     labels: Any = None,
+    table: TableOptions = NO_OPTIONS,
     progress: OnBytes | None = None,
 ) -> Examples:
     """Read new examples for a trained model; nothing about their range is guessed.
@@ -183,6 +214,7 @@ def load_examples(
         spec: what the model was trained on.
         data_dir: see ``load_data``.
         labels: (N,) one label for each example, where the source has none.
+        table: what was said of the columns in training.
         progress: see ``load_data``.
 
     Returns:
@@ -193,16 +225,25 @@ def load_examples(
     """
     from autoencode.data.large import open_store, whole
 
-    store = open_store(source, False, data_dir, spec.shape if len(spec.shape) == 3 else None)
-    found = _read(source, data_dir, progress) if store is None else whole(store)
-    raw = _clean(found, labels)
+    named = open_table(source)
+    if named is not None:
+        found = fitted(named, table, spec, _name(source))
+    else:
+        store = open_store(source, False, data_dir, spec.shape if len(spec.shape) == 3 else None)
+        found = _read(source, data_dir, progress) if store is None else whole(store)
+    raw = _clean(replace(found, gaps=spec.gaps), labels, training=False)
     if raw.x_test is not None:
         return Examples(apply_spec(raw.x_test, spec, "test"), raw.labels_test)
-    return Examples(apply_spec(raw.x, spec), raw.labels)
+    return Examples(apply_spec(raw.x, spec), raw.labels, raw.ids)
 
 
 def prepare(
-    x: Any, labels: Any = None, *, standardize: Standardize = "columns"
+    x: Any,
+    labels: Any = None,
+    *,
+    standardize: Standardize = "columns",
+    kinds: Mapping[str, ColumnKind] | None = None,
+    gaps: bool = False,
 ) -> tuple[Examples | Stored, DataSpec, tuple[str, ...]]:
     """Examples that are given as they are, all of them for training.
 
@@ -215,6 +256,8 @@ def prepare(
         x: (N, ...) anything array-like; see ``load_data``.
         labels: (N,) or ``None``.
         standardize: see ``load_data``.
+        kinds: of a table's columns, where the dtype does not tell.
+        gaps: whether values of an array may be missing (NaN); in a table with names they may.
 
     Returns:
         The examples as they are stored, how models see them, and what was done to them. A memory
@@ -227,7 +270,14 @@ def prepare(
     if store is not None and stays(x, store, None):
         data = streamed(store, labels, standardize, hold_out=False)
         return data.train, data.spec, data.notices
-    raw = _for_training(_clean(_in_memory(x) if store is None else whole(store), labels))
+    named = open_table(x) if not path else None
+    if kinds and named is None:
+        raise OptionError("these data have no named columns; leave the kinds out")
+    if named is not None:
+        raw = learned(named, TableOptions(kinds=kinds or {}), "train")
+    else:
+        raw = _in_memory(x) if store is None else whole(store)
+    raw = _for_training(_clean(replace(raw, gaps=raw.gaps or gaps), labels))
     (stored,), spec, notices = _fit(raw, standardize)
     return Examples(stored, raw.labels), spec, tuple(notices)
 
@@ -251,7 +301,9 @@ def apply_spec(x: Any, spec: DataSpec, part: str = "data") -> Array:
     Raises:
         DataError: the examples do not fit.
     """
-    given = as_array(x, part)
+    if spec.columns and is_frame(x):
+        x = encode(x, spec.columns, part)
+    given = as_array(x, part, spec.gaps)
     fitted = to_spec(given, spec, part)
     if scaled_up(spec, given.dtype):
         _refuse_scaled(given, _range(spec)[1], part)
@@ -279,7 +331,15 @@ def scaled_up(spec: DataSpec, dtype: np.dtype[Any]) -> bool:
 
 def are_fractions(x: Array) -> bool:
     """Whether values lie in 0..1 and not only at its ends."""
-    return bool(x.max() <= 1 and (x != np.rint(x)).any())
+    return bool(extremes(x)[1] <= 1 and ((x != np.rint(x)) & ~np.isnan(x)).any())
+
+
+def read(source: Any, data_dir: str | os.PathLike[str] | None = None) -> Raw:
+    """All that a source holds, in memory and as it is; see ``load_data``."""
+    from autoencode.data.large import open_store, whole
+
+    store = open_store(source, False, data_dir)
+    return _read(source, data_dir, None) if store is None else whole(store)
 
 
 def _read(source: Any, data_dir: str | os.PathLike[str] | None, progress: OnBytes | None) -> Raw:
@@ -287,14 +347,20 @@ def _read(source: Any, data_dir: str | os.PathLike[str] | None, progress: OnByte
         if source.lower() in catalogue():
             return read_named(source.lower(), data_dir, progress)
         if not source.lower().endswith(SUPPORTED) and not Path(source).exists():
+            endings = ", ".join((*SUPPORTED, *TABLES))
             raise OptionError(
                 f"no data set or file {source!r}; {nearest(source.lower(), catalogue())} "
-                f"(or give a {' or '.join(SUPPORTED)} file)"
+                f"(or give a file: {endings})"
             )
         source = Path(source)
     if isinstance(source, os.PathLike):
         return read_file(source)
     return _in_memory(source)
+
+
+def _name(source: Any) -> str:
+    """What a table is called."""
+    return Path(source).stem if isinstance(source, str | os.PathLike) else "table"
 
 
 def _in_memory(source: Any) -> Raw:
@@ -304,13 +370,15 @@ def _in_memory(source: Any) -> Raw:
     return Raw("array", source)
 
 
-def _clean(raw: Raw, labels: Any) -> Raw:
+def _clean(raw: Raw, labels: Any, training: bool = True) -> Raw:
     """The same data with nothing in it that cannot be learned from."""
-    x = as_array(raw.x, "train")
+    x = as_array(raw.x, "train", raw.gaps)
+    if training:
+        _refuse_empty_columns(x, raw.gaps)
     labels = as_labels(raw.labels if labels is None else labels, len(x), "train")
     if raw.x_test is None:
         return replace(raw, x=x, labels=labels, labels_test=None)
-    x_test = as_array(raw.x_test, "test")
+    x_test = as_array(raw.x_test, "test", raw.gaps)
     if x_test.shape[1:] != x.shape[1:]:
         raise DataError(
             f"test: examples are {_times(x_test.shape[1:])} and those of train "
@@ -320,15 +388,32 @@ def _clean(raw: Raw, labels: Any) -> Raw:
     return replace(raw, x=x, labels=labels, x_test=x_test, labels_test=labels_test)
 
 
+def _refuse_empty_columns(x: Array, gaps: bool) -> None:
+    if not gaps or x.ndim != 2 or x.dtype.kind != "f":
+        return
+    empty = np.isnan(x).all(axis=0)
+    if empty.any():
+        raise DataError(f"train: column {int(empty.argmax())} has no values; drop it")
+
+
 def _for_training(raw: Raw) -> Raw:
     if len(raw.x) < 2:
-        raise DataError("train: needs at least 2 examples, got 1")
+        raise DataError("train: needs at least 2 examples, got 1 sample")
     return raw
 
 
 def _hold_out(raw: Raw, rows: Array) -> Raw:
     labels, labels_test = (None, None) if raw.labels is None else (raw.labels[~rows], raw.labels[rows])
-    return replace(raw, x=raw.x[~rows], labels=labels, x_test=raw.x[rows], labels_test=labels_test)
+    ids, ids_test = _rows(raw.ids, ~rows), _rows(raw.ids, rows)
+    return replace(
+        raw,
+        x=raw.x[~rows],
+        labels=labels,
+        ids=ids,
+        x_test=raw.x[rows],
+        labels_test=labels_test,
+        ids_test=ids_test,
+    )
 
 
 def _fit(raw: Raw, standardize: str) -> tuple[list[Array], DataSpec, list[str]]:
@@ -337,9 +422,10 @@ def _fit(raw: Raw, standardize: str) -> tuple[list[Array], DataSpec, list[str]]:
     if raw.spec is not None:
         return [apply_spec(part, raw.spec) for part in parts], raw.spec, []
     moved, notice = zip(*(channels_first(part) for part in parts), strict=True)
-    storage = choose_storage(moved)
+    mixed = not all(column.numeric for column in raw.columns)
+    storage = Storage(np.float32, "real") if mixed else choose_storage(moved)
     stored = [storage.store(part) for part in moved]
-    spec, notices = spec_for(stored[0], storage, standardize, moved[0])
+    spec, notices = spec_for(stored[0], storage, standardize, moved[0], raw.columns)
     return stored, spec, [*filter(None, notice[:1]), *notices]
 
 
@@ -379,10 +465,11 @@ def _refuse_outside(x: Array, spec: DataSpec, part: str, first_row: int) -> None
         return
     low, high = _range(spec)
     slack = _ROUNDING * (high - low)
-    if x.min() < low - slack:
-        flat = int(x.argmin())
-    elif x.max() > high + slack:
-        flat = int(x.argmax())
+    lowest, highest = extremes(x)
+    if lowest < low - slack:
+        flat = int(np.argmax(x == lowest))
+    elif highest > high + slack:
+        flat = int(np.argmax(x == highest))
     else:
         return
     where = place(np.unravel_index(flat, x.shape), first_row)

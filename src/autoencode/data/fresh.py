@@ -23,11 +23,12 @@ from autoencode.data.examples import (
     to_spec,
 )
 from autoencode.data.files import rows_in_order
-from autoencode.data.large import open_store
+from autoencode.data.large import is_too_large, open_store
 from autoencode.data.raw import Array
 from autoencode.data.stored import Stored
 from autoencode.data.stores import Store, refuse_unusable_store
 from autoencode.data.survey import blocks
+from autoencode.data.tables import NO_OPTIONS, TableOptions
 from autoencode.types import DataSpec
 
 _STRETCH_BYTES = 4 << 20
@@ -60,7 +61,11 @@ class Fresh(Stored):
 
 
 def open_examples(
-    source: Any, spec: DataSpec, *, data_dir: str | os.PathLike[str] | None = None
+    source: Any,
+    spec: DataSpec,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    table: TableOptions = NO_OPTIONS,
 ) -> Examples | Fresh:
     """``load_examples``, but what lies in a store stays there and is read when it is used.
 
@@ -68,14 +73,16 @@ def open_examples(
         source: see ``load_data``.
         spec: what the model was trained on.
         data_dir: see ``load_data``.
+        table: what was said of the columns in training.
 
     Raises:
         DataError: the examples do not fit; values are looked at when they are read.
     """
     shape = spec.shape if len(spec.shape) == 3 else None
-    store = open_store(source, _in_place(source), data_dir, shape)
+    named = bool(spec.columns) and not is_too_large(source)  # columns are found by their names
+    store = None if named else open_store(source, _in_place(source), data_dir, shape)
     if store is None:
-        return load_examples(source, spec, data_dir=data_dir)
+        return load_examples(source, spec, data_dir=data_dir, table=table)
     refuse_unusable_store(store)
     to_spec(np.empty((0, *store.shape), store.dtype), spec, store.name)
     _refuse_fractions(store, spec)

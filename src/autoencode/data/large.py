@@ -113,6 +113,14 @@ def whole(store: Store) -> Raw:
     return Raw(Path(store.name).stem, store.read(0, len(store)), store.labels)
 
 
+def is_too_large(source: Any) -> bool:
+    """Whether a table's file is so large that it is to be read from disk while it is used."""
+    if not isinstance(source, str | os.PathLike):
+        return False
+    path = Path(source)
+    return path.suffix.lower() in chunked.COLUMNS and path.is_file() and _is_large(path.stat().st_size)
+
+
 def _bytes(store: Store) -> int:
     return len(store) * math.prod(store.shape) * store.dtype.itemsize
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from torch import nn
@@ -10,6 +10,7 @@ from torch import nn
 from autoencode.bottlenecks import DiagonalGaussian, Plain
 from autoencode.errors import IncompatibleError
 from autoencode.likelihoods import IDENTITY, SIGMOID, Bernoulli, Gaussian, Link
+from autoencode.mixed import Mixed
 from autoencode.models import AutoencoderModule
 from autoencode.nets import make_activation, scratch
 from autoencode.objectives import (
@@ -21,6 +22,7 @@ from autoencode.objectives import (
     reconstruction,
     squared_error,
 )
+from autoencode.objectives.terms import NamedTerm
 from autoencode.priors import StandardNormal
 from autoencode.recipes.networks import Networks
 from autoencode.recipes.recipe import Recipe
@@ -31,7 +33,9 @@ CodeActivation = Literal["none", "relu", "tanh", "sigmoid"]
 Output = Literal["auto", "sigmoid", "identity"]
 Loss = Literal["mse", "sse"]
 LikelihoodName = Literal["auto", "bernoulli", "gaussian", "gaussian_learned"]
+Noise = Literal["auto", "none", "gaussian", "masking", "salt_and_pepper", "missing"]
 
+_ERRORS = {"mse": mean_squared_error, "sse": squared_error}
 _SCRATCH_SIGMOID = Link("sigmoid", scratch.sigmoid, SIGMOID.inverse)
 
 
@@ -40,18 +44,33 @@ class NoiseOptions:
     """Denoising: what is done to the encoder's input, the target staying clean.
 
     Attributes:
-        noise: none, gaussian, masking or salt_and_pepper.
+        noise: none, gaussian, masking (entries set to zero), salt_and_pepper or missing (entries
+            hidden from the encoder, to be guessed from the others); auto is missing for data with
+            gaps, else none.
         noise_level: standard deviation of gaussian noise, else the share of entries that is hit.
     """
 
-    noise: Literal["none", "gaussian", "masking", "salt_and_pepper"] = "none"
+    noise: Noise = "auto"
     noise_level: float = 0.3
 
-    def wrap(self, objective: Objective) -> Objective:
+    def readable(self, spec: DataSpec) -> DataSpec:
+        """The data with what this noise does to them."""
+        if self.noise in ("auto", "none", "missing"):
+            return replace(spec, gaps=spec.gaps or self.noise == "missing")
+        if spec.mixed:
+            raise IncompatibleError(
+                f"noise={self.noise} has no meaning for categories and counts; use noise=missing"
+            )
+        return spec
+
+    def wrap(self, objective: Objective, spec: DataSpec) -> Objective:
         """The objective on corrupted inputs."""
-        if self.noise == "none":
-            return objective
-        return Corrupted(objective, CORRUPTIONS[self.noise], self.noise_level)
+        name = self.noise
+        if name == "auto":
+            name = "missing" if spec.gaps else "none"
+        return (
+            objective if name == "none" else Corrupted(objective, CORRUPTIONS[name], self.noise_level)
+        )
 
 
 def plain(
@@ -65,20 +84,25 @@ def plain(
     noise: NoiseOptions,
 ) -> Recipe:
     """A deterministic bottleneck trained on squared errors."""
+    spec = noise.readable(spec)
     encoder, features = networks.encoder(spec)
     # The user's encoder gives the code itself, as does one that keeps its map.
     project = None
     if latent_dim is not None and not networks.own:
         project = networks.options.make_linear(features, latent_dim)
     link = IDENTITY if networks.own and output == "auto" else _link(spec, output, networks)
+    p_x = Mixed(spec) if spec.mixed else Gaussian(len(spec.shape), link)
     model = AutoencoderModule(
         encoder,
-        networks.decoder(latent_dim, spec, 1),
+        _decoder(networks, latent_dim, spec, p_x),
         Plain(project, _activation(code_activation, networks)),
-        Gaussian(len(spec.shape), link),
+        p_x,
     )
-    term = {"mse": mean_squared_error, "sse": squared_error}[loss]
-    return _single(spec, model, WeightedSum({loss: term}), networks, noise)
+    # Categories have no squared errors; nats are what they share with the other columns.
+    terms: dict[str, NamedTerm] = {loss: _ERRORS[loss]}
+    if spec.mixed:
+        terms = {"reconstruction": reconstruction}
+    return _single(spec, model, WeightedSum(terms), networks, noise)
 
 
 def variational(
@@ -92,11 +116,12 @@ def variational(
     noise: NoiseOptions,
 ) -> Recipe:
     """A Gaussian bottleneck trained on the ELBO, in nats."""
+    spec = noise.readable(spec)
     encoder, features = networks.encoder(spec)
     p_x = _likelihood(spec, likelihood)
     model = AutoencoderModule(
         encoder,
-        networks.decoder(latent_dim, spec, p_x.n_params),
+        _decoder(networks, latent_dim, spec, p_x),
         DiagonalGaussian(features, latent_dim, _activation(code_activation, networks)),
         p_x,
         StandardNormal((latent_dim,)),
@@ -114,8 +139,17 @@ def _single(
 ) -> Recipe:
     """One update that moves the whole model."""
     networks.options.initialize(model)
-    update = Update(noise.wrap(objective), (model,))
+    update = Update(noise.wrap(objective, spec), (model,))
     return Recipe(model, (update,), spec, custom=networks.own)
+
+
+def _decoder(
+    networks: Networks, latent_dim: int | None, spec: DataSpec, p_x: Mixed | Bernoulli | Gaussian
+) -> nn.Module:
+    """The decoder that gives the numbers which a likelihood needs."""
+    if isinstance(p_x, Mixed):
+        spec = replace(spec, shape=(p_x.width,), columns=())
+    return networks.decoder(latent_dim, spec, p_x.n_params)
 
 
 def _activation(name: str, networks: Networks) -> nn.Module | None:
@@ -130,8 +164,10 @@ def _link(spec: DataSpec, output: Output, networks: Networks) -> Link:
     return _SCRATCH_SIGMOID if networks.options.layers == "scratch" else SIGMOID
 
 
-def _likelihood(spec: DataSpec, name: LikelihoodName) -> Bernoulli | Gaussian:
+def _likelihood(spec: DataSpec, name: LikelihoodName) -> Mixed | Bernoulli | Gaussian:
     dims = len(spec.shape)
+    if spec.mixed and name != "bernoulli":
+        return Mixed(spec, learned=name == "gaussian_learned")
     if name == "auto":
         name = "bernoulli" if spec.kind == "unit" else "gaussian"
     if name == "bernoulli":
