@@ -73,6 +73,12 @@ class Adam:
         self._counts = torch.zeros(len(self.parameters), device=device)
         self._steps = list(self._counts.unbind())
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        # A pickle does not remember that tensors share memory.
+        self._counts = torch.stack(self._steps) if self._steps else self._counts
+        self._steps = list(self._counts.unbind())
+
     @torch.no_grad()
     def step(self, factor: float | Tensor = 1.0) -> None:
         """One fused update of all parameters that have a gradient."""
