@@ -1,4 +1,4 @@
-"""The two shapes that the founding recipes have: plain and variational."""
+"""The shape of plain recipes, and the noise of denoising ones."""
 
 from __future__ import annotations
 
@@ -7,21 +7,17 @@ from typing import Literal
 
 from torch import nn
 
-from autoencode.bottlenecks import DiagonalGaussian, Plain
-from autoencode.errors import IncompatibleError
-from autoencode.likelihoods import IDENTITY, SIGMOID, Bernoulli, Gaussian, Link
+from autoencode.bottlenecks import Plain
+from autoencode.likelihoods import IDENTITY, SIGMOID, Gaussian, Link
 from autoencode.models import AutoencoderModule
 from autoencode.nets import make_activation, scratch
 from autoencode.objectives import (
     CORRUPTIONS,
     Corrupted,
     WeightedSum,
-    kl,
     mean_squared_error,
-    reconstruction,
     squared_error,
 )
-from autoencode.priors import StandardNormal
 from autoencode.recipes.networks import Networks
 from autoencode.recipes.recipe import Recipe
 from autoencode.training import Update
@@ -30,7 +26,6 @@ from autoencode.types import DataSpec, Objective
 CodeActivation = Literal["none", "relu", "tanh", "sigmoid"]
 Output = Literal["auto", "sigmoid", "identity"]
 Loss = Literal["mse", "sse"]
-LikelihoodName = Literal["auto", "bernoulli", "gaussian", "gaussian_learned"]
 
 _SCRATCH_SIGMOID = Link("sigmoid", scratch.sigmoid, SIGMOID.inverse)
 
@@ -81,30 +76,6 @@ def plain(
     return _single(spec, model, WeightedSum({loss: term}), networks, noise)
 
 
-def variational(
-    spec: DataSpec,
-    networks: Networks,
-    *,
-    latent_dim: int,
-    likelihood: LikelihoodName,
-    beta: float,
-    code_activation: CodeActivation,
-    noise: NoiseOptions,
-) -> Recipe:
-    """A Gaussian bottleneck trained on the ELBO, in nats."""
-    encoder, features = networks.encoder(spec)
-    p_x = _likelihood(spec, likelihood)
-    model = AutoencoderModule(
-        encoder,
-        networks.decoder(latent_dim, spec, p_x.n_params),
-        DiagonalGaussian(features, latent_dim, _activation(code_activation, networks)),
-        p_x,
-        StandardNormal((latent_dim,)),
-    )
-    negative_elbo = WeightedSum({"reconstruction": reconstruction, "kl": kl}, kl=beta)
-    return _single(spec, model, negative_elbo, networks, noise)
-
-
 def _single(
     spec: DataSpec,
     model: AutoencoderModule,
@@ -128,18 +99,3 @@ def _link(spec: DataSpec, output: Output, networks: Networks) -> Link:
     if output == "identity":
         return IDENTITY
     return _SCRATCH_SIGMOID if networks.options.layers == "scratch" else SIGMOID
-
-
-def _likelihood(spec: DataSpec, name: LikelihoodName) -> Bernoulli | Gaussian:
-    dims = len(spec.shape)
-    if name == "auto":
-        name = "bernoulli" if spec.kind == "unit" else "gaussian"
-    if name == "bernoulli":
-        if spec.kind != "unit":
-            raise IncompatibleError(
-                "a Bernoulli likelihood needs values in [0, 1] and these data have others; "
-                "use likelihood=gaussian, or scale the data"
-            )
-        return Bernoulli(dims)
-    link = SIGMOID if spec.kind == "unit" else IDENTITY
-    return Gaussian(dims, link, "learned" if name == "gaussian_learned" else 1.0)

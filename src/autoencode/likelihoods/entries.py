@@ -1,0 +1,32 @@
+"""What all observations with independent entries share: the sum over observed entries."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from autoencode.distributions import sum_event
+
+
+class Entries:
+    """p(x|z) whose entries are independent given z; batch shape (S, B), event shape D.
+
+    Args:
+        event_dims: how many trailing axes belong to one example.
+    """
+
+    #: What stands in for entries that were not observed: any value of positive probability.
+    filler = 0.0
+
+    def __init__(self, event_dims: int) -> None:
+        self.event_dims = event_dims
+
+    def entries(self, target: Tensor) -> Tensor:
+        """Log-probability (or log-density) of each entry, nats; target broadcasts from (B, *D)."""
+        raise NotImplementedError
+
+    def log_prob(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Log-probability in nats, summed over the event (its observed entries when masked)."""
+        if mask is None:
+            return sum_event(self.entries(target), self.event_dims)
+        values = self.entries(target.masked_fill(~mask, self.filler))
+        return sum_event(values * mask, self.event_dims)
