@@ -106,9 +106,9 @@ class Autoregressive(nn.Module):
         super().__init__()
         self.dim = dim
         order = torch.arange(1, dim + 1)
+        self.order = range(dim)
         if reverse:
-            order = order.flip(0)
-        self.order = [int(i) for i in order.argsort()]
+            order, self.order = order.flip(0), range(dim - 1, -1, -1)
         degrees = torch.arange(hidden) % max(1, dim - 1) + 1
         self.first = _Masked((degrees[:, None] >= order[None]).float())
         self.second = _Masked((degrees[:, None] >= degrees[None]).float())

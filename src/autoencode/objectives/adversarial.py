@@ -125,7 +125,7 @@ def passing_for_real(critic: nn.Module) -> NamedTerm:
     """log(1 - D(x_hat)) + log(1 - D(x_p)) of reconstructions and samples; the decoder lowers it."""
 
     def compute(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
-        made = sampled(model, len(batch.x))
+        made = sampled(model, batch)
         logits = critic(output.x_dist.mean[0]), critic(made)
         return -(F.softplus(logits[0]) + F.softplus(logits[1])).squeeze(-1)
 
@@ -134,10 +134,11 @@ def passing_for_real(critic: nn.Module) -> NamedTerm:
 
 def examples_and_made(model: Model, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """Examples (real), their reconstructions and samples from the prior (both fake), each (b, *D)."""
-    return batch.target, model(batch).x_dist.mean[0], sampled(model, len(batch.x))
+    return batch.target, model(batch).x_dist.mean[0], sampled(model, batch)
 
 
-def sampled(model: Model, n: int) -> Tensor:
-    """Means of p(x|z) at draws from the prior, (n, *D), with gradients of the decoder."""
-    mean: Tensor = model.decode(prior_draws(model, n)).mean  # type: ignore[attr-defined]
+def sampled(model: Model, batch: Batch) -> Tensor:
+    """Means of p(x|z) at draws from the prior, one for each example, with gradients of the decoder."""
+    z = prior_draws(model, len(batch.x))
+    mean: Tensor = model.decode(z, batch.context).mean  # type: ignore[attr-defined]
     return mean

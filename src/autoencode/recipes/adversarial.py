@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import nn
 
 from autoencode.bottlenecks import Plain
@@ -158,7 +160,8 @@ def vae_gan(
     """
     networks = body.networks(net, networks)
     model = latent_model(spec, networks, body, latent_dim)
-    critic = ImageCritic(*body.networks(net, None).encoder(spec))
+    # The critic sees x alone.
+    critic = ImageCritic(*body.networks(net, None).encoder(replace(spec, context_dim=0)))
     similar = feature_error(critic)
     for_encoder = WeightedSum({"kl": kl, "feature_error": similar})
     for_decoder = WeightedSum(

@@ -77,8 +77,8 @@ def miwae(
     https://arxiv.org/abs/1802.04537
 
     Args:
-        n_samples: K.
-        n_groups: M.
+        n_samples: K, draws in a group.
+        n_groups: M, groups.
         gradient: standard, dreg or stl, as of iwae.
         latent_dim: width of z.
     """
@@ -104,8 +104,8 @@ def piwae(
     https://arxiv.org/abs/1802.04537
 
     Args:
-        n_samples: K.
-        n_groups: M.
+        n_samples: K, draws in a group.
+        n_groups: M, groups.
         latent_dim: width of z.
     """
     networks = body.networks(net, networks)
@@ -139,7 +139,7 @@ def ciwae(
     https://arxiv.org/abs/1802.04537
 
     Args:
-        n_samples: K.
+        n_samples: K, draws of z.
         elbo_share: share of the ELBO in the mixture, 0 to 1.
         latent_dim: width of z.
     """
