@@ -447,9 +447,9 @@ def test_a_second_signal_leaves_at_once(table, tmp_path):
 def test_a_signal_after_the_last_step_leaves_at_once_and_loses_nothing(table, tmp_path, monkeypatch):
     """In this process, so that the moment is exact."""
     from autoencode.cli.common import Interrupted
-    from autoencode.cli.progress import Watcher
     from autoencode.cli.train import _Signals
     from autoencode.evaluate import plots
+    from autoencode.progress import Watcher
 
     def interrupt(figure):
         os.kill(os.getpid(), signal.SIGINT)

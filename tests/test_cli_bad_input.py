@@ -211,7 +211,7 @@ DATA = {
     "a scalar": ("x.npy", np.zeros(()), ["row"]),
     "text": ("x.npy", np.array([["a", "b"], ["c", "d"]]), ["text columns"]),
     "objects": ("x.npy", np.array([["a", 1], ["c", None]], dtype=object), ["x.npy", "text"]),
-    "complex": ("x.npy", np.zeros((4, 2), complex), ["complex"]),
+    "complex": ("x.npy", np.zeros((4, 2), complex), ["Complex data"]),
     "empty file": ("x.npy", b"", ["x.npy", "empty"]),
     "truncated": ("x.npy", truncated(), ["x.npy", "promises"]),
     "wrong magic": ("x.npy", b"PNG" * 99, ["x.npy", "format"]),
@@ -271,7 +271,7 @@ CODES = {
     "no rows": ("z.npy", np.zeros((0, 2)), "(0, 2)"),
     "one row": ("z.npy", np.zeros(2), "(2,)"),
     "a scalar": ("z.npy", np.zeros(()), "()"),
-    "complex": ("z.npy", np.zeros((2, 2), complex), "complex"),
+    "complex": ("z.npy", np.zeros((2, 2), complex), "Complex data"),
 }
 
 

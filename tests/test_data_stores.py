@@ -160,11 +160,16 @@ def test_damaged_and_ill_fitting_column_files(tmp_path):
 
 @pytest.mark.parametrize(
     ("library", "name", "extra"),
-    [("zarr", "x.zarr", "stream-zarr"), ("pyarrow", "x.parquet", "stream-parquet")],
+    [
+        ("zarr", "x.zarr", "stream-zarr"),
+        ("pyarrow", "x.parquet", "stream-parquet"),
+        ("datasets", "saved/dataset_dict.json", "stream-datasets"),
+    ],
 )
 def test_a_library_that_is_not_there_is_named_with_its_extra(
     tmp_path, monkeypatch, library, name, extra
 ):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_bytes(b"")
 
     def missing(wanted, *args):
@@ -173,7 +178,7 @@ def test_a_library_that_is_not_there_is_named_with_its_extra(
         return builtins.__import__(wanted, *args)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    message = refusal(load_data, tmp_path / name)
+    message = refusal(load_data, tmp_path / name.partition("/")[0])
     assert f"needs {library}; install it with pip install 'autoencode[{extra}]'" in message
 
 

@@ -280,7 +280,7 @@ def test_a_file_that_went_away_is_one_clear_error(npy):
         (np.float64(1), "expected one row for each example"),
         (np.zeros((1, 3)), "at least 2 examples"),
         (np.array([["a"], ["b"]]), "text columns"),
-        (np.zeros((4, 2), complex), "complex"),
+        (np.zeros((4, 2), complex), "Complex data"),
         (np.asfortranarray(RNG.random((9, 4))), "stored column by column"),
     ],
 )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Autoencoder": "autoencode.estimator",
+    "Autoencoder": "autoencode.estimators",
     "AutoencodeError": "autoencode.errors",
     "AutoencoderModule": "autoencode.models",
     "Batch": "autoencode.types",
@@ -33,7 +33,7 @@ _HOMES = {
     "build": "autoencode.recipes",
     "fit": "autoencode.training",
     "fit_prior": "autoencode.trained",
-    "load": "autoencode.estimator",
+    "load": "autoencode.estimators",
     "load_data": "autoencode.data",
     "train": "autoencode.runs",
 }
@@ -43,8 +43,8 @@ __all__ = ["__version__", *_HOMES]
 if TYPE_CHECKING:
     from autoencode.data import load_data as load_data
     from autoencode.errors import AutoencodeError as AutoencodeError
-    from autoencode.estimator import Autoencoder as Autoencoder
-    from autoencode.estimator import load as load
+    from autoencode.estimators import Autoencoder as Autoencoder
+    from autoencode.estimators import load as load
     from autoencode.models import AutoencoderModule as AutoencoderModule
     from autoencode.recipes import RECIPES as RECIPES
     from autoencode.recipes import Recipe as Recipe

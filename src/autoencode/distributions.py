@@ -69,13 +69,17 @@ class Normal:
         with torch.no_grad():
             return self.rsample(sample_shape)
 
-    def log_prob(self, value: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Log-density in nats, summed over the event (its observed entries when masked)."""
+    def entries(self, value: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Log-density of each entry of the event in nats, zero where the mask is false."""
         if mask is not None:  # whatever stands there, NaN most of all
             value = value.masked_fill(~mask, 0.0)
         standardised = (value - self.loc) * (-self.log_scale).exp()
         density = -0.5 * (standardised.square() + LOG_2PI) - self.log_scale
-        return sum_event(density if mask is None else density * mask, self.event_dims)
+        return density if mask is None else density * mask
+
+    def log_prob(self, value: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Log-density in nats, summed over the event (its observed entries when masked)."""
+        return sum_event(self.entries(value, mask), self.event_dims)
 
     def detached(self) -> Normal:
         """The same distribution with its parameters held fixed: no gradient reaches them."""
@@ -123,14 +127,18 @@ class Bernoulli:
     def mean(self) -> Tensor:
         return torch.sigmoid(self.logits)
 
-    def log_prob(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Log-probability in nats, summed over the event (its observed entries when masked)."""
+    def entries(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Log-probability of each entry in nats, zero where the mask is false."""
         if mask is not None:
             target = target.masked_fill(~mask, 0.0)
-        entries = F.binary_cross_entropy_with_logits(
+        entropies = F.binary_cross_entropy_with_logits(
             self.logits, target.expand_as(self.logits), reduction="none"
         )
-        return -sum_event(entries if mask is None else entries * mask, self.event_dims)
+        return -(entropies if mask is None else entropies * mask)
+
+    def log_prob(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Log-probability in nats, summed over the event (its observed entries when masked)."""
+        return sum_event(self.entries(target, mask), self.event_dims)
 
     def sample(self) -> Tensor:
         """Draws of zeros and ones."""

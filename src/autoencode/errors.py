@@ -44,6 +44,10 @@ class DataError(InputError):
     """An array or data file that cannot be learned from."""
 
 
+class DataTypeError(DataError, TypeError):
+    """Data of a type that no number can be made of."""
+
+
 class RunFolderError(InputError):
     """A run folder that exists already, is missing or is half there."""
 

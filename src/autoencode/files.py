@@ -8,7 +8,9 @@ import os
 import re
 import sys
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from autoencode.errors import StorageError
 
@@ -34,20 +36,47 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
             still there unless only the last step, the fsync of the folder, failed.
 
     """
+    with replacing(path) as file, writing(path):
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file to write piece by piece, which takes its name when all is in it.
+
+    As ``write_atomically`` does it. An error in the block leaves the old file, and no temporary one.
+
+    Raises:
+        StorageError: it cannot be made or completed; what goes wrong inside the block is passed on.
+    """
     target = Path(path)
     part = target.parent / f".{uuid.uuid4().hex}.part"  # as short for long names as for others
     try:
-        with open(part, "xb", opener=_create) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, target)
-        sync_folder(target.parent)
-    except OSError as error:
-        raise storage_error(target, error) from error
+        with writing(target):
+            file = open(part, "x+b", opener=_create)  # noqa: SIM115  closed below, or its error is lost
+        try:
+            yield file
+            with writing(target):
+                file.flush()
+                os.fsync(file.fileno())
+        finally:
+            with writing(target):
+                file.close()
+        with writing(target):
+            os.replace(part, target)
+            sync_folder(target.parent)
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(target: str | os.PathLike[str]) -> Iterator[None]:
+    """Makes one line of the system's refusal to write a file."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(Path(target), error) from error
 
 
 def sweep(folder: Path) -> None:

@@ -64,7 +64,7 @@ class SecondStage(nn.Module):
         ).with_plan(epochs=20, lr=2e-3, min_steps=2000, doctor=False, validation=0.0)
         self.stage = self.recipe.model
         with torch.no_grad():  # the codes have variance 1; a scale of 1 would explain them alone
-            self.stage.likelihood.log_scale.fill_(-2.0)  # type: ignore[operator, union-attr]
+            self.stage.likelihood.log_scale.fill_(-2.0)  # type: ignore[operator]
         self.register_buffer("loc", torch.zeros(size))
         self.register_buffer("scale", torch.ones(size))
 

@@ -15,7 +15,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import safetensors
 import safetensors.torch
@@ -31,7 +31,7 @@ from autoencode.recipes import Recipe, build, recipe_info
 from autoencode.recipes.catalogue import PLAN_OPTIONS
 from autoencode.sealed import read_json, seal, unseal
 from autoencode.trained import Trained
-from autoencode.types import DataSpec
+from autoencode.types import Column, ColumnKind, DataSpec
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, HISTORY = "config.json", "model.safetensors", "history.jsonl"
@@ -276,7 +276,10 @@ def _spec(fields: Mapping[str, Any]) -> DataSpec:
         offset=tuple(float(v) for v in fields["offset"]),
         scale=tuple(float(v) for v in fields["scale"]),
         context_dim=int(fields.get("context_dim", 0)),
+        columns=tuple(_column(column) for column in fields.get("columns", ())),
+        gaps=bool(fields.get("gaps", False)),
     )
+    names = [column.name for column in spec.columns]
     sound = (
         spec.kind in ("unit", "real")
         and spec.shape
@@ -286,10 +289,27 @@ def _spec(fields: Mapping[str, Any]) -> DataSpec:
         and all(v > 0 for v in spec.scale)
         and all(len(values) in (1, spec.size) for values in (spec.offset, spec.scale))
         and spec.context_dim >= 0
+        and len(names) in (0, spec.size)
+        and len(set(names)) == len(names)
     )
     if not sound:
         raise ValueError("the data specification is damaged")
     return spec
+
+
+def _column(fields: Mapping[str, Any]) -> Column:
+    categories = tuple(fields["categories"])
+    column = Column(fields["name"], fields["kind"], categories, float(fields["origin"]))
+    sound = (
+        column.kind in get_args(ColumnKind)
+        and all(isinstance(text, str) for text in (column.name, *categories))
+        and len(set(categories)) == len(categories)
+        and bool(categories) == (column.kind == "category")
+        and math.isfinite(column.origin)
+    )
+    if not sound:
+        raise ValueError("the specification of a column is damaged")
+    return column
 
 
 def _read_weights(path: Path, sha256: str) -> bytes:

@@ -9,7 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from autoencode.data import Data, Examples, load_data, load_examples, reopened
+from autoencode.data import (
+    Data,
+    Examples,
+    Stored,
+    TableOptions,
+    load_data,
+    load_examples,
+    open_examples,
+    reopened,
+)
 from autoencode.errors import DataError, ModelFileError, OptionError, RunFolderError
 from autoencode.evaluate.metrics import evaluate
 from autoencode.files import storage_error
@@ -18,6 +27,11 @@ from autoencode.recipes import recipe_info
 from autoencode.trained import Trained, choose_device
 
 SPLITS = ("test", "validation", "train")
+
+
+def table_of(trained: Trained) -> TableOptions:
+    """What was said of the columns when the model was trained."""
+    return TableOptions.from_dict(trained.info.get("data", {}).get("table"))
 
 
 def pick_split(data: Data, name: str, validation: float, seed: int) -> Examples:
@@ -67,7 +81,13 @@ def run_data(
     if facts.get("streamed"):
         data = reopened(source, trained.spec, data_dir)
     else:
-        data = load_data(source, data_dir=data_dir, standardize=info.standardize, stream=False)
+        data = load_data(
+            source,
+            data_dir=data_dir,
+            standardize=info.standardize,
+            stream=False,
+            table=table_of(trained),
+        )
     if data.fingerprint() != facts.get("sha256"):
         raise DataError(f"{source} is not what {folder} was trained on any more; give DATA")
     return data
@@ -88,14 +108,36 @@ def examples_for(
     """
     _check_split(split, own=source is None)
     if source is not None:
-        return load_examples(source, trained.spec, data_dir=data_dir)
+        return load_examples(source, trained.spec, data_dir=data_dir, table=table_of(trained))
     data = run_data(trained, folder, data_dir)
     if split == "train" and not isinstance(data.train, Examples):
         raise DataError(
             f"{data.name} stays on disk, so its training part cannot be given whole; use --split test "
-            "or validation, or give DATA"
+            "or validation, or give DATA (embed takes it)"
         )
     return pick_split(data, split, trained.recipe.plan.validation, trained.info.get("seed", 0))
+
+
+def examples_to_embed(
+    trained: Trained,
+    folder: str | os.PathLike[str],
+    source: Any = None,
+    split: str = "test",
+    data_dir: str | os.PathLike[str] | None = None,
+) -> Examples | Stored:
+    """``examples_for``, but what lies on disk stays there; the training part too.
+
+    Raises:
+        OptionError: for an unknown split, or one of other data.
+        DataError: when the data cannot be read or do not fit.
+    """
+    _check_split(split, own=source is None)
+    if source is not None:
+        return open_examples(source, trained.spec, data_dir=data_dir, table=table_of(trained))
+    if split != "train":
+        return examples_for(trained, folder, None, split, data_dir)
+    data = run_data(trained, folder, data_dir)
+    return data.split(trained.recipe.plan.validation, trained.info.get("seed", 0))[0]
 
 
 def evaluate_run(
@@ -122,7 +164,7 @@ def evaluate_run(
         examples = pick_split(data, split, validation, run_seed)
         name = data.name
     else:
-        examples = load_examples(source, trained.spec, data_dir=data_dir)
+        examples = load_examples(source, trained.spec, data_dir=data_dir, table=table_of(trained))
         name, split = str(source), "all"
     values = evaluate(trained, examples, training, seed=seed)
     return {**values, "data": name, "split": split, "n": len(examples)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
@@ -67,6 +68,22 @@ def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
         yield
 
 
+_common = ContextVar("common", default=False)
+
+
+@contextmanager
+def common_noise() -> Iterator[None]:
+    """Gives every example of a batch the same draws inside the block.
+
+    An estimate is then the same for the same example, whatever stands beside it.
+    """
+    token = _common.set(True)
+    try:
+        yield
+    finally:
+        _common.reset(token)
+
+
 def standard_normal(shape: tuple[int, ...], like: Tensor, axis: int | None = None) -> Tensor:
     """Draws from N(0, 1) with the dtype and device of ``like``.
 
@@ -75,6 +92,9 @@ def standard_normal(shape: tuple[int, ...], like: Tensor, axis: int | None = Non
         like: dtype and device.
         axis: along which the examples of the batch lie, ``None`` where none do.
     """
+    if axis is not None and _common.get():
+        one = (*shape[:axis], 1, *shape[axis:][1:])
+        return torch.randn(one, device=like.device, dtype=like.dtype).expand(shape)
     share = parallel.current_share()
     # What has another length along that axis than the batch has belongs to the model.
     if share is None or axis is None or shape[axis] != share.rows:

@@ -26,7 +26,7 @@ from torch import nn
 from autoencode import launch, parallel
 from autoencode.checkpoints import Checkpoints
 from autoencode.claims import Claim, check_target, claimed, followed, is_unfinished, reclaimed, tidy
-from autoencode.data import Data, Examples, load_data, source_of
+from autoencode.data import Data, Examples, TableOptions, load_data, source_of
 from autoencode.data.download import OnBytes
 from autoencode.errors import (
     DataError,
@@ -78,6 +78,7 @@ def train(
     device: str = "auto",
     data_dir: str | os.PathLike[str] | None = None,
     stream: bool | None = None,
+    table: TableOptions | None = None,
     encoder: nn.Module | None = None,
     decoder: nn.Module | None = None,
     observer: Observer | None = None,
@@ -103,6 +104,7 @@ def train(
         device: auto, cpu, cuda or mps.
         data_dir: where named data sets lie.
         stream: whether the data stay on disk (``load_data``).
+        table: which columns of a table are labels, names of rows or left out (``load_data``).
         encoder, decoder: networks of your own (``build``).
         observer: watches training.
         on_bytes: told of downloaded bytes.
@@ -128,7 +130,12 @@ def train(
     check_options(recipe, options)
     with group.in_turn():
         data = load_data(
-            source, data_dir=data_dir, standardize=info.standardize, stream=stream, progress=on_bytes
+            source,
+            data_dir=data_dir,
+            standardize=info.standardize,
+            stream=stream,
+            table=table or TableOptions(),
+            progress=on_bytes,
         )
     built = build(
         recipe,
@@ -145,6 +152,7 @@ def train(
             "name": data.name,
             "sha256": data.fingerprint(),
             "streamed": not isinstance(data.train, Examples),
+            **({"table": table.as_dict()} if table else {}),
         },
         "recipe": recipe,
         "options": dict(built.options),
@@ -259,6 +267,7 @@ def _same_data(
             data_dir=data_dir,
             standardize=standardize,
             stream=asked["data"].get("streamed", False),
+            table=TableOptions.from_dict(asked["data"].get("table")),
             progress=on_bytes,
         )
     if data.fingerprint() != asked["data"]["sha256"]:
@@ -381,9 +390,9 @@ def fit_recipe(
     records = fit(
         recipe.model,
         recipe.updates,
-        source_of(examples, data.spec, device),
+        source_of(examples, recipe.spec, device),
         recipe.plan,
-        validation=None if held_out is None else source_of(held_out, data.spec, device),
+        validation=None if held_out is None else source_of(held_out, recipe.spec, device),
         seed=seed,
         device=device,
         observer=observer,

@@ -2,52 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from autoencode import parallel
-from autoencode.data import Examples
+from autoencode.data import Examples, Stored
 from autoencode.data.raw import Array
 from autoencode.errors import TrainingError
 from autoencode.trained import CHUNK, Trained
 
 
 def embed_all(
-    trained: Trained, sources: Sequence[Any], load: Callable[[Any], Examples]
-) -> Array | None:
-    """The codes (N, *Z) of all examples of all sources, in order: the bits of one process.
+    trained: Trained, sources: Sequence[Any], load: Callable[[Any], Examples | Stored]
+) -> Iterator[Array]:
+    """The codes (n, *Z) of all examples of all sources, in order, piece by piece.
 
-    Each process takes whole sources where there are enough of them, else a part of the rows of each.
-    The codes travel to process 0 by the network, so nothing is on disk before all are there.
+    One process computes them while they are taken. Of many, each takes whole sources where there are
+    enough of them, else a part of the rows of each; the codes travel to process 0 by the network and
+    have to fit into its memory. The bits are those of one process.
 
     Args:
         trained: the model, the same on all processes.
         sources: what to embed.
-        load: reads one of them; called only where it is needed.
+        load: opens or reads one of them; called only where it is needed.
 
     Returns:
-        The codes on process 0, ``None`` on others.
+        The codes; nothing on other processes than the first.
 
     Raises:
         TrainingError: when a row was lost on the way.
     """
+    if parallel.current().world > 1:
+        return iter(_shared(trained, sources, load))
+    return _alone(trained, sources, load)
+
+
+def _alone(
+    trained: Trained, sources: Sequence[Any], load: Callable[[Any], Examples | Stored]
+) -> Iterator[Array]:
+    for number, source in enumerate(sources):
+        examples, found = load(source), 0
+        for codes in trained.embed_pieces(examples):
+            found += len(codes)
+            yield codes
+        _check(number, len(examples), found)
+
+
+def _shared(
+    trained: Trained, sources: Sequence[Any], load: Callable[[Any], Examples | Stored]
+) -> list[Array]:
     group = parallel.current()
     by_source = len(sources) >= group.world
     expected = torch.zeros(len(sources), dtype=torch.int64)
     codes = []
     for number, source in enumerate(sources):
         owner = number % group.world
-        if by_source and owner != group.rank:
-            codes.append(_embed(trained, None))
-            continue
-        examples = load(source)
-        if owner == group.rank:
-            expected[number] = len(examples)
-        rows = range(len(examples)) if by_source else _rows(len(examples), group)
-        codes.append(_embed(trained, examples.take(np.arange(rows.start, rows.stop))))
+        rows = range(0)
+        if not by_source or owner == group.rank:
+            examples = load(source)
+            rows = range(len(examples)) if by_source else _rows(len(examples), group)
+            if owner == group.rank:
+                expected[number] = len(examples)
+        own = trained.embed_pieces(examples, rows.start, rows.stop) if rows else ()
+        codes.append(np.concatenate([np.empty((0, *trained.latent_shape), np.float32), *own]))
     group.meet()
     group.sum_(expected)
     return _collected(group, codes, expected.tolist())
@@ -60,19 +80,18 @@ def _rows(n: int, group: parallel.Group) -> range:
     return range(min(n, first * CHUNK), min(n, last * CHUNK))
 
 
-def _embed(trained: Trained, examples: Examples | None) -> Array:
-    if examples is None or not len(examples):
-        return np.empty((0, *trained.latent_shape), dtype=np.float32)
-    return trained.embed(examples)
-
-
-def _collected(group: parallel.Group, codes: list[Array], expected: list[int]) -> Array | None:
+def _collected(group: parallel.Group, codes: list[Array], expected: list[int]) -> list[Array]:
     merged = []
     for number, (own, n) in enumerate(zip(codes, expected, strict=True)):
         parts = group.collect(torch.from_numpy(own))
-        if not group.leads:
-            continue
-        merged += parts
-        if (found := sum(map(len, parts))) != n:
-            raise TrainingError(f"source {number + 1}: {n} examples and {found} codes; embed it again")
-    return torch.cat(merged).numpy() if group.leads else None
+        if group.leads:
+            merged += [part.numpy() for part in parts]
+            _check(number, n, sum(map(len, parts)))
+    return merged
+
+
+def _check(number: int, expected: int, found: int) -> None:
+    if found != expected:
+        raise TrainingError(
+            f"source {number + 1}: {expected} examples and {found} codes; embed it again"
+        )

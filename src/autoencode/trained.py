@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,15 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoencode.data import Examples, Resident, apply_spec
+from autoencode.data import Examples, Resident, Stored, apply_spec, in_order, on_disk, open_examples
+from autoencode.data.frames import fill, is_frame, select
 from autoencode.data.raw import Array
 from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError, nearest
 from autoencode.fitting import FITTED, prior_of
 from autoencode.models import AutoencoderModule
-from autoencode.randomness import seeded
+from autoencode.randomness import common_noise, mix, seeded
 from autoencode.recipes import Recipe
 from autoencode.training.tuning import tuned
-from autoencode.types import DataSpec
+from autoencode.types import Batch, DataSpec
 
 CHUNK = 1000  # rows that are computed together
 _PRIOR_ROWS = 10_000
@@ -53,13 +55,27 @@ class Trained:
         return self.recipe.latent_shape
 
     def embed(self, x: Any) -> Array:
-        """X (N, *D) in the data's own units to codes (N, *Z), float32."""
-        return self._through(self._source(x).batches(CHUNK), lambda b: self.model.embed(b.x))
+        """X (N, *D) in the data's own units to codes (N, *Z), float32.
+
+        Args:
+            x: an array, or a memory map, a file or a data set, which are read a stretch of rows at a
+                time.
+        """
+        return np.concatenate(list(self.embed_pieces(x)))
+
+    def embed_pieces(self, x: Any, first: int = 0, last: int | None = None) -> Iterator[Array]:
+        """The codes of ``embed``, the same bits, (n, *Z) at a time: for more than memory holds.
+
+        Args:
+            x: see ``embed``.
+            first, last: numbers of examples, ``first`` a multiple of 1000; all when left out.
+        """
+        yield from self._each(self._batches(x, first, last), lambda b: self.model.embed(b.x))
 
     def reconstruct(self, x: Any) -> Array:
         """X (N, *D) to its reconstruction (N, *D), both in the data's own units."""
-        batches = self._source(x).batches(CHUNK)
-        return self._through(batches, lambda b: self.spec.to_raw(self.model.reconstruct(b.x)))
+        pieces = self._batches(x)
+        return self._through(pieces, lambda b: self.spec.to_raw(self.model.reconstruct(b.x)))
 
     def decode(self, z: Any) -> Array:
         """Codes (N, *Z) to examples (N, *D) in the data's own units.
@@ -78,10 +94,97 @@ class Trained:
         with seeded(seed, self.device), torch.inference_mode():
             return self.decode(self.model.eval().sample_latent(n).cpu().numpy())
 
+    def score_samples(self, x: Any, n_samples: int = 16, seed: int = 0) -> Array:
+        """How well each example (N,) is explained, from what is known of it; higher is better.
+
+        With a stochastic code the ELBO in nats, from ``n_samples`` draws that are the same for every
+        example; with mixed columns log p(x|z) in nats; else minus the mean squared error per entry in
+        the model's units.
+        """
+
+        def score(batch: Batch) -> Tensor:
+            with common_noise():
+                output = self.model(batch, n_samples if self.stochastic else 1)
+            if not (self.stochastic or self.spec.mixed):
+                return -_mean_squares(batch, output.x_dist.mean[0])
+            log_p = output.x_dist.log_prob(batch.target, batch.mask)
+            for site in output.latent.sites.values():
+                log_p = log_p - site.kl()
+            mean: Tensor = log_p.mean(0)
+            return mean
+
+        with seeded(seed, self.device):
+            return self._through(self._batches(x), score)
+
+    def impute(self, x: Any) -> Any:
+        """X (N, *D) or a table, with the expected value (the likeliest category) where one is missing.
+
+        What is known stays as it is.
+
+        Raises:
+            OptionError: when the model was trained without gaps.
+        """
+        return self._fill(x, self.reconstruct)
+
+    def imputations(self, x: Any, n: int, seed: int = 0) -> list[Any]:
+        """X (N, *D) or a table, filled n times by draws of z from q(z|x), then of x from p(x|z).
+
+        Raises:
+            OptionError: when the model was trained without gaps.
+            IncompatibleError: when the code is deterministic.
+        """
+        if not self.stochastic:
+            raise IncompatibleError(
+                f"recipe '{self.recipe.name}' has one code for each example and so one way to fill its "
+                "gaps; leave the draws out, or use a stochastic recipe (vae)"
+            )
+        if n < 1:
+            raise OptionError(f"the number of draws must be at least 1, got {n}")
+        return [self._fill(x, functools.partial(self._draw, seed=mix(seed, i))) for i in range(n)]
+
+    def _draw(self, x: Any, seed: int) -> Array:
+        def draw(batch: Batch) -> Tensor:
+            return self.spec.to_raw(self.model(batch).x_dist.sample()[0])
+
+        with seeded(seed, self.device):
+            return self._through(self._batches(x), draw)
+
+    def _fill(self, x: Any, guess: Callable[[Any], Array]) -> Any:
+        if not self.spec.gaps:
+            raise OptionError(
+                "the model never saw a gap; train it on data with gaps, or with noise=missing"
+            )
+        columns = self.spec.columns
+        if is_frame(x):
+            return fill(x, columns, guess(select(x, [column.name for column in columns])))
+        given = np.asarray(x)
+        filled = np.where(np.isnan(given), guess(given).reshape(given.shape), given)
+        return filled.astype(given.dtype)
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether the code is a draw from a posterior."""
+        x = self.spec.batch(torch.zeros(2, *self.spec.shape, device=self.device))
+        with torch.no_grad(), seeded(0, self.device):
+            return bool(self.model.eval()(x).latent.sites)
+
     def _source(self, x: Any) -> Resident:
         if isinstance(x, Examples):
             return Resident(x, self.spec, self.device)
         return Resident(Examples(apply_spec(x, self.spec)), self.spec, self.device)
+
+    def _batches(self, x: Any, first: int = 0, last: int | None = None) -> Iterator[Batch]:
+        """Examples as the model sees them, ``CHUNK`` at a time."""
+        if on_disk(x):
+            x = open_examples(x, self.spec)
+        if isinstance(x, Stored):
+            for rows in in_order(x, CHUNK, first, last):
+                yield self.spec.batch(self.spec.to_model(torch.from_numpy(rows).to(self.device)))
+            return
+        examples = x if isinstance(x, Examples) else Examples(apply_spec(x, self.spec))
+        if first or last is not None:
+            examples = examples.take(np.arange(first, len(examples) if last is None else last))
+        yield from Resident(examples, self.spec, self.device).batches(CHUNK)
 
     def _codes(self, z: Any) -> Tensor:
         if isinstance(z, Tensor):
@@ -107,11 +210,24 @@ class Trained:
             )
         return codes.to(self.device)
 
-    def _through(self, pieces: Any, function: Callable[[Any], Tensor]) -> Array:
+    def _through(self, pieces: Iterable[Any], function: Callable[[Any], Tensor]) -> Array:
+        return np.concatenate(list(self._each(pieces, function)))
+
+    def _each(self, pieces: Iterable[Any], function: Callable[[Any], Tensor]) -> Iterator[Array]:
         self.model.eval()
-        with tuned(self.device), torch.inference_mode():
-            done = [function(piece).cpu() for piece in pieces]
-        return torch.cat(done).numpy()
+        for piece in pieces:
+            # Entered for each, since whoever takes the pieces must not find itself inside.
+            with tuned(self.device), torch.inference_mode():
+                done = function(piece).cpu().numpy()
+            yield done
+
+
+def _mean_squares(batch: Batch, mean: Tensor) -> Tensor:
+    """Squared error per known entry (B,)."""
+    if batch.mask is None:
+        return (mean - batch.target).square().flatten(1).mean(1)
+    squares = (mean - batch.target.masked_fill(~batch.mask, 0.0)).square() * batch.mask
+    return squares.flatten(1).sum(1) / batch.mask.flatten(1).sum(1).clamp_min(1)
 
 
 def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | None = None) -> Trained:

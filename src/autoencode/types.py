@@ -18,6 +18,32 @@ from torch import Tensor
 from autoencode.errors import IncompatibleError
 
 Kind = Literal["unit", "real"]
+ColumnKind = Literal["real", "count", "boolean", "category", "date"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One named column of a table.
+
+    The table's matrix holds numbers only: real values as they are, counts c as log(1 + c), booleans as
+    0 and 1, categories by their place in ``categories``, dates as days since ``origin``.
+
+    Attributes:
+        name: the column's name.
+        kind: what its values mean.
+        categories: the values of a ``category`` column, in the order of their codes.
+        origin: of a ``date`` column, days since 1970-01-01; 0 for the others.
+    """
+
+    name: str
+    kind: ColumnKind = "real"
+    categories: tuple[str, ...] = ()
+    origin: float = 0.0
+
+    @property
+    def numeric(self) -> bool:
+        """Whether distances between its values mean something."""
+        return self.kind in ("real", "date")
 
 
 @dataclass(frozen=True)
@@ -31,6 +57,8 @@ class DataSpec:
         kind: ``unit`` for values in [0, 1] (as the model sees them), ``real`` for anything.
         offset, scale: one number for all entries, or one for each entry of ``shape`` (flattened).
         context_dim: width of the conditioning vector, 0 when there is none.
+        columns: names and kinds of a table's columns; empty for data without names.
+        gaps: whether values may be missing. They are NaN, all the way to the network.
     """
 
     shape: tuple[int, ...]
@@ -38,6 +66,13 @@ class DataSpec:
     offset: tuple[float, ...] = (0.0,)
     scale: tuple[float, ...] = (1.0,)
     context_dim: int = 0
+    columns: tuple[Column, ...] = ()
+    gaps: bool = False
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some columns are no plain numbers, so that each needs its own likelihood."""
+        return not all(column.numeric for column in self.columns)
 
     @property
     def size(self) -> int:
@@ -59,6 +94,10 @@ class DataSpec:
             return x / self.scale[0] if x is raw else x.div_(self.scale[0])
         return x / self._entries(self.scale, x)
 
+    def batch(self, x: Tensor) -> Batch:
+        """Examples (B, *D) as the model sees them, to be reconstructed where they are known."""
+        return Batch(x, x, mask=~torch.isnan(x)) if self.gaps else Batch.of(x)
+
     def to_raw(self, x: Tensor) -> Tensor:
         """The model's values (B, *D) in the units of the data."""
         return x * self._entries(self.scale, x) + self._entries(self.offset, x)
@@ -72,7 +111,8 @@ class Batch:
         x: (B, *D) what the encoder sees.
         target: (B, *D) what must be explained; differs from ``x`` when it was corrupted.
         context: (B, C) what the model is conditioned on.
-        mask: (B, *D) true where ``target`` was observed; ``None`` when everything was.
+        mask: (B, *D) true where ``target`` was observed; ``None`` when everything was. What is
+            missing is NaN in ``x`` and ``target``.
     """
 
     x: Tensor
@@ -123,7 +163,12 @@ class Observation(Protocol):
 
     @property
     def mean(self) -> Tensor: ...
-    def log_prob(self, target: Tensor, mask: Tensor | None = None) -> Tensor: ...
+    def entries(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Log-probability of each entry, (S, B, *D) in nats; zero where the mask is false."""
+
+    def log_prob(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Log-probability of each example, (S, B) in nats: the sum of its entries."""
+
     def sample(self) -> Tensor: ...
 
 
@@ -326,6 +371,8 @@ Term = Callable[[Model, Batch, Output, Progress], Tensor]
 __all__ = [
     "Batch",
     "Bottleneck",
+    "Column",
+    "ColumnKind",
     "DataSpec",
     "Distribution",
     "Generative",

@@ -6,13 +6,15 @@ import contextlib
 import json
 import math
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
 import click
 
 from autoencode import launch
+from autoencode.console import note
 from autoencode.errors import OptionError, nearest
 
 MAX_SEED = 2**63 - 1
@@ -24,6 +26,20 @@ class Interrupted(BaseException):
     def __init__(self, signal_number: int) -> None:
         super().__init__(signal_number)
         self.exit_code = 128 + signal_number
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Lets SIGTERM end a block as Ctrl-C does, so that nothing half-done is left behind."""
+
+    def end(number_: int, frame: object) -> NoReturn:
+        raise Interrupted(number_)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 # What may be started by torchrun; anything else would only be done several times.
@@ -72,15 +88,6 @@ def fail(message: str, code: int, alone: int | None = None) -> NoReturn:
     elif launch.speaks():
         note(f"error: {' '.join(message.split())}")
     sys.exit(code)
-
-
-def note(message: str) -> None:
-    """One line for the person who watches; never on stdout, which is for results.
-
-    Nobody listening is no reason to lose a run.
-    """
-    with contextlib.suppress(OSError):
-        click.echo(message, err=True)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -161,12 +168,3 @@ def table(rows: list[list[str]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
     ]
     return "\n".join(line.rstrip() for line in lines)
-
-
-def number(value: Any) -> str:
-    """A number as people read it."""
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
-    return str(value)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import io
+import math
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from autoencode.data.raw import Array
 from autoencode.errors import DataError, OptionError, StorageError
-from autoencode.files import write_atomically
+from autoencode.files import replacing, write_atomically, writing
 from autoencode.trained import Trained, flat
 
 ENDINGS = (".npy", ".npz", ".csv", ".png")
@@ -32,13 +39,12 @@ def check_ending(path: str, endings: tuple[str, ...] = ENDINGS) -> Path:
     return target
 
 
-def write_array(path: Path, array: Array, columns: str, trained: Trained) -> None:
-    """Writes an array; as .csv a row for each example, as .png a picture of examples.
+def write_array(path: Path, array: Array, trained: Trained) -> None:
+    """Writes examples; as .csv a row for each example, as .png a picture of them.
 
     Args:
         path: what to write.
         array: (N, ...).
-        columns: prefix of the CSV's column names.
         trained: says how examples are drawn.
     """
     ending = path.suffix.lower()
@@ -51,10 +57,68 @@ def write_array(path: Path, array: Array, columns: str, trained: Trained) -> Non
     elif ending == ".npz":
         np.savez_compressed(buffer, x=array)
     else:
-        table = flat(array)
-        header = ",".join(f"{columns}{i}" for i in range(table.shape[1]))
-        np.savetxt(buffer, table, fmt="%.9g", delimiter=",", header=header, comments="")
+        _table(buffer, flat(array), _header("x", array.shape[1:]))
     write_atomically(path, buffer.getvalue())
+
+
+def write_codes(path: Path, pieces: Iterable[Array], shape: tuple[int, ...]) -> int:
+    """Writes codes while they come, and returns how many; a failure leaves the file that was there.
+
+    Args:
+        path: .npy, .npz or .csv.
+        pieces: (n, *Z) float32 at a time; no more than one of them is in memory.
+        shape: of one code.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    ending = path.suffix.lower()
+    with replacing(path) as file:
+        if ending == ".npz":  # an archive is told the size of what it holds before the content
+            with tempfile.TemporaryFile(dir=path.parent) as held, writing(path):
+                n = _npy(held, pieces, shape, path)
+                with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+                    held.seek(0)
+                    with archive.open("x.npy", "w", force_zip64=True) as entry:
+                        shutil.copyfileobj(held, entry, 1 << 20)
+            return n
+        if ending == ".npy":
+            return _npy(file, pieces, shape, path)
+        n, header = 0, _header("z", shape)
+        for codes in pieces:
+            with writing(path):
+                _table(file, flat(codes), "" if n else header)
+            n += len(codes)
+        return n
+
+
+def _npy(file: Any, pieces: Iterable[Array], shape: tuple[int, ...], path: Path) -> int:
+    """An array of a length that is known at the end; numpy's headers leave room for it."""
+    n = 0
+    with writing(path):
+        _npy_header(file, n, shape)
+    for codes in pieces:
+        with writing(path):
+            file.write(np.ascontiguousarray(codes, "<f4").data)
+        n += len(codes)
+    with writing(path):
+        file.seek(0)
+        _npy_header(file, n, shape)
+        file.seek(0, os.SEEK_END)
+    return n
+
+
+def _npy_header(file: Any, n: int, shape: tuple[int, ...]) -> None:
+    facts = {"descr": "<f4", "fortran_order": False, "shape": (n, *shape)}
+    np.lib.format.write_array_header_1_0(file, facts)
+
+
+def _table(file: Any, table: Array, header: str) -> None:
+    np.savetxt(file, table, fmt="%.9g", delimiter=",", header=header, comments="")
+
+
+def _header(column: str, shape: tuple[int, ...]) -> str:
+    return ",".join(f"{column}{i}" for i in range(math.prod(shape)))
 
 
 def _picture(array: Array, trained: Trained) -> bytes:

@@ -12,12 +12,12 @@ from autoencode.cli.common import (
     data_dir_option,
     device_option,
     json_option,
-    number,
     print_json,
     seed_option,
     split_option,
     table,
 )
+from autoencode.console import number
 from autoencode.errors import OptionError
 
 

@@ -21,12 +21,11 @@ from autoencode.cli.common import (
     data_dir_option,
     device_option,
     json_option,
-    note,
-    number,
     print_json,
     seed_option,
     settings,
 )
+from autoencode.console import note, number
 from autoencode.errors import OptionError
 
 if TYPE_CHECKING:
@@ -172,7 +171,7 @@ def _resumed(context: click.Context, run: str) -> Callable[..., Run]:
 def _show(start: Callable[..., Run], device: str, quiet: bool, as_json: bool) -> int:
     """Trains with progress, tells what came of it, and returns the exit code."""
     from autoencode import parallel
-    from autoencode.cli.progress import Download, Watcher
+    from autoencode.progress import Download, Watcher
     from autoencode.trained import choose_device
 
     with (

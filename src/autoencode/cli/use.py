@@ -11,12 +11,13 @@ from autoencode.cli.common import (
     data_dir_option,
     device_option,
     json_option,
-    number,
     print_json,
     seed_option,
     split_option,
     table,
+    terminable,
 )
+from autoencode.console import number
 
 if TYPE_CHECKING:
     from autoencode.data import Examples
@@ -92,16 +93,19 @@ def _load(run: str, device: str) -> Trained:
 
 
 def _write(out: str | None, default: Path, array: Any, trained: Trained, as_json: bool) -> None:
-    """Writes a result and says where; ``columns`` of a CSV are z for codes, x for examples."""
+    """Writes a result and says where."""
     from autoencode.cli.files import check_ending, write_array
 
     target = default if out is None else check_ending(out)
-    columns = "z" if default.stem == "codes" else "x"
-    write_array(target, array, columns, trained)
+    write_array(target, array, trained)
+    _tell(target, array.shape, str(array.dtype), as_json)
+
+
+def _tell(target: Path, shape: tuple[int, ...], dtype: str, as_json: bool) -> None:
     if as_json:
-        print_json({"file": str(target), "shape": list(array.shape), "dtype": str(array.dtype)})
+        print_json({"file": str(target), "shape": list(shape), "dtype": dtype})
     else:
-        click.echo(f"{target}: {' x '.join(map(str, array.shape))} {array.dtype}")
+        click.echo(f"{target}: {' x '.join(map(str, shape))} {dtype}")
 
 
 def _check_out(out: str | None, codes: bool = False) -> None:
@@ -165,7 +169,8 @@ def embed_command(
 ) -> None:
     """Turn examples x into codes z, one deterministic code each.
 
-    The codes of several files come one after the other. Under torchrun all processes share the work.
+    The codes of several files come one after the other. Files are read and codes are written piece by
+    piece, so both may be larger than memory. Under torchrun all processes share the work.
 
     \b
     Example:
@@ -173,17 +178,24 @@ def embed_command(
       autoencode embed runs/mnist-vae images.npy more.npy -o codes.npy
     """
     from autoencode import parallel
+    from autoencode.cli.files import check_ending, write_codes
+    from autoencode.past import examples_to_embed
     from autoencode.shards import embed_all
     from autoencode.trained import choose_device
 
     _check_out(out, codes=True)
-    with parallel.joined(choose_device(device)):
+    with terminable(), parallel.joined(choose_device(device)) as group:
         trained = _load(run, device)
-        codes = embed_all(
-            trained, data or (None,), lambda one: _examples(trained, run, one, split, data_dir)
+        pieces = embed_all(
+            trained,
+            data or (None,),
+            lambda one: examples_to_embed(trained, run, one, split, data_dir),
         )
-    if codes is not None:
-        _write(out, Path(run) / "codes.npy", codes, trained, as_json)
+        if not group.leads:
+            return
+        target = Path(run) / "codes.npy" if out is None else check_ending(out)
+        n = write_codes(target, pieces, trained.latent_shape)
+    _tell(target, (n, *trained.latent_shape), "float32", as_json)
 
 
 @click.command("decode")

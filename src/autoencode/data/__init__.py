@@ -5,31 +5,38 @@ from autoencode.data.catalogue import DatasetInfo, catalogue, data_folder
 from autoencode.data.download import fetch
 from autoencode.data.examples import Data, Examples, apply_spec, load_data, load_examples, prepare
 from autoencode.data.files import read_file
+from autoencode.data.fresh import Fresh, in_order, open_examples
 from autoencode.data.idx import read_idx
-from autoencode.data.large import reopened
+from autoencode.data.large import on_disk, reopened
 from autoencode.data.ranges import Standardize
 from autoencode.data.raw import Raw
 from autoencode.data.source import Resident
 from autoencode.data.stored import Stored
 from autoencode.data.stream import Streamed, source_of
+from autoencode.data.tables import TableOptions
 
 __all__ = [
     "Data",
     "DatasetInfo",
     "Examples",
+    "Fresh",
     "Raw",
     "Resident",
     "Standardize",
     "Stored",
     "Streamed",
+    "TableOptions",
     "apply_spec",
     "as_array",
     "as_labels",
     "catalogue",
     "data_folder",
     "fetch",
+    "in_order",
     "load_data",
     "load_examples",
+    "on_disk",
+    "open_examples",
     "prepare",
     "read_file",
     "read_idx",

@@ -11,18 +11,19 @@ from torch.utils.data import Dataset, IterableDataset
 
 from autoencode.data.limits import require_memory
 from autoencode.data.raw import Array
-from autoencode.errors import DataError
+from autoencode.errors import DataError, DataTypeError
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _ENCODE = "encode them as numbers first"
 
 
-def as_array(source: Any, part: str = "data") -> Array:
+def as_array(source: Any, part: str = "data", gaps: bool = False) -> Array:
     """Examples as a numpy array, in the dtype and layout that they come in.
 
     Args:
         source: numpy array, nested lists, torch tensor or a table with columns (pandas, polars).
         part: what to call the data in an error message.
+        gaps: whether values may be missing (NaN).
 
     Returns:
         (N, ...) finite numbers with at least one example of at least one value.
@@ -33,13 +34,15 @@ def as_array(source: Any, part: str = "data") -> Array:
     x = _numbers(source, part)
     if x.ndim < 2:
         raise DataError(
-            f"{part}: expected one row for each example, got {x.ndim}-D data; use "
+            f"{part}: expected one row for each example, got {x.ndim}-D data. Reshape your data: "
             "x.reshape(-1, 1) for examples of one value, x.reshape(1, -1) for a single example"
         )
     if not x.size:
         shape = " x ".join(map(str, x.shape))
-        raise DataError(f"{part}: no values in it (shape {shape}), 0 examples or 0 features")
-    refuse_unusable(x, part)
+        if len(x):  # in scikit-learn's words
+            raise DataError(f"{part}: 0 feature(s) (shape={x.shape}) while a minimum of 1 is required.")
+        raise DataError(f"{part}: no values in it (shape {shape}), 0 examples")
+    refuse_unusable(x, part, gaps=gaps)
     return x
 
 
@@ -93,7 +96,9 @@ def refuse_dtype(dtype: np.dtype[Any], where: str) -> None:
         names = ", ".join(dtype.names)
         raise DataError(f"{where}: a structured array (fields {names}); store plain numbers")
     if dtype.kind == "c":
-        raise DataError(f"{where}: complex numbers; give the real and imaginary parts as columns")
+        raise DataError(
+            f"{where}: Complex data not supported; give the real and imaginary parts as columns"
+        )
     if dtype.kind in "OSUT":
         raise DataError(f"{where}: text columns ({dtype}); {_ENCODE}")
     if dtype.kind not in "biuf":
@@ -141,7 +146,9 @@ def _from_objects(x: Array, part: str) -> Array:
     try:
         if not any(isinstance(value, str | bytes) for value in x.flat):
             return x.astype(np.float64)
-    except (ValueError, TypeError):
+    except TypeError as error:  # in Python's words, which name the type
+        raise DataTypeError(f"{part}: {error}; {_ENCODE}") from None
+    except ValueError:
         pass
     raise DataError(f"{part}: text columns or other non-numbers in it; {_ENCODE}")
 
@@ -200,35 +207,44 @@ def _described(x: Array) -> str:
     return f"{' x '.join(map(str, x.shape))} {x.dtype}"
 
 
-def refuse_unusable(x: Array, part: str, first_row: int = 0) -> None:
+def refuse_unusable(x: Array, part: str, first_row: int = 0, gaps: bool = False) -> None:
     """Refuse values that float32, in which models compute, cannot hold.
 
     Args:
         x: (N, ...) examples.
         part: what to call them in an error message.
         first_row: the number of the first of them, where they are a stretch of more.
+        gaps: whether values may be missing (NaN).
     """
     if x.dtype.kind == "f":
-        _refuse_missing(x, part, first_row)
+        _refuse_missing(x, part, first_row, gaps)
     # Only these can hold finite numbers that float32 cannot.
     if x.dtype.kind != "f" or x.dtype.itemsize <= 4:
         return
-    low, high = float(x.min()), float(x.max())
+    low, high = extremes(x)
     if max(-low, high) > _FLOAT32_MAX:
         worst = low if -low > high else high
-        index = np.unravel_index(int(x.argmin() if worst == low else x.argmax()), x.shape)
+        index = np.unravel_index(int(np.argmax(x == worst)), x.shape)
         raise DataError(
             f"{part}: the value {worst:.3g} at {place(index, first_row)} is too large for float32; "
             "rescale the data first"
         )
 
 
-def _refuse_missing(x: Array, part: str, first_row: int) -> None:
-    finite = np.isfinite(x)
+def extremes(x: Array) -> tuple[float, float]:
+    """The lowest and the highest known value; NaN for both when there is none."""
+    low, high = float(x.min()), float(x.max())
+    if low != low and not np.isnan(x).all():
+        low, high = float(np.nanmin(x)), float(np.nanmax(x))
+    return low, high
+
+
+def _refuse_missing(x: Array, part: str, first_row: int, gaps: bool) -> None:
+    finite = ~np.isinf(x) if gaps else np.isfinite(x)
     if finite.all():
         return
     first = np.unravel_index(int(np.argmin(finite)), x.shape)
-    n_nan = int(np.isnan(x).sum())
+    n_nan = 0 if gaps else int(np.isnan(x).sum())
     n_infinite = x.size - int(finite.sum()) - n_nan
     counts = [f"{n_nan} NaN"] if n_nan else []
     counts += [f"{n_infinite} infinite"] if n_infinite else []

@@ -205,7 +205,6 @@ def open_columns(path: Path) -> ColumnStore:
 
 def _layout(path: Path) -> tuple[Any, list[int], Any]:
     """What to open a file with again, the rows of its groups, and its columns."""
-    needed("pyarrow", "stream-parquet", path)
     try:
         if path.suffix.lower() == PARQUET:
             parquet = importlib.import_module("pyarrow.parquet")

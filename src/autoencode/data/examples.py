@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +16,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from autoencode.data.arrays import as_array, as_labels, from_dataset, place
+from autoencode.data.arrays import as_array, as_labels, extremes, from_dataset, place
 from autoencode.data.catalogue import catalogue, read_named
 from autoencode.data.download import OnBytes
 from autoencode.data.files import SUPPORTED, read_file
-from autoencode.data.ranges import CHANNELS, Standardize, channels_first, choose_storage, spec_for
+from autoencode.data.frames import encode, is_frame
+from autoencode.data.ranges import (
+    CHANNELS,
+    Standardize,
+    Storage,
+    channels_first,
+    choose_storage,
+    spec_for,
+)
 from autoencode.data.raw import Array, Raw
+from autoencode.data.tables import (
+    NO_OPTIONS,
+    TABLES,
+    TableOptions,
+    fitted,
+    learned,
+    open_table,
+)
 from autoencode.errors import DataError, OptionError, nearest
-from autoencode.types import DataSpec
+from autoencode.types import ColumnKind, DataSpec
 
 if TYPE_CHECKING:
     from autoencode.data.stored import Stored
@@ -41,21 +57,27 @@ class Examples:
     Attributes:
         x: (N, *D) uint8 or float32, images as (N, C, H, W).
         labels: (N,) or ``None``.
+        ids: (N,) what the source calls each example, or ``None``.
     """
 
     x: Array
     labels: Array | None = None
+    ids: Array | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
     def take(self, rows: Array) -> Examples:
         """The examples with these row numbers (M,)."""
-        return Examples(self.x[rows], None if self.labels is None else self.labels[rows])
+        return Examples(self.x[rows], _rows(self.labels, rows), _rows(self.ids, rows))
 
     def bounded(self) -> Examples:
         """All of them: they are in memory."""
         return self
+
+
+def _rows(values: Array | None, rows: Any) -> Array | None:
+    return None if values is None else values[rows]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +139,7 @@ def load_data(
     labels: Any = None,
     standardize: Standardize = "columns",
     stream: bool | None = None,
+    table: TableOptions = NO_OPTIONS,
     progress: OnBytes | None = None,
 ) -> Data:
     """Read a data set from wherever it is.
@@ -127,9 +150,10 @@ def load_data(
         ((1438, 1, 8, 8), (16.0,))
 
     Args:
-        source: the name of a known data set (see ``catalogue``), a ``.npy`` or ``.npz`` file, a Zarr,
-            Parquet or Arrow file, a folder of images, ``.tar`` shards, an array, nested lists, a
-            tensor, a table with columns or a torch map-style dataset.
+        source: the name of a known data set (see ``catalogue``), a ``.npy`` or ``.npz`` file, a CSV,
+            Parquet, Feather or Arrow file, a Zarr array, a folder of images, ``.tar`` shards, an array,
+            nested lists, a tensor, a table of pandas, polars or pyarrow, a torch map-style dataset or a
+            ``datasets.Dataset`` of Hugging Face (or the folder of a saved one).
         data_dir: where data sets are looked for and downloaded to, and decoded images kept.
         labels: (N,) one label for each example, where the source has none.
         standardize: how values that are neither pixels nor in [0, 1] are scaled; see
@@ -137,6 +161,7 @@ def load_data(
         stream: whether the data stay on disk and are read while they are used; by default what
             would take more than a quarter of the free memory, and memory maps
             (``docs/large_data.md``).
+        table: which columns of a table are labels, names of rows or left out, and of what kind.
         progress: called with bytes and total while something is downloaded.
 
     Returns:
@@ -146,12 +171,18 @@ def load_data(
         DataError: the data cannot be learned from.
         OptionError: there is no data set of this name, or it cannot be streamed.
     """
-    from autoencode.data.large import open_store, stays, streamed, whole
+    from autoencode.data.large import is_too_large, open_store, stays, streamed, whole
 
-    store = open_store(source, stream, data_dir)
-    if store is not None and stays(source, store, stream):
-        return streamed(store, labels, standardize)
-    found = _read(source, data_dir, progress) if store is None else whole(store)
+    named = None if stream or is_too_large(source) else open_table(source)
+    if table and named is None:
+        raise OptionError("these data have no named columns; leave label, id, drop and kinds out")
+    if named is not None:
+        found = learned(named, table, _name(source))
+    else:
+        store = open_store(source, stream, data_dir)
+        if store is not None and stays(source, store, stream):
+            return streamed(store, labels, standardize)
+        found = _read(source, data_dir, progress) if store is None else whole(store)
     raw = _for_training(_clean(found, labels))
     notices = list(raw.notices)
     if raw.x_test is None and len(raw.x) >= HELD_OUT_FROM:
@@ -162,8 +193,8 @@ def load_data(
         )
         raw = _hold_out(raw, held_out)
     xs, spec, more = _fit(raw, standardize)
-    train = Examples(xs[0], raw.labels)
-    test = Examples(xs[1], raw.labels_test) if len(xs) > 1 else None
+    train = Examples(xs[0], raw.labels, raw.ids)
+    test = Examples(xs[1], raw.labels_test, raw.ids_test) if len(xs) > 1 else None
     return Data(raw.name, train, test, spec, (*notices, *more))
 
 
@@ -173,6 +204,7 @@ def load_examples(
     *,
     data_dir: str | os.PathLike[str] | None = None,
     labels: Any = None,
+    table: TableOptions = NO_OPTIONS,
     progress: OnBytes | None = None,
 ) -> Examples:
     """Read new examples for a trained model; nothing about their range is guessed.
@@ -182,6 +214,7 @@ def load_examples(
         spec: what the model was trained on.
         data_dir: see ``load_data``.
         labels: (N,) one label for each example, where the source has none.
+        table: what was said of the columns in training.
         progress: see ``load_data``.
 
     Returns:
@@ -192,16 +225,25 @@ def load_examples(
     """
     from autoencode.data.large import open_store, whole
 
-    store = open_store(source, False, data_dir, spec.shape if len(spec.shape) == 3 else None)
-    found = _read(source, data_dir, progress) if store is None else whole(store)
-    raw = _clean(found, labels)
+    named = open_table(source)
+    if named is not None:
+        found = fitted(named, table, spec, _name(source))
+    else:
+        store = open_store(source, False, data_dir, spec.shape if len(spec.shape) == 3 else None)
+        found = _read(source, data_dir, progress) if store is None else whole(store)
+    raw = _clean(replace(found, gaps=spec.gaps), labels, training=False)
     if raw.x_test is not None:
         return Examples(apply_spec(raw.x_test, spec, "test"), raw.labels_test)
-    return Examples(apply_spec(raw.x, spec), raw.labels)
+    return Examples(apply_spec(raw.x, spec), raw.labels, raw.ids)
 
 
 def prepare(
-    x: Any, labels: Any = None, *, standardize: Standardize = "columns"
+    x: Any,
+    labels: Any = None,
+    *,
+    standardize: Standardize = "columns",
+    kinds: Mapping[str, ColumnKind] | None = None,
+    gaps: bool = False,
 ) -> tuple[Examples | Stored, DataSpec, tuple[str, ...]]:
     """Examples that are given as they are, all of them for training.
 
@@ -214,17 +256,28 @@ def prepare(
         x: (N, ...) anything array-like; see ``load_data``.
         labels: (N,) or ``None``.
         standardize: see ``load_data``.
+        kinds: of a table's columns, where the dtype does not tell.
+        gaps: whether values of an array may be missing (NaN); in a table with names they may.
 
     Returns:
         The examples as they are stored, how models see them, and what was done to them. A memory
-        map is read in place, not copied.
+        map is read in place, not copied; so is a data set of Hugging Face that is large.
     """
-    from autoencode.data.large import open_store, streamed
+    from autoencode.data.large import on_disk, open_store, stays, streamed, whole
 
-    if isinstance(x, np.memmap) and (store := open_store(x, None)) is not None:
+    path = isinstance(x, str | os.PathLike)
+    store = open_store(x, None) if on_disk(x) and not path else None
+    if store is not None and stays(x, store, None):
         data = streamed(store, labels, standardize, hold_out=False)
         return data.train, data.spec, data.notices
-    raw = _for_training(_clean(_in_memory(x), labels))
+    named = open_table(x) if not path else None
+    if kinds and named is None:
+        raise OptionError("these data have no named columns; leave the kinds out")
+    if named is not None:
+        raw = learned(named, TableOptions(kinds=kinds or {}), "train")
+    else:
+        raw = _in_memory(x) if store is None else whole(store)
+    raw = _for_training(_clean(replace(raw, gaps=raw.gaps or gaps), labels))
     (stored,), spec, notices = _fit(raw, standardize)
     return Examples(stored, raw.labels), spec, tuple(notices)
 
@@ -248,14 +301,37 @@ def apply_spec(x: Any, spec: DataSpec, part: str = "data") -> Array:
     Raises:
         DataError: the examples do not fit.
     """
-    given = as_array(x, part)
+    if spec.columns and is_frame(x):
+        x = encode(x, spec.columns, part)
+    given = as_array(x, part, spec.gaps)
+    fitted = to_spec(given, spec, part)
+    if scaled_up(spec, given.dtype):
+        _refuse_scaled(given, _range(spec)[1], part)
+    return fitted
+
+
+def to_spec(given: Array, spec: DataSpec, part: str, first_row: int = 0) -> Array:
+    """``apply_spec`` for clean rows, perhaps a stretch of more that begins at ``first_row``.
+
+    Whether values are in 0..1 that should reach to 255 is not looked at: all of them must say so.
+    """
     array = _to_shape(given, spec, part)
     if spec.kind == "unit":
-        _refuse_outside(given, spec, part)
+        _refuse_outside(given, spec, part, first_row)
         if given.dtype.kind == "f":
             array = array.clip(*_range(spec))  # of what rounding left outside
     dtype = np.uint8 if given.dtype in (bool, np.uint8) else np.float32
     return np.ascontiguousarray(array, dtype=dtype)
+
+
+def scaled_up(spec: DataSpec, dtype: np.dtype[Any]) -> bool:
+    """Whether fractions of 1 could be taken for values that reach to 255."""
+    return spec.kind == "unit" and _range(spec)[1] > 1 and dtype.kind == "f"
+
+
+def are_fractions(x: Array) -> bool:
+    """Whether values lie in 0..1 and not only at its ends."""
+    return bool(extremes(x)[1] <= 1 and ((x != np.rint(x)) & ~np.isnan(x)).any())
 
 
 def _read(source: Any, data_dir: str | os.PathLike[str] | None, progress: OnBytes | None) -> Raw:
@@ -263,14 +339,20 @@ def _read(source: Any, data_dir: str | os.PathLike[str] | None, progress: OnByte
         if source.lower() in catalogue():
             return read_named(source.lower(), data_dir, progress)
         if not source.lower().endswith(SUPPORTED) and not Path(source).exists():
+            endings = ", ".join((*SUPPORTED, *TABLES))
             raise OptionError(
                 f"no data set or file {source!r}; {nearest(source.lower(), catalogue())} "
-                f"(or give a {' or '.join(SUPPORTED)} file)"
+                f"(or give a file: {endings})"
             )
         source = Path(source)
     if isinstance(source, os.PathLike):
         return read_file(source)
     return _in_memory(source)
+
+
+def _name(source: Any) -> str:
+    """What a table is called."""
+    return Path(source).stem if isinstance(source, str | os.PathLike) else "table"
 
 
 def _in_memory(source: Any) -> Raw:
@@ -280,13 +362,15 @@ def _in_memory(source: Any) -> Raw:
     return Raw("array", source)
 
 
-def _clean(raw: Raw, labels: Any) -> Raw:
+def _clean(raw: Raw, labels: Any, training: bool = True) -> Raw:
     """The same data with nothing in it that cannot be learned from."""
-    x = as_array(raw.x, "train")
+    x = as_array(raw.x, "train", raw.gaps)
+    if training:
+        _refuse_empty_columns(x, raw.gaps)
     labels = as_labels(raw.labels if labels is None else labels, len(x), "train")
     if raw.x_test is None:
         return replace(raw, x=x, labels=labels, labels_test=None)
-    x_test = as_array(raw.x_test, "test")
+    x_test = as_array(raw.x_test, "test", raw.gaps)
     if x_test.shape[1:] != x.shape[1:]:
         raise DataError(
             f"test: examples are {_times(x_test.shape[1:])} and those of train "
@@ -296,15 +380,32 @@ def _clean(raw: Raw, labels: Any) -> Raw:
     return replace(raw, x=x, labels=labels, x_test=x_test, labels_test=labels_test)
 
 
+def _refuse_empty_columns(x: Array, gaps: bool) -> None:
+    if not gaps or x.ndim != 2 or x.dtype.kind != "f":
+        return
+    empty = np.isnan(x).all(axis=0)
+    if empty.any():
+        raise DataError(f"train: column {int(empty.argmax())} has no values; drop it")
+
+
 def _for_training(raw: Raw) -> Raw:
     if len(raw.x) < 2:
-        raise DataError("train: needs at least 2 examples, got 1")
+        raise DataError("train: needs at least 2 examples, got 1 sample")
     return raw
 
 
 def _hold_out(raw: Raw, rows: Array) -> Raw:
     labels, labels_test = (None, None) if raw.labels is None else (raw.labels[~rows], raw.labels[rows])
-    return replace(raw, x=raw.x[~rows], labels=labels, x_test=raw.x[rows], labels_test=labels_test)
+    ids, ids_test = _rows(raw.ids, ~rows), _rows(raw.ids, rows)
+    return replace(
+        raw,
+        x=raw.x[~rows],
+        labels=labels,
+        ids=ids,
+        x_test=raw.x[rows],
+        labels_test=labels_test,
+        ids_test=ids_test,
+    )
 
 
 def _fit(raw: Raw, standardize: str) -> tuple[list[Array], DataSpec, list[str]]:
@@ -313,9 +414,10 @@ def _fit(raw: Raw, standardize: str) -> tuple[list[Array], DataSpec, list[str]]:
     if raw.spec is not None:
         return [apply_spec(part, raw.spec) for part in parts], raw.spec, []
     moved, notice = zip(*(channels_first(part) for part in parts), strict=True)
-    storage = choose_storage(moved)
+    mixed = not all(column.numeric for column in raw.columns)
+    storage = Storage(np.float32, "real") if mixed else choose_storage(moved)
     stored = [storage.store(part) for part in moved]
-    spec, notices = spec_for(stored[0], storage, standardize, moved[0])
+    spec, notices = spec_for(stored[0], storage, standardize, moved[0], raw.columns)
     return stored, spec, [*filter(None, notice[:1]), *notices]
 
 
@@ -349,18 +451,20 @@ def _range(spec: DataSpec) -> tuple[float, float]:
     return spec.offset[0], spec.offset[0] + spec.scale[0]
 
 
-def _refuse_outside(x: Array, spec: DataSpec, part: str) -> None:
+def _refuse_outside(x: Array, spec: DataSpec, part: str, first_row: int) -> None:
     """Refuse values that a unit spec has no place for, by more than rounding."""
+    if not x.size:
+        return
     low, high = _range(spec)
     slack = _ROUNDING * (high - low)
-    if x.min() < low - slack:
-        flat = int(x.argmin())
-    elif x.max() > high + slack:
-        flat = int(x.argmax())
+    lowest, highest = extremes(x)
+    if lowest < low - slack:
+        flat = int(np.argmax(x == lowest))
+    elif highest > high + slack:
+        flat = int(np.argmax(x == highest))
     else:
-        _refuse_scaled(x, high, part)
         return
-    where = place(np.unravel_index(flat, x.shape))
+    where = place(np.unravel_index(flat, x.shape), first_row)
     raise DataError(
         f"{part}: the value {x.flat[flat]:g} at {where} lies outside {low:g}..{high:g}, "
         "the range that the model was trained on"
@@ -369,11 +473,15 @@ def _refuse_outside(x: Array, spec: DataSpec, part: str) -> None:
 
 def _refuse_scaled(x: Array, high: float, part: str) -> None:
     """Refuse fractions of 1 where pixels to 255 are due: taken as they are, all would be black."""
-    if high > 1 and x.dtype.kind == "f" and x.max() <= 1 and (x != np.rint(x)).any():
-        raise DataError(
-            f"{part}: values are in 0..1, the model was trained on 0..{high:g}; "
-            f"multiply them by {high:g}"
-        )
+    if are_fractions(x):
+        raise fractions_error(high, part)
+
+
+def fractions_error(high: float, part: str) -> DataError:
+    """What to say of values in 0..1 for a model of pixels."""
+    return DataError(
+        f"{part}: values are in 0..1, the model was trained on 0..{high:g}; multiply them by {high:g}"
+    )
 
 
 def _without_ones(shape: Sequence[int]) -> list[int]:

@@ -72,6 +72,17 @@ def npy_layout(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
         return shape, dtype, stream.tell()
 
 
+def rows_in_order(path: Path) -> bool:
+    """Whether a ``.npy`` file has its rows one after the other, and not its columns.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    with in_words(path), path.open("rb") as stream:
+        shape, fortran_order, _ = _checked_header(stream, _size(stream, path), str(path))
+        return len(shape) > 1 and not fortran_order
+
+
 @contextlib.contextmanager
 def in_words(path: Path) -> Iterator[None]:
     """Makes one line of what the system and the formats say of a file that cannot be read."""

@@ -40,7 +40,7 @@ IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 SHARD = ".tar"
 _LABEL_ENDINGS = (".cls", ".cls.txt")
 _SIZE = 64
-_RULE = "1"  # to be changed with what becomes of an image
+RULE = "1"  # to be changed with what becomes of an image
 _GREY = ("1", "L", "LA")
 _TOO_DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
@@ -128,7 +128,7 @@ def decoded(
 
 
 def _key(path: Path, files: list[Path], shape: tuple[int, ...] | None) -> str:
-    digest = hashlib.sha256(f"{_RULE} {path.resolve()} {shape}\n".encode(errors="surrogateescape"))
+    digest = hashlib.sha256(f"{RULE} {path.resolve()} {shape}\n".encode(errors="surrogateescape"))
     for file in files:
         facts = file.stat()
         line = f"{file.relative_to(path.parent)} {facts.st_size} {facts.st_mtime_ns}\n"

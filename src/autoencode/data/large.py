@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from autoencode.data import chunked
+from autoencode.data import chunked, huggingface
 from autoencode.data.arrays import as_labels
 from autoencode.data.catalogue import catalogue
 from autoencode.data.examples import HELD_OUT_FROM, HELD_OUT_SHARE, Data
@@ -22,8 +22,8 @@ from autoencode.errors import DataError, OptionError
 from autoencode.types import DataSpec
 
 STREAMED = (
-    ".npy files and memory maps of them, Zarr, Parquet and Arrow files, folders of images and .tar "
-    "shards"
+    ".npy files and memory maps of them, Zarr, Parquet and Arrow files, folders of images, .tar "
+    "shards and data sets of Hugging Face"
 )
 
 # Training in memory holds the file, its training part and the values as the model sees them.
@@ -63,6 +63,8 @@ def _opened(
 ) -> Store | None:
     if isinstance(source, np.memmap):
         return None if stream is False else open_memmap(source)
+    if huggingface.is_dataset(source):
+        return huggingface.open_dataset(source, shape, data_dir)
     # The name of a data set is that, also where a folder bears it.
     named = isinstance(source, str) and (not source.strip() or source.lower() in catalogue())
     if named or not isinstance(source, str | os.PathLike):
@@ -72,6 +74,8 @@ def _opened(
     if ending == ".npy":
         large = stream or (stream is None and path.is_file() and _is_large(path.stat().st_size))
         return open_npy(path) if large else None
+    if huggingface.is_saved(path):
+        return huggingface.open_dataset(path, shape, data_dir)
     if ending == ".zarr" or any((path / mark).exists() for mark in chunked.ZARR_MARKS):
         return chunked.open_zarr(path)
     if chunked.column_files(path):
@@ -87,8 +91,15 @@ def stays(source: Any, store: Store, stream: bool | None) -> bool:
     """Whether the examples of a source stay in its store; see ``load_data``."""
     if stream is not None:
         return stream
-    chosen = isinstance(source, np.memmap) or Path(source).suffix.lower() == ".npy"
-    return chosen or _is_large(_bytes(store))
+    if isinstance(source, np.memmap):
+        return True
+    in_place = isinstance(source, str | os.PathLike) and Path(source).suffix.lower() == ".npy"
+    return in_place or _is_large(_bytes(store))
+
+
+def on_disk(source: Any) -> bool:
+    """Whether a source that is given in Python may be a store: a memory map, a file or a data set."""
+    return isinstance(source, np.memmap | str | os.PathLike) or huggingface.is_dataset(source)
 
 
 def whole(store: Store) -> Raw:
@@ -100,6 +111,14 @@ def whole(store: Store) -> Raw:
     refuse_unusable_store(store)
     require_memory(_bytes(store), store.name)
     return Raw(Path(store.name).stem, store.read(0, len(store)), store.labels)
+
+
+def is_too_large(source: Any) -> bool:
+    """Whether a table's file is so large that it is to be read from disk while it is used."""
+    if not isinstance(source, str | os.PathLike):
+        return False
+    path = Path(source)
+    return path.suffix.lower() in chunked.COLUMNS and path.is_file() and _is_large(path.stat().st_size)
 
 
 def _bytes(store: Store) -> int:

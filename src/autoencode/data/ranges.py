@@ -20,14 +20,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 
+from autoencode.data.arrays import extremes
 from autoencode.data.raw import Array
 from autoencode.errors import OptionError, nearest
-from autoencode.types import DataSpec, Kind
+from autoencode.types import Column, DataSpec, Kind
 
 Standardize = Literal["columns", "global", "none"]
 
@@ -81,8 +82,8 @@ def choose_storage(parts: Sequence[Array]) -> Storage:
         Values(
             shape=parts[0].shape[1:],
             bytes=all(part.dtype in (bool, np.uint8) for part in parts),
-            low=min(float(part.min()) for part in parts),
-            high=max(float(part.max()) for part in parts),
+            low=min(extremes(part)[0] for part in parts),
+            high=max(extremes(part)[1] for part in parts),
             whole=lambda: all(bool((part == np.rint(part)).all()) for part in parts),
         )
     )
@@ -149,7 +150,13 @@ def _could_be_image(width: int) -> bool:
     return width >= _SMALLEST_IMAGE and math.isqrt(width) ** 2 == width
 
 
-def spec_for(x: Array, storage: Storage, standardize: str, source: Array) -> tuple[DataSpec, list[str]]:
+def spec_for(
+    x: Array,
+    storage: Storage,
+    standardize: str,
+    source: Array,
+    columns: tuple[Column, ...] = (),
+) -> tuple[DataSpec, list[str]]:
     """What a model must know of the training examples, and notices about them.
 
     Args:
@@ -160,20 +167,31 @@ def spec_for(x: Array, storage: Storage, standardize: str, source: Array) -> tup
             its own mean but all share one scale, which leaves principal subspaces as they are;
             ``none``: nothing.
         source: (N, *D) the same examples as the user gave them, finer perhaps than stored.
+        columns: of a table; only numbers among them are scaled.
     """
     check_standardize(standardize)
     notices = [storage.notice] if storage.notice else []
-    if x.min() == x.max():
-        notices.append(nothing_to_learn(x.flat[0]))
+    low, high = extremes(x)
+    if low == high:
+        notices.append(nothing_to_learn(low))
+    gaps = bool(np.isnan(x).any()) if x.dtype.kind == "f" else False
     if storage.kind == "unit":
-        return DataSpec(x.shape[1:], "unit", scale=(storage.scale,)), notices
+        return DataSpec(
+            x.shape[1:], "unit", scale=(storage.scale,), columns=columns, gaps=gaps
+        ), notices
     mean, variance = moments(x)
     table = x.ndim == 2 and standardize == "columns"
-    constant = x.min(axis=0) == x.max(axis=0) if table else np.zeros(len(mean), bool)
-    spec, more = standardized(x.shape[1:], mean, variance, constant, standardize)
+    constant = np.zeros(len(mean), bool)
+    if table:
+        lows, highs = _column_extremes(x)
+        constant = lows == highs
+    coded = np.array([not c.numeric and c.kind != "count" for c in columns] or [False] * len(mean))
+    mean, variance = np.where(coded, 0.0, mean), np.where(coded, 1.0, variance)
+    spec, more = standardized(x.shape[1:], mean, variance, constant & ~coded, standardize)
+    spec = replace(spec, columns=columns, gaps=gaps)
     rows = source.reshape(len(source), -1)
     if could_be_coarse(source.dtype):
-        more = precision_notice(rows.min(axis=0), rows.max(axis=0)) + more
+        more = precision_notice(*_column_extremes(rows)) + more
     return spec, notices + more
 
 
@@ -221,7 +239,7 @@ def standardized(
 
 
 def moments(x: Array) -> tuple[Array, Array]:
-    """Mean and variance over the examples, each (D,), in float64 without a copy of all.
+    """Mean and variance over the examples (what is known of them), each (D,), in float64.
 
     Args:
         x: (N, *D).
@@ -229,10 +247,22 @@ def moments(x: Array) -> tuple[Array, Array]:
     rows = x.reshape(len(x), -1)
     step = max(1, _CHUNK_ENTRIES // rows.shape[1])
     chunks = [slice(start, start + step) for start in range(0, len(rows), step)]
-    total = sum(rows[chunk].sum(axis=0, dtype=np.float64) for chunk in chunks)
-    mean = np.asarray(total / len(rows))
-    squares = sum(np.square(rows[chunk] - mean).sum(axis=0) for chunk in chunks)
-    return mean, np.asarray(squares / len(rows))
+    known: Any = len(rows)
+    add: Any = np.sum
+    if x.dtype.kind == "f" and np.isnan(rows).any():
+        known = np.maximum(1, sum((~np.isnan(rows[chunk])).sum(axis=0) for chunk in chunks))
+        add = np.nansum
+    total = sum(add(rows[chunk], axis=0, dtype=np.float64) for chunk in chunks)
+    mean = np.asarray(total / known)
+    squares = sum(add(np.square(rows[chunk] - mean), axis=0) for chunk in chunks)
+    return mean, np.asarray(squares / known)
+
+
+def _column_extremes(x: Array) -> tuple[Array, Array]:
+    """The lowest and highest known value (D,) of each entry."""
+    if x.dtype.kind != "f":
+        return x.min(axis=0), x.max(axis=0)
+    return np.fmin.reduce(x, axis=0), np.fmax.reduce(x, axis=0)
 
 
 def _usable(scale: Array) -> Array:

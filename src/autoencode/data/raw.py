@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from autoencode.types import DataSpec
+from autoencode.types import Column, DataSpec
 
 Array = NDArray[Any]
 
@@ -29,6 +29,10 @@ class Raw:
         spec: how models see the data, where the source is so well known that nothing is to be
             guessed; the arrays are then laid out as it says.
         notices: what the user should know about the reading.
+        columns: names and kinds of a table's columns.
+        gaps: whether values may be missing (NaN).
+        ids: (N,) what the source calls each example, ``None`` when it has no names for them.
+        ids_test: (M,) the same of the test part.
     """
 
     name: str
@@ -38,3 +42,7 @@ class Raw:
     labels_test: Array | None = None
     spec: DataSpec | None = None
     notices: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    gaps: bool = False
+    ids: Array | None = None
+    ids_test: Array | None = None

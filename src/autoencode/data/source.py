@@ -40,7 +40,7 @@ class Resident:
         x = torch.from_numpy(np.ascontiguousarray(writeable)).to(device)
         if x.is_floating_point():
             x = spec.to_model(x)
-            spec = DataSpec(spec.shape, spec.kind)
+            spec = DataSpec(spec.shape, spec.kind, gaps=spec.gaps)
         self.x = x
         self._spec = spec
 
@@ -49,7 +49,7 @@ class Resident:
 
     def batch(self, index: Tensor) -> Batch:
         """The examples with the row numbers ``index`` (B,), as the model sees them."""
-        return Batch.of(self._spec.to_model(self.x.index_select(0, index)))
+        return self._spec.batch(self._spec.to_model(self.x.index_select(0, index)))
 
     def shuffled(self, one: Pass) -> Iterator[Batch]:
         """The batches of one pass, in the order of a random permutation."""
@@ -60,11 +60,14 @@ class Resident:
     def batches(self, size: int) -> Iterator[Batch]:
         """All examples in order, ``size`` at a time."""
         for start in range(0, len(self), size):
-            yield Batch.of(self._spec.to_model(self.x[start : start + size]))
+            yield self._spec.batch(self._spec.to_model(self.x[start : start + size]))
 
     def mean(self) -> Tensor:
-        """The mean example (*D) as the model sees it."""
+        """The mean example (*D) of what is known, as the model sees it."""
         size = max(1, _CHUNK_ENTRIES // self._spec.size)
         # Summed on the CPU: some accelerators have no float64.
-        total = sum(batch.x.cpu().sum(0, dtype=torch.float64) for batch in self.batches(size))
-        return torch.as_tensor(total / len(self)).to(self.x.device, torch.float32)
+        total, known = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+        for batch in self.batches(size):
+            total = total + batch.x.cpu().nansum(0, dtype=torch.float64)
+            known = known + (len(batch.x) if batch.mask is None else batch.mask.cpu().sum(0))
+        return (total / known.clamp_min(1)).to(self.x.device, torch.float32)

@@ -35,7 +35,11 @@ def _logit(mean: Tensor) -> Tensor:
     return torch.logit(mean, eps=1e-3)
 
 
-IDENTITY = Link("identity", lambda x: x, lambda mean: mean)
+def _same(x: Tensor) -> Tensor:
+    return x
+
+
+IDENTITY = Link("identity", _same, _same)
 SIGMOID = Link("sigmoid", torch.sigmoid, _logit)
 LINKS = {link.name: link for link in (IDENTITY, SIGMOID)}
 
@@ -136,7 +140,7 @@ class LaplaceObservation(Entries):
     def mean(self) -> Tensor:
         return self.loc
 
-    def entries(self, target: Tensor) -> Tensor:
+    def each(self, target: Tensor) -> Tensor:
         distance = (target - self.loc).abs() * (-self.log_scale).exp()
         return -distance - self.log_scale - math.log(2)
 

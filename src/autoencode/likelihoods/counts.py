@@ -46,7 +46,7 @@ class PoissonObservation(Entries):
     def mean(self) -> Tensor:
         return self.log_rate.exp()
 
-    def entries(self, target: Tensor) -> Tensor:
+    def each(self, target: Tensor) -> Tensor:
         return target * self.log_rate - self.log_rate.exp() - torch.lgamma(target + 1)
 
     def sample(self) -> Tensor:
@@ -102,7 +102,7 @@ class NegativeBinomialObservation(Entries):
     def mean(self) -> Tensor:
         return self.log_mean.exp()
 
-    def entries(self, target: Tensor) -> Tensor:
+    def each(self, target: Tensor) -> Tensor:
         r = self.log_r.exp()
         odds = self.log_mean - self.log_r  # log m/r; p = m / (m + r)
         chosen = torch.lgamma(target + r) - torch.lgamma(r) - torch.lgamma(target + 1)
@@ -127,8 +127,8 @@ class ZeroInflated(Entries):
         mean: Tensor = self.counts.mean  # type: ignore[attr-defined]
         return torch.sigmoid(-self.logits) * mean
 
-    def entries(self, target: Tensor) -> Tensor:
-        counted = F.logsigmoid(-self.logits) + self.counts.entries(target)
+    def each(self, target: Tensor) -> Tensor:
+        counted = F.logsigmoid(-self.logits) + self.counts.each(target)
         zero = F.logsigmoid(self.logits).expand_as(counted)
         return torch.where(target == 0, torch.logaddexp(zero, counted), counted)
 

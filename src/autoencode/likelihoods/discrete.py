@@ -58,7 +58,7 @@ class CategoricalObservation(Entries):
         values = torch.linspace(0, 1, n, device=self.logits.device, dtype=self.logits.dtype)
         return self.logits.softmax(-1) @ values
 
-    def entries(self, target: Tensor) -> Tensor:
+    def each(self, target: Tensor) -> Tensor:
         levels = self.logits.shape[-1]
         index = (target * (levels - 1)).round().long().clamp(0, levels - 1)
         chosen = index.expand(self.logits.shape[:-1]).unsqueeze(-1)
@@ -119,7 +119,7 @@ class LogisticObservation(Entries):
         """Of the logistics before they are cut to [0, 1], kept inside it."""
         return (self.logits.softmax(-1) * self.loc).sum(-1).clamp(0, 1)
 
-    def entries(self, target: Tensor) -> Tensor:
+    def each(self, target: Tensor) -> Tensor:
         x = target.unsqueeze(-1)
         half = 0.5 / (self.levels - 1)
         rate = (-self.log_scale).exp()

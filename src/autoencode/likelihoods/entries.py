@@ -20,13 +20,16 @@ class Entries:
     def __init__(self, event_dims: int) -> None:
         self.event_dims = event_dims
 
-    def entries(self, target: Tensor) -> Tensor:
+    def each(self, target: Tensor) -> Tensor:
         """Log-probability (or log-density) of each entry, nats; target broadcasts from (B, *D)."""
         raise NotImplementedError
 
+    def entries(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Log-probability (or log-density) of each entry in nats, zero where the mask is false."""
+        if mask is None:
+            return self.each(target)
+        return self.each(target.masked_fill(~mask, self.filler)) * mask
+
     def log_prob(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Log-probability in nats, summed over the event (its observed entries when masked)."""
-        if mask is None:
-            return sum_event(self.entries(target), self.event_dims)
-        values = self.entries(target.masked_fill(~mask, self.filler))
-        return sum_event(values * mask, self.event_dims)
+        return sum_event(self.entries(target, mask), self.event_dims)

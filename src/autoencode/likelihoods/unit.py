@@ -76,7 +76,7 @@ class ContinuousBernoulliObservation(Entries):
     def mean(self) -> Tensor:
         return _mean(self.logits)
 
-    def entries(self, target: Tensor) -> Tensor:
+    def each(self, target: Tensor) -> Tensor:
         # log p(x) = x l - log((e^l - 1) / l)
         return target * self.logits - _log_integral(self.logits)
 

@@ -1,5 +1,6 @@
 """Model classes: how parts are wired. Most autoencoders are recipes over the first one."""
 
 from autoencode.models.autoencoder import AutoencoderModule
+from autoencode.models.encoder import Encoder
 
-__all__ = ["AutoencoderModule"]
+__all__ = ["AutoencoderModule", "Encoder"]

@@ -3,6 +3,7 @@
 from autoencode.nets.conv import ConvDecoder, ConvEncoder
 from autoencode.nets.layers import NetOptions, make_activation
 from autoencode.nets.mlp import MLPDecoder, MLPEncoder
+from autoencode.nets.reader import Read, Reader, reader_for
 
 __all__ = [
     "ConvDecoder",
@@ -10,5 +11,8 @@ __all__ = [
     "MLPDecoder",
     "MLPEncoder",
     "NetOptions",
+    "Read",
+    "Reader",
     "make_activation",
+    "reader_for",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from autoencode.randomness import uniform_like
@@ -11,8 +12,12 @@ from autoencode.types import Batch, Losses, Model, Objective, Output, Progress
 
 
 def binarized(x: Tensor) -> Tensor:
-    """Zeros and ones for values x (B, *D) in [0, 1], each 1 with the value as its probability."""
-    return (uniform_like(x) < x).to(x.dtype)
+    """Zeros and ones for values x (B, *D) in [0, 1], each 1 with the value as its probability.
+
+    What is missing (NaN) stays so.
+    """
+    drawn = (uniform_like(x) < x).to(x.dtype)
+    return torch.where(x.isnan(), x, drawn)
 
 
 class Binarized:

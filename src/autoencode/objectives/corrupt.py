@@ -34,10 +34,16 @@ def salt_and_pepper(x: Tensor, level: float) -> Tensor:
     return torch.where(u < level / 2, 0.0, torch.where(u < level, 1.0, x))
 
 
+def missing(x: Tensor, level: float) -> Tensor:
+    """Hides a share ``level`` of the entries: they become NaN, as what was never observed."""
+    return torch.where(uniform_like(x) < level, torch.nan, x)
+
+
 CORRUPTIONS: dict[str, Corruption] = {
     "gaussian": gaussian,
     "masking": masking,
     "salt_and_pepper": salt_and_pepper,
+    "missing": missing,
 }
 
 

@@ -28,7 +28,14 @@ from autoencode.priors import StandardNormal
 from autoencode.recipes.compose import NoiseOptions
 from autoencode.recipes.disentangled import DEFAULT_BODY, code_critic
 from autoencode.recipes.networks import Networks
-from autoencode.recipes.parts import DEFAULT_NET, NO_NOISE, Body, latent_model, recipe_of
+from autoencode.recipes.parts import (
+    DEFAULT_NET,
+    NO_NOISE,
+    Body,
+    complete_numbers,
+    latent_model,
+    recipe_of,
+)
 from autoencode.recipes.recipe import Recipe
 from autoencode.types import DataSpec
 
@@ -61,7 +68,7 @@ def aae(
         critic_weight: weight of fooling the critic beside -log p(x|z).
         critic_hidden: widths of the critic's hidden layers.
     """
-    networks = body.networks(net, networks)
+    spec, networks = body.ready(spec, noise, net, networks)
 
     def bottleneck(features: int) -> nn.Module:
         return _project(networks, features, latent_dim)
@@ -104,7 +111,8 @@ def wae_gan(
         hidden: widths of the encoder's hidden layers; the decoder mirrors them.
     """
     body = Body(hidden)
-    networks = body.networks(net, networks)
+    spec, networks = body.ready(spec, noise, net, networks)
+    complete_numbers(spec, "wae_gan")
     model = _squared_model(spec, networks, latent_dim)
     critic = code_critic(latent_dim, critic_hidden)
     objective = WeightedSum(
@@ -158,10 +166,11 @@ def vae_gan(
         latent_dim: width of z.
         gamma: weight of the feature error for the decoder, beside fooling the critic.
     """
-    networks = body.networks(net, networks)
+    spec, networks = body.ready(spec, noise, net, networks)
     model = latent_model(spec, networks, body, latent_dim)
+    complete_numbers(spec, "vae_gan")
     # The critic sees x alone.
-    critic = ImageCritic(*body.networks(net, None).encoder(replace(spec, context_dim=0)))
+    critic = ImageCritic(*body.networks(net).encoder(replace(spec, context_dim=0)))
     similar = feature_error(critic)
     for_encoder = WeightedSum({"kl": kl, "feature_error": similar})
     for_decoder = WeightedSum(

@@ -55,7 +55,7 @@ def iwae(
             the encoder; stl (Roeder et al., 2017, https://arxiv.org/abs/1703.09194), for one sample.
         latent_dim: width of z.
     """
-    networks = body.networks(net, networks)
+    spec, networks = body.ready(spec, noise, net, networks)
     model = latent_model(spec, networks, body, latent_dim)
     return recipe_of(spec, model, networks, (_bound(gradient, n_samples), ()), body=body, noise=noise)
 
@@ -82,7 +82,7 @@ def miwae(
         gradient: standard, dreg or stl, as of iwae.
         latent_dim: width of z.
     """
-    networks = body.networks(net, networks)
+    spec, networks = body.ready(spec, noise, net, networks)
     model = latent_model(spec, networks, body, latent_dim)
     bound = _bound(gradient, n_samples, n_groups)
     return recipe_of(spec, model, networks, (bound, ()), body=body, noise=noise)
@@ -108,7 +108,7 @@ def piwae(
         n_groups: M, groups.
         latent_dim: width of z.
     """
-    networks = body.networks(net, networks)
+    spec, networks = body.ready(spec, noise, net, networks)
     model = latent_model(spec, networks, body, latent_dim)
     generative = ImportanceWeighted(n_samples * n_groups)
     inference = ImportanceWeighted(n_samples, n_groups, name="encoder_bound")
@@ -143,7 +143,7 @@ def ciwae(
         elbo_share: share of the ELBO in the mixture, 0 to 1.
         latent_dim: width of z.
     """
-    networks = body.networks(net, networks)
+    spec, networks = body.ready(spec, noise, net, networks)
     model = latent_model(spec, networks, body, latent_dim)
     bound = ImportanceWeighted(n_samples, elbo_share=elbo_share)
     return recipe_of(spec, model, networks, (bound, ()), body=body, noise=noise)
@@ -171,7 +171,7 @@ def iwae_two_layers(
         top_dim: width of the upper one.
         top_hidden: widths of the hidden layers between them; mirrored on the way down.
     """
-    networks = body.networks(net, networks)
+    spec, networks = body.ready(spec, noise, net, networks)
     up = MLPEncoder((latent_dim,), top_hidden, net)
     down = MLPEncoder((top_dim,), top_hidden[::-1], net)
 

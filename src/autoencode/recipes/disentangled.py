@@ -62,7 +62,7 @@ def beta_vae_capacity(
         capacity_nats: C at the end, in nats.
         capacity_until: share of training over which C grows from 0.
     """
-    networks = body.networks(net, networks)
+    spec, networks = body.ready(spec, noise, net, networks)
     model = latent_model(spec, networks, body, latent_dim)
     held = capacity(Linear(0.0, capacity_nats, capacity_until))
     objective = WeightedSum({"reconstruction": reconstruction, "capacity": held}, capacity=gamma)
@@ -89,7 +89,7 @@ def beta_tcvae(
         tc_weight: weight of the total correlation, the paper's beta; 1 is the ELBO.
         stratified: estimate q(z) by minibatch stratified in place of weighted sampling.
     """
-    networks = body.networks(net, networks)
+    spec, networks = body.ready(spec, noise, net, networks)
     model = latent_model(spec, networks, body, latent_dim)
     # The ELBO's KL has the total correlation in it once.
     more = (total_correlation(stratified), tc_weight - 1)
@@ -116,7 +116,7 @@ def factor_vae(
         tc_weight: weight of the total correlation, the paper's gamma.
         critic_hidden: widths of the critic's hidden layers; six of 1000 in the paper.
     """
-    networks = body.networks(net, networks)
+    spec, networks = body.ready(spec, noise, net, networks)
     model = latent_model(spec, networks, body, latent_dim)
     critic = code_critic(latent_dim, critic_hidden)
     objective = ELBO.negative_elbo(total_correlation=(density_ratio(critic), tc_weight))
@@ -195,7 +195,7 @@ def _dip(
     noise: NoiseOptions,
     networks: Networks | None,
 ) -> Recipe:
-    networks = body.networks(net, networks)
+    spec, networks = body.ready(spec, noise, net, networks)
     model = latent_model(spec, networks, body, latent_dim)
     objective = kl.negative_elbo(covariance=(dip(*covariance), 1.0))
     return recipe_of(spec, model, networks, (objective, ()), body=body, noise=noise)
@@ -221,7 +221,7 @@ def info_vae(
         alpha: weight of the information between x and z, at most 1; 1 leaves no KL term (MMD-VAE).
         mmd_weight: the paper's lambda; the discrepancy weighs alpha + lambda - 1.
     """
-    networks = body.networks(net, networks)
+    spec, networks = body.ready(spec, noise, net, networks)
     model = latent_model(spec, networks, body, latent_dim)
     objective = WeightedSum(
         {"reconstruction": reconstruction, "kl": kl_term, "mmd": mmd()},
@@ -259,7 +259,7 @@ def joint_vae(
         capacity_c: C of the category at the end, in nats; at most log(n_categories) is used.
         capacity_until: share of training over which both grow from 0.
     """
-    networks = body.networks(net, networks)
+    spec, networks = body.ready(spec, noise, net, networks)
 
     def bottleneck(features: int) -> nn.Module:
         category = GumbelSoftmax(features, 1, n_categories, temperature)

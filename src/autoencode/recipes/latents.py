@@ -19,6 +19,7 @@ from autoencode.recipes.parts import (
     NO_NOISE,
     Body,
     KLOptions,
+    complete_numbers,
     latent_model,
     recipe_of,
 )
@@ -49,7 +50,7 @@ def flow_vae(
         flow: planar or radial.
         n_flows: maps in the chain.
     """
-    networks = body.networks(net, networks)
+    spec, networks = body.ready(spec, noise, net, networks)
 
     def bottleneck(features: int) -> nn.Module:
         maps = [_FLOWS[flow](latent_dim, features) for _ in range(n_flows)]
@@ -80,7 +81,7 @@ def iaf_vae(
         n_flows: maps in the chain; every other one goes through z in the opposite order.
         flow_hidden: width of their hidden layers.
     """
-    networks = body.networks(net, networks)
+    spec, networks = body.ready(spec, noise, net, networks)
 
     def bottleneck(features: int) -> nn.Module:
         maps = [
@@ -109,7 +110,7 @@ def vmf_vae(
     Args:
         latent_dim: dimensions of the space around the sphere, at least 2.
     """
-    networks = body.networks(net, networks)
+    spec, networks = body.ready(spec, noise, net, networks)
 
     def bottleneck(features: int) -> nn.Module:
         return OnSphere(features, latent_dim, VonMisesFisher)
@@ -135,7 +136,7 @@ def power_spherical_vae(
     Args:
         latent_dim: dimensions of the space around the sphere, at least 2.
     """
-    networks = body.networks(net, networks)
+    spec, networks = body.ready(spec, noise, net, networks)
 
     def bottleneck(features: int) -> nn.Module:
         return OnSphere(features, latent_dim, PowerSpherical)
@@ -166,7 +167,7 @@ def gumbel_vae(
         n_categories: of each.
         temperature: of the relaxation, above 0; constant.
     """
-    networks = body.networks(net, networks)
+    spec, networks = body.ready(spec, noise, net, networks)
 
     def bottleneck(features: int) -> nn.Module:
         return GumbelSoftmax(features, n_variables, n_categories, temperature)
@@ -194,7 +195,8 @@ def vamp_vae(
         latent_dim: width of z.
         n_components: pseudo-inputs; they start at training examples.
     """
-    networks = body.networks(net, networks)
+    spec, networks = body.ready(spec, noise, net, networks)
+    complete_numbers(spec, "vamp_vae")
     prior = Vamp(spec.shape, n_components, spec.kind == "unit")
     model = latent_model(spec, networks, body, latent_dim, prior=prior)
     return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
@@ -218,7 +220,7 @@ def mog_vae(
         latent_dim: width of z.
         n_components: Gaussians in the mixture.
     """
-    networks = body.networks(net, networks)
+    spec, networks = body.ready(spec, noise, net, networks)
     prior = MixtureOfGaussians(latent_dim, n_components)
     model = latent_model(spec, networks, body, latent_dim, prior=prior)
     return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)

@@ -10,7 +10,15 @@ import torch
 from torch import nn
 
 from autoencode.errors import IncompatibleError, OptionError
-from autoencode.nets import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder, NetOptions
+from autoencode.nets import (
+    ConvDecoder,
+    ConvEncoder,
+    MLPDecoder,
+    MLPEncoder,
+    NetOptions,
+    Read,
+    reader_for,
+)
 from autoencode.types import DataSpec
 
 
@@ -41,8 +49,10 @@ class Dense:
     own = False
 
     def encoder(self, spec: DataSpec) -> tuple[nn.Module, int]:
-        encoder = MLPEncoder(spec.shape, self.hidden, self.options, spec.context_dim)
-        return encoder, encoder.features
+        reader = reader_for(spec)
+        shape = spec.shape if reader is None else reader.shape
+        encoder = MLPEncoder(shape, self.hidden, self.options, spec.context_dim)
+        return encoder if reader is None else Read(reader, encoder), encoder.features
 
     def decoder(self, latent_dim: int | None, spec: DataSpec, n_params: int) -> nn.Module:
         assert latent_dim is not None
@@ -67,8 +77,10 @@ class Convolutional:
     def encoder(self, spec: DataSpec) -> tuple[nn.Module, int]:
         if spec.context_dim:
             raise IncompatibleError("convolutions take no context; use an MLP recipe")
-        encoder = ConvEncoder(spec.shape, self.channels, self.strides, self.options, self.spatial)
-        return encoder, encoder.features
+        reader = reader_for(spec)
+        shape = spec.shape if reader is None else reader.shape
+        encoder = ConvEncoder(shape, self.channels, self.strides, self.options, self.spatial)
+        return encoder if reader is None else Read(reader, encoder), encoder.features
 
     def decoder(self, latent_dim: int | None, spec: DataSpec, n_params: int) -> nn.Module:
         return ConvDecoder(latent_dim, spec.shape, self.channels, self.strides, n_params, self.options)
@@ -84,6 +96,11 @@ class Own:
     own = True
 
     def encoder(self, spec: DataSpec) -> tuple[nn.Module, int]:
+        if reader_for(spec) is not None:
+            raise IncompatibleError(
+                "networks of your own cannot read missing values or categories; fill and encode them "
+                "first, or use a recipe's own networks"
+            )
         encoder = copy.deepcopy(self.user_encoder)
         try:
             with torch.no_grad():

@@ -23,6 +23,7 @@ from autoencode.likelihoods import (
     NegativeBinomial,
     Poisson,
 )
+from autoencode.mixed import Mixed
 from autoencode.models import AutoencoderModule
 from autoencode.nets import NetOptions
 from autoencode.objectives import (
@@ -38,7 +39,7 @@ from autoencode.objectives import (
 from autoencode.objectives import kl as kl_term
 from autoencode.objectives.terms import NamedTerm
 from autoencode.priors import StandardNormal
-from autoencode.recipes.compose import NoiseOptions
+from autoencode.recipes.compose import NoiseOptions, decoder_for
 from autoencode.recipes.networks import Convolutional, Dense, Networks
 from autoencode.recipes.recipe import Recipe
 from autoencode.training import Update
@@ -106,7 +107,7 @@ class Body:
     likelihood: LikelihoodName = "auto"
     binarize: bool = False
 
-    def networks(self, net: NetOptions, own: Networks | None) -> Networks:
+    def networks(self, net: NetOptions, own: Networks | None = None) -> Networks:
         """The user's networks, else convolutions or dense layers."""
         if own is not None:
             return own
@@ -114,9 +115,15 @@ class Body:
             return Convolutional(self.channels, self.strides, net)
         return Dense(self.hidden, net)
 
+    def ready(
+        self, spec: DataSpec, noise: NoiseOptions, net: NetOptions, own: Networks | None
+    ) -> tuple[DataSpec, Networks]:
+        """The data as the noise leaves them, and the networks for them."""
+        return noise.readable(spec), self.networks(net, own)
+
     def wrap(self, objective: Objective, spec: DataSpec, noise: NoiseOptions) -> Objective:
         """The objective on noisy inputs and, if so asked, on binarised data."""
-        objective = noise.wrap(objective)
+        objective = noise.wrap(objective, spec)
         if not self.binarize:
             return objective
         if spec.kind != "unit":
@@ -171,6 +178,14 @@ TANH = NetOptions(activation="tanh")
 NO_NOISE = NoiseOptions()
 
 
+def complete_numbers(spec: DataSpec, recipe: str) -> None:
+    """Raises ``IncompatibleError`` for data with gaps or categories, which some recipes cannot take."""
+    if spec.gaps or spec.mixed:
+        raise IncompatibleError(
+            f"{recipe} needs numbers without gaps and these data have gaps or categories; use vae"
+        )
+
+
 def likelihood_of(spec: DataSpec, name: LikelihoodName) -> nn.Module:
     """The likelihood of that name.
 
@@ -178,6 +193,12 @@ def likelihood_of(spec: DataSpec, name: LikelihoodName) -> nn.Module:
         IncompatibleError: when the data are of another kind.
     """
     dims, unit = len(spec.shape), spec.kind == "unit"
+    if spec.mixed:
+        if name not in ("auto", "gaussian", "gaussian_learned"):
+            raise IncompatibleError(
+                f"likelihood={name} is for columns of one kind and these are mixed; use likelihood=auto"
+            )
+        return Mixed(spec, learned=name == "gaussian_learned")
     chosen: str = name if name != "auto" else "bernoulli" if unit else "gaussian"
     if chosen in _UNIT:
         if not unit:
@@ -216,9 +237,8 @@ def latent_model(
     """
     encoder, features = networks.encoder(spec)
     p_x = likelihood_of(spec, body.likelihood)
-    n_params: int = p_x.n_params  # type: ignore[assignment]
     made = bottleneck(features) if bottleneck else DiagonalGaussian(features, latent_dim)
-    decoder = networks.decoder(latent_dim, spec, n_params)
+    decoder = decoder_for(networks, latent_dim, spec, p_x)
     model = AutoencoderModule(encoder, decoder, made, p_x, prior or StandardNormal((latent_dim,)))
     networks.options.initialize(model)
     return model

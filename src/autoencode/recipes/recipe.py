@@ -12,7 +12,7 @@ from torch import nn
 from autoencode.errors import IncompatibleError
 from autoencode.models import AutoencoderModule
 from autoencode.training import Stepper, TrainingPlan, Update
-from autoencode.types import Batch, DataSpec
+from autoencode.types import DataSpec
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ class Recipe:
             IncompatibleError: when shapes do not fit, an objective asks for what the bottleneck does
                 not give, or a trainable parameter belongs to no update.
         """
-        batch = Batch.of(torch.full((2, *self.spec.shape), 0.5), self._no_context())
+        x = self.spec.batch(torch.full((2, *self.spec.shape), 0.5))
+        batch = replace(x, context=self._no_context())
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             try:
                 output = self.model.eval()(batch)

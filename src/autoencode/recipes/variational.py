@@ -40,7 +40,7 @@ def vae(
         latent_dim: width of z.
         code_activation: bounds the posterior's mean: none, tanh, sigmoid, relu.
     """
-    networks = body.networks(net, networks)
+    spec, networks = body.ready(spec, noise, net, networks)
     activation: nn.Module | None = None
     if code_activation != "none":
         activation = make_activation(code_activation, net.layers)

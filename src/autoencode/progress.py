@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from autoencode.cli.common import note, number
+from autoencode.console import note, number
 from autoencode.training import EpochRecord, Observer
 
 _REDRAW = 0.1  # seconds
@@ -100,6 +102,43 @@ class Watcher(Observer):
 
     def stop(self) -> bool:
         return self.stopping
+
+
+class _Several(Observer):
+    """Passes everything on to several observers; any of them may stop training."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self.observers = observers
+
+    def start(self, n_steps: int, n_epochs: int) -> None:
+        for observer in self.observers:
+            observer.start(n_steps, n_epochs)
+
+    def step(self, step: int) -> None:
+        for observer in self.observers:
+            observer.step(step)
+
+    def epoch(self, record: EpochRecord) -> None:
+        for observer in self.observers:
+            observer.epoch(record)
+
+    def end(self) -> None:
+        for observer in self.observers:
+            observer.end()
+
+    def stop(self) -> bool:
+        wishes = [observer.stop() for observer in self.observers]  # all are asked, each time
+        return any(wishes)
+
+
+@contextlib.contextmanager
+def watched(observer: Observer | None, verbose: bool) -> Iterator[Observer | None]:
+    """The observer, and with ``verbose`` one that shows progress beside it."""
+    if not verbose:
+        yield observer
+        return
+    with Watcher(quiet=False) as watcher:
+        yield watcher if observer is None else _Several((watcher, observer))
 
 
 class Download:

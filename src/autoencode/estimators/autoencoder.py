@@ -1,0 +1,309 @@
+"""Any recipe as a transformer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags
+from torch import nn
+
+from autoencode.data import Examples
+from autoencode.data.examples import apply_spec
+from autoencode.data.frames import decode, empty_like, is_frame, to_frame
+from autoencode.data.raw import Array
+from autoencode.estimators.base import CoreEstimator
+from autoencode.estimators.online import Online
+from autoencode.files import storage_error
+from autoencode.io import load_trained, read_history, save_model, write_history
+from autoencode.recipes.catalogue import ScheduleName
+from autoencode.trained import Trained, choose_device, fit_prior, flat
+from autoencode.training import Observer
+from autoencode.types import ColumnKind
+
+
+class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimator):  # type: ignore[misc]
+    """Any recipe as an estimator: reduces, reconstructs, scores, imputes and samples.
+
+    X is an array (n, n_features), images (n, height, width[, channels]), or a table of pandas, polars
+    or pyarrow with columns of any kind (``column_kinds``). Values may be missing (NaN, None).
+
+    Parameters
+    ----------
+    recipe : str, default="mlp"
+        One of ``autoencode.RECIPES``.
+    n_components : int, default=None
+        Width of the code; the recipe's own by default.
+    encoder, decoder : torch.nn.Module, default=None
+        Networks of your own, both or none; they are copied, never trained themselves.
+    schedule : {"fast", "paper"}, default="fast"
+        How it is trained.
+    epochs, batch_size, lr : default=None
+        The schedule's own figures by default.
+    options : dict, default=None
+        Any other option of the recipe or of the training plan, by name.
+    column_kinds : dict, default=None
+        What columns of a table are where their dtype does not tell: name to "real", "count",
+        "boolean", "category" or "date".
+    early_stopping : bool, default=False
+        Whether training ends when the loss on held-out rows no longer falls, and the best weights are
+        kept.
+    validation_fraction : float, default=0.1
+        The share of rows that is held out for that.
+    n_iter_no_change : int, default=10
+        How many epochs to wait for a lower loss.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the weights (and the scaling) of the last ``fit``.
+    device : str, default="auto"
+        auto, cpu, cuda or mps.
+    random_state : int, RandomState instance or None, default=None
+        Of the weights, the order of examples and the noise.
+    verbose : bool, default=False
+        Whether to show progress on stderr.
+    observer : autoencode.training.Observer, default=None
+        Watches training.
+    checkpoint : str or path, default=None
+        A folder for checkpoints while ``fit`` runs. If it was interrupted, the next ``fit`` with the
+        same data and settings goes on from there, to the bit; when it is done the folder is removed.
+
+    Attributes
+    ----------
+    model_ : autoencode.AutoencoderModule
+        The trained torch module.
+    encoder_ : torch.nn.Module
+        A copy of its encoder, a body for models of your own.
+    history_ : list of dict
+        One entry for each epoch.
+    n_iter_ : int
+        Epochs that were trained.
+    n_features_in_ : int
+        Entries of one example.
+    feature_names_in_ : ndarray of str
+        Names of the columns, when X has such.
+    trained_ : autoencode.Trained
+        The model with its data contract.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from autoencode import Autoencoder
+    >>> x = np.random.default_rng(0).random((100, 30))
+    >>> ae = Autoencoder("mlp_small", n_components=3, epochs=2, random_state=0).fit(x)
+    >>> ae.transform(x).shape, ae.reconstruct(x).shape
+    ((100, 3), (100, 30))
+    """
+
+    def __init__(
+        self,
+        recipe: str = "mlp",
+        n_components: int | None = None,
+        *,
+        encoder: nn.Module | None = None,
+        decoder: nn.Module | None = None,
+        schedule: ScheduleName = "fast",
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        lr: float | None = None,
+        options: Mapping[str, Any] | None = None,
+        column_kinds: Mapping[str, ColumnKind] | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        warm_start: bool = False,
+        device: str = "auto",
+        random_state: Any = None,
+        verbose: bool = False,
+        observer: Observer | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.n_components = n_components
+        self.encoder = encoder
+        self.decoder = decoder
+        self.schedule = schedule
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.options = options
+        self.column_kinds = column_kinds
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+        self.observer = observer
+        self.checkpoint = checkpoint
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]  # what models compute in
+        return tags
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Trains on examples (n, n_features), images (n, height, width[, channels]) or a table.
+
+        Raises
+        ------
+        autoencode.errors.InputError
+            For data, options or networks that cannot be used, in one line.
+        """
+        X = self._checked(X, reset=True)
+        trained, history = self._train(X)
+        self._online: Online | None = None
+        return self._hold(trained, history, X)
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """One pass over some examples, at the constant rate of the recipe's ``paper`` schedule.
+
+        The first call decides how values are scaled, so it should see a fair part of the data.
+        """
+        first = not hasattr(self, "trained_")
+        X = self._checked(X, reset=first)
+        if first:
+            examples, spec, _ = self._prepared(X)
+            recipe = self._built(spec, self._seed(), "paper")
+            trained = Trained(recipe, {"schedule": self.schedule, "unit": recipe.unit})
+            trained.model.to(choose_device(self.device))
+        else:
+            trained = self.trained_
+            examples = Examples(apply_spec(X, trained.spec))
+        online = getattr(self, "_online", None) or Online(trained.recipe, self._seed())
+        record = online.learn(examples.bounded())
+        trained.model.eval()
+        if first:
+            fit_prior(trained, examples.bounded())
+            self._hold(trained, [record], X)
+        else:
+            self._hold(trained, [*self.history_, record])
+        self._online = online
+        return self
+
+    def _hold(self, trained: Trained, history: list[dict[str, Any]], X: Any = None) -> Self:
+        super()._hold(trained, history)
+        self._n_features_out = int(np.prod(trained.latent_shape))
+        if X is not None:
+            self._like = empty_like(X) if is_frame(X) else None
+        return self
+
+    def transform(self, X: Any) -> Array:
+        """Codes (n, n_components) of examples; a code that is a feature map comes flat."""
+        trained = self._trained
+        return flat(trained.embed(self._checked(X)))
+
+    def inverse_transform(self, Z: Any) -> Any:
+        """Examples (n, ...) of codes (n, n_components), in the units and shape of the data."""
+        trained = self._trained
+        return self._outward(trained.decode(np.asarray(Z) if is_frame(Z) else Z), self._like)
+
+    def reconstruct(self, X: Any) -> Any:
+        """Examples through the code and back, in the units and shape of the data."""
+        trained = self._trained
+        return self._outward(trained.reconstruct(self._checked(X)), X)
+
+    def score_samples(self, X: Any) -> Array:
+        """How well each example (n,) is explained, from what is known of it; higher is better.
+
+        For a stochastic code the ELBO, a bound on log p(x) in nats, estimated with draws that are the
+        same for every example. For a table of mixed columns log p(x|z) in nats. Else minus the mean
+        squared error per entry, in the model's units.
+        """
+        trained = self._trained
+        return trained.score_samples(self._checked(X))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """The mean of ``score_samples``."""
+        return float(self.score_samples(X).mean())
+
+    def sample(self, n_samples: int = 1, seed: int = 0) -> Any:
+        """New examples: from the prior, for a plain autoencoder from a Gaussian fitted to its codes."""
+        trained = self._trained
+        return self._outward(trained.sample(n_samples, seed), self._like)
+
+    def impute(self, X: Any, n_draws: int | None = None, seed: int = 0) -> Any:
+        """X with its missing values (NaN, None) filled in; what is known stays as it is.
+
+        Parameters
+        ----------
+        X : array or table
+            Examples (n, ...) with gaps.
+        n_draws : int, default=None
+            How many times to fill in, by draws of z and of x; one filling with the expected values (the
+            likeliest category) by default. Needs a stochastic code, "vae" for one.
+        seed : int, default=0
+            Of the draws.
+
+        Returns
+        -------
+        X of the same kind, or a list of ``n_draws`` of them.
+        """
+        trained = self._trained
+        self._checked(X)
+        return trained.impute(X) if n_draws is None else trained.imputations(X, n_draws, seed)
+
+    def _outward(self, x: Array, like: Any) -> Any:
+        """Raw values (n, *D) as the user has them: a mixed table as such, all else as an array."""
+        columns = self._trained.spec.columns
+        return to_frame(decode(x, columns), like) if self._trained.spec.mixed else x
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Writes model, configuration and history into a folder, which ``load`` reads.
+
+        Raises
+        ------
+        autoencode.errors.StorageError
+            When it cannot be written.
+        """
+        trained = self._trained
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(folder, error) from error
+        write_history(self.history_, folder)
+        save_model(trained, folder)
+
+
+def load(
+    folder: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    encoder: nn.Module | None = None,
+    decoder: nn.Module | None = None,
+) -> Autoencoder:
+    """A trained ``Autoencoder`` from a run folder.
+
+    Args:
+        folder: what ``autoencode train`` or ``Autoencoder.save`` wrote.
+        device: auto, cpu, cuda or mps.
+        encoder, decoder: for a run with networks of your own, which no file can hold.
+
+    Raises:
+        RunFolderError: when the folder is missing or not complete.
+        ModelFileError: when a file in it cannot be trusted or used.
+    """
+    where = choose_device(device)
+    trained = load_trained(folder, device=where, encoder=encoder, decoder=decoder)
+    # All that fit needs to do the same again.
+    options = {**trained.recipe.options, **asdict(trained.recipe.plan)}
+    own = {name: options.pop(name, None) for name in ("latent_dim", "epochs", "batch_size", "lr")}
+    estimator = Autoencoder(
+        trained.recipe.name,
+        own.pop("latent_dim"),
+        encoder=encoder,
+        decoder=decoder,
+        schedule=trained.info.get("schedule", "fast"),
+        options=options,
+        device=device,
+        **own,
+    )
+    columns = trained.spec.columns
+    if columns:
+        estimator.feature_names_in_ = np.array([column.name for column in columns], dtype=object)
+    estimator._like = None
+    return estimator._hold(trained, read_history(folder))

@@ -1,0 +1,40 @@
+"""The encoder half of a trained model, as a module of its own."""
+
+from __future__ import annotations
+
+import copy
+
+from torch import Tensor, nn
+
+from autoencode.models.autoencoder import AutoencoderModule, call
+from autoencode.types import DataSpec
+
+
+class Encoder(nn.Module):
+    """x (B, ...) in the data's own units to its deterministic z (B, *Z).
+
+    A body for other networks: ``nn.Sequential(encoder, nn.Linear(latent_dim, 10))``. Freeze it with
+    ``encoder.requires_grad_(False)``, or fine-tune it.
+
+    Args:
+        encoder: (B, *D) to features.
+        bottleneck: features to z by its ``embed``.
+        spec: how the encoder sees the data.
+    """
+
+    def __init__(self, encoder: nn.Module, bottleneck: nn.Module, spec: DataSpec) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.bottleneck = bottleneck
+        self.spec = spec
+
+    @classmethod
+    def of(cls, model: AutoencoderModule, spec: DataSpec) -> Encoder:
+        """A copy of a model's encoder and bottleneck, ready to be trained further."""
+        pair = copy.deepcopy((model.encoder, model.bottleneck))
+        return cls(*pair, spec).requires_grad_(True)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        seen = self.spec.to_model(x.reshape(len(x), *self.spec.shape))
+        z: Tensor = self.bottleneck.embed(call(self.encoder, seen, context))  # type: ignore[operator]
+        return z

@@ -1,0 +1,83 @@
+"""What stands before a network that cannot read gaps and categories."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from autoencode.types import DataSpec
+
+
+class Reader(nn.Module):
+    """x with gaps and categories to plain numbers.
+
+    A missing value becomes zero (the mean, of a standardised column) and its entry of the indicator 1;
+    a category becomes a one-hot vector, all zeros where it is missing. Along the first data axis come
+    values, then the one-hot vectors, then, where there may be gaps, the indicators.
+
+    Args:
+        spec: the data.
+
+    Example:
+        >>> reader = Reader(DataSpec((2,), "real", gaps=True))
+        >>> reader(torch.tensor([[3.0, float("nan")]])).tolist()
+        [[3.0, 0.0, 0.0, 1.0]]
+    """
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.gaps = spec.gaps
+        coded = [column.kind == "category" for column in spec.columns]
+        sizes = [len(column.categories) for column in spec.columns if column.kind == "category"]
+        firsts = torch.tensor([0, *sizes]).cumsum(0)
+        self.n_slots = sum(sizes)
+        self.register_buffer("_plain", _places([not c for c in coded]), persistent=False)
+        self.register_buffer("_coded", _places(coded), persistent=False)
+        self.register_buffer("_firsts", firsts[:-1], persistent=False)
+        plain = len(self.get_buffer("_plain")) if coded else spec.shape[0]
+        width = plain + self.n_slots + (spec.shape[0] if spec.gaps else 0)
+        #: Shape of one example for the network.
+        self.shape = (width, *spec.shape[1:])
+
+    def forward(self, x: Tensor) -> Tensor:
+        missing = torch.isnan(x) if self.gaps else None
+        if missing is not None:
+            x = x.masked_fill(missing, 0.0)
+        parts = [x]
+        if self.n_slots:
+            parts = [x[:, self.get_buffer("_plain")], self._one_hot(x, missing)]
+        if missing is not None:
+            parts.append(missing.to(x.dtype))
+        return torch.cat(parts, dim=1)
+
+    def _one_hot(self, x: Tensor, missing: Tensor | None) -> Tensor:
+        places = self.get_buffer("_coded")
+        slots = x[:, places].long() + self.get_buffer("_firsts")
+        ones = torch.ones_like(slots, dtype=x.dtype)
+        if missing is not None:
+            ones = (~missing[:, places]).to(x.dtype)
+        return x.new_zeros(len(x), self.n_slots).scatter(1, slots, ones)
+
+
+def _places(chosen: list[bool]) -> Tensor:
+    return torch.tensor([i for i, yes in enumerate(chosen) if yes], dtype=torch.long)
+
+
+class Read(nn.Module):
+    """A network that is given what a reader makes of x."""
+
+    def __init__(self, reader: Reader, network: nn.Module) -> None:
+        super().__init__()
+        self.reader = reader
+        self.network = network
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        read = self.reader(x)
+        h: Tensor = self.network(read) if context is None else self.network(read, context)
+        return h
+
+
+def reader_for(spec: DataSpec) -> Reader | None:
+    """The reader that a network for these data needs, ``None`` when it reads them as they are."""
+    coded = any(column.kind == "category" for column in spec.columns)
+    return Reader(spec) if spec.gaps or coded else None
