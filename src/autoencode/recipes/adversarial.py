@@ -110,9 +110,9 @@ def wae_gan(
         critic_hidden: widths of the critic's hidden layers.
         hidden: widths of the encoder's hidden layers; the decoder mirrors them.
     """
+    complete_numbers(spec, "wae_gan")
     body = Body(hidden)
     spec, networks = body.ready(spec, noise, net, networks)
-    complete_numbers(spec, "wae_gan")
     model = _squared_model(spec, networks, latent_dim)
     critic = code_critic(latent_dim, critic_hidden)
     objective = WeightedSum(
@@ -166,9 +166,9 @@ def vae_gan(
         latent_dim: width of z.
         gamma: weight of the feature error for the decoder, beside fooling the critic.
     """
+    complete_numbers(spec, "vae_gan")
     spec, networks = body.ready(spec, noise, net, networks)
     model = latent_model(spec, networks, body, latent_dim)
-    complete_numbers(spec, "vae_gan")
     # The critic sees x alone.
     critic = ImageCritic(*body.networks(net).encoder(replace(spec, context_dim=0)))
     similar = feature_error(critic)

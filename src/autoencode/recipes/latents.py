@@ -195,8 +195,8 @@ def vamp_vae(
         latent_dim: width of z.
         n_components: pseudo-inputs; they start at training examples.
     """
-    spec, networks = body.ready(spec, noise, net, networks)
     complete_numbers(spec, "vamp_vae")
+    spec, networks = body.ready(spec, noise, net, networks)
     prior = Vamp(spec.shape, n_components, spec.kind == "unit")
     model = latent_model(spec, networks, body, latent_dim, prior=prior)
     return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
