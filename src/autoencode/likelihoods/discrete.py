@@ -61,8 +61,9 @@ class CategoricalObservation(Entries):
     def each(self, target: Tensor) -> Tensor:
         levels = self.logits.shape[-1]
         index = (target * (levels - 1)).round().long().clamp(0, levels - 1)
-        chosen = index.expand(self.logits.shape[:-1]).unsqueeze(-1)
-        return self.logits.log_softmax(-1).gather(-1, chosen).squeeze(-1)
+        shape = torch.broadcast_shapes(index.shape, self.logits.shape[:-1])
+        log_p = self.logits.log_softmax(-1).expand(*shape, levels)
+        return log_p.gather(-1, index.expand(shape).unsqueeze(-1)).squeeze(-1)
 
     def sample(self) -> Tensor:
         """Draws of one x for each z."""
