@@ -48,6 +48,7 @@ class SecondStage(nn.Module):
     """
 
     kind = "two_stage"
+    steps = 2000
     loc: Tensor
     scale: Tensor
 
@@ -59,9 +60,7 @@ class SecondStage(nn.Module):
                 f"a second stage takes codes of up to {_MAX_STAGE} entries, got {size}; use gaussian"
             )
         self.shape = shape
-        self.recipe = build(
-            "sigma_vae", DataSpec((size,), "real"), latent_dim=size, hidden=(256, 256)
-        ).with_plan(epochs=20, lr=2e-3, min_steps=2000, doctor=False, validation=0.0)
+        self.recipe = build("sigma_vae", DataSpec((size,), "real"), latent_dim=size, hidden=(256, 256))
         self.stage = self.recipe.model
         with torch.no_grad():  # the codes have variance 1; a scale of 1 would explain them alone
             self.stage.likelihood.log_scale.fill_(-2.0)  # type: ignore[operator]
@@ -74,7 +73,8 @@ class SecondStage(nn.Module):
         self.loc.copy_(flat.mean(0))
         self.scale.copy_(flat.std(0).clamp_min(1e-3 * float(flat.std().clamp_min(1e-6))))
         source = _source((flat - self.loc) / self.scale)
-        fit(self.stage, self.recipe.updates, source, self.recipe.plan, seed=seed)
+        plan = TrainingPlan(epochs=1, batch_size=128, lr=2e-3, min_steps=self.steps, doctor=False)
+        fit(self.stage, self.recipe.updates, source, plan, seed=seed)
         return self
 
     def forward(self, posterior: object, context: Tensor | None) -> Distribution:

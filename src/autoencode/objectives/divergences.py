@@ -144,7 +144,9 @@ def total_correlation(stratified: bool = False, site: str = "z") -> NamedTerm:
     https://arxiv.org/abs/1802.04942
 
     Args:
-        stratified: use minibatch stratified sampling in place of weighted sampling.
+        stratified: use minibatch stratified sampling in place of weighted sampling, which adds a
+            constant to the value, up to log(B N) for each latent dimension but one, and nothing to its
+            gradient.
         site: the name of the stochastic variable, whose posterior is a diagonal Gaussian.
     """
 

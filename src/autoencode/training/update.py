@@ -102,8 +102,11 @@ class Stepper:
             raise IncompatibleError("an update owns no trainable parameter; check its modules")
         # What no update owns is frozen as well, or gradients would pile up in it.
         mine = {id(p) for p in self._all}
-        parameters = model.parameters() if isinstance(model, nn.Module) else ()
-        self._all += [p for p in parameters if p.requires_grad and id(p) not in mine]
+        modules = [model] if isinstance(model, nn.Module) else []
+        for module in [*modules, *self.helpers.values()]:
+            free = [p for p in module.parameters() if p.requires_grad and id(p) not in mine]
+            self._all += free
+            mine |= {id(p) for p in free}
         self.optimizers: list[Optimizer] = [
             (update.optimizer or make_optimizer)(owned)
             for update, owned in zip(self.updates, self._owned, strict=True)
