@@ -18,7 +18,7 @@ from torch import nn
 import autoencode.checkpoints
 from autoencode.checkpoints import Checkpoints, locked
 from autoencode.claims import check_target, claimed
-from autoencode.data import load_data
+from autoencode.data import conditioned, load_data
 from autoencode.errors import (
     DataError,
     IncompatibleError,
@@ -112,6 +112,8 @@ def small(name, spec, **more):
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_goes_on_from_every_step(name, digits):
     keeper = All()
+    if RECIPES[name].conditional:
+        digits = conditioned(digits)
     whole = small(name, digits.spec, dropout=0.1, noise="gaussian") if name == "mlp" else None
     make = (lambda: small(name, digits.spec, dropout=0.1, noise="gaussian")) if whole else None
     make = make or (lambda: small(name, digits.spec))

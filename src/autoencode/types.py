@@ -58,6 +58,7 @@ class DataSpec:
         offset, scale: one number for all entries, or one for each entry of ``shape`` (flattened).
         context_dim: width of the conditioning vector, 0 when there is none.
         columns: names and kinds of a table's columns; empty for data without names.
+        classes: the labels that a conditional model knows, in the order of its context's entries.
         gaps: whether values may be missing. They are NaN, all the way to the network.
     """
 
@@ -68,6 +69,7 @@ class DataSpec:
     context_dim: int = 0
     columns: tuple[Column, ...] = ()
     gaps: bool = False
+    classes: tuple[str, ...] = ()
 
     @property
     def mixed(self) -> bool:

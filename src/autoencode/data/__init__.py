@@ -2,6 +2,7 @@
 
 from autoencode.data.arrays import as_array, as_labels
 from autoencode.data.catalogue import DatasetInfo, catalogue, data_folder
+from autoencode.data.conditions import class_numbers, conditioned, one_hot
 from autoencode.data.download import fetch
 from autoencode.data.examples import Data, Examples, apply_spec, load_data, load_examples, prepare
 from autoencode.data.files import read_file
@@ -30,12 +31,15 @@ __all__ = [
     "as_array",
     "as_labels",
     "catalogue",
+    "class_numbers",
+    "conditioned",
     "data_folder",
     "fetch",
     "in_order",
     "load_data",
     "load_examples",
     "on_disk",
+    "one_hot",
     "open_examples",
     "prepare",
     "read_file",
