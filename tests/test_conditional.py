@@ -52,9 +52,8 @@ def test_numbers_are_ordered_as_numbers():
 def test_samples_and_decoded_codes_follow_the_label_they_are_asked_for(tmp_path):
     x, labels = two_kinds()
     spec = data().spec
-    run = runs.train(
-        Labelled(x, labels), "cvae", out=tmp_path / "run", **{**SMALL, "epochs": 40}, batch_size=20
-    )
+    options = SMALL | {"epochs": 40, "batch_size": 20}
+    run = runs.train(Labelled(x, labels), "cvae", out=tmp_path / "run", **options)
     trained = run.trained
     assert trained.spec.classes == spec.classes
     for label, bright in (("a", slice(0, 6)), ("b", slice(6, 12))):

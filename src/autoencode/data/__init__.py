@@ -1,6 +1,7 @@
 """Data: named sets, files and arrays, brought to one form and described by a ``DataSpec``."""
 
 from autoencode.data.arrays import as_array, as_labels
+from autoencode.data.binarize import binarized_once
 from autoencode.data.catalogue import DatasetInfo, catalogue, data_folder
 from autoencode.data.conditions import class_numbers, conditioned, one_hot
 from autoencode.data.download import fetch
@@ -30,6 +31,7 @@ __all__ = [
     "apply_spec",
     "as_array",
     "as_labels",
+    "binarized_once",
     "catalogue",
     "class_numbers",
     "conditioned",
