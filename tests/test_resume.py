@@ -18,7 +18,7 @@ from torch import nn
 import autoencode.checkpoints
 from autoencode.checkpoints import Checkpoints, locked
 from autoencode.claims import check_target, claimed
-from autoencode.data import load_data
+from autoencode.data import conditioned, load_data
 from autoencode.errors import (
     DataError,
     IncompatibleError,
@@ -49,6 +49,13 @@ SMALL = {
     "conv_small": {"channels": (4, 4)},
     "linear": {"latent_dim": 3},
     "mlp_latent2": {"hidden": (16,)},
+    **{name: {"n_samples": 2, "n_groups": 2, "hidden": (16,)} for name in ("miwae", "piwae")},
+    "ciwae": {"n_samples": 2, "hidden": (16,)},
+    **{name: {"n_components": 5, "hidden": (16,)} for name in ("vamp_vae", "mog_vae")},
+    "factor_vae": {"critic_hidden": (16,), "hidden": (16,)},
+    "iwae_two_layers": {"top_hidden": (8,), "hidden": (16,)},
+    "flow_vae": {"n_flows": 2, "hidden": (16,)},
+    **{name: {"latent_dim": 3, "hidden": (16,)} for name in ("vmf_vae", "power_spherical_vae")},
 }
 
 
@@ -105,6 +112,8 @@ def small(name, spec, **more):
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_goes_on_from_every_step(name, digits):
     keeper = All()
+    if RECIPES[name].conditional:
+        digits = conditioned(digits)
     whole = small(name, digits.spec, dropout=0.1, noise="gaussian") if name == "mlp" else None
     make = (lambda: small(name, digits.spec, dropout=0.1, noise="gaussian")) if whole else None
     make = make or (lambda: small(name, digits.spec))

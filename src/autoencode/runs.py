@@ -26,7 +26,7 @@ from torch import nn
 from autoencode import launch, parallel
 from autoencode.checkpoints import Checkpoints
 from autoencode.claims import Claim, check_target, claimed, followed, is_unfinished, reclaimed, tidy
-from autoencode.data import Data, Examples, TableOptions, load_data, source_of
+from autoencode.data import Data, Examples, TableOptions, conditioned, load_data, source_of
 from autoencode.data.download import OnBytes
 from autoencode.errors import (
     DataError,
@@ -137,6 +137,8 @@ def train(
             table=table or TableOptions(),
             progress=on_bytes,
         )
+    if info.conditional:
+        data = conditioned(data)
     built = build(
         recipe,
         data.spec,
@@ -265,12 +267,12 @@ def _same_data(
     where = source if source is not None else asked["data"]["source"]
     if where is None:
         raise DataError(f"{folder} was trained on data in memory; pass them as source= to resume")
-    standardize = recipe_info(asked["recipe"]).standardize
+    info = recipe_info(asked["recipe"])
     with parallel.current().in_turn():
         data = load_data(
             where,
             data_dir=data_dir,
-            standardize=standardize,
+            standardize=info.standardize,
             stream=asked["data"].get("streamed", False),
             table=TableOptions.from_dict(asked["data"].get("table")),
             progress=on_bytes,
@@ -279,7 +281,7 @@ def _same_data(
         raise DataError(
             f"the data are not what {folder} was started with; restore them, or train again"
         )
-    return data
+    return conditioned(data) if info.conditional else data
 
 
 @contextlib.contextmanager
@@ -403,6 +405,7 @@ def fit_recipe(
         observer=observer,
         keeper=keeper,
         resume=state,
+        helpers=recipe.helpers,
     )
     # The loss of the last step says nothing of the weights that this step left.
     if not all(bool(p.isfinite().all()) for p in recipe.model.parameters()):

@@ -16,6 +16,8 @@ from typing import Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from autoencode.errors import IncompatibleError
+
 Kind = Literal["unit", "real"]
 ColumnKind = Literal["real", "count", "boolean", "category", "date"]
 
@@ -64,6 +66,7 @@ class DataSpec:
         offset, scale: one number for all entries, or one for each entry of ``shape`` (flattened).
         context_dim: width of the conditioning vector, 0 when there is none.
         columns: names and kinds of a table's columns; empty for data without names.
+        classes: the labels that a conditional model knows, in the order of its context's entries.
         gaps: whether values may be missing. They are NaN, all the way to the network.
     """
 
@@ -74,6 +77,7 @@ class DataSpec:
     context_dim: int = 0
     columns: tuple[Column, ...] = ()
     gaps: bool = False
+    classes: tuple[str, ...] = ()
 
     @property
     def mixed(self) -> bool:
@@ -185,6 +189,13 @@ class HasKL(Protocol):
     def kl(self, prior: Distribution) -> Tensor | None: ...
 
 
+@runtime_checkable
+class HasDetached(Protocol):
+    """A posterior that can be evaluated with its parameters held fixed."""
+
+    def detached(self) -> Distribution: ...
+
+
 @dataclass(frozen=True)
 class Site:
     """One latent variable: a draw from q(z|x) and the p(z) that it is compared with.
@@ -202,6 +213,19 @@ class Site:
     def log_ratio(self) -> Tensor:
         """Log q(z|x) - log p(z) at the draw, (S, B), nats."""
         return self.posterior.log_prob(self.z) - self.prior.log_prob(self.z)
+
+    def path_log_ratio(self) -> Tensor:
+        """``log_ratio`` whose gradient reaches q's parameters through the draw alone, (S, B), nats.
+
+        Raises:
+            IncompatibleError: when the posterior cannot hold its parameters fixed.
+        """
+        detached: Callable[[], Distribution] | None = getattr(self.posterior, "detached", None)
+        if detached is None:
+            raise IncompatibleError(
+                f"{type(self.posterior).__name__} has no path derivative; use gradient=standard"
+            )
+        return detached().log_prob(self.z) - self.prior.log_prob(self.z)
 
     def kl(self) -> Tensor:
         """KL(q(z|x) || p(z)), nats: the closed form where there is one, else ``log_ratio``.
@@ -362,6 +386,7 @@ __all__ = [
     "DataSpec",
     "Distribution",
     "Generative",
+    "HasDetached",
     "HasKL",
     "Kind",
     "Latent",

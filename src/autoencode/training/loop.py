@@ -82,6 +82,7 @@ def fit(
     observer: Observer | None = None,
     keeper: Keeper | None = None,
     resume: TrainingState | None = None,
+    helpers: Mapping[str, nn.Module] | None = None,
 ) -> list[EpochRecord]:
     """Trains the model in place.
 
@@ -103,6 +104,8 @@ def fit(
         observer: watches.
         keeper: keeps states to go on from; at the end of training and where it is stopped always.
         resume: the state to go on from; the other arguments must be those of the run that left it.
+        helpers: modules that objectives use and updates own besides the model (a critic), by name;
+            moved to ``device`` and kept in states.
 
     Returns:
         One record for each epoch (the last may be partial when the observer stopped it).
@@ -118,12 +121,15 @@ def fit(
         shard = plan.shard and group.world > 1
         if shard:
             refuse_unfit(plan, updates, model)
-        _prepare(model, train, plan, None if shard else device, resume is None)
+        helpers = dict(helpers or {})
+        _prepare(model, helpers, None if shard else device)
+        if resume is None:
+            _start(model, train, plan, seed)
         # What is read from disk comes in another order than what is in memory.
         about = f"{plan} on {len(train)} examples ({type(train).__name__}) with seed {seed}"
         if resume is not None:
             about += f" from {resume.position}"
-        group.start(_held(model, updates), about)
+        group.start(_held([model, *helpers.values()], updates), about)
         with contextlib.ExitStack() as stack:
             make: OptimizerFactory = plan.make_optimizer
             average: Callable[[Sequence[nn.Parameter]], Average] = Average
@@ -131,27 +137,35 @@ def fit(
                 model, updates = stack.enter_context(sharded(model, updates, device))
                 make, average = (lambda owned: OnShards(owned, plan.make_optimizer)), ShardedAverage
             arranged, skip = plan.arrange(updates), plan.non_finite == "skip"
-            stepper = Stepper(model, arranged, make, skip, average)  # type: ignore[arg-type]
+            stepper = Stepper(model, arranged, make, skip, average, helpers)  # type: ignore[arg-type]
             loop = _Loop(stepper, train, plan, validation, seed, device)
             return loop.run(observer, keeper, resume)
 
 
-def _prepare(
-    model: nn.Module, train: Source, plan: TrainingPlan, device: torch.device | None, begins: bool
-) -> None:
-    """Puts a model where it is trained, and its output where training begins."""
+def _prepare(model: nn.Module, helpers: Mapping[str, nn.Module], device: torch.device | None) -> None:
+    """Puts a model and its helpers where they are trained."""
+    for helper in helpers.values():
+        helper.to(device).train()
     if device is not None:
         model.to(device)
         if any(isinstance(module, nn.Conv2d) for module in model.modules()):
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _start(model: nn.Module, train: Source, plan: TrainingPlan, seed: int) -> None:
+    """Lets a model begin at what the training data are like, where it can."""
+    device = next(model.parameters()).device
     start_at_mean = getattr(model, "start_at_mean", None)
-    if plan.mean_start and start_at_mean is not None and begins:
-        start_at_mean(train.mean().to(next(model.parameters()).device))
+    if plan.mean_start and start_at_mean is not None:
+        start_at_mean(train.mean().to(device))
+    start_at_data = getattr(model, "start_at_data", None)
+    if start_at_data is not None:
+        start_at_data(lambda n: next(train.shuffled(Pass(seed, 0, n))).x.to(device))
 
 
-def _held(model: nn.Module, updates: Sequence[Update]) -> list[Tensor]:
-    """All parameters and buffers of the model and of the updates' modules, each once."""
-    modules = [*(module for update in updates for module in update.modules), model]
+def _held(models: Sequence[nn.Module], updates: Sequence[Update]) -> list[Tensor]:
+    """All parameters and buffers of the models and of the updates' modules, each once."""
+    modules = [*(module for update in updates for module in update.modules), *models]
     tensors = [t for m in modules for t in (*m.parameters(), *m.buffers())]
     return list({id(t): t for t in tensors}.values())
 

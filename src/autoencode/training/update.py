@@ -77,6 +77,7 @@ class Stepper:
         make_optimizer: for updates that bring no optimiser of their own.
         check_gradients: look at every gradient before parameters move, besides the loss.
         average: makes what averages the gradients of some parameters over all processes.
+        helpers: modules besides the model whose state belongs to training, by name.
 
     Raises:
         IncompatibleError: when two updates own the same parameter, or one owns none.
@@ -89,8 +90,10 @@ class Stepper:
         make_optimizer: OptimizerFactory,
         check_gradients: bool = False,
         average: Callable[[Sequence[nn.Parameter]], Average] = Average,
+        helpers: Mapping[str, nn.Module] | None = None,
     ) -> None:
         self.model = model
+        self.helpers = dict(helpers or {})
         self.check_gradients = check_gradients
         self.updates = tuple(updates)
         self._owned = [update.parameters() for update in self.updates]
@@ -101,8 +104,11 @@ class Stepper:
             raise IncompatibleError("an update owns no trainable parameter; check its modules")
         # What no update owns is frozen as well, or gradients would pile up in it.
         mine = {id(p) for p in self._all}
-        parameters = model.parameters() if isinstance(model, nn.Module) else ()
-        self._all += [p for p in parameters if p.requires_grad and id(p) not in mine]
+        modules = [model] if isinstance(model, nn.Module) else []
+        for module in [*modules, *self.helpers.values()]:
+            free = [p for p in module.parameters() if p.requires_grad and id(p) not in mine]
+            self._all += free
+            mine |= {id(p) for p in free}
         self.optimizers: list[Optimizer] = [
             (update.optimizer or make_optimizer)(owned)
             for update, owned in zip(self.updates, self._owned, strict=True)
@@ -118,6 +124,7 @@ class Stepper:
     def buffers(self) -> list[Tensor]:
         """All buffers, of the updates' modules and of the model."""
         modules = [module for update in self.updates for module in update.modules]
+        modules += self.helpers.values()
         if isinstance(self.model, nn.Module):
             modules.append(self.model)
         return list({id(b): b for module in modules for b in module.buffers()}.values())
