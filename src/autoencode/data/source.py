@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from autoencode.data.conditions import class_numbers, one_hot
 from autoencode.data.examples import Examples
 from autoencode.data.raw import Array
 from autoencode.randomness import epoch_order
@@ -39,6 +41,10 @@ class Resident:
         self._spec = spec
         self._x = _Held(examples.x, spec, device)
         self._target = None if examples.target is None else _Held(examples.target, spec, device)
+        self._context: Tensor | None = None
+        if spec.classes:
+            numbers = class_numbers(examples.labels, spec, len(examples))
+            self._context = one_hot(numbers, spec).to(device)
 
     @property
     def x(self) -> Tensor:
@@ -50,8 +56,7 @@ class Resident:
 
     def batch(self, index: Tensor) -> Batch:
         """The examples with the row numbers ``index`` (B,), as the model sees them."""
-        target = None if self._target is None else self._target.rows(index)
-        return self._spec.batch(self._x.rows(index), target)
+        return self._rows(index)
 
     def shuffled(self, one: Pass) -> Iterator[Batch]:
         """The batches of one pass, in the order of a random permutation."""
@@ -63,8 +68,12 @@ class Resident:
         """All examples in order, ``size`` at a time."""
         for start in range(0, len(self), size):
             rows = slice(start, start + size)
-            target = None if self._target is None else self._target.rows(rows)
-            yield self._spec.batch(self._x.rows(rows), target)
+            yield self._rows(rows)
+
+    def _rows(self, rows: Tensor | slice) -> Batch:
+        target = None if self._target is None else self._target.rows(rows)
+        batch = self._spec.batch(self._x.rows(rows), target)
+        return batch if self._context is None else replace(batch, context=self._context[rows])
 
     def mean(self) -> Tensor:
         """The mean target (*D) of what is known, as the model sees it."""

@@ -86,9 +86,13 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             prepared: tuple[Any, DataSpec, tuple[str, ...]]
             prepared = Examples(apply_spec(clean, spec)), spec, ()
         else:
-            standardize = recipe_info(self._recipe_for(None)).standardize
-            kinds = self.column_kinds
-            prepared = prepare(clean, standardize=standardize, kinds=kinds, gaps=True)
+            info, kinds = recipe_info(self._recipe_for(None)), self.column_kinds
+            if info.conditional:
+                raise OptionError(
+                    f"recipe '{info.name}' is conditional on labels, which an estimator's transform "
+                    "does not get; train it with autoencode.train"
+                )
+            prepared = prepare(clean, standardize=info.standardize, kinds=kinds, gaps=True)
         examples, spec, notices = prepared
         if target is None:
             return examples, spec, notices
