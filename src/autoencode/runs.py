@@ -246,8 +246,13 @@ def _as_it_is(
     folder: Path, source: Any, data_dir: Any, encoder: nn.Module | None, decoder: nn.Module | None
 ) -> Run:
     """A run that is complete already."""
-    tidy(folder)
     trained = load_trained(folder, encoder=encoder, decoder=decoder)
+    if not trained.info.get("training", {}).get("complete", True):
+        raise RunFolderError(
+            f"{folder} was stopped, and what it could go on from is gone; its model can be used, or "
+            "train again"
+        )
+    tidy(folder)
     data = load_data(source) if source is not None else run_data(trained, folder, data_dir)
     seed = int(trained.info.get("seed", 0))
     metrics = read_metrics(folder)
@@ -345,7 +350,7 @@ def _carry_out(
             },
         }
         run = _finish(Trained(recipe, facts), data, records, seed, not stopped)
-        run.notices = notices
+        run.notices = notices + history.notices
         if claim is not None:
             write_run(run, claim.folder)
             claim.complete = run.complete

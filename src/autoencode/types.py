@@ -7,6 +7,7 @@ additive is in nats per example: summed over event axes, averaged over samples a
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -46,6 +47,13 @@ class Column:
         return self.kind in ("real", "date")
 
 
+@functools.lru_cache(maxsize=32)
+def _on_device(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Numbers as float32; copied to a device once, for a copy waits until the device has caught up."""
+    with torch.inference_mode(False):  # so that it can be used in training as well
+        return torch.tensor(values, dtype=torch.float32, device=device)
+
+
 @dataclass(frozen=True)
 class DataSpec:
     """What a model must know of its data: the contract that is stored beside the weights.
@@ -82,7 +90,7 @@ class DataSpec:
         return math.prod(self.shape)
 
     def _entries(self, values: tuple[float, ...], like: Tensor) -> Tensor:
-        wide = torch.tensor(values, dtype=torch.float32, device=like.device)
+        wide = _on_device(values, like.device)
         return wide.reshape(self.shape) if len(values) > 1 else wide
 
     def to_model(self, raw: Tensor) -> Tensor:
