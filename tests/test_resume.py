@@ -49,6 +49,13 @@ SMALL = {
     "conv_small": {"channels": (4, 4)},
     "linear": {"latent_dim": 3},
     "mlp_latent2": {"hidden": (16,)},
+    **{name: {"n_samples": 2, "n_groups": 2, "hidden": (16,)} for name in ("miwae", "piwae")},
+    "ciwae": {"n_samples": 2, "hidden": (16,)},
+    **{name: {"n_components": 5, "hidden": (16,)} for name in ("vamp_vae", "mog_vae")},
+    "factor_vae": {"critic_hidden": (16,), "hidden": (16,)},
+    "iwae_two_layers": {"top_hidden": (8,), "hidden": (16,)},
+    "flow_vae": {"n_flows": 2, "hidden": (16,)},
+    **{name: {"latent_dim": 3, "hidden": (16,)} for name in ("vmf_vae", "power_spherical_vae")},
 }
 
 

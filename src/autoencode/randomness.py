@@ -123,3 +123,15 @@ def uniform_like(x: Tensor) -> Tensor:
 def uniform(shape: tuple[int, ...], like: Tensor) -> Tensor:
     """Draws from the uniform distribution on [0, 1) that belong to the model: the same everywhere."""
     return torch.rand(shape, device=like.device, dtype=like.dtype)
+
+
+def permuted(rows: Tensor) -> Tensor:
+    """Examples (B, Z) with every column shuffled by itself over the whole batch.
+
+    What is left are draws from the product of the columns' distributions.
+    """
+    whole = parallel.global_batch(rows)
+    order = torch.rand_like(whole).argsort(0)
+    shuffled = whole.gather(0, order)
+    share = parallel.current_share()
+    return shuffled if share is None else share.of(shuffled)

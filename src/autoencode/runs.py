@@ -398,6 +398,7 @@ def fit_recipe(
         observer=observer,
         keeper=keeper,
         resume=state,
+        helpers=recipe.helpers,
     )
     # The loss of the last step says nothing of the weights that this step left.
     if not all(bool(p.isfinite().all()) for p in recipe.model.parameters()):

@@ -14,9 +14,9 @@ from torch import Tensor
 from autoencode.data import Examples, Resident, Stored, apply_spec, in_order, on_disk, open_examples
 from autoencode.data.frames import fill, is_frame, select
 from autoencode.data.raw import Array
-from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError
+from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError, nearest
+from autoencode.fitting import FITTED, prior_of
 from autoencode.models import AutoencoderModule
-from autoencode.priors import FittedGaussian
 from autoencode.randomness import common_noise, mix, seeded
 from autoencode.recipes import Recipe
 from autoencode.training.tuning import tuned
@@ -230,18 +230,36 @@ def _mean_squares(batch: Batch, mean: Tensor) -> Tensor:
     return squares.flatten(1).sum(1) / batch.mask.flatten(1).sum(1).clamp_min(1)
 
 
-def fit_prior(trained: Trained, examples: Examples, seed: int = 0) -> Trained:
-    """Gives a plain autoencoder a Gaussian prior fitted to the codes of some examples.
+def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | None = None) -> Trained:
+    """Gives a model a prior that is fitted to the codes of some examples, to sample from.
 
-    A model that has a prior already keeps it.
+    Args:
+        trained: the model; changed in place.
+        examples: whose codes; up to 10 000 of them.
+        seed: which, and of the fit.
+        kind: gaussian, mixture (10 Gaussians), maf, iaf, two_stage or sphere, for any model. By default
+            gaussian for a plain autoencoder, and a model that has a prior already keeps it.
+
+    Raises:
+        OptionError: for an unknown kind.
+        IncompatibleError: for a model whose prior depends on a context.
+
+    Example:
+        >>> from autoencode import fit_prior, load_data, train
+        >>> run = train("digits", "vae", epochs=1)
+        >>> better = fit_prior(run.trained, run.data.train, kind="mixture")
+        >>> better.sample(2).shape
+        (2, 1, 8, 8)
     """
-    if trained.model.prior is not None or len(examples) < 2:
+    if kind is None and (trained.model.prior is not None or len(examples) < 2):
         return trained
+    if kind is not None and kind not in FITTED:
+        raise OptionError(f"unknown prior '{kind}'; {nearest(kind, FITTED)}")
     rows = np.random.default_rng(seed).permutation(len(examples))[:_PRIOR_ROWS]
     codes = torch.from_numpy(trained.embed(examples.take(np.sort(rows))))
     if not bool(torch.isfinite(codes).all()):
         raise TrainingError("training diverged: its codes are not finite; try a lower learning rate")
-    prior = FittedGaussian(trained.latent_shape).fit(codes)
+    prior = prior_of(kind or "gaussian", codes, seed)
     trained.model.prior = prior.to(trained.device)
     return trained
 

@@ -15,6 +15,8 @@ from typing import Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from autoencode.errors import IncompatibleError
+
 Kind = Literal["unit", "real"]
 ColumnKind = Literal["real", "count", "boolean", "category", "date"]
 
@@ -177,6 +179,13 @@ class HasKL(Protocol):
     def kl(self, prior: Distribution) -> Tensor | None: ...
 
 
+@runtime_checkable
+class HasDetached(Protocol):
+    """A posterior that can be evaluated with its parameters held fixed."""
+
+    def detached(self) -> Distribution: ...
+
+
 @dataclass(frozen=True)
 class Site:
     """One latent variable: a draw from q(z|x) and the p(z) that it is compared with.
@@ -194,6 +203,19 @@ class Site:
     def log_ratio(self) -> Tensor:
         """Log q(z|x) - log p(z) at the draw, (S, B), nats."""
         return self.posterior.log_prob(self.z) - self.prior.log_prob(self.z)
+
+    def path_log_ratio(self) -> Tensor:
+        """``log_ratio`` whose gradient reaches q's parameters through the draw alone, (S, B), nats.
+
+        Raises:
+            IncompatibleError: when the posterior cannot hold its parameters fixed.
+        """
+        detached: Callable[[], Distribution] | None = getattr(self.posterior, "detached", None)
+        if detached is None:
+            raise IncompatibleError(
+                f"{type(self.posterior).__name__} has no path derivative; use gradient=standard"
+            )
+        return detached().log_prob(self.z) - self.prior.log_prob(self.z)
 
     def kl(self) -> Tensor:
         """KL(q(z|x) || p(z)), nats: the closed form where there is one, else ``log_ratio``.
@@ -356,6 +378,7 @@ __all__ = [
     "DataSpec",
     "Distribution",
     "Generative",
+    "HasDetached",
     "HasKL",
     "Kind",
     "Latent",

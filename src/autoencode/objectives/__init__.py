@@ -1,6 +1,26 @@
-"""What is minimised: named terms, their weights and schedules, bounds, and corruption."""
+"""What is minimised: named terms, their weights and schedules, bounds, games, and corruption."""
 
-from autoencode.objectives.bounds import ImportanceWeighted
+from autoencode.objectives.adversarial import (
+    Discriminator,
+    ImageCritic,
+    codes_and_permuted,
+    codes_and_prior,
+    density_ratio,
+    examples_and_made,
+    feature_error,
+    fooling,
+    passing_for_real,
+)
+from autoencode.objectives.binarize import (
+    Binarized,
+    binarized,
+)
+from autoencode.objectives.bounds import (
+    DoublyReparameterized,
+    ImportanceWeighted,
+    StickingTheLanding,
+    log_weights,
+)
 from autoencode.objectives.codes import (
     half_square,
     hidden_error,
@@ -10,12 +30,38 @@ from autoencode.objectives.codes import (
     revival,
     sparsity,
 )
-from autoencode.objectives.corrupt import CORRUPTIONS, Corrupted
-from autoencode.objectives.discrepancies import prior_mmd, sliced_wasserstein
-from autoencode.objectives.jacobians import contraction, decoder_weights, smoothness
+from autoencode.objectives.corrupt import (
+    CORRUPTIONS,
+    Corrupted,
+)
+from autoencode.objectives.discrepancies import (
+    prior_mmd,
+    sliced_wasserstein,
+)
+from autoencode.objectives.divergences import (
+    capacity,
+    dip,
+    free_bits,
+    maximum_mean_discrepancy,
+    mmd,
+    total_correlation,
+)
+from autoencode.objectives.jacobians import (
+    contraction,
+    decoder_weights,
+    smoothness,
+)
 from autoencode.objectives.objective import WeightedSum
-from autoencode.objectives.schedule import Constant, Linear, WeightSchedule
-from autoencode.objectives.stages import LayerError, Staged
+from autoencode.objectives.schedule import (
+    Constant,
+    Cyclical,
+    Linear,
+    WeightSchedule,
+)
+from autoencode.objectives.stages import (
+    LayerError,
+    Staged,
+)
 from autoencode.objectives.terms import (
     kl,
     mean_squared_error,
@@ -26,22 +72,42 @@ from autoencode.objectives.terms import (
 
 __all__ = [
     "CORRUPTIONS",
+    "Binarized",
     "Constant",
     "Corrupted",
+    "Cyclical",
+    "Discriminator",
+    "DoublyReparameterized",
+    "ImageCritic",
     "ImportanceWeighted",
     "LayerError",
     "Linear",
     "Staged",
+    "StickingTheLanding",
     "WeightSchedule",
     "WeightedSum",
+    "binarized",
+    "capacity",
+    "codes_and_permuted",
+    "codes_and_prior",
     "contraction",
     "decoder_weights",
+    "density_ratio",
+    "dip",
+    "examples_and_made",
+    "feature_error",
+    "fooling",
+    "free_bits",
     "half_square",
     "hidden_error",
     "kl",
     "l1",
+    "log_weights",
+    "maximum_mean_discrepancy",
     "mean_squared_error",
+    "mmd",
     "nested",
+    "passing_for_real",
     "penalties",
     "penalty",
     "prior_mmd",
@@ -51,4 +117,5 @@ __all__ = [
     "smoothness",
     "sparsity",
     "squared_error",
+    "total_correlation",
 ]

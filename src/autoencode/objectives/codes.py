@@ -99,7 +99,9 @@ def _revival(model: Model, batch: Batch, output: Output, progress: Progress) -> 
     ends = torch.cat([dead, torch.zeros_like(dead)])
     context = None if batch.context is None else batch.context.repeat(2, 1)
     made, nothing = decode(model, ends, context).mean.chunk(2)
-    return example_errors((made - nothing)[None], left, batch.mask)
+    # Where no dead unit is on there is nothing to learn, and the whole error would only be counted.
+    on = (dead != 0).any(1)
+    return example_errors((made - nothing)[None], left, batch.mask) * on
 
 
 def _has_dead(output: Output) -> str | None:

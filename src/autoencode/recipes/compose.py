@@ -1,4 +1,4 @@
-"""The two shapes that the founding recipes have: plain and variational."""
+"""The shape of plain recipes, and the noise of denoising ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import nn
 
-from autoencode.bottlenecks import DiagonalGaussian, Plain
+from autoencode.bottlenecks import Plain
 from autoencode.errors import IncompatibleError
 from autoencode.likelihoods import IDENTITY, SIGMOID, Bernoulli, Gaussian, Link
 from autoencode.mixed import Mixed
@@ -19,13 +19,11 @@ from autoencode.objectives import (
     Corrupted,
     WeightedSum,
     WeightSchedule,
-    kl,
     mean_squared_error,
     reconstruction,
     squared_error,
 )
 from autoencode.objectives.terms import NamedTerm
-from autoencode.priors import StandardNormal
 from autoencode.recipes.networks import Convolutional, Networks
 from autoencode.recipes.recipe import Recipe
 from autoencode.training import Update
@@ -36,7 +34,6 @@ Output = Literal["auto", "sigmoid", "identity"]
 Loss = Literal["mse", "sse"]
 Error = Literal["mse", "sse", "nll"]
 Terms = Mapping[str, tuple[NamedTerm, float | WeightSchedule]]
-LikelihoodName = Literal["auto", "bernoulli", "gaussian", "gaussian_learned"]
 Noise = Literal["auto", "none", "gaussian", "masking", "salt_and_pepper", "missing"]
 
 _ERRORS = {"mse": mean_squared_error, "sse": squared_error, "nll": reconstruction}
@@ -113,7 +110,7 @@ def plain(
     else:
         made = bottleneck(project)
     p_x = _observed(spec, output, loss, networks)
-    decoder = _decoder(networks, latent_dim, spec, p_x)
+    decoder = decoder_for(networks, latent_dim, spec, p_x)
     model = AutoencoderModule(encoder, decoder, made, p_x, prior)
     # Categories have no squared errors; nats are what they share with the other columns.
     name = "reconstruction" if spec.mixed or loss == "nll" else loss
@@ -145,31 +142,6 @@ def _observed(
     return Gaussian(len(spec.shape), link)
 
 
-def variational(
-    spec: DataSpec,
-    networks: Networks,
-    *,
-    latent_dim: int,
-    likelihood: LikelihoodName,
-    beta: float,
-    code_activation: CodeActivation,
-    noise: NoiseOptions,
-) -> Recipe:
-    """A Gaussian bottleneck trained on the ELBO, in nats."""
-    spec = noise.readable(spec)
-    encoder, features = networks.encoder(spec)
-    p_x = _likelihood(spec, likelihood)
-    model = AutoencoderModule(
-        encoder,
-        _decoder(networks, latent_dim, spec, p_x),
-        DiagonalGaussian(features, latent_dim, _activation(code_activation, networks)),
-        p_x,
-        StandardNormal((latent_dim,)),
-    )
-    negative_elbo = WeightedSum({"reconstruction": reconstruction, "kl": kl}, kl=beta)
-    return _single(spec, model, negative_elbo, networks, noise)
-
-
 def _single(
     spec: DataSpec,
     model: AutoencoderModule,
@@ -183,13 +155,14 @@ def _single(
     return Recipe(model, (update,), spec, custom=networks.own)
 
 
-def _decoder(
-    networks: Networks, latent_dim: int | None, spec: DataSpec, p_x: Mixed | Bernoulli | Gaussian
+def decoder_for(
+    networks: Networks, latent_dim: int | None, spec: DataSpec, p_x: nn.Module
 ) -> nn.Module:
     """The decoder that gives the numbers which a likelihood needs."""
     if isinstance(p_x, Mixed):
         spec = replace(spec, shape=(p_x.width,), columns=())
-    return networks.decoder(latent_dim, spec, p_x.n_params)
+    n_params: int = p_x.n_params  # type: ignore[assignment]
+    return networks.decoder(latent_dim, spec, n_params)
 
 
 def _activation(name: str, networks: Networks) -> nn.Module | None:
@@ -202,20 +175,3 @@ def _link(spec: DataSpec, output: Output, networks: Networks) -> Link:
     if output == "identity":
         return IDENTITY
     return _SCRATCH_SIGMOID if networks.options.layers == "scratch" else SIGMOID
-
-
-def _likelihood(spec: DataSpec, name: LikelihoodName) -> Mixed | Bernoulli | Gaussian:
-    dims = len(spec.shape)
-    if spec.mixed and name != "bernoulli":
-        return Mixed(spec, learned=name == "gaussian_learned")
-    if name == "auto":
-        name = "bernoulli" if spec.kind == "unit" else "gaussian"
-    if name == "bernoulli":
-        if spec.kind != "unit":
-            raise IncompatibleError(
-                "a Bernoulli likelihood needs values in [0, 1] and these data have others; "
-                "use likelihood=gaussian, or scale the data"
-            )
-        return Bernoulli(dims)
-    link = SIGMOID if spec.kind == "unit" else IDENTITY
-    return Gaussian(dims, link, "learned" if name == "gaussian_learned" else 1.0)

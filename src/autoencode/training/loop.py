@@ -64,6 +64,7 @@ def fit(
     observer: Observer | None = None,
     keeper: Keeper | None = None,
     resume: TrainingState | None = None,
+    helpers: Mapping[str, nn.Module] | None = None,
 ) -> list[EpochRecord]:
     """Trains the model in place.
 
@@ -85,6 +86,8 @@ def fit(
         observer: watches.
         keeper: keeps states to go on from; at the end of training and where it is stopped always.
         resume: the state to go on from; the other arguments must be those of the run that left it.
+        helpers: modules that objectives use and updates own besides the model (a critic), by name;
+            moved to ``device`` and kept in states.
 
     Returns:
         One record for each epoch (the last may be partial when the observer stopped it).
@@ -101,8 +104,14 @@ def fit(
         start_at_mean = getattr(model, "start_at_mean", None)
         if plan.mean_start and start_at_mean is not None and resume is None:
             start_at_mean(train.mean())
+        start_at_data = getattr(model, "start_at_data", None)
+        if start_at_data is not None and resume is None:
+            start_at_data(lambda n: next(train.shuffled(Pass(seed, 0, n))).x)
         arranged, skip = plan.arrange(updates), plan.non_finite == "skip"
-        stepper = Stepper(model, arranged, plan.make_optimizer, skip)  # type: ignore[arg-type]
+        helpers = helpers or {}
+        for helper in helpers.values():
+            helper.to(device).train()
+        stepper = Stepper(model, arranged, plan.make_optimizer, skip, helpers)  # type: ignore[arg-type]
         # What is read from disk comes in another order than what is in memory.
         about = f"{plan} on {len(train)} examples ({type(train).__name__}) with seed {seed}"
         if resume is not None:

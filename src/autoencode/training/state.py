@@ -95,8 +95,8 @@ class TrainingState:
     Attributes:
         position: how far training has come.
         records: one for each epoch that is over.
-        tensors: weights and buffers (``model.``), optimisers (``optimizer.0.``), and with early
-            stopping the best weights (``best.``).
+        tensors: weights and buffers (``model.``, with its ``helpers.``), optimisers
+            (``optimizer.0.``), and with early stopping the best weights (``best.``).
     """
 
     position: Position
@@ -154,9 +154,13 @@ def restore(stepper: Stepper, tensors: Mapping[str, Tensor]) -> dict[str, Tensor
 
 
 def model_tensors(stepper: Stepper) -> dict[str, Tensor]:
-    """Weights and buffers of the model by name; references, not copies."""
+    """Weights and buffers of the model and its helpers by name; references, not copies."""
     model: nn.Module = stepper.model  # type: ignore[assignment]
-    return {name: value.detach() for name, value in model.state_dict().items()}
+    tensors = {name: value.detach() for name, value in model.state_dict().items()}
+    for helper, module in stepper.helpers.items():
+        named = {name: value.detach() for name, value in module.state_dict().items()}
+        tensors |= _named(f"helpers.{helper}", named)
+    return tensors
 
 
 def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -76,6 +76,7 @@ class Stepper:
         updates: the turns in order.
         make_optimizer: for updates that bring no optimiser of their own.
         check_gradients: look at every gradient before parameters move, besides the loss.
+        helpers: modules besides the model whose state belongs to training, by name.
 
     Raises:
         IncompatibleError: when two updates own the same parameter, or one owns none.
@@ -87,8 +88,10 @@ class Stepper:
         updates: Sequence[Update],
         make_optimizer: OptimizerFactory,
         check_gradients: bool = False,
+        helpers: Mapping[str, nn.Module] | None = None,
     ) -> None:
         self.model = model
+        self.helpers = dict(helpers or {})
         self.check_gradients = check_gradients
         self.updates = tuple(updates)
         self._owned = [update.parameters() for update in self.updates]
@@ -99,8 +102,11 @@ class Stepper:
             raise IncompatibleError("an update owns no trainable parameter; check its modules")
         # What no update owns is frozen as well, or gradients would pile up in it.
         mine = {id(p) for p in self._all}
-        parameters = model.parameters() if isinstance(model, nn.Module) else ()
-        self._all += [p for p in parameters if p.requires_grad and id(p) not in mine]
+        modules = [model] if isinstance(model, nn.Module) else []
+        for module in [*modules, *self.helpers.values()]:
+            free = [p for p in module.parameters() if p.requires_grad and id(p) not in mine]
+            self._all += free
+            mine |= {id(p) for p in free}
         self.optimizers: list[Optimizer] = [
             (update.optimizer or make_optimizer)(owned)
             for update, owned in zip(self.updates, self._owned, strict=True)
@@ -116,6 +122,7 @@ class Stepper:
     def buffers(self) -> list[Tensor]:
         """All buffers, of the updates' modules and of the model."""
         modules = [module for update in self.updates for module in update.modules]
+        modules += self.helpers.values()
         if isinstance(self.model, nn.Module):
             modules.append(self.model)
         return list({id(b): b for module in modules for b in module.buffers()}.values())
