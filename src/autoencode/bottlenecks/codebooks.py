@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import torch
@@ -15,11 +16,18 @@ _POINTS_FOR_A_CENTRE = 32
 _EPS = 1e-5
 
 
+def exact(points: Tensor) -> contextlib.AbstractContextManager[object]:
+    """A block whose products are not rounded to bfloat16, which would take a neighbour's code."""
+    kind = points.device.type
+    if kind == "meta":  # no device, no such arithmetic
+        return contextlib.nullcontext()
+    return torch.autocast(kind, enabled=False)
+
+
 @torch.no_grad()
 def nearest(points: Tensor, vectors: Tensor) -> Tensor:
     """The number (...) of the vector (K, D) that is nearest to each point (..., D)."""
-    # bfloat16 would take a neighbour's code.
-    with torch.autocast(points.device.type, enabled=False):
+    with exact(points):
         flat, vectors = points.reshape(-1, points.shape[-1]).float(), vectors.float()
         # |p|² is the same for all of them.
         distances = torch.addmm(vectors.square().sum(1), flat, vectors.T, alpha=-2)
@@ -29,7 +37,8 @@ def nearest(points: Tensor, vectors: Tensor) -> Tensor:
 def totals(points: Tensor, codes: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """How many points (N, D) have each code, (K,), and their sums, (K, D)."""
     chosen = F.one_hot(codes, k).to(points.dtype)  # a matrix: sums in a fixed order on every device
-    return chosen.sum(0), chosen.T @ points
+    with exact(points):
+        return chosen.sum(0), chosen.T @ points
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from autoencode.bottlenecks.codebooks import exact
 from autoencode.bottlenecks.quantised import Choice, straight_through
 from autoencode.errors import IncompatibleError
 from autoencode.parallel import global_batch
@@ -106,7 +107,8 @@ class LookupFree(nn.Module):
     def _entropy(self, vectors: Tensor) -> Tensor:
         """E[H(q)] - H(E[q]) for each example (B,), of which the second part is the batch's."""
         # |z - c|² and -2 z·c differ by what is the same for all codes.
-        log_q = (vectors @ (2 * self.every.T / self.temperature)).log_softmax(-1)
+        with exact(vectors):
+            log_q = (vectors @ (2 * self.every.T / self.temperature)).log_softmax(-1)
         q = log_q.exp()
         each = -(q * log_q).sum(-1).mean(-1)
         mean = global_batch(q.mean(1)).mean(0)

@@ -107,7 +107,7 @@ class VectorQuantiser(nn.Module):
         book = self.codebook
         if move and isinstance(book, MovingCodebook):
             book.start(vectors)
-        entries = book.vectors
+        entries = full_precision(book.vectors)
         codes = nearest(vectors, entries.detach())
         chosen = F.embedding(codes, entries)
         penalties = {"commitment": _apart(vectors, chosen.detach())}
