@@ -186,6 +186,14 @@ def _images():
     return recipe.model, recipe.updates
 
 
+def _recipe(name, shape=(D,), **options):
+    recipe = build(name, DataSpec(shape, "real"), **options)
+    return recipe.model, recipe.updates
+
+
+_QUANTISED = {"hidden": (8,), "positions": 2, "n_codes": 6, "code_dim": 3}
+
+
 # What makes model and updates, and how many examples they learn from in batches of 16: of 85 the last
 # batch has five, three for one process and two for the other; of 81 one, and none for the other.
 CASES = {
@@ -208,6 +216,15 @@ CASES = {
     "codebook": (_with_codebook, 85),
     "critic": (_with_critic, 85),
     "images": (_images, 85),
+    "vqvae": (lambda: _recipe("vqvae", **_QUANTISED, codebook_decay=0.8), 85),
+    "rvq_one_row_left": (lambda: _recipe("rvq", **_QUANTISED, n_levels=2), 81),
+    "lfq": (lambda: _recipe("lfq", hidden=(8,), positions=2, n_bits=3), 85),
+    "batch_topk": (lambda: _recipe("batch_topk", latent_dim=12, k=2, patience_dead=20), 85),
+    "wae_mmd": (lambda: _recipe("wae_mmd", hidden=(8,), latent_dim=Z), 81),
+    "swae": (lambda: _recipe("swae", hidden=(8,), latent_dim=Z), 85),
+    "sparse_kl": (lambda: _recipe("sparse_kl", latent_dim=Z), 85),
+    "contractive": (lambda: _recipe("contractive", latent_dim=Z, jacobian="estimate"), 85),
+    "mae": (lambda: _recipe("mae", (1, 8, 8), width=8, depth=1, decoder_width=8), 85),
 }
 
 
@@ -215,7 +232,7 @@ def train(name):
     make, n = CASES[name]
     torch.manual_seed(0)
     model, updates = make()
-    x = torch.rand(n, 1, 8, 8) if name == "images" else torch.randn(n, D)
+    x = torch.rand(n, 1, 8, 8) if name in ("images", "mae") else torch.randn(n, D)
     optimizer = "muon" if name == "muon" else "adam"
     plan = TrainingPlan(epochs=4, batch_size=16, lr=3e-3, optimizer=optimizer)
     held_out = Rows(x[:7])

@@ -201,7 +201,7 @@ def test_a_linear_codebook_moves_all_of_its_vectors_with_each():
         quantiser.codebook.map.weight.sub_(quantiser.codebook.map.weight.grad)
     moved = (quantiser.codebook.vectors - before).abs().sum(1)
     assert bool((moved > 0).all())
-    assert "basis" not in dict(quantiser.named_parameters()).keys()
+    assert "basis" not in dict(quantiser.named_parameters())
 
 
 # Several quantisers
