@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
-from autoencode.data import Examples, Resident
+from autoencode.data import Examples, Resident, binarized_once, load_data
 from autoencode.distributions import Normal
-from autoencode.errors import IncompatibleError
+from autoencode.errors import DataError, IncompatibleError
 from autoencode.nets import NetOptions
 from autoencode.objectives import (
     Binarized,
@@ -33,6 +33,7 @@ from autoencode.objectives import (
 from autoencode.objectives.divergences import aggregate_log_densities
 from autoencode.randomness import permuted
 from autoencode.recipes import build
+from autoencode.runs import train
 from autoencode.training import Stepper, TorchOptimizer, TrainingPlan, Update, fit
 from autoencode.training.update import only
 from autoencode.types import Batch, DataSpec, Latent, Output, Progress, Site
@@ -347,6 +348,24 @@ def test_binarisation_gives_x_and_target_the_same_draw_and_a_new_one_at_each_ste
     assert not torch.equal(seen[0].x, seen[1].x)
     with pytest.raises(IncompatibleError, match="binarize needs values in"):
         build("vae", DataSpec((3,), "real"), binarize=True)
+
+
+def test_static_binarisation_draws_each_example_once_from_its_seed():
+    data = load_data("digits")
+    first, again, other = (binarized_once(data, seed) for seed in (3, 3, 4))
+    assert first.train.x.dtype == data.train.x.dtype
+    x = first.spec.to_model(torch.from_numpy(first.train.x))
+    assert set(x.unique().tolist()) == {0.0, 1.0}
+    assert first.fingerprint() == again.fingerprint() != other.fingerprint()
+    grey = data.spec.to_model(torch.from_numpy(data.train.x))
+    torch.testing.assert_close(x.mean(0), grey.mean(0), rtol=0, atol=0.06)
+    assert bool((x[grey == 0] == 0).all())
+    assert bool((x[grey == 1] == 1).all())
+    assert np.array_equal(first.train.labels, data.train.labels)
+    run = train(first, "vae", epochs=1, hidden=(8,), latent_dim=2)  # goes where any data go
+    assert run.trained.info["data"]["name"] == "digits-binarized-3"
+    with pytest.raises(DataError, match="only values in"):
+        binarized_once(load_data(np.random.default_rng(0).normal(size=(50, 4))))
 
 
 # Known optima

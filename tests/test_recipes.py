@@ -12,9 +12,10 @@ import torch
 from sklearn.datasets import load_breast_cancer
 from torch import nn
 
-from autoencode import Autoencoder
-from autoencode.data import Examples, Resident
+from autoencode import Autoencoder, runs
+from autoencode.data import Examples, Resident, load_data
 from autoencode.errors import IncompatibleError, OptionError
+from autoencode.evaluate.nll import nll
 from autoencode.io import load_trained, save_model
 from autoencode.nets import scratch
 from autoencode.nets.layers import ACTIVATIONS
@@ -29,7 +30,8 @@ from autoencode.training.update import only
 from autoencode.types import Batch, DataSpec, Progress
 
 IMAGE = DataSpec((1, 12, 10))
-NAMES = tuple(RECIPES)
+# What is conditional on labels has tests of its own (test_conditional.py).
+NAMES = tuple(name for name in RECIPES if not RECIPES[name].conditional)
 
 
 def options_with(option: str) -> tuple[str, ...]:
@@ -277,6 +279,23 @@ def test_the_loss_falls_on_a_table_of_real_numbers(name):
     # A unit-variance Gaussian has a floor of 15 log(2 pi) = 27.6 nats that nothing lowers.
     floor = 15 * np.log(2 * np.pi) if recipe.unit == "nats per example" else 0.0
     assert np.mean(losses[-3:]) - floor < 0.9 * (np.mean(losses[:3]) - floor)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_trains_on_mnist_and_is_measured(name, data_dir):
+    mnist = load_data("mnist", data_dir=data_dir)
+    rows = np.arange(300)
+    few = replace(mnist, train=mnist.train.take(rows), test=mnist.test.take(rows[:100]))
+    run = runs.train(few, name, epochs=2, batch_size=50, doctor=False, **QUICK.get(name, {}))
+    first, last = run.history
+    adversarial = len(run.trained.recipe.updates) > 1
+    moving = any("capacity" in term for term in last)  # it starts where there is nothing to lose
+    assert last["loss"] < first["loss"] or adversarial or moving
+    assert 0 < run.metrics["mse"] < 0.12
+    assert run.trained.sample(3, seed=1).shape == (3, 1, 28, 28)
+    if run.trained.stochastic:
+        assert np.isfinite(run.metrics["elbo"])
+        assert np.isfinite(nll(run.trained, few.test.take(rows[:20]), 3).nats)
 
 
 def fitted(name: str, seed: int, **options):

@@ -278,6 +278,7 @@ def _spec(fields: Mapping[str, Any]) -> DataSpec:
         context_dim=int(fields.get("context_dim", 0)),
         columns=tuple(_column(column) for column in fields.get("columns", ())),
         gaps=bool(fields.get("gaps", False)),
+        classes=tuple(str(name) for name in fields.get("classes", ())),
     )
     names = [column.name for column in spec.columns]
     sound = (
@@ -289,6 +290,7 @@ def _spec(fields: Mapping[str, Any]) -> DataSpec:
         and all(v > 0 for v in spec.scale)
         and all(len(values) in (1, spec.size) for values in (spec.offset, spec.scale))
         and spec.context_dim >= 0
+        and len(spec.classes) in (0, spec.context_dim)
         and len(names) in (0, spec.size)
         and len(set(names)) == len(names)
     )

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from autoencode.data import Examples, Resident, Stored, apply_spec, in_order, on_disk, open_examples
+from autoencode.data import (
+    Examples,
+    Resident,
+    Stored,
+    apply_spec,
+    class_numbers,
+    in_order,
+    on_disk,
+    one_hot,
+    open_examples,
+)
 from autoencode.data.frames import fill, is_frame, select
 from autoencode.data.raw import Array
 from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError, nearest
@@ -70,29 +80,56 @@ class Trained:
             x: see ``embed``.
             first, last: numbers of examples, ``first`` a multiple of 1000; all when left out.
         """
-        yield from self._each(self._batches(x, first, last), lambda b: self.model.embed(b.x))
+        yield from self._each(self._batches(x, first, last), lambda b: self.model.embed(b.x, b.context))
 
     def reconstruct(self, x: Any) -> Array:
         """X (N, *D) to its reconstruction (N, *D), both in the data's own units."""
         pieces = self._batches(x)
-        return self._through(pieces, lambda b: self.spec.to_raw(self.model.reconstruct(b.x)))
+        return self._through(pieces, lambda b: self.spec.to_raw(self.model.reconstruct(b.x, b.context)))
 
-    def decode(self, z: Any) -> Array:
+    def decode(self, z: Any, labels: Any = None) -> Array:
         """Codes (N, *Z) to examples (N, *D) in the data's own units.
 
+        Args:
+            z: the codes.
+            labels: (N,) of what class each shall be, for a conditional model.
+
         Raises:
-            DataError: when the codes have another shape than the model's.
+            DataError: when the codes have another shape than the model's, or labels are missing.
         """
         codes = self._codes(z)
-        pieces = [codes[i : i + CHUNK] for i in range(0, len(codes), CHUNK)]
-        return self._through(pieces, lambda c: self.spec.to_raw(self.model.decode(c).mean))
+        context = self._context(labels, len(codes))
+        starts = range(0, len(codes), CHUNK)
 
-    def sample(self, n: int, seed: int = 0) -> Array:
-        """N examples (n, *D) from the prior (for a plain autoencoder the one fitted to its codes)."""
+        def decode(first: int) -> Tensor:
+            rows = slice(first, first + CHUNK)
+            given = None if context is None else context[rows]
+            return self.spec.to_raw(self.model.decode(codes[rows], given).mean)
+
+        return self._through(starts, decode)
+
+    def sample(self, n: int, seed: int = 0, labels: Any = None) -> Array:
+        """N examples (n, *D) from the prior (for a plain autoencoder the one fitted to its codes).
+
+        Args:
+            n: how many.
+            seed: of the draws.
+            labels: (n,) of what class each shall be, for a conditional model; by default its classes
+                in turn.
+        """
         if n < 1:
             raise OptionError(f"the number of samples must be at least 1, got {n}")
+        if labels is None and self.spec.classes:
+            labels = [self.spec.classes[i % len(self.spec.classes)] for i in range(n)]
         with seeded(seed, self.device), torch.inference_mode():
-            return self.decode(self.model.eval().sample_latent(n).cpu().numpy())
+            context = self._context(labels, n)
+            z = self.model.eval().sample_latent(n, context)
+            return self.decode(z.cpu().numpy(), labels)
+
+    def _context(self, labels: Any, n: int) -> Tensor | None:
+        if not self.spec.classes:
+            return None
+        return one_hot(class_numbers(labels, self.spec, n), self.spec).to(self.device)
 
     def score_samples(self, x: Any, n_samples: int = 16, seed: int = 0) -> Array:
         """How well each example (N,) is explained, from what is known of it; higher is better.
@@ -165,6 +202,8 @@ class Trained:
     def stochastic(self) -> bool:
         """Whether the code is a draw from a posterior."""
         x = self.spec.batch(torch.zeros(2, *self.spec.shape, device=self.device))
+        if width := self.spec.context_dim:
+            x = replace(x, context=torch.zeros(2, width, device=self.device))
         with torch.no_grad(), seeded(0, self.device):
             return bool(self.model.eval()(x).latent.sites)
 

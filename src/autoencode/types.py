@@ -7,6 +7,7 @@ additive is in nats per example: summed over event axes, averaged over samples a
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -46,6 +47,13 @@ class Column:
         return self.kind in ("real", "date")
 
 
+@functools.lru_cache(maxsize=32)
+def _on_device(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Numbers as float32; copied to a device once, for a copy waits until the device has caught up."""
+    with torch.inference_mode(False):  # so that it can be used in training as well
+        return torch.tensor(values, dtype=torch.float32, device=device)
+
+
 @dataclass(frozen=True)
 class DataSpec:
     """What a model must know of its data: the contract that is stored beside the weights.
@@ -58,6 +66,7 @@ class DataSpec:
         offset, scale: one number for all entries, or one for each entry of ``shape`` (flattened).
         context_dim: width of the conditioning vector, 0 when there is none.
         columns: names and kinds of a table's columns; empty for data without names.
+        classes: the labels that a conditional model knows, in the order of its context's entries.
         gaps: whether values may be missing. They are NaN, all the way to the network.
     """
 
@@ -68,6 +77,7 @@ class DataSpec:
     context_dim: int = 0
     columns: tuple[Column, ...] = ()
     gaps: bool = False
+    classes: tuple[str, ...] = ()
 
     @property
     def mixed(self) -> bool:
@@ -80,7 +90,7 @@ class DataSpec:
         return math.prod(self.shape)
 
     def _entries(self, values: tuple[float, ...], like: Tensor) -> Tensor:
-        wide = torch.tensor(values, dtype=torch.float32, device=like.device)
+        wide = _on_device(values, like.device)
         return wide.reshape(self.shape) if len(values) > 1 else wide
 
     def to_model(self, raw: Tensor) -> Tensor:

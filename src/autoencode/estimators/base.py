@@ -75,8 +75,13 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         if self._is_warm():
             spec = self.trained_.spec
             return Examples(apply_spec(X, spec)), spec, ()
-        standardize = recipe_info(self.recipe).standardize
-        return prepare(X, standardize=standardize, kinds=self.column_kinds, gaps=True)
+        info = recipe_info(self.recipe)
+        if info.conditional:
+            raise OptionError(
+                f"recipe '{self.recipe}' is conditional on labels, which an estimator's transform does "
+                "not get; train it with autoencode.train"
+            )
+        return prepare(X, standardize=info.standardize, kinds=self.column_kinds, gaps=True)
 
     def _built(self, spec: DataSpec, seed: int, schedule: str | None = None) -> Recipe:
         return build(

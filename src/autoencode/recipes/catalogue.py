@@ -46,12 +46,14 @@ class RecipeInfo:
         fast: reaches a better model in the same number of epochs or fewer (chosen on a validation
             split, see ``benchmarks/``); the default.
         standardize: how tables are scaled for it, see ``data.ranges``.
+        conditional: the labels of the data are its context.
     """
 
     function: Callable[..., Recipe]
     paper: TrainingPlan
     fast: TrainingPlan
     standardize: Literal["columns", "global"] = "columns"
+    conditional: bool = False
 
     @property
     def name(self) -> str:
@@ -106,7 +108,8 @@ def _info(
     function: Callable[..., Recipe], paper: TrainingPlan, lr: float, size: int, **more: Any
 ) -> RecipeInfo:
     standardize = more.pop("standardize", "columns")
-    return RecipeInfo(function, paper, _tuned(paper, lr, size, **more), standardize)
+    conditional = more.pop("conditional", False)
+    return RecipeInfo(function, paper, _tuned(paper, lr, size, **more), standardize, conditional)
 
 
 _INFOS = (
@@ -157,6 +160,7 @@ _INFOS = (
     _info(quantised.simvq, _adam(50, 1e-4, 256), lr=2e-3, size=128, epochs=10),
     _info(variational.beta_vae, _adam(50, 1e-3), lr=5e-3, size=128, epochs=10),
     _info(variational.sigma_vae, _adam(50, 1e-3, 128), lr=5e-3, size=128, epochs=10),
+    _info(variational.cvae, _adam(50, 1e-3), lr=5e-3, size=128, epochs=10, conditional=True),
     _info(bounds.iwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
     _info(bounds.miwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
     _info(bounds.piwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from autoencode.bottlenecks import DiagonalGaussian
+from autoencode.errors import IncompatibleError
 from autoencode.nets import NetOptions, make_activation
 from autoencode.recipes.compose import CodeActivation, NoiseOptions
 from autoencode.recipes.networks import Convolutional, Networks
@@ -119,4 +120,30 @@ def sigma_vae(
     Args:
         latent_dim: width of z.
     """
+    return vae(spec, latent_dim, "none", body, kl, net, noise, networks)
+
+
+def cvae(
+    spec: DataSpec,
+    latent_dim: int = 20,
+    body: Body = Body(),  # noqa: B008
+    kl: KLOptions = ELBO,
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """A VAE whose encoder and decoder are told the label, so that the code holds the rest.
+
+    Learning Structured Output Representation using Deep Conditional Generative Models (Sohn, Lee & Yan,
+    2015), https://proceedings.neurips.cc/paper/2015/hash/8d55a249e6baa5c06772297520da2051-Abstract.html
+
+    Its prior does not depend on the label.
+
+    Args:
+        latent_dim: width of z.
+    """
+    if not spec.context_dim:
+        raise IncompatibleError(
+            "labels missing for a conditional recipe; train it on data with labels, or use vae"
+        )
     return vae(spec, latent_dim, "none", body, kl, net, noise, networks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -76,6 +76,7 @@ class Stepper:
         updates: the turns in order.
         make_optimizer: for updates that bring no optimiser of their own.
         check_gradients: look at every gradient before parameters move, besides the loss.
+        average: makes what averages the gradients of some parameters over all processes.
         helpers: modules besides the model whose state belongs to training, by name.
 
     Raises:
@@ -88,6 +89,7 @@ class Stepper:
         updates: Sequence[Update],
         make_optimizer: OptimizerFactory,
         check_gradients: bool = False,
+        average: Callable[[Sequence[nn.Parameter]], Average] = Average,
         helpers: Mapping[str, nn.Module] | None = None,
     ) -> None:
         self.model = model
@@ -111,7 +113,7 @@ class Stepper:
             (update.optimizer or make_optimizer)(owned)
             for update, owned in zip(self.updates, self._owned, strict=True)
         ]
-        self._averages = [Average(owned) for owned in self._owned]
+        self._averages = [average(owned) for owned in self._owned]
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -131,7 +133,7 @@ class Stepper:
         self,
         batch: Batch,
         progress: Progress | None = None,
-        rate: float = 1.0,
+        rate: float | Tensor = 1.0,
         total: int | None = None,
     ) -> dict[str, Tensor]:
         """Moves the parameters once.
@@ -139,7 +141,7 @@ class Stepper:
         Args:
             batch: the examples; this process's, where there are many (``parallel``).
             progress: where training stands.
-            rate: factor on the learning rates.
+            rate: factor on the learning rates; a scalar tensor for optimisers that are ``replayable``.
             total: examples of the batch over all processes; counted when ``None``.
 
         Returns:
@@ -159,10 +161,10 @@ class Stepper:
         with parallel.sharing(total):
             return self._turns(batch, progress, rate)
 
-    def _turns(self, batch: Batch, progress: Progress, rate: float) -> dict[str, Tensor]:
+    def _turns(self, batch: Batch, progress: Progress, rate: float | Tensor) -> dict[str, Tensor]:
         losses: dict[str, Tensor] = {}
         for i, update in enumerate(self.updates):
-            if progress.step % update.every:
+            if update.every > 1 and progress.step % update.every:
                 continue
             if len(self._owned[i]) == len(self._all):
                 turn = self._turn(i, batch, progress, rate)
@@ -174,15 +176,18 @@ class Stepper:
             losses = turn | losses
         return losses
 
-    def _turn(self, i: int, batch: Batch, progress: Progress, rate: float) -> dict[str, Tensor]:
+    def _turn(
+        self, i: int, batch: Batch, progress: Progress, rate: float | Tensor
+    ) -> dict[str, Tensor]:
         losses = self.updates[i].objective(self.model, batch, progress)
-        losses.total.backward()
-        values = {"loss": losses.total.detach(), **losses.terms}
         share = parallel.current_share()
+        total = losses.total if share is None else self._averages[i].weighed(losses.total, share)
+        total.backward()
+        values = {"loss": losses.total.detach(), **losses.terms}
         if share is not None:
             values = self._averages[i](values, share)
         self._refuse_non_finite(i, values)
-        self.optimizers[i].step(rate)
+        self.optimizers[i].step(rate)  # type: ignore[arg-type]  # tensors for those that take them
         self.optimizers[i].zero_grad()
         return values
 
