@@ -121,6 +121,11 @@ def uniform_like(x: Tensor) -> Tensor:
     return share.of(torch.rand_like(x.new_empty((share.total, *x.shape[1:]))))
 
 
+def uniform(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """Draws from the uniform distribution on [0, 1) that belong to the model: the same everywhere."""
+    return torch.rand(shape, device=like.device, dtype=like.dtype)
+
+
 def permuted(rows: Tensor) -> Tensor:
     """Examples (B, Z) with every column shuffled by itself over the whole batch.
 
