@@ -53,6 +53,9 @@ SMALL = {
     "contractive": {"latent_dim": 8},
     "topk": {"latent_dim": 60, "k": 4, "k_eval": 4},
     **{
+        name: {"latent_dim": 60, "k": 4, "patience_dead": 300}
+        for name in ("batch_topk", "matryoshka_sparse")
+    },
         n: {"latent_dim": 60, "k": 4, "patience_dead": 300} for n in ("batch_topk", "matryoshka_sparse")
     },
     **{name: {"latent_dim": 60} for name in ("sparse", "sparse_kl", "jumprelu")},
