@@ -56,8 +56,6 @@ SMALL = {
         name: {"latent_dim": 60, "k": 4, "patience_dead": 300}
         for name in ("batch_topk", "matryoshka_sparse")
     },
-        n: {"latent_dim": 60, "k": 4, "patience_dead": 300} for n in ("batch_topk", "matryoshka_sparse")
-    },
     **{name: {"latent_dim": 60} for name in ("sparse", "sparse_kl", "jumprelu")},
     **{n: {"hidden": (16,)} for n in ("wae_mmd", "swae", "rae_l2", "rae_gp", "spherical", "stacked")},
     **{
