@@ -128,7 +128,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 def test_the_groups_of_recipes_are_what_they_are_meant_to_be():
     assert {"linear", "mlp", "mlp_small", "mlp_latent2", "vae", "iwae"} <= set(DENSE)
-    convolutional = {"conv", "conv_linear", "conv_small", "conv_latent2", "conv_vae"}
+    convolutional = {"conv", "conv_linear", "conv_small", "conv_latent2", "conv_vae", "conv_skip"}
     assert set(CONV) == convolutional | set(AUTO) | {"vqvae2"}
     assert set(AUTO) == {"vqvae", "rvq", "pvq", "fsq", "lfq", "simvq"}
     assert PATCHES == ("mae",)
@@ -139,7 +139,7 @@ def test_the_groups_of_recipes_are_what_they_are_meant_to_be():
     assert set(SQUARED) == {name for name in NAMES if name.startswith(("linear", "mlp", "conv"))} - {
         "conv_vae"
     }
-    without = {"conv_small", "gumbel_vae", "joint_vae", "vqvae2", "mae", *AUTO}
+    without = {"conv_small", "conv_skip", "gumbel_vae", "joint_vae", "vqvae2", "mae", *AUTO}
     assert set(NAMES) - set(WITH_LATENT_DIM) == without
 
 
@@ -532,7 +532,7 @@ def test_the_code_of_conv_small_is_its_feature_map():
 
 @pytest.mark.parametrize("name", SQUARED)
 def test_loss_chooses_between_mean_and_sum_of_squares(name):
-    mean, total = build(name, IMAGE, loss="mse"), build(name, IMAGE, loss="sse")
+    mean, total = (build(name, IMAGE, loss=loss, noise="none") for loss in ("mse", "sse"))
     batch = Batch.of(images(6))
     mse = mean.updates[0].objective(mean.model, batch, Progress()).total
     sse = total.updates[0].objective(mean.model, batch, Progress()).total

@@ -23,6 +23,7 @@ _HOMES = {
     "AutoencoderModule": "autoencode.models",
     "Batch": "autoencode.types",
     "DataSpec": "autoencode.types",
+    "Denoiser": "autoencode.estimators",
     "Progress": "autoencode.types",
     "RECIPES": "autoencode.recipes",
     "Recipe": "autoencode.recipes",
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from autoencode.data import load_data as load_data
     from autoencode.errors import AutoencodeError as AutoencodeError
     from autoencode.estimators import Autoencoder as Autoencoder
+    from autoencode.estimators import Denoiser as Denoiser
     from autoencode.estimators import load as load
     from autoencode.models import AutoencoderModule as AutoencoderModule
     from autoencode.recipes import RECIPES as RECIPES

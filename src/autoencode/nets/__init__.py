@@ -4,6 +4,7 @@ from autoencode.nets.conv import ConvDecoder, ConvEncoder
 from autoencode.nets.layers import NetOptions, make_activation
 from autoencode.nets.mlp import DictionaryDecoder, MLPDecoder, MLPEncoder
 from autoencode.nets.reader import Read, Reader, reader_for
+from autoencode.nets.skip import SkipDecoder, SkipEncoder
 
 __all__ = [
     "ConvDecoder",
@@ -14,6 +15,8 @@ __all__ = [
     "NetOptions",
     "Read",
     "Reader",
+    "SkipDecoder",
+    "SkipEncoder",
     "make_activation",
     "reader_for",
 ]

@@ -13,7 +13,7 @@ from autoencode.nets.layers import NetOptions
 KERNEL, PADDING = 3, 1
 
 
-def _check(shape: tuple[int, ...], channels: tuple[int, ...], strides: tuple[int, ...]) -> None:
+def check_layers(shape: tuple[int, ...], channels: tuple[int, ...], strides: tuple[int, ...]) -> None:
     if len(shape) != 3:
         raise IncompatibleError(
             f"convolutions need images (channels, height, width), got examples of shape "
@@ -27,7 +27,7 @@ def _check(shape: tuple[int, ...], channels: tuple[int, ...], strides: tuple[int
         )
 
 
-def _sizes(shape: tuple[int, ...], strides: tuple[int, ...]) -> list[tuple[int, int]]:
+def map_sizes(shape: tuple[int, ...], strides: tuple[int, ...]) -> list[tuple[int, int]]:
     """Height and width before and after each layer."""
     sizes = [(shape[1], shape[2])]
     for stride in strides:
@@ -44,8 +44,8 @@ def feature_shape(
     >>> feature_shape((1, 28, 28), (16, 32), (2, 2))
     (32, 7, 7)
     """
-    _check(shape, channels, strides)
-    return (channels[-1], *_sizes(shape, strides)[-1])
+    check_layers(shape, channels, strides)
+    return (channels[-1], *map_sizes(shape, strides)[-1])
 
 
 class ConvEncoder(nn.Module):
@@ -115,9 +115,9 @@ class ConvDecoder(nn.Module):
         if map_channels is not None:
             layers.append(nn.Conv2d(map_channels, channels[-1], 1))
         outputs = (n_params * shape[0], *channels)
-        sizes = _sizes(shape, strides)
+        sizes = map_sizes(shape, strides)
         for i in reversed(range(len(channels))):
-            conv = _transposed(channels[i], outputs[i], strides[i], sizes[i + 1], sizes[i])
+            conv = transposed(channels[i], outputs[i], strides[i], sizes[i + 1], sizes[i])
             layers += options.hidden(conv, outputs[i], spatial=True) if i else []
         self.layers = nn.Sequential(*layers)
         self.output = conv
@@ -133,7 +133,7 @@ class ConvDecoder(nn.Module):
             self.output.bias.copy_(params.mean(dim=(1, 2)))
 
 
-def _transposed(
+def transposed(
     inputs: int, outputs: int, stride: int, small: tuple[int, int], large: tuple[int, int]
 ) -> nn.ConvTranspose2d:
     """A transposed convolution that takes a map of size ``small`` to ``large``."""

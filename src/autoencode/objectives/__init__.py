@@ -30,10 +30,7 @@ from autoencode.objectives.codes import (
     revival,
     sparsity,
 )
-from autoencode.objectives.corrupt import (
-    CORRUPTIONS,
-    Corrupted,
-)
+from autoencode.objectives.corrupt import CORRUPTIONS, Corrupted, OwnCorruption
 from autoencode.objectives.discrepancies import (
     prior_mmd,
     sliced_wasserstein,
@@ -82,6 +79,7 @@ __all__ = [
     "ImportanceWeighted",
     "LayerError",
     "Linear",
+    "OwnCorruption",
     "Staged",
     "StickingTheLanding",
     "WeightSchedule",

@@ -134,6 +134,7 @@ _INFOS = (
         size=64,
         validation=1 / 60,
     ),
+    _info(convolutional.conv_skip, _adam(10, 1e-3), lr=1e-2, size=64, mean_start=False),
     _info(variational.vae, _adam(10, 1e-3), lr=7e-3, size=128),
     _info(variational.conv_vae, _adam(10, 1e-3), lr=3e-3, size=64),
     _info(regularised.denoising, _adam(50, 1e-3), lr=3e-3, size=128, epochs=10),

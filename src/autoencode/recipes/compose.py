@@ -34,7 +34,7 @@ Output = Literal["auto", "sigmoid", "identity"]
 Loss = Literal["mse", "sse"]
 Error = Literal["mse", "sse", "nll"]
 Terms = Mapping[str, tuple[NamedTerm, float | WeightSchedule]]
-Noise = Literal["auto", "none", "gaussian", "masking", "salt_and_pepper", "missing"]
+Noise = Literal["auto", "none", "gaussian", "masking", "salt_and_pepper", "blur", "missing"]
 
 _ERRORS = {"mse": mean_squared_error, "sse": squared_error, "nll": reconstruction}
 _SCRATCH_SIGMOID = Link("sigmoid", scratch.sigmoid, SIGMOID.inverse)
@@ -45,10 +45,11 @@ class NoiseOptions:
     """Denoising: what is done to the encoder's input, the target staying clean.
 
     Attributes:
-        noise: none, gaussian, masking (entries set to zero), salt_and_pepper or missing (entries
-            hidden from the encoder, to be guessed from the others); auto is missing for data with
-            gaps, else none.
-        noise_level: standard deviation of gaussian noise, else the share of entries that is hit.
+        noise: none, gaussian, masking (entries set to zero), salt_and_pepper, blur (images only) or
+            missing (entries hidden from the encoder, to be guessed from the others); auto is missing
+            for data with gaps, else none.
+        noise_level: standard deviation of gaussian noise, that of a blur in pixels, else the share of
+            entries that is hit.
     """
 
     noise: Noise = "auto"
@@ -61,6 +62,11 @@ class NoiseOptions:
         if spec.mixed:
             raise IncompatibleError(
                 f"noise={self.noise} has no meaning for categories and counts; use noise=missing"
+            )
+        if self.noise == "blur" and len(spec.shape) != 3:
+            raise IncompatibleError(
+                "noise=blur is for images, and these are rows of numbers; use another noise, or give "
+                "the data as images (N, height, width)"
             )
         return spec
 

@@ -18,6 +18,8 @@ from autoencode.nets import (
     MLPEncoder,
     NetOptions,
     Read,
+    SkipDecoder,
+    SkipEncoder,
     reader_for,
 )
 from autoencode.types import DataSpec
@@ -87,13 +89,8 @@ class Convolutional:
     spatial: bool = False
     own = False
 
-    def __post_init__(self) -> None:
-        if self.options.layers == "scratch":
-            raise OptionError("layers=scratch is for fully connected recipes; use mlp")
-
     def encoder(self, spec: DataSpec) -> tuple[nn.Module, int]:
-        if spec.context_dim:
-            raise IncompatibleError("convolutions take no context; use an MLP recipe")
+        _refuse_for_convolutions(self.options, spec)
         reader = reader_for(spec)
         shape = spec.shape if reader is None else reader.shape
         encoder = ConvEncoder(shape, self.channels, self.strides, self.options, self.spatial)
@@ -128,6 +125,36 @@ class Widths:
         if self.channels or self.strides:
             return Convolutional(self.channels, self.strides, net)
         return Dense(self.hidden, net)
+
+
+@dataclass(frozen=True)
+class Skipping:
+    """3x3 convolutions whose maps, x among them, are all handed to the mirrored decoder."""
+
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+    options: NetOptions = field(default_factory=NetOptions)
+    own = False
+
+    def encoder(self, spec: DataSpec) -> tuple[nn.Module, int]:
+        _refuse_for_convolutions(self.options, spec)
+        reader = reader_for(spec)
+        shape = spec.shape if reader is None else reader.shape
+        encoder = SkipEncoder(shape, self.channels, self.strides, self.options)
+        return encoder if reader is None else Read(reader, encoder), encoder.features
+
+    def decoder(self, latent_dim: int | None, spec: DataSpec, n_params: int) -> nn.Module:
+        reader = reader_for(spec)
+        shape = spec.shape if reader is None else reader.shape
+        wanted = (spec.shape[0], n_params * spec.shape[0])
+        return SkipDecoder(shape, self.channels, self.strides, wanted, self.options)
+
+
+def _refuse_for_convolutions(options: NetOptions, spec: DataSpec) -> None:
+    if options.layers == "scratch":
+        raise OptionError("layers=scratch is for fully connected recipes; use mlp")
+    if spec.context_dim:
+        raise IncompatibleError("convolutions take no context; use an MLP recipe")
 
 
 @dataclass(frozen=True)
