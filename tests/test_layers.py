@@ -41,7 +41,8 @@ ALLOWED = {
     | {*("sealed", "trained", "io", "checkpoints", "claims", "evaluate", "past", "record")},
     "console": set(),
     "progress": CORE | {"console", "training"},
-    "estimators": BELOW_TRAINED | {"trained", "io", "checkpoints", "evaluate", "runs", "progress"},
+    "anomaly": BELOW_TRAINED | {"trained"},
+    "estimators": BELOW_TRAINED | {"trained", "anomaly", "io", "checkpoints", "evaluate", "runs", "progress"},
     "cli": BELOW_TRAINED
     | {"trained", "io", "evaluate", "past", "record", "runs", "shards", "estimators", "console"}
     | {"progress", "__version__"},

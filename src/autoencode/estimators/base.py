@@ -55,16 +55,18 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _train(self, X: Any) -> tuple[Trained, list[dict[str, Any]]]:
         """A model trained on X, and its history."""
-        seed = self._seed()
         examples, spec, notices = self._prepared(X)
-        data = Data("array", examples, None, spec, notices)
+        return self._train_on(Data("array", examples, None, spec, notices), self._seed())
+
+    def _train_on(self, data: Data, seed: int) -> tuple[Trained, list[dict[str, Any]]]:
+        """A model trained on prepared data, and its history."""
         with self._checkpoints(data, seed) as (keeper, asked, state), self._watching() as observer:
             seed = asked["seed"]
-            recipe = self._warmed(self._built(spec, seed))
+            recipe = self._warmed(self._built(data.spec, seed))
             device = choose_device(self.device)
             records = fit_recipe(recipe, data, seed, device, observer, keeper, state)
         info = {"seed": seed, "schedule": self.schedule, "unit": recipe.unit}
-        trained = fit_prior(Trained(recipe, info), examples.bounded(), seed)
+        trained = fit_prior(Trained(recipe, info), data.train.bounded(), seed)
         return trained, [record.as_dict() for record in records]
 
     def _seed(self) -> int:
