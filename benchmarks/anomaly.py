@@ -1,9 +1,9 @@
-"""Anomaly detection on tables of ADBench, beside scikit-learn's and PyOD's detectors, each by its defaults.
+"""Anomaly detection on tables of ADBench, beside detectors of scikit-learn and PyOD by their defaults.
 
 Two protocols: ``normal`` trains on half of the normal rows and scores the other half and all anomalies
 (as in On Diffusion Modeling for Anomaly Detection, Livernoche et al., 2024); ``contaminated`` trains on
-all rows without labels and scores the same rows. More rows than ``--rows`` are drawn stratified. Columns
-are brought to mean 0 and variance 1 by the training rows for the others; ours is given the raw values.
+all rows without labels and scores the same rows. More rows than ``--rows`` are drawn stratified. For the
+others columns are brought to mean 0 and variance 1 by the training rows; ours is given the raw values.
 Rows go to ``results/anomaly.jsonl``; those that are there are not measured again (``--again`` does).
 
     python benchmarks/anomaly.py FOLDER [--detectors ours pca iforest knn pyod_ae pyod_vae]
@@ -215,9 +215,7 @@ def summary(files: list[Path], options: argparse.Namespace, rows: list[dict]) ->
     lines = [head]
     for protocol in options.protocols:
         for name in options.detectors:
-            keys = [
-                key_of(f, name, protocol, options.rows, s) for f in files for s in options.seeds
-            ]
+            keys = [key_of(f, name, protocol, options.rows, s) for f in files for s in options.seeds]
             rows_found = [row for row in (found(rows, key) for key in keys) if row is not None]
             if not rows_found:
                 continue

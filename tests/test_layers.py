@@ -42,7 +42,8 @@ ALLOWED = {
     "console": set(),
     "progress": CORE | {"console", "training"},
     "anomaly": BELOW_TRAINED | {"trained"},
-    "estimators": BELOW_TRAINED | {"trained", "anomaly", "io", "checkpoints", "evaluate", "runs", "progress"},
+    "estimators": BELOW_TRAINED
+    | {"trained", "anomaly", "io", "checkpoints", "evaluate", "runs", "progress"},
     "cli": BELOW_TRAINED
     | {"trained", "io", "evaluate", "past", "record", "runs", "shards", "estimators", "console"}
     | {"progress", "__version__"},

@@ -24,7 +24,15 @@ NAMES = [name for name in autoencode.__all__ if name != "__version__"]
 
 # A change of this list is a change of the public API: say so in CHANGELOG.md.
 PUBLIC = [
-    *("AnomalyDetector", "AutoencodeError", "Autoencoder", "AutoencoderModule", "Batch", "DataSpec", "Progress"),
+    *(
+        "AnomalyDetector",
+        "AutoencodeError",
+        "Autoencoder",
+        "AutoencoderModule",
+        "Batch",
+        "DataSpec",
+        "Progress",
+    ),
     *("RECIPES", "Recipe", "Stepper", "Trained", "TrainingPlan", "Update", "__version__"),
     *("build", "fit", "fit_prior", "load", "load_data", "train"),
 ]

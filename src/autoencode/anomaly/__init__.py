@@ -1,4 +1,4 @@
-"""Anomaly scores of a trained model: what they are, how likely they are by chance, and what makes them."""
+"""Anomaly scores of a trained model: what they are, how rare they are, and what makes them."""
 
 from autoencode.anomaly.calibrate import Tail, benjamini_hochberg, conformal_pvalues
 from autoencode.anomaly.explain import Explanation, explained

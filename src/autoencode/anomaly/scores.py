@@ -107,7 +107,8 @@ class Scorer:
         """The score (N,) of that name; one of ``SCORES``."""
         if name == "combined":
             looks = self._looks(seen, keys)
-            return np.mean([self.tails[e](look.distances) for e, look in looks.items()], 0)
+            heights = [self.tails[name](look.distances) for name, look in looks.items()]
+            return np.asarray(np.mean(heights, axis=0))
         if name == "latent":
             far = seen.code - self.center
             latent: Array = np.einsum("nk,kl,nl->n", far, self.precision, far)

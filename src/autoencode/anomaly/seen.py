@@ -90,12 +90,14 @@ def see(trained: Trained, examples: Examples) -> Seen:
             with common_noise():
                 wide = _double(batch) if exact else batch
                 pieces.append(_see_batch(model.eval(), wide, stochastic, trained.spec))
-    columns = (np.concatenate([piece[i] for piece in pieces]) for i in range(5))
-    return Seen(*columns, entry=_entries(trained.spec))
+    expected, residual, code, surprise, kl = (
+        np.concatenate(parts) for parts in zip(*pieces, strict=True)
+    )
+    return Seen(expected, residual, code, surprise, kl, _entries(trained.spec))
 
 
 def plain_rows(spec: DataSpec, examples: Examples) -> Array:
-    """Rows (N, P) as plain numbers that no model has seen: gaps filled by the mean, categories one-hot."""
+    """Rows (N, P) as plain numbers, before any model: the mean in gaps, categories one-hot."""
     x = spec.to_model(torch.from_numpy(np.ascontiguousarray(examples.x)))
     reader = reader_for(spec)
     return _flat(x if reader is None else reader(x))

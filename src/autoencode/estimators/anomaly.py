@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import OutlierMixin
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from autoencode.anomaly import (
@@ -26,14 +28,28 @@ from autoencode.anomaly import (
 from autoencode.data import Data, Examples
 from autoencode.data.examples import apply_spec
 from autoencode.data.raw import Array
-from autoencode.errors import DataError, OptionError, nearest
+from autoencode.errors import OptionError, nearest
 from autoencode.estimators.base import CoreEstimator
 from autoencode.recipes.catalogue import ScheduleName
+from autoencode.trained import Trained
 from autoencode.training import Observer
 from autoencode.types import ColumnKind
 
 _MOST_HELD = 1_000  # for p-values down to 0.001
 _FENCE = 3.0  # interquartile ranges above the third quartile: Tukey's "far out"
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """A trained model, and what compares rows with those it was trained on."""
+
+    trained: Trained
+    history: list[dict[str, Any]]
+    scorer: Scorer
+
+    def scores(self, examples: Examples, name: str) -> Array:
+        """Anomaly scores (N,)."""
+        return self.scorer.scores(see(self.trained, examples), row_keys(examples.x), name)
 
 
 class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
@@ -53,9 +69,9 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
     measure : str, default="combined"
         The score that counts, one of ``autoencode.anomaly.SCORES``.
     calibration : float in [0, 1), default=0.2
-        The share of rows that the model is not trained on, so that ``pvalues`` holds.
+        The share of rows (of at most 1 000 rows) that is held out where ``pvalues`` are asked for.
     trim : float in [0, 1), default=0.1
-        The share of the other rows, those farthest from most, that it is not trained on either.
+        The share of rows, those farthest from most, that the model is not trained on.
     n_components : int, default=None
         Width of the code; the recipe's own by default.
     encoder, decoder : torch.nn.Module, default=None
@@ -82,7 +98,7 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
     offset_ : float
         ``decision_function`` is ``score_samples`` minus this.
     calibration_scores_ : ndarray of shape (n_held_out,)
-        Anomaly scores of the rows that were held out.
+        What ``pvalues`` compares with.
     trained_ : autoencode.Trained
         The model with its data contract.
     history_ : list of dict
@@ -166,35 +182,48 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         X = self._checked(X, reset=True)
         seed = self._seed()
         prepared, spec, notices = self._prepared(X)
-        examples = prepared.bounded()
-        n = len(examples)
-        if n < 2:
-            raise DataError(f"an outlier needs others to lie outside of: at least 2 rows, got {n} sample")
-        order = np.random.default_rng([seed, 0]).permutation(n)
-        n_held = min(round(self.calibration * n), n - 2, _MOST_HELD)
-        held, proper = np.sort(order[:n_held]), np.sort(order[n_held:])
-        learned = examples.take(proper)
-        spec = standardized_entries(spec, learned.x)
+        data = Data("array", prepared.bounded(), None, spec, notices)
+        everything = np.arange(len(data.train))
+        learned = self._learn(data, everything, seed)
+        self._learned, self._rows, self._drawn = learned, data, seed
+        self._judge: tuple[_Learned, Array] | None = None
+        # A share of the rows is counted among all of them; for quartiles some are enough.
+        some = learned.scorer.reference if self.contamination == "auto" else everything
+        self.offset_ = self._offset(-learned.scores(data.train.bounded().take(some), self.measure))
+        self._hold(learned.trained, learned.history)
+        return self
+
+    def _learn(self, data: Data, rows: Array, seed: int) -> _Learned:
+        """A model of these rows, and what compares others with them."""
+        examples = data.train.bounded().take(rows)
+        spec = standardized_entries(data.spec, examples.x)
         keys = row_keys(examples.x)
-        own = [keys[row] for row in proper]
-        typical = typical_rows(plain_rows(spec, learned), own, seed, self.trim)
-        data = Data("array", learned.take(typical), None, spec, notices)
-        trained, history = self._train_on(data, seed)
+        typical = typical_rows(plain_rows(spec, examples), keys, seed, self.trim)
+        own = Data(data.name, examples.take(typical), None, spec, data.notices)
+        trained, history = self._train_on(own, seed)
         seen = see(trained, examples)
         ranked = len(spec.shape) == 1
-        self._scorer = Scorer.fit(seen, keys, ranked=ranked, typical=proper[typical], seed=seed)
-        # Nothing that a held-out row has a part in may judge it.
-        self._judge, self.calibration_scores_ = self._scorer, np.empty(0)
-        if n_held:
-            apart, beside = seen.take(proper), [keys[row] for row in held]
-            self._judge = Scorer.fit(apart, own, ranked=ranked, typical=typical, seed=seed)
-            self.calibration_scores_ = self._judge.scores(seen.take(held), beside, self.measure)
-        # A share of the rows is counted among all of them; for quartiles some are enough.
-        rows = self._scorer.reference if self.contamination == "auto" else np.arange(n)
-        beside = [keys[row] for row in rows]
-        self.offset_ = self._offset(-self._scorer.scores(seen.take(rows), beside, self.measure))
-        self._hold(trained, history)
-        return self
+        scorer = Scorer.fit(seen, keys, ranked=ranked, typical=typical, seed=seed)
+        return _Learned(trained, history, scorer)
+
+    def _calibrated(self) -> tuple[_Learned, Array]:
+        """A model of most rows, and the scores it gives the others, in which they had no part."""
+        check_is_fitted(self, "trained_")
+        if self._judge is None:
+            examples = self._rows.train.bounded()
+            n = len(examples)
+            held = min(round(self.calibration * n), n - 2, _MOST_HELD)
+            if held < 1:
+                raise OptionError("no row can be held out; fit with calibration above 0 and more rows")
+            order = np.random.default_rng([self._drawn, 0]).permutation(n)
+            judge = self._learn(self._rows, np.sort(order[held:]), self._drawn)
+            self._judge = judge, judge.scores(examples.take(np.sort(order[:held])), self.measure)
+        return self._judge
+
+    @property
+    def calibration_scores_(self) -> Array:
+        """Anomaly scores (n_held_out,) of rows by a model that was trained without them."""
+        return self._calibrated()[1]
 
     def _check_options(self) -> None:
         if self.measure not in SCORES:
@@ -218,7 +247,8 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
 
         A row that was among the training rows is compared with the others.
         """
-        return -self._score(X, self.measure)
+        examples = self._examples(self._checked(X))
+        return -self._learned.scores(examples, self.measure)
 
     def decision_function(self, X: Any) -> Array:
         """``score_samples`` minus ``offset_`` (n,): below 0 for outliers."""
@@ -236,44 +266,45 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
             Benjamini-Hochberg procedure over ``pvalues``; by the threshold ``offset_`` when left out.
             Holds for rows that were not among the training rows.
         """
-        outside = self.decision_function(X) < 0 if fdr is None else benjamini_hochberg(self.pvalues(X), fdr)
+        outside = (
+            self.decision_function(X) < 0 if fdr is None else benjamini_hochberg(self.pvalues(X), fdr)
+        )
         return np.where(outside, -1, 1)
 
     def pvalues(self, X: Any) -> Array:
         """Conformal p-values (n,): how often a row like the training rows would be as anomalous.
 
         The chance that the p-value of a new row is at most t is at most t, if it comes from where the
-        training rows come from. Rows beside them that are anomalies make the p-values too large, not
-        too small. The least that can come out is 1 / (1 + the number of held-out rows).
+        training rows come from. Anomalies among the training rows make p-values too large, not too
+        small. The least that can come out is 1 / (1 + the number of held-out rows).
+
+        They come from a model of their own, trained without the rows that were held out, at the first
+        call; it is kept. So they need not order rows quite as ``score_samples`` does.
 
         Raises
         ------
         autoencode.errors.OptionError
-            When no row was held out.
+            When no row can be held out.
         """
-        trained = self._trained
-        if not len(self.calibration_scores_):
-            raise OptionError("no row was held out; fit with calibration above 0 and more rows")
-        examples = Examples(apply_spec(self._checked(X), trained.spec))
-        scores = self._judge.scores(see(trained, examples), row_keys(examples.x), self.measure)
-        return conformal_pvalues(scores, self.calibration_scores_)
+        X = self._checked(X)
+        judge, calibration = self._calibrated()
+        return conformal_pvalues(judge.scores(self._examples(X), self.measure), calibration)
 
     def anomaly_scores(self, X: Any) -> dict[str, Array]:
         """All scores of each row by name, (n,) each; higher is more anomalous.
 
         What each is: ``autoencode.anomaly.SCORES``.
         """
-        trained = self._trained
-        examples = Examples(apply_spec(self._checked(X), trained.spec))
-        seen, keys = see(trained, examples), row_keys(examples.x)
-        return {name: self._scorer.scores(seen, keys, name) for name in SCORES}
+        examples = self._examples(self._checked(X))
+        seen, keys = see(self._trained, examples), row_keys(examples.x)
+        return {name: self._learned.scorer.scores(seen, keys, name) for name in SCORES}
 
     def explain(self, X: Any) -> Explanation:
         """What each entry of each row adds to its anomaly score; the shares sum to the score."""
-        trained = self._trained
-        examples = Examples(apply_spec(self._checked(X), trained.spec))
-        seen, keys = see(trained, examples), row_keys(examples.x)
-        return explained(trained, self._scorer, examples, seen, keys, self.measure)
+        examples = self._examples(self._checked(X))
+        seen, keys = see(self._trained, examples), row_keys(examples.x)
+        scorer = self._learned.scorer
+        return explained(self._trained, scorer, examples, seen, keys, self.measure)
 
     def plot_explanation(self, X: Any, n_features: int = 10) -> Any:
         """Bars (of images: maps) of what makes each of a few rows anomalous, a matplotlib figure."""
@@ -281,7 +312,5 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
 
         return shares_figure(self.explain(X), n_features)
 
-    def _score(self, X: Any, name: str) -> Array:
-        trained = self._trained
-        examples = Examples(apply_spec(self._checked(X), trained.spec))
-        return self._scorer.scores(see(trained, examples), row_keys(examples.x), name)
+    def _examples(self, X: Any) -> Examples:
+        return Examples(apply_spec(X, self._trained.spec))

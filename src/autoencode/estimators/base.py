@@ -78,6 +78,8 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             spec = self.trained_.spec
             return Examples(apply_spec(X, spec)), spec, ()
         standardize = recipe_info(self.recipe).standardize
+        if is_frame(X) and not any(isinstance(name, str) for name in getattr(X, "columns", [""])):
+            X = np.asarray(X)  # as scikit-learn has it, names that are all no text are none
         return prepare(X, standardize=standardize, kinds=self.column_kinds, gaps=True)
 
     def _built(self, spec: DataSpec, seed: int, schedule: str | None = None) -> Recipe:

@@ -58,7 +58,7 @@ def _map(axes: Any, shares: Array) -> None:
 
 def _bars(axes: Any, top: list[tuple[str, float]]) -> None:
     names = [name for name, _ in top][::-1]
-    axes.barh(range(len(top)), [share for _, share in top][::-1], color=FIRST)
+    axes.barh(range(len(top)), [share for _, share in top][::-1], color=FIRST["color"])
     axes.set_yticks(range(len(top)), names, fontsize=8)
     axes.tick_params(axis="x", labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
