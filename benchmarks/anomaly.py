@@ -2,9 +2,9 @@
 
 Two protocols: ``normal`` trains on half of the normal rows and scores the other half and all anomalies
 (as in On Diffusion Modeling for Anomaly Detection, Livernoche et al., 2024); ``contaminated`` trains on
-all rows without labels and scores the same rows. More rows than ``--rows`` are drawn stratified. For the
-others columns are brought to mean 0 and variance 1 by the training rows; ours is given the raw values.
-Rows go to ``results/anomaly.jsonl``; those that are there are not measured again (``--again`` does).
+all rows without labels and scores the same rows. More rows than ``--rows`` are drawn stratified. The
+others are given columns of mean 0 and variance 1 by the training rows, ours the raw values. Results go
+to ``results/anomaly.jsonl``; those that are there are not measured again (``--again`` does).
 
     python benchmarks/anomaly.py FOLDER [--detectors ours pca iforest knn pyod_ae pyod_vae]
         [--rows 10000] [--seeds 0 1 2 3 4] [--show]

@@ -10,7 +10,7 @@ import autoencode
 ROOT = Path(autoencode.__file__).parent
 PARTS = {"nets", "likelihoods", "mixed", "priors", "bottlenecks"}
 CORE = {"types", "errors", "randomness", "parallel", "launch"}
-BELOW_RECIPES = CORE | PARTS | {"distributions", "models", "objectives", "training"}
+BELOW_RECIPES = CORE | PARTS | {"distributions", "densities", "models", "objectives", "training"}
 BELOW_TRAINED = BELOW_RECIPES | {"recipes", "data", "files"}
 
 # What each top-level module or package may import of ours, besides itself.
@@ -23,14 +23,16 @@ ALLOWED = {
     "files": {"errors"},
     "sealed": {"errors"},
     "distributions": {"types", "randomness"},
-    **dict.fromkeys(PARTS, CORE | {"distributions"}),
+    "densities": CORE | {"distributions"},
+    **dict.fromkeys(PARTS, CORE | {"distributions", "densities"}),
     "models": CORE,
     "objectives": CORE | {"distributions"},
     "training": CORE | {"distributions"},
     "recipes": BELOW_RECIPES,
     "data": CORE | {"files"},
-    "trained": BELOW_TRAINED,
-    "io": BELOW_TRAINED | {"sealed", "trained", "__version__"},
+    "fitting": BELOW_TRAINED,
+    "trained": BELOW_TRAINED | {"fitting"},
+    "io": BELOW_TRAINED | {"sealed", "fitting", "trained", "__version__"},
     "checkpoints": CORE | {"files", "sealed", "training"},
     "claims": CORE | {"checkpoints", "files", "io"},
     "shards": BELOW_TRAINED | {"trained"},
@@ -41,12 +43,14 @@ ALLOWED = {
     | {*("sealed", "trained", "io", "checkpoints", "claims", "evaluate", "past", "record")},
     "console": set(),
     "progress": CORE | {"console", "training"},
+    "outputs": BELOW_TRAINED | {"trained", "past"},
+    "jobs": BELOW_TRAINED | {"trained", "io", "past", "outputs", "estimators"},
     "anomaly": BELOW_TRAINED | {"trained"},
     "estimators": BELOW_TRAINED
     | {"trained", "anomaly", "io", "checkpoints", "evaluate", "runs", "progress"},
     "cli": BELOW_TRAINED
     | {"trained", "io", "evaluate", "past", "record", "runs", "shards", "estimators", "console"}
-    | {"progress", "__version__"},
+    | {"progress", "outputs", "jobs", "__version__"},
     "__main__": {"cli"},
     # It names everything and imports nothing until it is asked to.
     "__init__": BELOW_TRAINED | {"trained", "io", "evaluate", "runs", "estimators"},
@@ -54,7 +58,7 @@ ALLOWED = {
 
 # The only places for each of these libraries.
 OUTSIDE = {
-    "sklearn": {"estimators", "data/catalogue"},
+    "sklearn": {"estimators", "data/catalogue", "priors/fitted"},
     "click": {"cli"},
     "rich": {"progress"},
     "matplotlib": {"evaluate"},

@@ -8,8 +8,10 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NoReturn
+import threading
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import click
 
@@ -17,29 +19,57 @@ from autoencode import launch
 from autoencode.console import note
 from autoencode.errors import OptionError, nearest
 
+if TYPE_CHECKING:
+    from autoencode.data import TableOptions
+
 MAX_SEED = 2**63 - 1
 
 
 class Interrupted(BaseException):
-    """A signal ended the program; not an ``Exception``, so that nothing takes it for a failure."""
+    """A signal ended the program; not an ``Exception``, so that nothing takes it for a failure.
 
-    def __init__(self, signal_number: int) -> None:
+    Attributes:
+        remark: what the user should know, if anything is known.
+    """
+
+    def __init__(self, signal_number: int, remark: str | None = None) -> None:
         super().__init__(signal_number)
         self.exit_code = 128 + signal_number
+        self.remark = remark
 
 
-@contextlib.contextmanager
-def terminable() -> Iterator[None]:
-    """Lets SIGTERM end a block as Ctrl-C does, so that nothing half-done is left behind."""
+class Signals:
+    """Lets Ctrl-C and SIGTERM end a block, so that nothing half-done is left behind.
 
-    def end(number_: int, frame: object) -> NoReturn:
+    An exception that a handler raises is lost where Python calls it inside a callback of the
+    interpreter, which is not rare while large libraries are imported; so ``received`` remembers it.
+    Handlers can be set by the main thread only; elsewhere the block runs as it is.
+    """
+
+    received = 0  # of the whole program
+
+    def __init__(self) -> None:
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number_ in (signal.SIGINT, signal.SIGTERM):
+                self._before[number_] = signal.signal(number_, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number_, handler in self._before.items():
+            signal.signal(number_, handler)
+
+    def _handle(self, number_: int, frame: FrameType | None) -> None:
+        Signals.received = number_
         raise Interrupted(number_)
 
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    @staticmethod
+    def check() -> None:
+        """Ends the program now if it should have ended before."""
+        if Signals.received:
+            raise Interrupted(Signals.received)
 
 
 # What may be started by torchrun; anything else would only be done several times.
@@ -146,6 +176,55 @@ def split_option(function: Callable[..., Any]) -> Callable[..., Any]:
         metavar="test|validation|train",
         help="Which part of the run's own data.",
     )(function)
+
+
+def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--label``, ``--id``, ``--drop`` and ``--kind``, which ``table_of`` reads."""
+    for option in (
+        click.option(
+            "--kind",
+            "kinds",
+            multiple=True,
+            metavar="COLUMN=KIND",
+            help="Of a table: what a column's values are where the file does not tell: real, count, "
+            "boolean, category or date; may be repeated.",
+        ),
+        click.option(
+            "--drop",
+            multiple=True,
+            metavar="COLUMN",
+            help="Of a table: a column to leave out; may be repeated.",
+        ),
+        click.option(
+            "--id",
+            "row_id",
+            metavar="COLUMN",
+            help="Of a table: the column that names each row; it is kept in what is written.",
+        ),
+        click.option(
+            "--label",
+            metavar="COLUMN",
+            help="Of a table: the column of labels; nothing is learned from it.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def table_of(
+    label: str | None, row_id: str | None, drop: tuple[str, ...], kinds: tuple[str, ...]
+) -> TableOptions | None:
+    """What was said of a table's columns; ``None`` for nothing."""
+    from autoencode.data import TableOptions
+
+    found = {}
+    for pair in kinds:
+        name, sign, kind = pair.rpartition("=")
+        if not sign or not name:
+            raise OptionError(f"--kind takes COLUMN=KIND, got '{pair}'")
+        found[name.strip()] = kind.strip()
+    options = TableOptions(label, row_id, drop, found)  # type: ignore[arg-type]
+    return options if options else None
 
 
 def settings(pairs: tuple[str, ...]) -> dict[str, str]:

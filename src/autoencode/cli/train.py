@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 from click.core import ParameterSource
@@ -18,12 +18,15 @@ from click.core import ParameterSource
 from autoencode import launch
 from autoencode.cli.common import (
     Interrupted,
+    Signals,
     data_dir_option,
     device_option,
     json_option,
     print_json,
     seed_option,
     settings,
+    table_of,
+    table_options,
 )
 from autoencode.console import note, number
 from autoencode.errors import OptionError
@@ -73,6 +76,7 @@ _ECHO = 2.0  # seconds
     help="Read DATA from disk while training, or into memory first.  [default: from disk what would "
     "take more than a quarter of the free memory]",
 )
+@table_options
 @click.option("--overwrite", is_flag=True, help="Replace the run folder if it is there.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
@@ -93,21 +97,27 @@ def train_command(
     resume: str | None,
     checkpoint_every: float,
     stream: bool | None,
+    label: str | None,
+    row_id: str | None,
+    drop: tuple[str, ...],
+    kinds: tuple[str, ...],
     overwrite: bool,
     quiet: bool,
     as_json: bool,
 ) -> int:
     """Train a recipe on DATA and leave a run folder.
 
-    DATA is digits (bundled), mnist, fashion-mnist or kmnist, or a .npy, .npz, .parquet or .zarr file,
-    a folder of images or .tar shards of them. The run folder
-    holds the model, its configuration, the history, the metrics, pictures and a report page.
+    DATA is digits (bundled), mnist, fashion-mnist or kmnist; a table (.csv, .tsv, .parquet, .feather),
+    whose columns may be numbers, words, dates, and have gaps; an array (.npy, .npz, .zarr); a folder of
+    images or .tar shards of them. The run folder holds the model, its configuration, the history, the
+    metrics, pictures and a report page.
 
     \b
     Example:
       autoencode train digits --recipe vae
       autoencode train mnist --recipe mlp --epochs 3 --set latent_dim=8 --set activation=gelu
-      autoencode train table.npy --recipe mlp --set noise=masking --out runs/denoised
+      autoencode train people.csv --id name --label group --kind visits=count
+      autoencode train images.npy --recipe conv --set noise=masking --out runs/denoised
       autoencode train --resume runs/mnist-mlp
 
     Ctrl-C or SIGTERM keeps a checkpoint and leaves; the same again leaves at once.
@@ -140,6 +150,7 @@ def train_command(
         device=device,
         data_dir=data_dir,
         stream=stream,
+        table=table_of(label, row_id, drop, kinds),
         command=shlex.join(["autoencode", *context.obj]),
         checkpoint_seconds=checkpoint_every,
         **options,
@@ -177,7 +188,7 @@ def _show(start: Callable[..., Run], device: str, quiet: bool, as_json: bool) ->
     with (
         parallel.joined(choose_device(device)) as group,
         Watcher(quiet or not group.leads) as watcher,
-        _Signals(watcher) as signals,
+        _Stopping(watcher) as signals,
         Download(watcher.quiet) as download,
     ):
         run = start(observer=watcher, on_bytes=download.progress)
@@ -236,7 +247,7 @@ def _tell(run: Run) -> None:
     note(f"run:  {run.folder} (open {run.folder}/report.html)")
 
 
-class _Signals:
+class _Stopping(Signals):
     """The first Ctrl-C or SIGTERM ends training after the step and saves; a second leaves at once.
 
     Before training has begun there is nothing to save, and once it is over there is nothing that the
@@ -245,28 +256,23 @@ class _Signals:
     """
 
     def __init__(self, watcher: Any) -> None:
+        super().__init__()
         self.watcher = watcher
-        self.received = 0
         self._since = 0.0
-        self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> _Signals:
-        for number_ in (signal.SIGINT, signal.SIGTERM):
-            self._before[number_] = signal.signal(number_, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number_, handler in self._before.items():
-            signal.signal(number_, handler)
+    def __enter__(self) -> Self:
+        self.check()
+        return super().__enter__()
 
     def _handle(self, number_: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self.received and now < self._since + _ECHO and launch.place().world > 1:
+        again = bool(Signals.received)
+        if again and now < self._since + _ECHO and launch.place().world > 1:
             return
-        if self.received or not self.watcher.training:
-            raise Interrupted(number_)
-        self.received, self._since = number_, now
-        self.watcher.stopping = True
+        Signals.received, self._since = number_, now
+        self.watcher.stopping = True  # should the exception be lost
+        if again or not self.watcher.training:
+            raise Interrupted(number_, "nothing was written")
         if not self.watcher.quiet:  # print() must not be entered again from a signal handler
             with contextlib.suppress(OSError):
                 os.write(2, b"stopping and saving; once more to leave at once\n")

@@ -77,10 +77,15 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         if self._is_warm():
             spec = self.trained_.spec
             return Examples(apply_spec(X, spec)), spec, ()
-        standardize = recipe_info(self.recipe).standardize
+        info = recipe_info(self.recipe)
+        if info.conditional:
+            raise OptionError(
+                f"recipe '{self.recipe}' is conditional on labels, which an estimator's transform does "
+                "not get; train it with autoencode.train"
+            )
         if is_frame(X) and not any(isinstance(name, str) for name in getattr(X, "columns", [""])):
             X = np.asarray(X)  # as scikit-learn has it, names that are all no text are none
-        return prepare(X, standardize=standardize, kinds=self.column_kinds, gaps=True)
+        return prepare(X, standardize=info.standardize, kinds=self.column_kinds, gaps=True)
 
     def _built(self, spec: DataSpec, seed: int, schedule: str | None = None) -> Recipe:
         return build(
