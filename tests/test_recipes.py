@@ -105,9 +105,8 @@ def test_the_groups_of_recipes_are_what_they_are_meant_to_be():
     assert set(CONV) == {"conv", "conv_linear", "conv_small", "conv_latent2", "conv_vae"}
     assert {"vae", "conv_vae", "beta_vae", "flow_vae", "vmf_vae", "vamp_vae"} <= set(VARIATIONAL)
     assert {"vae", "iwae", "factor_vae", "vae_gan"} <= set(EITHER)
-    assert set(SQUARED) == {name for name in NAMES if name.startswith(("linear", "mlp", "conv"))} - {
-        "conv_vae"
-    }
+    plain = ("linear", "mlp", "conv", "denoising")
+    assert set(SQUARED) == {name for name in NAMES if name.startswith(plain)} - {"conv_vae"}
     without = {"conv_small", "gumbel_vae", "joint_vae"}
     assert set(NAMES) - set(WITH_LATENT_DIM) == without
 
@@ -475,7 +474,7 @@ def test_loss_chooses_between_mean_and_sum_of_squares(name):
         unit = build(name, IMAGE).unit
         assert unit == ("squared error per example" if name == "wae_gan" else "nats per example")
         return
-    mean, total = build(name, IMAGE, loss="mse"), build(name, IMAGE, loss="sse")
+    mean, total = (build(name, IMAGE, loss=loss, noise="none") for loss in ("mse", "sse"))
     batch = Batch.of(images(6))
     mse = mean.updates[0].objective(mean.model, batch, Progress()).total
     sse = total.updates[0].objective(mean.model, batch, Progress()).total

@@ -36,7 +36,7 @@ from autoencode.training import Observer
 from autoencode.types import ColumnKind
 
 _MOST_HELD = 1_000  # for p-values down to 0.001
-_FENCE = 3.0  # interquartile ranges above the third quartile: Tukey's "far out"
+_FENCE = 1.5  # interquartile ranges above the third quartile: Tukey's fence
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         One of ``autoencode.RECIPES``.
     contamination : "auto" or float in (0, 0.5], default="auto"
         The share of training rows that ``predict`` calls outliers; "auto" calls those that lie beyond
-        Tukey's outer fence, three interquartile ranges above the third quartile of the scores.
+        Tukey's fence, one and a half interquartile ranges above the third quartile of the scores.
     measure : str, default="combined"
         The score that counts, one of ``autoencode.anomaly.SCORES``.
     calibration : float in [0, 1), default=0.2
@@ -247,7 +247,7 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
 
         A row that was among the training rows is compared with the others.
         """
-        examples = self._examples(self._checked(X))
+        examples = self._examples(X)
         return -self._learned.scores(examples, self.measure)
 
     def decision_function(self, X: Any) -> Array:
@@ -286,22 +286,22 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         autoencode.errors.OptionError
             When no row can be held out.
         """
-        X = self._checked(X)
+        examples = self._examples(X)
         judge, calibration = self._calibrated()
-        return conformal_pvalues(judge.scores(self._examples(X), self.measure), calibration)
+        return conformal_pvalues(judge.scores(examples, self.measure), calibration)
 
     def anomaly_scores(self, X: Any) -> dict[str, Array]:
         """All scores of each row by name, (n,) each; higher is more anomalous.
 
         What each is: ``autoencode.anomaly.SCORES``.
         """
-        examples = self._examples(self._checked(X))
+        examples = self._examples(X)
         seen, keys = see(self._trained, examples), row_keys(examples.x)
         return {name: self._learned.scorer.scores(seen, keys, name) for name in SCORES}
 
     def explain(self, X: Any) -> Explanation:
         """What each entry of each row adds to its anomaly score; the shares sum to the score."""
-        examples = self._examples(self._checked(X))
+        examples = self._examples(X)
         seen, keys = see(self._trained, examples), row_keys(examples.x)
         scorer = self._learned.scorer
         return explained(self._trained, scorer, examples, seen, keys, self.measure)
@@ -313,4 +313,5 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         return shares_figure(self.explain(X), n_features)
 
     def _examples(self, X: Any) -> Examples:
-        return Examples(apply_spec(X, self._trained.spec))
+        trained = self._trained
+        return Examples(apply_spec(self._checked(X), trained.spec))
