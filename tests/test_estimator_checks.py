@@ -3,7 +3,7 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from autoencode import Autoencoder, Denoiser
+from autoencode import AnomalyDetector, Autoencoder, Denoiser
 
 SMALL = {"n_components": 2, "epochs": 2, "device": "cpu", "options": {"hidden": (8,)}}
 
@@ -12,6 +12,8 @@ ESTIMATORS = [
     Autoencoder("vae", **SMALL),
     Denoiser(**SMALL),
     Denoiser("masking", **SMALL),
+    AnomalyDetector(device="cpu"),
+    AnomalyDetector("vae", measure="likelihood", calibration=0.0, **SMALL),
 ]
 
 

@@ -256,12 +256,14 @@ class Latent:
         sites: the stochastic variables by name; empty when the bottleneck is deterministic.
         penalties: the bottleneck's own losses by name, (S, B), nats.
         codes: (S, B, *G) integers of a quantised bottleneck.
+        views: other codes of the same examples that a term may ask for, by name, (S, B, ...).
     """
 
     z: Tensor
     sites: Mapping[str, Site] = field(default_factory=dict)
     penalties: Mapping[str, Tensor] = field(default_factory=dict)
     codes: Tensor | None = None
+    views: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

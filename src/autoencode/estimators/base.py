@@ -60,16 +60,18 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _train(self, X: Any, target: Any = None) -> tuple[Trained, list[dict[str, Any]]]:
         """A model trained to give X, or the target, from X, and its history."""
-        seed = self._seed()
         examples, spec, notices = self._prepared(X, target)
-        data = Data("array", examples, None, spec, notices)
+        return self._train_on(Data("array", examples, None, spec, notices), self._seed())
+
+    def _train_on(self, data: Data, seed: int) -> tuple[Trained, list[dict[str, Any]]]:
+        """A model trained on prepared data, and its history."""
         with self._checkpoints(data, seed) as (keeper, asked, state), self._watching() as observer:
             seed = asked["seed"]
-            recipe = self._warmed(self._built(spec, seed))
+            recipe = self._warmed(self._built(data.spec, seed))
             device = choose_device(self.device)
             records = fit_recipe(recipe, data, seed, device, observer, keeper, state)
         info = {"seed": seed, "schedule": self.schedule, "unit": recipe.unit}
-        trained = fit_prior(Trained(recipe, info), examples.bounded(), seed)
+        trained = fit_prior(Trained(recipe, info), data.train.bounded(), seed)
         return trained, [record.as_dict() for record in records]
 
     def _seed(self) -> int:
@@ -86,13 +88,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             prepared: tuple[Any, DataSpec, tuple[str, ...]]
             prepared = Examples(apply_spec(clean, spec)), spec, ()
         else:
-            info, kinds = recipe_info(self._recipe_for(None)), self.column_kinds
-            if info.conditional:
-                raise OptionError(
-                    f"recipe '{info.name}' is conditional on labels, which an estimator's transform "
-                    "does not get; train it with autoencode.train"
-                )
-            prepared = prepare(clean, standardize=info.standardize, kinds=kinds, gaps=True)
+            prepared = self._read(clean)
         examples, spec, notices = prepared
         if target is None:
             return examples, spec, notices
@@ -100,6 +96,18 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         x = apply_spec(X, gaps)
         spec = replace(gaps, gaps=spec.gaps or (x.dtype.kind == "f" and bool(np.isnan(x).any())))
         return Examples(x, target=examples.bounded().x), spec, notices
+
+    def _read(self, X: Any) -> tuple[Any, DataSpec, tuple[str, ...]]:
+        """X as it is stored, how models see it, and notices."""
+        info = recipe_info(self._recipe_for(None))
+        if info.conditional:
+            raise OptionError(
+                f"recipe '{info.name}' is conditional on labels, which an estimator's transform does "
+                "not get; train it with autoencode.train"
+            )
+        if is_frame(X) and not any(isinstance(name, str) for name in getattr(X, "columns", [""])):
+            X = np.asarray(X)  # as scikit-learn has it, names that are all no text are none
+        return prepare(X, standardize=info.standardize, kinds=self.column_kinds, gaps=True)
 
     def _recipe_for(self, spec: DataSpec | None) -> str:
         """The recipe's name; a subclass may choose it by the data."""

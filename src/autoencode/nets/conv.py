@@ -93,6 +93,7 @@ class ConvDecoder(nn.Module):
         shape, channels, strides: as given to the encoder.
         n_params: numbers that the likelihood needs for each entry.
         options: how layers are made.
+        map_channels: channels C of a z that is a map, where they are not the encoder's.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class ConvDecoder(nn.Module):
         strides: tuple[int, ...],
         n_params: int = 1,
         options: NetOptions | None = None,
+        map_channels: int | None = None,
     ) -> None:
         super().__init__()
         options = options or NetOptions()
@@ -110,6 +112,8 @@ class ConvDecoder(nn.Module):
         layers: list[nn.Module] = []
         if latent_dim is not None:
             layers += [nn.Linear(latent_dim, math.prod(map_shape)), nn.Unflatten(1, map_shape)]
+        if map_channels is not None:
+            layers.append(nn.Conv2d(map_channels, channels[-1], 1))
         outputs = (n_params * shape[0], *channels)
         sizes = map_sizes(shape, strides)
         for i in reversed(range(len(channels))):
