@@ -290,6 +290,7 @@ def test_every_recipe_trains_on_mnist_and_is_measured(name, data_dir):
     first, last = run.history
     adversarial = len(run.trained.recipe.updates) > 1
     moving = any("capacity" in term for term in last)  # it starts where there is nothing to lose
+    moving |= name in LAYERWISE  # each stage has a loss of its own
     assert last["loss"] < first["loss"] or adversarial or moving
     assert 0 < run.metrics["mse"] < 0.12
     assert run.trained.sample(3, seed=1).shape == (3, 1, 28, 28)

@@ -52,7 +52,9 @@ SMALL = {
     "denoising": {"latent_dim": 20},
     "contractive": {"latent_dim": 8},
     "topk": {"latent_dim": 60, "k": 4, "k_eval": 4},
-    **{n: {"latent_dim": 60, "k": 4, "patience_dead": 300} for n in ("batch_topk", "matryoshka_sparse")},
+    **{
+        n: {"latent_dim": 60, "k": 4, "patience_dead": 300} for n in ("batch_topk", "matryoshka_sparse")
+    },
     **{name: {"latent_dim": 60} for name in ("sparse", "sparse_kl", "jumprelu")},
     **{n: {"hidden": (16,)} for n in ("wae_mmd", "swae", "rae_l2", "rae_gp", "spherical", "stacked")},
     **{
