@@ -158,6 +158,28 @@ def to_frame(values: Mapping[str, Array], like: Any = None) -> Any:
     return frame
 
 
+def take_rows(source: Any, rows: Array) -> Any:
+    """The rows of a table with these numbers."""
+    import narwhals.stable.v2 as nw
+
+    return nw.from_native(source, eager_only=True)[rows.tolist()].to_native()
+
+
+def columns_of(source: Any) -> dict[str, Any]:
+    """A table's columns by name, as pyarrow has them."""
+    import narwhals.stable.v2 as nw
+
+    table = nw.from_native(source, eager_only=True).to_arrow()
+    return {name: table.column(name) for name in table.column_names}
+
+
+def as_table(columns: Mapping[str, Any]) -> Any:
+    """A pyarrow table of arrays and columns."""
+    import pyarrow
+
+    return pyarrow.table({name: _plain(values) for name, values in columns.items()})
+
+
 def count_missing(source: Any) -> int:
     """How many values of a table are missing."""
     return sum(value is None for _, one in _series(source, names_of(source)) for value in _objects(one))
@@ -203,8 +225,9 @@ def _own_dtype(series: Any, columns: Sequence[Column]) -> Any:
     return np.result_type(*kinds) if plain else np.float64
 
 
-def _plain(values: Array) -> Any:
-    return values.tolist() if values.dtype == object else values
+def _plain(values: Any) -> Any:
+    objects = isinstance(values, np.ndarray) and values.dtype == object
+    return values.tolist() if objects else values
 
 
 def _series(source: Any, names: Sequence[str]) -> list[tuple[str, Any]]:
