@@ -105,9 +105,10 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
                 f"recipe '{info.name}' is conditional on labels, which an estimator's transform does "
                 "not get; train it with autoencode.train"
             )
-        if is_frame(X) and not hasattr(X, "column_names"):  # pandas allows names that are no text
-            if not any(isinstance(name, str) for name in X.columns):
-                X = np.asarray(X)  # to scikit-learn they are no names
+        # pandas allows names that are no text; to scikit-learn they are no names.
+        unnamed = is_frame(X) and not hasattr(X, "column_names")
+        if unnamed and not any(isinstance(name, str) for name in X.columns):
+            X = np.asarray(X)
         return prepare(X, standardize=info.standardize, kinds=self.column_kinds, gaps=True)
 
     def _recipe_for(self, spec: DataSpec | None) -> str:
