@@ -259,7 +259,6 @@ def test_a_damaged_data_set(cli, tmp_path, data_dir):
 
 CODES = {
     "ragged": ("z.csv", b"1,2\n3\n", "z.csv"),
-    "semicolons": ("z.csv", b"1;2\n3;4\n", "commas"),
     "words": ("z.csv", b"1,2\na,b\n", "z.csv"),
     "only a header": ("z.csv", b"z0,z1\n", "z.csv"),
     "empty": ("z.csv", b"", "z.csv"),

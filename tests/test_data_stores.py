@@ -162,7 +162,6 @@ def test_damaged_and_ill_fitting_column_files(tmp_path):
     ("library", "name", "extra"),
     [
         ("zarr", "x.zarr", "stream-zarr"),
-        ("pyarrow", "x.parquet", "stream-parquet"),
         ("datasets", "saved/dataset_dict.json", "stream-datasets"),
     ],
 )

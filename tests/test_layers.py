@@ -41,10 +41,12 @@ ALLOWED = {
     | {*("sealed", "trained", "io", "checkpoints", "claims", "evaluate", "past", "record")},
     "console": set(),
     "progress": CORE | {"console", "training"},
+    "outputs": BELOW_TRAINED | {"trained", "past"},
+    "jobs": BELOW_TRAINED | {"trained", "io", "past", "outputs", "estimators"},
     "estimators": BELOW_TRAINED | {"trained", "io", "checkpoints", "evaluate", "runs", "progress"},
     "cli": BELOW_TRAINED
     | {"trained", "io", "evaluate", "past", "record", "runs", "shards", "estimators", "console"}
-    | {"progress", "__version__"},
+    | {"progress", "outputs", "jobs", "__version__"},
     "__main__": {"cli"},
     # It names everything and imports nothing until it is asked to.
     "__init__": BELOW_TRAINED | {"trained", "io", "evaluate", "runs", "estimators"},

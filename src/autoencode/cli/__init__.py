@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import click
 
 from autoencode import __version__
+from autoencode.cli.apply import impute_command
 from autoencode.cli.common import Commands, Interrupted, discard_stdout, fail
 from autoencode.cli.look import plot_command, recipes_command, runs_command
 from autoencode.cli.train import train_command
@@ -53,6 +54,7 @@ for _command in (
     embed_command,
     decode_command,
     sample_command,
+    impute_command,
     plot_command,
     recipes_command,
     runs_command,

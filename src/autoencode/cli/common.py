@@ -9,13 +9,16 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from autoencode import launch
 from autoencode.console import note
 from autoencode.errors import OptionError, nearest
+
+if TYPE_CHECKING:
+    from autoencode.data import TableOptions
 
 MAX_SEED = 2**63 - 1
 
@@ -146,6 +149,55 @@ def split_option(function: Callable[..., Any]) -> Callable[..., Any]:
         metavar="test|validation|train",
         help="Which part of the run's own data.",
     )(function)
+
+
+def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--label``, ``--id``, ``--drop`` and ``--kind``, which ``table_of`` reads."""
+    for option in (
+        click.option(
+            "--kind",
+            "kinds",
+            multiple=True,
+            metavar="COLUMN=KIND",
+            help="Of a table: what a column's values are where the file does not tell: real, count, "
+            "boolean, category or date; may be repeated.",
+        ),
+        click.option(
+            "--drop",
+            multiple=True,
+            metavar="COLUMN",
+            help="Of a table: a column to leave out; may be repeated.",
+        ),
+        click.option(
+            "--id",
+            "row_id",
+            metavar="COLUMN",
+            help="Of a table: the column that names each row; it is kept in what is written.",
+        ),
+        click.option(
+            "--label",
+            metavar="COLUMN",
+            help="Of a table: the column of labels; nothing is learned from it.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def table_of(
+    label: str | None, row_id: str | None, drop: tuple[str, ...], kinds: tuple[str, ...]
+) -> TableOptions | None:
+    """What was said of a table's columns; ``None`` for nothing."""
+    from autoencode.data import TableOptions
+
+    found = {}
+    for pair in kinds:
+        name, sign, kind = pair.rpartition("=")
+        if not sign or not name:
+            raise OptionError(f"--kind takes COLUMN=KIND, got '{pair}'")
+        found[name.strip()] = kind.strip()
+    options = TableOptions(label, row_id, drop, found)  # type: ignore[arg-type]
+    return options if options else None
 
 
 def settings(pairs: tuple[str, ...]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import re
 import shutil
 import tempfile
 import zipfile
@@ -17,9 +18,11 @@ import numpy as np
 from autoencode.data.raw import Array
 from autoencode.errors import DataError, OptionError, StorageError
 from autoencode.files import replacing, write_atomically, writing
+from autoencode.outputs import TABLES, examples_table, write_frame, write_plain
 from autoencode.trained import Trained, flat
 
-ENDINGS = (".npy", ".npz", ".csv", ".png")
+CODES = (".npy", ".npz", *TABLES)
+ENDINGS = (*CODES, ".png")
 
 
 def check_ending(path: str, endings: tuple[str, ...] = ENDINGS) -> Path:
@@ -39,26 +42,28 @@ def check_ending(path: str, endings: tuple[str, ...] = ENDINGS) -> Path:
     return target
 
 
-def write_array(path: Path, array: Array, trained: Trained) -> None:
-    """Writes examples; as .csv a row for each example, as .png a picture of them.
+def write_array(path: Path, array: Array, trained: Trained, ids: Array | None = None) -> None:
+    """Writes examples; as a table a row for each example, as .png a picture of them.
 
     Args:
         path: what to write.
         array: (N, ...).
-        trained: says how examples are drawn.
+        trained: says how examples are drawn and what their columns are called.
+        ids: (N,) the rows' own names.
     """
     ending = path.suffix.lower()
+    if ending in TABLES and (trained.spec.columns or ending != ".csv" or ids is not None):
+        write_frame(path, examples_table(array, trained, ids))
+        return
     if ending == ".png":
         write_atomically(path, _picture(array, trained))
         return
-    buffer = io.BytesIO()
-    if ending == ".npy":
-        np.save(buffer, array, allow_pickle=False)
-    elif ending == ".npz":
-        np.savez_compressed(buffer, x=array)
-    else:
+    if ending == ".csv":
+        buffer = io.BytesIO()
         _table(buffer, flat(array), _header("x", array.shape[1:]))
-    write_atomically(path, buffer.getvalue())
+        write_atomically(path, buffer.getvalue())
+    else:
+        write_plain(path, array)
 
 
 def write_codes(path: Path, pieces: Iterable[Array], shape: tuple[int, ...]) -> int:
@@ -131,34 +136,23 @@ def _picture(array: Array, trained: Trained) -> bytes:
 
 
 def read_codes(path: str) -> Array:
-    """Codes from .npy, .npz or .csv (with or without a header line).
+    """Codes from .npy, .npz, .csv (with or without a header line), .parquet or .feather.
 
     Raises:
         DataError: when the file is missing or holds no table of numbers.
     """
     from autoencode.data import read_file
+    from autoencode.data.frames import encode, learn_columns
+    from autoencode.data.tables import read_table
 
     file = Path(path)
-    if file.suffix.lower() != ".csv":
+    if file.suffix.lower() not in TABLES:
         return np.asarray(read_file(file).x)
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()  # Excel writes a mark first
-        skip = 1 if lines and not _is_numbers(lines[0]) else 0
-        rows = [[float(cell) for cell in line.split(",")] for line in lines[skip:] if line.strip()]
-        return np.array(rows).reshape(len(rows), -1)
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror}); check the path") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{file}: not a text file; give .csv, .npy or .npz") from None
-    except ValueError:
-        raise DataError(
-            f"{file}: not a table of numbers with rows of one length, separated by commas"
-        ) from None
-
-
-def _is_numbers(line: str) -> bool:
-    try:
-        [float(cell) for cell in line.split(",")]
-    except ValueError:
-        return False
-    return True
+    table = read_table(file)
+    named = [name for name in table.column_names if re.fullmatch(r"z\d+", name)]
+    if named:  # beside them the rows' own names may stand
+        table = table.select(sorted(named, key=lambda name: int(name[1:])))
+    columns = learn_columns(table, part=str(file))
+    if not all(column.kind == "real" for column in columns):
+        raise DataError(f"{file}: not a table of numbers; embed writes such files")
+    return encode(table, columns, str(file))

@@ -24,6 +24,8 @@ from autoencode.cli.common import (
     print_json,
     seed_option,
     settings,
+    table_of,
+    table_options,
 )
 from autoencode.console import note, number
 from autoencode.errors import OptionError
@@ -73,6 +75,7 @@ _ECHO = 2.0  # seconds
     help="Read DATA from disk while training, or into memory first.  [default: from disk what would "
     "take more than a quarter of the free memory]",
 )
+@table_options
 @click.option("--overwrite", is_flag=True, help="Replace the run folder if it is there.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
@@ -93,21 +96,27 @@ def train_command(
     resume: str | None,
     checkpoint_every: float,
     stream: bool | None,
+    label: str | None,
+    row_id: str | None,
+    drop: tuple[str, ...],
+    kinds: tuple[str, ...],
     overwrite: bool,
     quiet: bool,
     as_json: bool,
 ) -> int:
     """Train a recipe on DATA and leave a run folder.
 
-    DATA is digits (bundled), mnist, fashion-mnist or kmnist, or a .npy, .npz, .parquet or .zarr file,
-    a folder of images or .tar shards of them. The run folder
-    holds the model, its configuration, the history, the metrics, pictures and a report page.
+    DATA is digits (bundled), mnist, fashion-mnist or kmnist; a table (.csv, .tsv, .parquet, .feather),
+    whose columns may be numbers, words, dates, and have gaps; an array (.npy, .npz, .zarr); a folder of
+    images or .tar shards of them. The run folder holds the model, its configuration, the history, the
+    metrics, pictures and a report page.
 
     \b
     Example:
       autoencode train digits --recipe vae
       autoencode train mnist --recipe mlp --epochs 3 --set latent_dim=8 --set activation=gelu
-      autoencode train table.npy --recipe mlp --set noise=masking --out runs/denoised
+      autoencode train people.csv --id name --label group --kind visits=count
+      autoencode train images.npy --recipe conv --set noise=masking --out runs/denoised
       autoencode train --resume runs/mnist-mlp
 
     Ctrl-C or SIGTERM keeps a checkpoint and leaves; the same again leaves at once.
@@ -140,6 +149,7 @@ def train_command(
         device=device,
         data_dir=data_dir,
         stream=stream,
+        table=table_of(label, row_id, drop, kinds),
         command=shlex.join(["autoencode", *context.obj]),
         checkpoint_seconds=checkpoint_every,
         **options,

@@ -46,6 +46,7 @@ def evaluate_command(
     \b
     Metrics and their units (null where a metric has no meaning for the model or data):
       mse                 squared units per entry (pixels 0..1), mean over entries
+      accuracy            share, right guesses of known categories and booleans; mixed tables
       psnr                dB, 10 log10(1 / mse); data in [0, 1]
       explained_variance  share, 1 - mse / variance around the mean example
       pca_mse             squared units per entry, mse of PCA of the same width
@@ -92,12 +93,14 @@ def _load(run: str, device: str) -> Trained:
     return load_trained(run, device=choose_device(device))
 
 
-def _write(out: str | None, default: Path, array: Any, trained: Trained, as_json: bool) -> None:
+def _write(
+    out: str | None, default: Path, array: Any, trained: Trained, as_json: bool, ids: Any = None
+) -> None:
     """Writes a result and says where."""
     from autoencode.cli.files import check_ending, write_array
 
     target = default if out is None else check_ending(out)
-    write_array(target, array, trained)
+    write_array(target, array, trained, ids)
     _tell(target, array.shape, str(array.dtype), as_json)
 
 
@@ -109,14 +112,17 @@ def _tell(target: Path, shape: tuple[int, ...], dtype: str, as_json: bool) -> No
 
 
 def _check_out(out: str | None, codes: bool = False) -> None:
-    from autoencode.cli.files import ENDINGS, check_ending
+    from autoencode.cli.files import CODES, ENDINGS, check_ending
 
     if out is not None:
-        check_ending(out, ENDINGS[:3] if codes else ENDINGS)
+        check_ending(out, CODES if codes else ENDINGS)
 
 
 _out = click.option(
-    "-o", "--out", metavar="FILE", help=".npy, .npz, .csv or .png.  [default: in the run folder]"
+    "-o",
+    "--out",
+    metavar="FILE",
+    help=".npy, .npz, .csv, .parquet, .feather or .png.  [default: in the run folder]",
 )
 
 
@@ -146,14 +152,20 @@ def reconstruct_command(
     """
     _check_out(out)
     trained = _load(run, device)
-    result = trained.reconstruct(_examples(trained, run, data, split, data_dir))
-    _write(out, Path(run) / "reconstructions.npy", result, trained, as_json)
+    examples = _examples(trained, run, data, split, data_dir)
+    result = trained.reconstruct(examples)
+    _write(out, Path(run) / "reconstructions.npy", result, trained, as_json, examples.ids)
 
 
 @click.command("embed")
 @click.argument("run")
 @click.argument("data", nargs=-1)
-@click.option("-o", "--out", metavar="FILE", help=".npy, .npz or .csv.  [default: RUN/codes.npy]")
+@click.option(
+    "-o",
+    "--out",
+    metavar="FILE",
+    help=".npy, .npz, .csv, .parquet or .feather.  [default: RUN/codes.npy]",
+)
 @split_option
 @device_option
 @data_dir_option
@@ -177,8 +189,11 @@ def embed_command(
       autoencode embed runs/mnist-vae -o codes.csv
       autoencode embed runs/mnist-vae images.npy more.npy -o codes.npy
     """
+    import numpy as np
+
     from autoencode import parallel
     from autoencode.cli.files import check_ending, write_codes
+    from autoencode.outputs import codes_table, write_frame
     from autoencode.past import examples_to_embed
     from autoencode.shards import embed_all
     from autoencode.trained import choose_device
@@ -186,15 +201,24 @@ def embed_command(
     _check_out(out, codes=True)
     with terminable(), parallel.joined(choose_device(device)) as group:
         trained = _load(run, device)
-        pieces = embed_all(
-            trained,
-            data or (None,),
-            lambda one: examples_to_embed(trained, run, one, split, data_dir),
-        )
+        ids: list[Any] = []
+
+        def load(one: str | None) -> Any:
+            examples = examples_to_embed(trained, run, one, split, data_dir)
+            ids.append(getattr(examples, "ids", None))
+            return examples
+
+        pieces = embed_all(trained, data or (None,), load)
         if not group.leads:
             return
         target = Path(run) / "codes.npy" if out is None else check_ending(out)
-        n = write_codes(target, pieces, trained.latent_shape)
+        ending = target.suffix.lower()
+        if ending in (".parquet", ".feather") or (ending == ".csv" and trained.spec.columns):
+            codes = np.concatenate(list(pieces))
+            write_frame(target, codes_table(codes, trained, ids))
+            n = len(codes)
+        else:
+            n = write_codes(target, pieces, trained.latent_shape)
     _tell(target, (n, *trained.latent_shape), "float32", as_json)
 
 

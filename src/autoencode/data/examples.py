@@ -334,6 +334,14 @@ def are_fractions(x: Array) -> bool:
     return bool(extremes(x)[1] <= 1 and ((x != np.rint(x)) & ~np.isnan(x)).any())
 
 
+def read(source: Any, data_dir: str | os.PathLike[str] | None = None) -> Raw:
+    """All that a source holds, in memory and as it is; see ``load_data``."""
+    from autoencode.data.large import open_store, whole
+
+    store = open_store(source, False, data_dir)
+    return _read(source, data_dir, None) if store is None else whole(store)
+
+
 def _read(source: Any, data_dir: str | os.PathLike[str] | None, progress: OnBytes | None) -> Raw:
     if isinstance(source, str):
         if source.lower() in catalogue():

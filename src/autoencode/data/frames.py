@@ -158,6 +158,11 @@ def to_frame(values: Mapping[str, Array], like: Any = None) -> Any:
     return frame
 
 
+def count_missing(source: Any) -> int:
+    """How many values of a table are missing."""
+    return sum(value is None for _, one in _series(source, names_of(source)) for value in _objects(one))
+
+
 def fill(source: Any, columns: Sequence[Column], guess: Array) -> Any:
     """A table with guesses (N, D) where a value of these columns is missing; all else as it was.
 
@@ -284,9 +289,10 @@ def _encode(column: Column, series: Any, part: str) -> Array:
     if column.kind == "boolean":
         _refuse_where(~np.isin(values, (0, 1)) & ~np.isnan(values), values, where, "not true or false")
     if column.kind == "count":
-        wrong = (values < 0) | (values != np.rint(values))
+        whole = np.rint(values)
+        wrong = (values < 0) | (abs(values - whole) > 1e-9 * np.maximum(1, whole))  # log and exp round
         _refuse_where(wrong & ~np.isnan(values), values, where, "not a count (0, 1, 2, ...)")
-        return np.asarray(np.log1p(values))
+        return np.asarray(np.log1p(whole))
     return values
 
 

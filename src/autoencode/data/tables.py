@@ -171,11 +171,11 @@ def learned(table: Any, options: TableOptions, name: str) -> Raw:
         DataError: a column cannot be learned from.
         OptionError: an option names a column that is not there.
     """
+    refuse_absent(table, options, name)
     names = names_of(table)
-    for wanted in (*options.aside, *options.kinds):
-        if wanted not in names:
-            raise OptionError(f"{name} has no column '{wanted}'; {nearest(wanted, names)}")
     kept = [column for column in names if column not in options.aside]
+    if not len(table):
+        raise DataError(f"{name}: the table has no rows; give some")
     if not kept:
         raise DataError(f"{name}: no column is left to learn from; drop fewer")
     features = select(table, kept)
@@ -183,11 +183,23 @@ def learned(table: Any, options: TableOptions, name: str) -> Raw:
     return Raw(
         name,
         encode(features, columns, name),
-        labels=_values(table, options.label),
+        labels=column_values(table, options.label),
         columns=columns,
         gaps=True,
-        ids=_values(table, options.id),
+        ids=column_values(table, options.id),
     )
+
+
+def refuse_absent(table: Any, options: TableOptions, name: str) -> None:
+    """Refuses options of columns that are not there.
+
+    Raises:
+        OptionError: with the nearest names.
+    """
+    names = names_of(table)
+    for wanted in (*options.aside, *options.kinds):
+        if wanted not in names:
+            raise OptionError(f"{name} has no column '{wanted}'; {nearest(wanted, names)}")
 
 
 def fitted(table: Any, options: TableOptions, spec: DataSpec, name: str) -> Raw:
@@ -206,14 +218,14 @@ def fitted(table: Any, options: TableOptions, spec: DataSpec, name: str) -> Raw:
     return Raw(
         name,
         encode(features, columns, name),
-        labels=_values(table, label),
+        labels=column_values(table, label),
         columns=columns,
         gaps=spec.gaps,
-        ids=_values(table, row),
+        ids=column_values(table, row),
     )
 
 
-def _values(table: Any, name: str | None) -> Array | None:
+def column_values(table: Any, name: str | None) -> Array | None:
     """A column as it is, text as text; ``None`` for none."""
     if name is None:
         return None

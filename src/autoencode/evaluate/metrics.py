@@ -14,7 +14,6 @@ from autoencode.evaluate.pca import PCA
 from autoencode.randomness import seeded
 from autoencode.trained import Trained
 from autoencode.training.tuning import tuned
-from autoencode.types import Batch
 
 _CHUNK = 1000
 # float32 sigmoids reach 0 and 1 exactly; a code length of infinity would say nothing.
@@ -32,7 +31,11 @@ class MetricInfo:
 METRICS: Mapping[str, MetricInfo] = {
     "mse": MetricInfo(
         "squared units per entry",
-        "mean squared error of the reconstruction, in the model's units (pixels 0..1)",
+        "mean squared error of the reconstruction, in the model's units (pixels 0..1); of a table's "
+        "numbers and dates",
+    ),
+    "accuracy": MetricInfo(
+        "share", "right guesses of the known categories and booleans of a mixed table"
     ),
     "psnr": MetricInfo("dB", "10 log10(1 / mse), for data in [0, 1]"),
     "explained_variance": MetricInfo(
@@ -77,7 +80,8 @@ def evaluate(
         values |= _errors(trained, source)
         values |= _elbo(trained, source)
         width = math.prod(trained.latent_shape)
-        if train is not None and width < trained.spec.size:
+        comparable = not (trained.spec.gaps or trained.spec.mixed)
+        if train is not None and width < trained.spec.size and comparable:
             pca = PCA.fit(Resident(train, trained.spec), width)
             values["pca_mse"] = pca.mse(Resident(examples, trained.spec))
             mse = values["mse"]
@@ -87,36 +91,47 @@ def evaluate(
 
 
 def _errors(trained: Trained, source: Resident) -> dict[str, float | None]:
-    unit = trained.spec.kind == "unit"
+    spec = trained.spec
+    unit = spec.kind == "unit"
     mean = source.mean()
-    squares, spread, nats = 0.0, 0.0, 0.0
+    squares, spread, nats, known, right, guessed = 0.0, 0.0, 0.0, 0, 0, 0
+    numeric = torch.tensor([column.numeric for column in spec.columns] or [True])
+    coded = torch.tensor([column.kind in ("category", "boolean") for column in spec.columns] or [False])
     for batch in source.batches(_CHUNK):
-        x, guess = batch.x, trained.model.reconstruct(batch.x)
-        squares += float((x - guess).square().sum())
-        spread += float((x - mean).square().sum())
+        guess = trained.model.reconstruct(batch.x)
+        there = torch.ones_like(batch.x, dtype=torch.bool) if batch.mask is None else batch.mask
+        x = batch.x.masked_fill(~there, 0.0)
+        counted = there & (numeric.to(x.device) if spec.columns else True)
+        squares += float(((x - guess).square() * counted).sum())
+        spread += float(((x - mean).square() * counted).sum())
+        known += int(counted.sum())
+        named = there & coded.to(x.device)
+        right += int(((guess.round() == x) & named).sum())
+        guessed += int(named.sum())
         if unit:
-            nats += _cross_entropy(x, guess)
-    mse = squares / (len(source) * trained.spec.size)
+            nats += _cross_entropy(x, guess, there)
+    mse = squares / known if known else None
     return {
         "mse": mse,
-        "psnr": -10 * math.log10(mse) if unit and mse > 0 else None,
+        "accuracy": right / guessed if guessed else None,
+        "psnr": -10 * math.log10(mse) if unit and mse else None,
         "explained_variance": 1 - squares / spread if spread else None,
         "bernoulli_nats": nats / len(source) if unit else None,
     }
 
 
-def _cross_entropy(x: torch.Tensor, guess: torch.Tensor) -> float:
+def _cross_entropy(x: torch.Tensor, guess: torch.Tensor, there: torch.Tensor) -> float:
     p = guess.clamp(_PROBABILITY_FLOOR, 1 - _PROBABILITY_FLOOR)
-    return -float((x * p.log() + (1 - x) * torch.log1p(-p)).sum())
+    return -float(((x * p.log() + (1 - x) * torch.log1p(-p)) * there).sum())
 
 
 def _elbo(trained: Trained, source: Resident) -> dict[str, float | None]:
     reconstruction, kl = 0.0, 0.0
     for batch in source.batches(_CHUNK):
-        output = trained.model(Batch.of(batch.x))
+        output = trained.model(batch)
         if not output.latent.sites:
             return {}
-        reconstruction -= float(output.x_dist.log_prob(batch.target).sum())
+        reconstruction -= float(output.x_dist.log_prob(batch.target, batch.mask).sum())
         kl += sum(float(site.kl().sum()) for site in output.latent.sites.values())
     n = len(source)
     return {

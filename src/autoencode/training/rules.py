@@ -325,7 +325,7 @@ def _solved(losses: Mapping[str, float]) -> float | None:
 def _mean_term(c: Checkup) -> tuple[str | None, float]:
     """The term that is a mean over entries, and what it takes to make it nats."""
     x_dist, target = c.output.x_dist, c.batch.target
-    squares = float((x_dist.mean - target).square().mean())
+    squares = float((_observed(c, x_dist.mean[0]) - _observed(c, target)).square().mean())
     entropy = float(-x_dist.log_prob(target, c.batch.mask).mean()) / c.size
     # A unit Gaussian has half of the squared error in its log-density.
     for known, factor in ((squares, c.size / 2), (entropy, float(c.size))):

@@ -1,0 +1,84 @@
+"""Results to files: arrays, and tables whose rows and columns have names."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autoencode.data.frames import decode, to_frame
+from autoencode.data.raw import Array
+from autoencode.files import write_atomically
+from autoencode.past import table_of
+from autoencode.trained import Trained, flat
+
+TABLES = (".csv", ".parquet", ".feather")
+
+
+def write_frame(path: Path, table: Any) -> None:
+    """Writes a pyarrow table by the file's ending, whole or not at all.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    buffer = io.BytesIO()
+    if path.suffix.lower() == ".csv":
+        import pyarrow.csv
+
+        pyarrow.csv.write_csv(table, buffer)
+    elif path.suffix.lower() == ".parquet":
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(table, buffer)
+    else:
+        import pyarrow.feather
+
+        pyarrow.feather.write_feather(table, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def write_plain(path: Path, array: Array) -> None:
+    """Writes an array (N, ...) by the file's ending, whole or not at all.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    ending = path.suffix.lower()
+    if ending in TABLES:
+        write_frame(path, to_frame(numbered("x", flat(array))))
+        return
+    buffer = io.BytesIO()
+    if ending == ".npy":
+        np.save(buffer, array, allow_pickle=False)
+    else:
+        np.savez_compressed(buffer, x=array)
+    write_atomically(path, buffer.getvalue())
+
+
+def examples_table(array: Array, trained: Trained, ids: Array | None = None) -> Any:
+    """Examples (N, *D) in the data's own units as a table with the columns of the training data."""
+    columns = trained.spec.columns
+    values = decode(array, columns) if columns else numbered("x", flat(array))
+    # No more digits than were computed.
+    short = {c.name: values[c.name].astype(np.float32) for c in columns if c.kind in ("real", "count")}
+    return to_frame({**id_column(trained, ids), **values, **short})
+
+
+def codes_table(codes: Array, trained: Trained, ids: Sequence[Array | None] = ()) -> Any:
+    """Codes (N, *Z) as a table z0, z1, ..., beside the rows' own names."""
+    known = [part for part in ids if part is not None]
+    together = np.concatenate(known) if known and len(known) == len(ids) else None
+    return to_frame({**id_column(trained, together), **numbered("z", flat(codes))})
+
+
+def numbered(prefix: str, table: Array) -> dict[str, Array]:
+    """The columns of an array (N, C) under names with numbers."""
+    return {f"{prefix}{i}": column for i, column in enumerate(table.T)}
+
+
+def id_column(trained: Trained, ids: Array | None) -> Mapping[str, Array]:
+    """The rows' own names under the name that they had."""
+    return {} if ids is None else {table_of(trained).id or "id": ids}
