@@ -64,7 +64,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 def test_the_groups_of_recipes_are_what_they_are_meant_to_be():
-    assert set(DENSE) == {"linear", "mlp", "mlp_small", "mlp_latent2", "vae"}
+    assert set(DENSE) == {"linear", "mlp", "mlp_small", "mlp_latent2", "masked_mlp", "vae"}
     assert set(CONV) == {"conv", "conv_linear", "conv_small", "conv_latent2", "conv_vae"}
     assert set(VARIATIONAL) == {"vae", "conv_vae"}
     assert set(NAMES) - set(WITH_LATENT_DIM) == {"conv_small"}

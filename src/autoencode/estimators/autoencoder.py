@@ -35,8 +35,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
 
     Parameters
     ----------
-    recipe : str, default="mlp"
-        One of ``autoencode.RECIPES``.
+    recipe : str, default="auto"
+        One of ``autoencode.RECIPES``; ``auto`` is ``mlp``, and ``masked_mlp`` for a table with gaps.
     n_components : int, default=None
         Width of the code; the recipe's own by default.
     encoder, decoder : torch.nn.Module, default=None
@@ -100,7 +100,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
 
     def __init__(
         self,
-        recipe: str = "mlp",
+        recipe: str = "auto",
         n_components: int | None = None,
         *,
         encoder: nn.Module | None = None,

@@ -20,6 +20,7 @@ from autoencode.io import environment
 from autoencode.models import AutoencoderModule, Encoder
 from autoencode.progress import watched
 from autoencode.recipes import Recipe, build, recipe_info
+from autoencode.recipes.catalogue import default_recipe
 from autoencode.runs import fit_recipe
 from autoencode.trained import Trained, choose_device, fit_prior
 from autoencode.training import Observer
@@ -75,12 +76,24 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         if self._is_warm():
             spec = self.trained_.spec
             return Examples(apply_spec(X, spec)), spec, ()
-        standardize = recipe_info(self.recipe).standardize
+        name = "mlp" if self.recipe == "auto" else self.recipe
+        prepared = self._scaled_for(name, X)
+        wanted = self._recipe_for(prepared[1])
+        if recipe_info(wanted).standardize != recipe_info(name).standardize:
+            prepared = self._scaled_for(wanted, X)
+        return prepared
+
+    def _scaled_for(self, recipe: str, X: Any) -> tuple[Any, DataSpec, tuple[str, ...]]:
+        standardize = recipe_info(recipe).standardize
         return prepare(X, standardize=standardize, kinds=self.column_kinds, gaps=True)
+
+    def _recipe_for(self, spec: DataSpec) -> str:
+        """The name of the recipe that is asked for, or that suits the data."""
+        return default_recipe(spec) if self.recipe == "auto" else self.recipe
 
     def _built(self, spec: DataSpec, seed: int, schedule: str | None = None) -> Recipe:
         return build(
-            self.recipe,
+            self._recipe_for(spec),
             spec,
             schedule=schedule or self.schedule,  # type: ignore[arg-type]
             seed=seed,

@@ -45,8 +45,8 @@ class NoiseOptions:
 
     Attributes:
         noise: none, gaussian, masking (entries set to zero), salt_and_pepper or missing (entries
-            hidden from the encoder, to be guessed from the others); auto is missing for data with
-            gaps, else none.
+            hidden from the encoder, to be guessed from the others); auto is missing in a plain recipe
+            for data with gaps, else none.
         noise_level: standard deviation of gaussian noise, else the share of entries that is hit.
     """
 
@@ -116,6 +116,10 @@ def variational(
     noise: NoiseOptions,
 ) -> Recipe:
     """A Gaussian bottleneck trained on the ELBO, in nats."""
+    if noise.noise == "auto":
+        # The ELBO of what is known is a bound as it is. An encoder that must guess more than is missing
+        # leaves the rest to the likelihood's scale, and draws become too wide.
+        noise = replace(noise, noise="none")
     spec = noise.readable(spec)
     encoder, features = networks.encoder(spec)
     p_x = _likelihood(spec, likelihood)
