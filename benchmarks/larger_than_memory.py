@@ -1,10 +1,10 @@
 """Training on data that stay on disk: speed and memory beside data in memory, and how well blocks mix.
 
-    python benchmarks/larger_than_memory.py [--gb 20] [--folder DIR] [--parts speed shuffle rows]
+    python benchmarks/larger_than_memory.py [--gb 20] [--folder DIR] [--parts speed shuffle]
 
 ``speed``: a file of N GB of random images is trained on for a while, from disk and (its first rows)
 from memory, in processes of their own. ``shuffle``: MNIST sorted by digit, in full and in blocks of a
-window that holds a tenth of it. ``rows``: seconds per million images from 60 k to 6 M rows.
+window that holds a tenth of it. How the cost moves with the number of rows: ``scaling.py``.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from pathlib import Path
 import numpy as np
 from _record import record, table
 
+from autoencode.training import Observer
+
 SHAPE = (1, 28, 28)
 ROW_BYTES = 28 * 28
 IN_MEMORY_ROWS = 300_000
 RECIPES = ("mlp", "vae")
-SIZES = (60_000, 600_000, 6_000_000)
 
 
 def peak_rss() -> int:
@@ -56,15 +57,12 @@ def write_images(path: Path, n_rows: int) -> None:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-class Until:
+class Until(Observer):
     """An observer that ends training after some steps and times the later ones."""
 
     def __init__(self, steps: int, warm_up: int) -> None:
         self.steps, self.warm_up, self.begun = steps, warm_up, 0.0
         self.seconds, self.processor = 0.0, 0.0
-
-    def start(self, n_steps: int, n_epochs: int) -> None:
-        pass
 
     def step(self, step: int) -> None:
         if step == self.warm_up:
@@ -72,9 +70,6 @@ class Until:
         if step == self.steps:
             self.seconds = time.perf_counter() - self.begun
             self.processor = time.process_time() - self.processor
-
-    def epoch(self, record: object) -> None:
-        pass
 
     def stop(self) -> bool:
         return self.seconds > 0
@@ -234,44 +229,11 @@ def shuffle(folder: Path, seeds: int) -> None:
     print(table(lines))
 
 
-def rows(folder: Path, n_images: int, rounds: int) -> None:
-    """The cost of an image, whatever the number of rows."""
-    head = ["rows", "us per image", "beside 60 k", "CPU us per image", "beside 60 k", "goal"]
-    lines = [[*head, "peak RSS", "uint8 + 350 MB"]]
-    paths = {n: folder / f"{n}.npy" for n in SIZES}
-    for n, path in paths.items():
-        write_images(path, n)
-    processes = {n: Process(path, True, "mlp", 0) for n, path in paths.items()}
-    found: dict[int, list[float]] = {n: [] for n in SIZES}
-    cpu: dict[int, list[float]] = {n: [] for n in SIZES}
-    peaks = dict.fromkeys(SIZES, 0)
-    for _ in range(rounds):
-        for n, process in processes.items():
-            answer = process.train(n_images)
-            found[n].append(1e6 / answer["speed"])
-            cpu[n].append(answer["cpu"])
-            peaks[n] = answer["peak"]
-    for process in processes.values():
-        process.close()
-    for n in SIZES:
-        row = {"part": "rows", "rows": n, "us": found[n], "cpu": cpu[n], "peak": peaks[n]}
-        record("larger_than_memory", row)
-        cells = [f"{n:,}"]
-        for cost in (found, cpu):
-            first = cost[SIZES[0]]
-            ratio = statistics.median(a / b for a, b in zip(cost[n], first, strict=True))
-            cells += [f"{statistics.median(cost[n]):.1f}", f"{ratio - 1:+.1%}"]
-        most = n * ROW_BYTES + 350e6
-        lines.append([*cells, "5 %", f"{peaks[n] / 1e6:.0f} MB", f"{most / 1e6:.0f} MB"])
-        paths[n].unlink()
-    print(table(lines))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--gb", type=float, default=20)
     parser.add_argument("--folder", help="where the files are written, and deleted again")
-    parser.add_argument("--parts", nargs="+", default=["speed", "shuffle", "rows"])
+    parser.add_argument("--parts", nargs="+", default=["speed", "shuffle"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=200_000, help="trained on in each round")
     parser.add_argument("--seeds", type=int, default=3)
@@ -290,8 +252,6 @@ def main() -> None:
             speed(folder, options.gb, options.rounds, options.images)
         if "shuffle" in options.parts:
             shuffle(folder, options.seeds)
-        if "rows" in options.parts:
-            rows(folder, options.images, options.rounds)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from dataclasses import asdict
 
 from _record import record, recorded, table
 
-from autoencode import train
+from autoencode import TrainingPlan, train
 from autoencode.recipes import RECIPES
 
 # recipe: (metric, epochs, goal at the founding settings, goal with the default schedule)
@@ -34,7 +34,12 @@ def plan_of(recipe: str, schedule: str) -> dict[str, object]:
 def known(recipe: str, schedule: str, seed: int) -> dict | None:
     key = (recipe, schedule, seed, plan_of(recipe, schedule))
     rows = recorded("quality")
-    found = [r for r in rows if (r["recipe"], r["schedule"], r["seed"], r["plan"]) == key]
+    default = asdict(TrainingPlan())  # of figures that came later, and change nothing at that
+
+    def key_of(row: dict) -> tuple:
+        return row["recipe"], row["schedule"], row["seed"], default | row["plan"]
+
+    found = [row for row in rows if key_of(row) == key]
     return found[-1] if found else None
 
 

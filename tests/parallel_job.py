@@ -186,6 +186,30 @@ def _images():
     return recipe.model, recipe.updates
 
 
+def _recipe(name, **options):
+    recipe = build(name, DataSpec((D,), "real"), hidden=(8,), **options)
+    return recipe.model, recipe.updates
+
+
+# Recipes with noise or terms of their own kind.
+RECIPES = {
+    "factor_vae": {"critic_hidden": (8,)},
+    "beta_tcvae": {"stratified": True},
+    "beta_vae_capacity": {},
+    "beta_vae": {"free_bits": 0.2},
+    "info_vae": {"mmd_weight": 10.0},
+    "dip_vae_ii": {},
+    "vae_gan": {},
+    "aae": {"critic_hidden": (8,)},
+    "piwae": {"n_samples": 2, "n_groups": 2},
+    "iwae": {"gradient": "dreg", "n_samples": 3},
+    "iwae_two_layers": {"top_hidden": (8,), "latent_dim": 4, "top_dim": 2},
+    "vmf_vae": {"latent_dim": 3},
+    "gumbel_vae": {"n_variables": 2},
+    "iaf_vae": {"flow_hidden": 8},
+    "mog_vae": {"n_components": 3},
+}
+
 # What makes model and updates, and how many examples they learn from in batches of 16: of 85 the last
 # batch has five, three for one process and two for the other; of 81 one, and none for the other.
 CASES = {
@@ -200,6 +224,7 @@ CASES = {
     **{
         name: (lambda name=name: _one(plain(), Corrupted(MSE, CORRUPTIONS[name], 0.3)), 85)
         for name in CORRUPTIONS
+        if name != "missing"  # which asks for a network that reads gaps
     },
     "mmd": (lambda: _one(vae(), _coupled(_mmd, 10.0)), 85),
     "mmd_one_row_left": (lambda: _one(vae(), _coupled(_mmd, 10.0)), 81),
@@ -208,6 +233,7 @@ CASES = {
     "codebook": (_with_codebook, 85),
     "critic": (_with_critic, 85),
     "images": (_images, 85),
+    **{f"recipe_{n}": (lambda n=n, o=o: _recipe(n, **o), 85) for n, o in RECIPES.items()},
 }
 
 

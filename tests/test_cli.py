@@ -1,10 +1,12 @@
 """The command line as people and scripts use it."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -448,24 +450,55 @@ def test_a_second_signal_leaves_at_once(table, tmp_path):
 
 def test_a_signal_after_the_last_step_leaves_at_once_and_loses_nothing(table, tmp_path, monkeypatch):
     """In this process, so that the moment is exact."""
-    from autoencode.cli.common import Interrupted
-    from autoencode.cli.train import _Signals
+    from autoencode.cli.common import Interrupted, Signals
+    from autoencode.cli.train import _Stopping
     from autoencode.evaluate import plots
     from autoencode.progress import Watcher
 
     def interrupt(figure):
         os.kill(os.getpid(), signal.SIGINT)
 
+    monkeypatch.setattr(Signals, "received", 0)
     with monkeypatch.context() as patch:
         patch.setattr(plots, "png", interrupt)
         watcher = Watcher(quiet=True)
-        with pytest.raises(Interrupted) as late, watcher, _Signals(watcher):
+        with pytest.raises(Interrupted) as late, watcher, _Stopping(watcher):
             train(str(table), "mlp", out=tmp_path / "r", epochs=1, observer=watcher)
     assert late.value.__notes__ == [f"autoencode train --resume {tmp_path / 'r'} goes on"]
     run = resume(tmp_path / "r")
     assert run.complete
     assert {path.name for path in run.folder.iterdir()} >= {"config.json", "report.html", "plots"}
 
-    with pytest.raises(Interrupted) as early, _Signals(Watcher(quiet=True)):  # nothing to save yet
+    Signals.received = 0
+    with pytest.raises(Interrupted) as early, _Stopping(Watcher(quiet=True)):  # nothing to save yet
         os.kill(os.getpid(), signal.SIGTERM)
     assert early.value.exit_code == 143
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_whose_exception_is_lost_ends_the_program_all_the_same(number, monkeypatch):
+    """As in a callback of the interpreter, which Python only reports."""
+    from autoencode.cli.common import Interrupted, Signals
+    from autoencode.cli.train import _Stopping
+    from autoencode.progress import Watcher
+
+    monkeypatch.setattr(Signals, "received", 0)
+    watcher = Watcher(quiet=True)
+    with Signals():
+        with contextlib.suppress(Interrupted):
+            os.kill(os.getpid(), number)
+        with pytest.raises(Interrupted) as caught, _Stopping(watcher):
+            pytest.fail("it began")
+    assert caught.value.exit_code == 128 + number
+    Signals.received = 0
+    with _Stopping(watcher) as signals:  # and while the data are read
+        with contextlib.suppress(Interrupted):
+            os.kill(os.getpid(), number)
+        assert watcher.stop()
+        assert signals.received == number
+
+
+def test_the_program_dies_of_a_signal_before_it_is_there_without_a_traceback():
+    code = "import autoencode.__main__, os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")

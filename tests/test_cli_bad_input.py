@@ -235,6 +235,14 @@ def test_data_that_are_not_there(cli, tmp_path, data):
     assert tree(tmp_path) == {}
 
 
+@pytest.mark.parametrize("command", ["train", "embed"])
+@pytest.mark.parametrize("ending", ["npy", "npz"])
+def test_a_pipe_is_refused_and_not_waited_for(cli, plane, tmp_path, command, ending):
+    os.mkfifo(tmp_path / f"x.{ending}")
+    run = (plane,) if command == "embed" else ()
+    assert_refused(cli(command, *run, tmp_path / f"x.{ending}"), "neither a file nor a folder")
+
+
 def test_a_damaged_data_set(cli, tmp_path, data_dir):
     """MNIST with a wrong magic number, cut short, and with one pixel changed."""
     home = tmp_path / "data" / "mnist"

@@ -10,7 +10,7 @@ import autoencode
 ROOT = Path(autoencode.__file__).parent
 PARTS = {"nets", "likelihoods", "mixed", "priors", "bottlenecks"}
 CORE = {"types", "errors", "randomness", "parallel", "launch"}
-BELOW_RECIPES = CORE | PARTS | {"distributions", "models", "objectives", "training"}
+BELOW_RECIPES = CORE | PARTS | {"distributions", "densities", "models", "objectives", "training"}
 BELOW_TRAINED = BELOW_RECIPES | {"recipes", "data", "files"}
 
 # What each top-level module or package may import of ours, besides itself.
@@ -23,14 +23,16 @@ ALLOWED = {
     "files": {"errors"},
     "sealed": {"errors"},
     "distributions": {"types", "randomness"},
-    **dict.fromkeys(PARTS, CORE | {"distributions"}),
+    "densities": CORE | {"distributions"},
+    **dict.fromkeys(PARTS, CORE | {"distributions", "densities"}),
     "models": CORE,
     "objectives": CORE | {"distributions"},
     "training": CORE | {"distributions"},
     "recipes": BELOW_RECIPES,
     "data": CORE | {"files"},
-    "trained": BELOW_TRAINED,
-    "io": BELOW_TRAINED | {"sealed", "trained", "__version__"},
+    "fitting": BELOW_TRAINED,
+    "trained": BELOW_TRAINED | {"fitting"},
+    "io": BELOW_TRAINED | {"sealed", "fitting", "trained", "__version__"},
     "checkpoints": CORE | {"files", "sealed", "training"},
     "claims": CORE | {"checkpoints", "files", "io"},
     "shards": BELOW_TRAINED | {"trained"},
@@ -54,7 +56,7 @@ ALLOWED = {
 
 # The only places for each of these libraries.
 OUTSIDE = {
-    "sklearn": {"estimators", "data/catalogue"},
+    "sklearn": {"estimators", "data/catalogue", "priors/fitted"},
     "click": {"cli"},
     "rich": {"progress"},
     "matplotlib": {"evaluate"},

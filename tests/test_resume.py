@@ -18,7 +18,7 @@ from torch import nn
 import autoencode.checkpoints
 from autoencode.checkpoints import Checkpoints, locked
 from autoencode.claims import check_target, claimed
-from autoencode.data import load_data
+from autoencode.data import conditioned, load_data
 from autoencode.errors import (
     DataError,
     IncompatibleError,
@@ -28,7 +28,7 @@ from autoencode.errors import (
     StorageError,
     TrainingError,
 )
-from autoencode.io import load_config, read_history
+from autoencode.io import load_config, load_trained, read_history
 from autoencode.objectives import WeightedSum, mean_squared_error
 from autoencode.recipes import RECIPES, build
 from autoencode.runs import fit_recipe, resume, train
@@ -49,6 +49,13 @@ SMALL = {
     "conv_small": {"channels": (4, 4)},
     "linear": {"latent_dim": 3},
     "mlp_latent2": {"hidden": (16,)},
+    **{name: {"n_samples": 2, "n_groups": 2, "hidden": (16,)} for name in ("miwae", "piwae")},
+    "ciwae": {"n_samples": 2, "hidden": (16,)},
+    **{name: {"n_components": 5, "hidden": (16,)} for name in ("vamp_vae", "mog_vae")},
+    "factor_vae": {"critic_hidden": (16,), "hidden": (16,)},
+    "iwae_two_layers": {"top_hidden": (8,), "hidden": (16,)},
+    "flow_vae": {"n_flows": 2, "hidden": (16,)},
+    **{name: {"latent_dim": 3, "hidden": (16,)} for name in ("vmf_vae", "power_spherical_vae")},
 }
 
 
@@ -105,6 +112,8 @@ def small(name, spec, **more):
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_goes_on_from_every_step(name, digits):
     keeper = All()
+    if RECIPES[name].conditional:
+        digits = conditioned(digits)
     whole = small(name, digits.spec, dropout=0.1, noise="gaussian") if name == "mlp" else None
     make = (lambda: small(name, digits.spec, dropout=0.1, noise="gaussian")) if whole else None
     make = make or (lambda: small(name, digits.spec))
@@ -567,6 +576,20 @@ def test_where_there_is_no_run_to_go_on_with(tmp_path, what):
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1
     assert "r" in result.stderr
+
+
+@pytest.mark.parametrize("how", ["no run.json", "no folder"])
+def test_a_stopped_run_without_its_checkpoints_is_not_called_complete(tmp_path, how):
+    folder = stopped(tmp_path / "r").folder
+    if how == "no folder":
+        shutil.rmtree(folder / "resume")
+    else:
+        (folder / "resume/run.json").unlink()
+    result = cli("train", "--resume", folder, cwd=tmp_path)
+    assert result.returncode == 2
+    assert "what it could go on from is gone" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert load_trained(folder).embed(np.zeros((1, 64))).shape[0] == 1
 
 
 def test_data_are_asked_for(tmp_path):

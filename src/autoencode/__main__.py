@@ -1,6 +1,11 @@
-"""``python -m autoencode``."""
+"""``python -m autoencode``, and what the command is."""
 
-from autoencode.cli import main
+import signal
+
+# A Ctrl-C while the program is still being imported ends it without a traceback.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+from autoencode.cli import main  # noqa: E402
 
 if __name__ == "__main__":
     main()

@@ -81,8 +81,17 @@ class Normal:
         """Log-density in nats, summed over the event (its observed entries when masked)."""
         return sum_event(self.entries(value, mask), self.event_dims)
 
+    def detached(self) -> Normal:
+        """The same distribution with its parameters held fixed: no gradient reaches them."""
+        return Normal(self.loc.detach(), self.log_scale.detach(), self.event_dims)
+
     def kl(self, prior: Distribution) -> Tensor | None:
         """KL(self || prior) in nats; a closed form only against another ``Normal``."""
+        entries = self.kl_entries(prior)
+        return None if entries is None else sum_event(entries, self.event_dims)
+
+    def kl_entries(self, prior: Distribution) -> Tensor | None:
+        """KL of each entry of the event, batch shape then event shape; where ``kl`` is closed."""
         if isinstance(prior, StandardNormal):
             divergence = 0.5 * (self.loc.square() + (2 * self.log_scale).exp() - 1) - self.log_scale
         elif isinstance(prior, Normal):
@@ -91,7 +100,7 @@ class Normal:
             divergence = 0.5 * (ratio + shift.square() - 1) + prior.log_scale - self.log_scale
         else:
             return None
-        return sum_event(divergence, self.event_dims)
+        return divergence
 
 
 class StandardNormal(Normal):

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from autoencode import __version__
 from autoencode.errors import AutoencodeError, ModelFileError, RunFolderError
 from autoencode.files import write_atomically
+from autoencode.fitting import empty_prior
 from autoencode.priors import FittedGaussian
 from autoencode.recipes import Recipe, build, recipe_info
 from autoencode.recipes.catalogue import PLAN_OPTIONS
@@ -45,6 +46,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "weights_sha256": (str,),
     "custom_networks": (bool,),
     "fitted_prior": (bool,),
+    "prior": (str, type(None)),
     "latent_shape": (list,),
     "data": (dict,),
     "data.source": (str, type(None)),
@@ -88,6 +90,7 @@ def model_config(trained: Trained) -> dict[str, Any]:
         "plan": asdict(recipe.plan),
         "spec": asdict(recipe.spec),
         "fitted_prior": isinstance(trained.model.prior, FittedGaussian),
+        "prior": getattr(trained.model.prior, "kind", None),
         "latent_shape": list(trained.latent_shape),
         **trained.info,
     }
@@ -252,8 +255,10 @@ def _rebuild(
         if unknown := sorted(options.keys() - known.keys()):  # seed, say, which build also takes
             raise ModelFileError(f"unknown option '{unknown[0]}'")
         recipe = build(config["recipe"], spec, encoder=encoder, decoder=decoder, **options)
-        if config.get("fitted_prior"):
-            recipe.model.prior = FittedGaussian(recipe.latent_shape)
+        # Files written before there were other kinds say only whether there is a Gaussian one.
+        kind = config.get("prior") or ("gaussian" if config.get("fitted_prior") else None)
+        if kind is not None:
+            recipe.model.prior = empty_prior(kind, recipe.latent_shape)
         return recipe
     except KeyError as error:
         raise ModelFileError(f"{path} cannot be used: {error} is missing or unknown") from None
@@ -273,6 +278,7 @@ def _spec(fields: Mapping[str, Any]) -> DataSpec:
         context_dim=int(fields.get("context_dim", 0)),
         columns=tuple(_column(column) for column in fields.get("columns", ())),
         gaps=bool(fields.get("gaps", False)),
+        classes=tuple(str(name) for name in fields.get("classes", ())),
     )
     names = [column.name for column in spec.columns]
     sound = (
@@ -284,6 +290,7 @@ def _spec(fields: Mapping[str, Any]) -> DataSpec:
         and all(v > 0 for v in spec.scale)
         and all(len(values) in (1, spec.size) for values in (spec.offset, spec.scale))
         and spec.context_dim >= 0
+        and len(spec.classes) in (0, spec.context_dim)
         and len(names) in (0, spec.size)
         and len(set(names)) == len(names)
     )

@@ -192,6 +192,8 @@ class _Many(Group):
             )
 
     def check_equal(self, tensors: Sequence[Tensor]) -> None:
+        if not tensors:
+            return
         with torch.no_grad():
             sums = torch.stack([t.detach().double().sum().cpu() for t in tensors])
         different = (self.gather(sums) != sums).any(1).nonzero().flatten().tolist()

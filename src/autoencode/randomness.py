@@ -118,3 +118,15 @@ def uniform_like(x: Tensor) -> Tensor:
     if share is None or len(x) != share.rows:
         return torch.rand_like(x)
     return share.of(torch.rand_like(x.new_empty((share.total, *x.shape[1:]))))
+
+
+def permuted(rows: Tensor) -> Tensor:
+    """Examples (B, Z) with every column shuffled by itself over the whole batch.
+
+    What is left are draws from the product of the columns' distributions.
+    """
+    whole = parallel.global_batch(rows)
+    order = torch.rand_like(whole).argsort(0)
+    shuffled = whole.gather(0, order)
+    share = parallel.current_share()
+    return shuffled if share is None else share.of(shuffled)

@@ -63,11 +63,12 @@ class Run:
 
 
 class History(Observer):
-    """Writes ``history.jsonl`` line by line, passes everything on and remembers being stopped."""
+    """Writes ``history.jsonl`` line by line, remembers notices and being stopped, passes all on."""
 
     def __init__(self, inner: Observer, folder: Path | None, records: tuple[EpochRecord, ...]) -> None:
         self.inner = inner
         self.stopped = False
+        self.notices: list[str] = []
         self.path = None if folder is None else folder / HISTORY
         self.start, self.step, self.end = inner.start, inner.step, inner.end  # type: ignore[method-assign]
         if folder is not None and records:
@@ -78,6 +79,10 @@ class History(Observer):
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record.as_dict()) + "\n")
         self.inner.epoch(record)
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+        self.inner.notice(text)
 
     def stop(self) -> bool:
         self.stopped = self.stopped or self.inner.stop()

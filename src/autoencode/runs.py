@@ -26,7 +26,7 @@ from torch import nn
 from autoencode import launch, parallel
 from autoencode.checkpoints import Checkpoints
 from autoencode.claims import Claim, check_target, claimed, followed, is_unfinished, reclaimed, tidy
-from autoencode.data import Data, Examples, TableOptions, load_data, source_of
+from autoencode.data import Data, Examples, TableOptions, conditioned, load_data, source_of
 from autoencode.data.download import OnBytes
 from autoencode.errors import (
     DataError,
@@ -137,6 +137,8 @@ def train(
             table=table or TableOptions(),
             progress=on_bytes,
         )
+    if info.conditional:
+        data = conditioned(data)
     built = build(
         recipe,
         data.spec,
@@ -244,8 +246,13 @@ def _as_it_is(
     folder: Path, source: Any, data_dir: Any, encoder: nn.Module | None, decoder: nn.Module | None
 ) -> Run:
     """A run that is complete already."""
-    tidy(folder)
     trained = load_trained(folder, encoder=encoder, decoder=decoder)
+    if not trained.info.get("training", {}).get("complete", True):
+        raise RunFolderError(
+            f"{folder} was stopped, and what it could go on from is gone; its model can be used, or "
+            "train again"
+        )
+    tidy(folder)
     data = load_data(source) if source is not None else run_data(trained, folder, data_dir)
     seed = int(trained.info.get("seed", 0))
     metrics = read_metrics(folder)
@@ -260,12 +267,12 @@ def _same_data(
     where = source if source is not None else asked["data"]["source"]
     if where is None:
         raise DataError(f"{folder} was trained on data in memory; pass them as source= to resume")
-    standardize = recipe_info(asked["recipe"]).standardize
+    info = recipe_info(asked["recipe"])
     with parallel.current().in_turn():
         data = load_data(
             where,
             data_dir=data_dir,
-            standardize=standardize,
+            standardize=info.standardize,
             stream=asked["data"].get("streamed", False),
             table=TableOptions.from_dict(asked["data"].get("table")),
             progress=on_bytes,
@@ -274,7 +281,7 @@ def _same_data(
         raise DataError(
             f"the data are not what {folder} was started with; restore them, or train again"
         )
-    return data
+    return conditioned(data) if info.conditional else data
 
 
 @contextlib.contextmanager
@@ -343,7 +350,7 @@ def _carry_out(
             },
         }
         run = _finish(Trained(recipe, facts), data, records, seed, not stopped)
-        run.notices = notices
+        run.notices = notices + history.notices
         if claim is not None:
             write_run(run, claim.folder)
             claim.complete = run.complete
@@ -398,6 +405,7 @@ def fit_recipe(
         observer=observer,
         keeper=keeper,
         resume=state,
+        helpers=recipe.helpers,
     )
     # The loss of the last step says nothing of the weights that this step left.
     if not all(bool(p.isfinite().all()) for p in recipe.model.parameters()):

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from autoencode.data import Examples, Resident, Stored, apply_spec, in_order, on_disk, open_examples
+from autoencode.data import (
+    Examples,
+    Resident,
+    Stored,
+    apply_spec,
+    class_numbers,
+    in_order,
+    on_disk,
+    one_hot,
+    open_examples,
+)
 from autoencode.data.frames import fill, is_frame, select
 from autoencode.data.raw import Array
-from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError
+from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError, nearest
+from autoencode.fitting import FITTED, prior_of
 from autoencode.models import AutoencoderModule
-from autoencode.priors import FittedGaussian
 from autoencode.randomness import common_noise, mix, seeded
 from autoencode.recipes import Recipe
 from autoencode.training.tuning import tuned
@@ -70,29 +80,56 @@ class Trained:
             x: see ``embed``.
             first, last: numbers of examples, ``first`` a multiple of 1000; all when left out.
         """
-        yield from self._each(self._batches(x, first, last), lambda b: self.model.embed(b.x))
+        yield from self._each(self._batches(x, first, last), lambda b: self.model.embed(b.x, b.context))
 
     def reconstruct(self, x: Any) -> Array:
         """X (N, *D) to its reconstruction (N, *D), both in the data's own units."""
         pieces = self._batches(x)
-        return self._through(pieces, lambda b: self.spec.to_raw(self.model.reconstruct(b.x)))
+        return self._through(pieces, lambda b: self.spec.to_raw(self.model.reconstruct(b.x, b.context)))
 
-    def decode(self, z: Any) -> Array:
+    def decode(self, z: Any, labels: Any = None) -> Array:
         """Codes (N, *Z) to examples (N, *D) in the data's own units.
 
+        Args:
+            z: the codes.
+            labels: (N,) of what class each shall be, for a conditional model.
+
         Raises:
-            DataError: when the codes have another shape than the model's.
+            DataError: when the codes have another shape than the model's, or labels are missing.
         """
         codes = self._codes(z)
-        pieces = [codes[i : i + CHUNK] for i in range(0, len(codes), CHUNK)]
-        return self._through(pieces, lambda c: self.spec.to_raw(self.model.decode(c).mean))
+        context = self._context(labels, len(codes))
+        starts = range(0, len(codes), CHUNK)
 
-    def sample(self, n: int, seed: int = 0) -> Array:
-        """N examples (n, *D) from the prior (for a plain autoencoder the one fitted to its codes)."""
+        def decode(first: int) -> Tensor:
+            rows = slice(first, first + CHUNK)
+            given = None if context is None else context[rows]
+            return self.spec.to_raw(self.model.decode(codes[rows], given).mean)
+
+        return self._through(starts, decode)
+
+    def sample(self, n: int, seed: int = 0, labels: Any = None) -> Array:
+        """N examples (n, *D) from the prior (for a plain autoencoder the one fitted to its codes).
+
+        Args:
+            n: how many.
+            seed: of the draws.
+            labels: (n,) of what class each shall be, for a conditional model; by default its classes
+                in turn.
+        """
         if n < 1:
             raise OptionError(f"the number of samples must be at least 1, got {n}")
+        if labels is None and self.spec.classes:
+            labels = [self.spec.classes[i % len(self.spec.classes)] for i in range(n)]
         with seeded(seed, self.device), torch.inference_mode():
-            return self.decode(self.model.eval().sample_latent(n).cpu().numpy())
+            context = self._context(labels, n)
+            z = self.model.eval().sample_latent(n, context)
+            return self.decode(z.cpu().numpy(), labels)
+
+    def _context(self, labels: Any, n: int) -> Tensor | None:
+        if not self.spec.classes:
+            return None
+        return one_hot(class_numbers(labels, self.spec, n), self.spec).to(self.device)
 
     def score_samples(self, x: Any, n_samples: int = 16, seed: int = 0) -> Array:
         """How well each example (N,) is explained, from what is known of it; higher is better.
@@ -165,6 +202,8 @@ class Trained:
     def stochastic(self) -> bool:
         """Whether the code is a draw from a posterior."""
         x = self.spec.batch(torch.zeros(2, *self.spec.shape, device=self.device))
+        if width := self.spec.context_dim:
+            x = replace(x, context=torch.zeros(2, width, device=self.device))
         with torch.no_grad(), seeded(0, self.device):
             return bool(self.model.eval()(x).latent.sites)
 
@@ -230,18 +269,36 @@ def _mean_squares(batch: Batch, mean: Tensor) -> Tensor:
     return squares.flatten(1).sum(1) / batch.mask.flatten(1).sum(1).clamp_min(1)
 
 
-def fit_prior(trained: Trained, examples: Examples, seed: int = 0) -> Trained:
-    """Gives a plain autoencoder a Gaussian prior fitted to the codes of some examples.
+def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | None = None) -> Trained:
+    """Gives a model a prior that is fitted to the codes of some examples, to sample from.
 
-    A model that has a prior already keeps it.
+    Args:
+        trained: the model; changed in place.
+        examples: whose codes; up to 10 000 of them.
+        seed: which, and of the fit.
+        kind: gaussian, mixture (10 Gaussians), maf, iaf, two_stage or sphere, for any model. By default
+            gaussian for a plain autoencoder, and a model that has a prior already keeps it.
+
+    Raises:
+        OptionError: for an unknown kind.
+        IncompatibleError: for a model whose prior depends on a context.
+
+    Example:
+        >>> from autoencode import fit_prior, load_data, train
+        >>> run = train("digits", "vae", epochs=1)
+        >>> better = fit_prior(run.trained, run.data.train, kind="mixture")
+        >>> better.sample(2).shape
+        (2, 1, 8, 8)
     """
-    if trained.model.prior is not None or len(examples) < 2:
+    if kind is None and (trained.model.prior is not None or len(examples) < 2):
         return trained
+    if kind is not None and kind not in FITTED:
+        raise OptionError(f"unknown prior '{kind}'; {nearest(kind, FITTED)}")
     rows = np.random.default_rng(seed).permutation(len(examples))[:_PRIOR_ROWS]
     codes = torch.from_numpy(trained.embed(examples.take(np.sort(rows))))
     if not bool(torch.isfinite(codes).all()):
         raise TrainingError("training diverged: its codes are not finite; try a lower learning rate")
-    prior = FittedGaussian(trained.latent_shape).fit(codes)
+    prior = prior_of(kind or "gaussian", codes, seed)
     trained.model.prior = prior.to(trained.device)
     return trained
 

@@ -7,6 +7,7 @@ additive is in nats per example: summed over event axes, averaged over samples a
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+
+from autoencode.errors import IncompatibleError
 
 Kind = Literal["unit", "real"]
 ColumnKind = Literal["real", "count", "boolean", "category", "date"]
@@ -44,6 +47,13 @@ class Column:
         return self.kind in ("real", "date")
 
 
+@functools.lru_cache(maxsize=32)
+def _on_device(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Numbers as float32; copied to a device once, for a copy waits until the device has caught up."""
+    with torch.inference_mode(False):  # so that it can be used in training as well
+        return torch.tensor(values, dtype=torch.float32, device=device)
+
+
 @dataclass(frozen=True)
 class DataSpec:
     """What a model must know of its data: the contract that is stored beside the weights.
@@ -56,6 +66,7 @@ class DataSpec:
         offset, scale: one number for all entries, or one for each entry of ``shape`` (flattened).
         context_dim: width of the conditioning vector, 0 when there is none.
         columns: names and kinds of a table's columns; empty for data without names.
+        classes: the labels that a conditional model knows, in the order of its context's entries.
         gaps: whether values may be missing. They are NaN, all the way to the network.
     """
 
@@ -66,6 +77,7 @@ class DataSpec:
     context_dim: int = 0
     columns: tuple[Column, ...] = ()
     gaps: bool = False
+    classes: tuple[str, ...] = ()
 
     @property
     def mixed(self) -> bool:
@@ -78,7 +90,7 @@ class DataSpec:
         return math.prod(self.shape)
 
     def _entries(self, values: tuple[float, ...], like: Tensor) -> Tensor:
-        wide = torch.tensor(values, dtype=torch.float32, device=like.device)
+        wide = _on_device(values, like.device)
         return wide.reshape(self.shape) if len(values) > 1 else wide
 
     def to_model(self, raw: Tensor) -> Tensor:
@@ -177,6 +189,13 @@ class HasKL(Protocol):
     def kl(self, prior: Distribution) -> Tensor | None: ...
 
 
+@runtime_checkable
+class HasDetached(Protocol):
+    """A posterior that can be evaluated with its parameters held fixed."""
+
+    def detached(self) -> Distribution: ...
+
+
 @dataclass(frozen=True)
 class Site:
     """One latent variable: a draw from q(z|x) and the p(z) that it is compared with.
@@ -194,6 +213,19 @@ class Site:
     def log_ratio(self) -> Tensor:
         """Log q(z|x) - log p(z) at the draw, (S, B), nats."""
         return self.posterior.log_prob(self.z) - self.prior.log_prob(self.z)
+
+    def path_log_ratio(self) -> Tensor:
+        """``log_ratio`` whose gradient reaches q's parameters through the draw alone, (S, B), nats.
+
+        Raises:
+            IncompatibleError: when the posterior cannot hold its parameters fixed.
+        """
+        detached: Callable[[], Distribution] | None = getattr(self.posterior, "detached", None)
+        if detached is None:
+            raise IncompatibleError(
+                f"{type(self.posterior).__name__} has no path derivative; use gradient=standard"
+            )
+        return detached().log_prob(self.z) - self.prior.log_prob(self.z)
 
     def kl(self) -> Tensor:
         """KL(q(z|x) || p(z)), nats: the closed form where there is one, else ``log_ratio``.
@@ -354,6 +386,7 @@ __all__ = [
     "DataSpec",
     "Distribution",
     "Generative",
+    "HasDetached",
     "HasKL",
     "Kind",
     "Latent",

@@ -13,7 +13,7 @@ import click
 
 from autoencode import __version__
 from autoencode.cli.apply import impute_command
-from autoencode.cli.common import Commands, Interrupted, discard_stdout, fail
+from autoencode.cli.common import Commands, Interrupted, Signals, discard_stdout, fail
 from autoencode.cli.look import plot_command, recipes_command, runs_command
 from autoencode.cli.train import train_command
 from autoencode.cli.use import (
@@ -66,13 +66,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and leaves with its exit code; every error on purpose is one line."""
     if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # for file names that are no text
+    Signals.received = 0
     try:
-        result = cli.main(
-            args=None if arguments is None else list(arguments),
-            prog_name="autoencode",
-            standalone_mode=False,
-            obj=sys.argv[1:] if arguments is None else list(arguments),
-        )
+        with Signals():
+            result = cli.main(
+                args=None if arguments is None else list(arguments),
+                prog_name="autoencode",
+                standalone_mode=False,
+                obj=sys.argv[1:] if arguments is None else list(arguments),
+            )
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         sys.exit(2)
@@ -84,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         fail("interrupted", 130)
     except Interrupted as stop:
-        fail(_with_notes("interrupted", stop, "nothing was written"), stop.exit_code)
+        fail(_with_notes("interrupted", stop, stop.remark), stop.exit_code)
     except AutoencodeError as error:
         fail(_with_notes(str(error), error), error.exit_code, error.alone)
     except OSError as error:

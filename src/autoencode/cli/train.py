@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 from click.core import ParameterSource
@@ -18,6 +18,7 @@ from click.core import ParameterSource
 from autoencode import launch
 from autoencode.cli.common import (
     Interrupted,
+    Signals,
     data_dir_option,
     device_option,
     json_option,
@@ -187,7 +188,7 @@ def _show(start: Callable[..., Run], device: str, quiet: bool, as_json: bool) ->
     with (
         parallel.joined(choose_device(device)) as group,
         Watcher(quiet or not group.leads) as watcher,
-        _Signals(watcher) as signals,
+        _Stopping(watcher) as signals,
         Download(watcher.quiet) as download,
     ):
         run = start(observer=watcher, on_bytes=download.progress)
@@ -246,7 +247,7 @@ def _tell(run: Run) -> None:
     note(f"run:  {run.folder} (open {run.folder}/report.html)")
 
 
-class _Signals:
+class _Stopping(Signals):
     """The first Ctrl-C or SIGTERM ends training after the step and saves; a second leaves at once.
 
     Before training has begun there is nothing to save, and once it is over there is nothing that the
@@ -255,28 +256,23 @@ class _Signals:
     """
 
     def __init__(self, watcher: Any) -> None:
+        super().__init__()
         self.watcher = watcher
-        self.received = 0
         self._since = 0.0
-        self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> _Signals:
-        for number_ in (signal.SIGINT, signal.SIGTERM):
-            self._before[number_] = signal.signal(number_, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number_, handler in self._before.items():
-            signal.signal(number_, handler)
+    def __enter__(self) -> Self:
+        self.check()
+        return super().__enter__()
 
     def _handle(self, number_: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self.received and now < self._since + _ECHO and launch.place().world > 1:
+        again = bool(Signals.received)
+        if again and now < self._since + _ECHO and launch.place().world > 1:
             return
-        if self.received or not self.watcher.training:
-            raise Interrupted(number_)
-        self.received, self._since = number_, now
-        self.watcher.stopping = True
+        Signals.received, self._since = number_, now
+        self.watcher.stopping = True  # should the exception be lost
+        if again or not self.watcher.training:
+            raise Interrupted(number_, "nothing was written")
         if not self.watcher.quiet:  # print() must not be entered again from a signal handler
             with contextlib.suppress(OSError):
                 os.write(2, b"stopping and saving; once more to leave at once\n")

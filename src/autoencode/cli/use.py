@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoencode.cli.common import (
+    Signals,
     data_dir_option,
     device_option,
     json_option,
@@ -15,7 +16,6 @@ from autoencode.cli.common import (
     seed_option,
     split_option,
     table,
-    terminable,
 )
 from autoencode.console import number
 
@@ -199,7 +199,8 @@ def embed_command(
     from autoencode.trained import choose_device
 
     _check_out(out, codes=True)
-    with terminable(), parallel.joined(choose_device(device)) as group:
+    Signals.check()
+    with parallel.joined(choose_device(device)) as group:
         trained = _load(run, device)
         ids: list[Any] = []
 

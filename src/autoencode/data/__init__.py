@@ -1,7 +1,9 @@
 """Data: named sets, files and arrays, brought to one form and described by a ``DataSpec``."""
 
 from autoencode.data.arrays import as_array, as_labels
+from autoencode.data.binarize import binarized_once
 from autoencode.data.catalogue import DatasetInfo, catalogue, data_folder
+from autoencode.data.conditions import class_numbers, conditioned, one_hot
 from autoencode.data.download import fetch
 from autoencode.data.examples import Data, Examples, apply_spec, load_data, load_examples, prepare
 from autoencode.data.files import read_file
@@ -29,13 +31,17 @@ __all__ = [
     "apply_spec",
     "as_array",
     "as_labels",
+    "binarized_once",
     "catalogue",
+    "class_numbers",
+    "conditioned",
     "data_folder",
     "fetch",
     "in_order",
     "load_data",
     "load_examples",
     "on_disk",
+    "one_hot",
     "open_examples",
     "prepare",
     "read_file",

@@ -153,7 +153,7 @@ def load_data(
         source: the name of a known data set (see ``catalogue``), a ``.npy`` or ``.npz`` file, a CSV,
             Parquet, Feather or Arrow file, a Zarr array, a folder of images, ``.tar`` shards, an array,
             nested lists, a tensor, a table of pandas, polars or pyarrow, a torch map-style dataset or a
-            ``datasets.Dataset`` of Hugging Face (or the folder of a saved one).
+            ``datasets.Dataset`` of Hugging Face (or the folder of a saved one); ``Data`` as they are.
         data_dir: where data sets are looked for and downloaded to, and decoded images kept.
         labels: (N,) one label for each example, where the source has none.
         standardize: how values that are neither pixels nor in [0, 1] are scaled; see
@@ -171,6 +171,8 @@ def load_data(
         DataError: the data cannot be learned from.
         OptionError: there is no data set of this name, or it cannot be streamed.
     """
+    if isinstance(source, Data):  # made ready by the caller
+        return source
     from autoencode.data.large import is_too_large, open_store, stays, streamed, whole
 
     named = None if stream or is_too_large(source) else open_table(source)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -87,6 +88,9 @@ def rows_in_order(path: Path) -> bool:
 def in_words(path: Path) -> Iterator[None]:
     """Makes one line of what the system and the formats say of a file that cannot be read."""
     try:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a pipe, at which reading would wait
+            raise DataError(f"{path}: neither a file nor a folder; copy what it gives into a file")
         yield
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check the path") from error

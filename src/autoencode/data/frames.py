@@ -201,7 +201,7 @@ def _like(series: Any, old: Any, source: Any) -> Any:
     native, before = series.to_native(), old.to_native().dtype
     native.index = source.index
     # What pandas holds as objects for the gaps' sake needs none any more.
-    native = native if before == object else native.astype(before)
+    native = native if str(before) == "object" else native.astype(before)
     return nw.from_native(native, series_only=True)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from autoencode.data.conditions import class_numbers, one_hot
 from autoencode.data.examples import Examples
 from autoencode.randomness import epoch_order
 from autoencode.types import Batch, DataSpec, Pass
@@ -35,6 +37,7 @@ class Resident:
     """
 
     def __init__(self, examples: Examples, spec: DataSpec, device: torch.device | str = "cpu") -> None:
+        classes = spec
         # A tensor over memory that must not be written is a trap that torch warns of.
         writeable = examples.x if examples.x.flags.writeable else examples.x.copy()
         x = torch.from_numpy(np.ascontiguousarray(writeable)).to(device)
@@ -43,13 +46,17 @@ class Resident:
             spec = DataSpec(spec.shape, spec.kind, gaps=spec.gaps)
         self.x = x
         self._spec = spec
+        self._context: Tensor | None = None
+        if classes.classes:
+            numbers = class_numbers(examples.labels, classes, len(x))
+            self._context = one_hot(numbers, classes).to(device)
 
     def __len__(self) -> int:
         return len(self.x)
 
     def batch(self, index: Tensor) -> Batch:
         """The examples with the row numbers ``index`` (B,), as the model sees them."""
-        return self._spec.batch(self._spec.to_model(self.x.index_select(0, index)))
+        return self._with_context(self._spec.to_model(self.x.index_select(0, index)), index)
 
     def shuffled(self, one: Pass) -> Iterator[Batch]:
         """The batches of one pass, in the order of a random permutation."""
@@ -60,7 +67,12 @@ class Resident:
     def batches(self, size: int) -> Iterator[Batch]:
         """All examples in order, ``size`` at a time."""
         for start in range(0, len(self), size):
-            yield self._spec.batch(self._spec.to_model(self.x[start : start + size]))
+            rows = slice(start, start + size)
+            yield self._with_context(self._spec.to_model(self.x[rows]), rows)
+
+    def _with_context(self, x: Tensor, rows: Tensor | slice) -> Batch:
+        batch = self._spec.batch(x)
+        return batch if self._context is None else replace(batch, context=self._context[rows])
 
     def mean(self) -> Tensor:
         """The mean example (*D) of what is known, as the model sees it."""

@@ -77,6 +77,11 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             spec = self.trained_.spec
             return Examples(apply_spec(X, spec)), spec, ()
         name = "mlp" if self.recipe == "auto" else self.recipe
+        if recipe_info(name).conditional:
+            raise OptionError(
+                f"recipe '{name}' is conditional on labels, which an estimator's transform does "
+                "not get; train it with autoencode.train"
+            )
         prepared = self._scaled_for(name, X)
         wanted = self._recipe_for(prepared[1])
         if recipe_info(wanted).standardize != recipe_info(name).standardize:

@@ -42,4 +42,4 @@ class Online:
                 self.step += 1
         self.parts += 1
         means = {name: total / n for name, total in sums.items()}
-        return {"epoch": self.parts, "step": self.step, "losses": means}
+        return {"epoch": self.parts, "step": self.step, **means}

@@ -98,7 +98,7 @@ def _errors(trained: Trained, source: Resident) -> dict[str, float | None]:
     numeric = torch.tensor([column.numeric for column in spec.columns] or [True])
     coded = torch.tensor([column.kind in ("category", "boolean") for column in spec.columns] or [False])
     for batch in source.batches(_CHUNK):
-        guess = trained.model.reconstruct(batch.x)
+        guess = trained.model.reconstruct(batch.x, batch.context)
         there = torch.ones_like(batch.x, dtype=torch.bool) if batch.mask is None else batch.mask
         x = batch.x.masked_fill(~there, 0.0)
         counted = there & (numeric.to(x.device) if spec.columns else True)

@@ -113,7 +113,9 @@ def _grid(trained: Trained, examples: Examples, extent: Extent | None, rows: int
     x0, x1, y0, y1 = extent
     across, up = np.meshgrid(np.linspace(x0, x1, rows), np.linspace(y1, y0, rows))
     codes = np.stack([across.ravel(), up.ravel()], axis=1)
-    decoded = _as_seen(trained, trained.decode(codes))
+    # A conditional model draws the grid of its first class.
+    labels = [trained.spec.classes[0]] * len(codes) if trained.spec.classes else None
+    decoded = _as_seen(trained, trained.decode(codes, labels))
     return plots.grid(decoded.reshape(rows, rows, *trained.spec.shape), extent)
 
 

@@ -123,6 +123,16 @@ class AutoencoderModule(nn.Module):
         posterior: Distribution = self.bottleneck.posterior(self.encoder(x))  # type: ignore[operator]
         return posterior
 
+    def start_at_data(self, examples: Callable[[int], Tensor]) -> None:
+        """Lets a prior that starts at training data take its first values from them.
+
+        Args:
+            examples: a number to that many training examples (or all there are), (n, *D).
+        """
+        start = getattr(self.prior, "start_at", None)
+        if start is not None:
+            start(examples(self.prior.n_examples))  # type: ignore[union-attr, arg-type]
+
     def start_at_mean(self, mean: Tensor) -> None:
         """Sets the decoder's output bias so that training starts at the data's mean (*D).
 

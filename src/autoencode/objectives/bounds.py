@@ -1,14 +1,39 @@
-"""Bounds on the log-likelihood that need several samples of z together."""
+"""Bounds on the log-likelihood that need several samples of z together, and their gradients.
+
+All of them take M groups of K draws of z. With the weights ``w = p(x, z) / q(z|x)`` the bound is the
+mean over groups of ``log mean_k w``: M = K = 1 is the ELBO, M = 1 the importance-weighted bound.
+"""
 
 from __future__ import annotations
 
 import math
 
 import torch
+from torch import Tensor
 
 from autoencode.errors import IncompatibleError
 from autoencode.objectives.terms import NATS
-from autoencode.types import Batch, Losses, Model, Output, Progress
+from autoencode.types import Batch, HasDetached, Losses, Model, Output, Progress
+
+
+def log_weights(output: Output, batch: Batch, path_only: bool = False) -> Tensor:
+    """Log p(x, z) - log q(z|x) of every draw, (S, B), nats.
+
+    Args:
+        output: of a model.
+        batch: what it was given.
+        path_only: let gradients reach q's parameters through the draws alone.
+    """
+    log_weight = output.x_dist.log_prob(batch.target, batch.mask)
+    for site in output.latent.sites.values():
+        log_weight = log_weight - (site.path_log_ratio() if path_only else site.log_ratio())
+    return log_weight
+
+
+def grouped_bound(log_weight: Tensor, n_groups: int) -> Tensor:
+    """The bound of each group, (M, B), from the log-weights (M * K, B) of all draws."""
+    grouped = log_weight.unflatten(0, (n_groups, -1))
+    return torch.logsumexp(grouped, dim=1) - math.log(grouped.shape[1])
 
 
 class ImportanceWeighted:
@@ -17,30 +42,144 @@ class ImportanceWeighted:
     Importance Weighted Autoencoders (Burda et al., 2015), https://arxiv.org/abs/1509.00519. With
     K = 1 it is the ELBO (with a sampled KL); it grows with K towards log p(x).
 
+    The mean over M such bounds, and the bound mixed with the ELBO of the same draws, are MIWAE and
+    CIWAE of Tighter Variational Bounds are Not Necessarily Better (Rainforth et al., 2018),
+    https://arxiv.org/abs/1802.04537
+
     Args:
         n_samples: K.
+        n_groups: M.
+        elbo_share: share of the ELBO in what is minimised, 0 to 1.
+        name: of the bound among the losses.
+
+    >>> ImportanceWeighted(8, n_groups=8).n_draws
+    64
     """
 
     unit = NATS
 
-    def __init__(self, n_samples: int = 5) -> None:
-        if n_samples < 1:
-            raise IncompatibleError(f"the bound needs at least one sample, got K = {n_samples}")
+    def __init__(
+        self, n_samples: int = 5, n_groups: int = 1, elbo_share: float = 0.0, name: str = "bound"
+    ) -> None:
+        _check_numbers(n_samples, n_groups)
+        if not 0 <= elbo_share <= 1:
+            raise IncompatibleError(f"the share of the ELBO must lie in [0, 1], got {elbo_share}")
+        self.n_samples, self.n_groups = n_samples, n_groups
+        self.elbo_share, self.name = elbo_share, name
+
+    @property
+    def n_draws(self) -> int:
+        """Draws of z for each example."""
+        return self.n_samples * self.n_groups
+
+    def __call__(self, model: Model, batch: Batch, progress: Progress) -> Losses:
+        log_weight = log_weights(model(batch, n_samples=self.n_draws), batch)
+        loss = -grouped_bound(log_weight, self.n_groups).mean()
+        terms = {self.name: loss.detach()}
+        if self.elbo_share:
+            negative_elbo = -log_weight.mean()
+            terms["negative_elbo"] = negative_elbo.detach()
+            loss = self.elbo_share * negative_elbo + (1 - self.elbo_share) * loss
+        return Losses(loss, terms)
+
+    def check(self, output: Output) -> None:
+        """Raises ``IncompatibleError`` for a deterministic bottleneck, where the bound is empty."""
+        _check_sites(output, "ImportanceWeighted")
+
+
+class DoublyReparameterized:
+    """The same bound with a gradient of lower variance for the encoder.
+
+    Doubly Reparameterized Gradient Estimators for Monte Carlo Objectives (Tucker et al., 2018),
+    https://arxiv.org/abs/1810.04152. The plain gradient of q's parameters drowns in noise as K grows;
+    this one has the same expectation, and its signal-to-noise ratio grows with K. Decoder and prior get
+    the plain gradient. The model must have one stochastic variable.
+
+    Args:
+        n_samples, n_groups: as in ``ImportanceWeighted``.
+    """
+
+    unit = NATS
+
+    def __init__(self, n_samples: int = 5, n_groups: int = 1) -> None:
+        _check_numbers(n_samples, n_groups)
+        self.n_samples, self.n_groups = n_samples, n_groups
+
+    def __call__(self, model: Model, batch: Batch, progress: Progress) -> Losses:
+        output = model(batch, n_samples=self.n_samples * self.n_groups)
+        log_weight = log_weights(output, batch, path_only=True)
+        bound = grouped_bound(log_weight.detach(), self.n_groups).mean()
+        grouped = log_weight.detach().unflatten(0, (self.n_groups, -1))
+        share = grouped.softmax(1).flatten(0, 1)
+        (site,) = output.latent.sites.values()
+        if site.z.requires_grad:
+            # What comes back to z carries each draw's share once; the encoder's has its square.
+            site.z.register_hook(lambda gradient: gradient * _over_event(share, gradient))
+        surrogate = -(share * log_weight).sum(0).mean() / self.n_groups
+        # The value of the bound with the gradient of the surrogate.
+        return Losses(surrogate - (surrogate.detach() + bound), {"bound": -bound})
+
+    def check(self, output: Output) -> None:
+        """Raises ``IncompatibleError`` unless there is one variable, whose posterior can be fixed."""
+        _check_sites(output, "DoublyReparameterized")
+        if len(output.latent.sites) > 1:
+            raise IncompatibleError(
+                "the doubly reparameterised gradient is for one stochastic variable and this model has "
+                f"{len(output.latent.sites)}; use gradient=standard"
+            )
+        _check_detached(output)
+
+
+class StickingTheLanding:
+    """Minus the ELBO with the path derivative: no noise is left where q is the true posterior.
+
+    Sticking the Landing: Simple, Lower-Variance Gradient Estimators for Variational Inference
+    (Roeder et al., 2017), https://arxiv.org/abs/1703.09194. Unbiased for the ELBO; for the bound of
+    several samples together it is not, which is what ``DoublyReparameterized`` is for.
+
+    Args:
+        n_samples: draws of z for each example, averaged.
+    """
+
+    unit = NATS
+
+    def __init__(self, n_samples: int = 1) -> None:
+        _check_numbers(n_samples, 1)
         self.n_samples = n_samples
 
     def __call__(self, model: Model, batch: Batch, progress: Progress) -> Losses:
         output = model(batch, n_samples=self.n_samples)
-        log_weight = output.x_dist.log_prob(batch.target, batch.mask)
-        for site in output.latent.sites.values():
-            log_weight = log_weight - site.log_ratio()
-        bound = torch.logsumexp(log_weight, dim=0) - math.log(self.n_samples)
-        loss = -bound.mean()
+        loss = -log_weights(output, batch, path_only=True).mean()
         return Losses(loss, {"bound": loss.detach()})
 
     def check(self, output: Output) -> None:
-        """Raises ``IncompatibleError`` for a deterministic bottleneck, where the bound is empty."""
-        if not output.latent.sites:
+        """Raises ``IncompatibleError`` unless every posterior can be held fixed."""
+        _check_sites(output, "StickingTheLanding")
+        _check_detached(output)
+
+
+def _over_event(share: Tensor, like: Tensor) -> Tensor:
+    return share.reshape(*share.shape, *(1,) * (like.dim() - share.dim()))
+
+
+def _check_numbers(n_samples: int, n_groups: int) -> None:
+    if n_samples < 1:
+        raise IncompatibleError(f"the bound needs at least one sample, got K = {n_samples}")
+    if n_groups < 1:
+        raise IncompatibleError(f"the bound needs at least one group, got M = {n_groups}")
+
+
+def _check_sites(output: Output, name: str) -> None:
+    if not output.latent.sites:
+        raise IncompatibleError(
+            f"{name} needs a stochastic bottleneck and this one is deterministic; "
+            "use DiagonalGaussian, or WeightedSum with reconstruction alone"
+        )
+
+
+def _check_detached(output: Output) -> None:
+    for site in output.latent.sites.values():
+        if not isinstance(site.posterior, HasDetached):
             raise IncompatibleError(
-                "ImportanceWeighted needs a stochastic bottleneck and this one is deterministic; "
-                "use DiagonalGaussian, or WeightedSum with reconstruction alone"
+                f"{type(site.posterior).__name__} has no path derivative; use gradient=standard"
             )

@@ -35,3 +35,28 @@ class Linear:
     def __call__(self, progress: Progress) -> float:
         share = min(1.0, progress.fraction / self.until) if self.until > 0 else 1.0
         return self.start + share * (self.end - self.start)
+
+
+@dataclass(frozen=True)
+class Cyclical:
+    """``cycles`` times from ``start`` to ``end``: rising over a share ``rise`` of a cycle, then level.
+
+    Cyclical Annealing Schedule: A Simple Approach to Mitigating KL Vanishing (Fu et al., 2019),
+    https://arxiv.org/abs/1903.10145
+
+    >>> weight = Cyclical(0.0, 1.0, cycles=4)
+    >>> [weight(Progress(step, 400)) for step in (0, 25, 50, 99, 100)]
+    [0.0, 0.5, 1.0, 1.0, 0.0]
+    """
+
+    start: float
+    end: float
+    cycles: int = 4
+    rise: float = 0.5
+
+    def __call__(self, progress: Progress) -> float:
+        if progress.fraction >= 1.0:
+            return self.end
+        within = progress.fraction * self.cycles % 1.0
+        share = min(1.0, within / self.rise) if self.rise > 0 else 1.0
+        return self.start + share * (self.end - self.start)

@@ -13,7 +13,15 @@ from torch import nn
 
 from autoencode.errors import IncompatibleError, OptionError, nearest
 from autoencode.randomness import seeded
-from autoencode.recipes import convolutional, deterministic, variational
+from autoencode.recipes import (
+    adversarial,
+    bounds,
+    convolutional,
+    deterministic,
+    disentangled,
+    latents,
+    variational,
+)
 from autoencode.recipes.networks import Own
 from autoencode.recipes.options import Option, arguments, options_of, resolve
 from autoencode.recipes.recipe import Recipe
@@ -33,12 +41,14 @@ class RecipeInfo:
         fast: reaches a better model in the same number of epochs or fewer (chosen on a validation
             split, see ``benchmarks/``); the default.
         standardize: how tables are scaled for it, see ``data.ranges``.
+        conditional: the labels of the data are its context.
     """
 
     function: Callable[..., Recipe]
     paper: TrainingPlan
     fast: TrainingPlan
     standardize: Literal["columns", "all_columns", "global"] = "columns"
+    conditional: bool = False
 
     @property
     def name(self) -> str:
@@ -93,7 +103,8 @@ def _info(
     function: Callable[..., Recipe], paper: TrainingPlan, lr: float, size: int, **more: Any
 ) -> RecipeInfo:
     standardize = more.pop("standardize", "columns")
-    return RecipeInfo(function, paper, _tuned(paper, lr, size, **more), standardize)
+    conditional = more.pop("conditional", False)
+    return RecipeInfo(function, paper, _tuned(paper, lr, size, **more), standardize, conditional)
 
 
 _INFOS = (
@@ -129,6 +140,31 @@ _INFOS = (
     ),
     _info(variational.vae, _adam(10, 1e-3), lr=7e-3, size=128),
     _info(variational.conv_vae, _adam(10, 1e-3), lr=3e-3, size=64),
+    _info(variational.beta_vae, _adam(50, 1e-3), lr=5e-3, size=128, epochs=10),
+    _info(variational.sigma_vae, _adam(50, 1e-3, 128), lr=5e-3, size=128, epochs=10),
+    _info(variational.cvae, _adam(50, 1e-3), lr=5e-3, size=128, epochs=10, conditional=True),
+    _info(bounds.iwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
+    _info(bounds.miwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
+    _info(bounds.piwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
+    _info(bounds.ciwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
+    _info(bounds.iwae_two_layers, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
+    _info(disentangled.beta_vae_capacity, _adam(100, 5e-4), lr=2e-3, size=128, epochs=20),
+    _info(disentangled.beta_tcvae, _adam(50, 1e-3, 2048), lr=3e-3, size=256, epochs=20),
+    _info(disentangled.factor_vae, _adam(100, 1e-4), lr=1e-3, size=128, epochs=20),
+    _info(disentangled.dip_vae_i, _adam(50, 1e-4, 400), lr=3e-3, size=256, epochs=20),
+    _info(disentangled.dip_vae_ii, _adam(50, 1e-4, 400), lr=3e-3, size=256, epochs=20),
+    _info(disentangled.info_vae, _adam(50, 1e-3, 200), lr=3e-3, size=128, epochs=20),
+    _info(disentangled.joint_vae, _adam(100, 5e-4), lr=2e-3, size=128, epochs=20),
+    _info(latents.flow_vae, _adam(50, 1e-3, 100), lr=2e-3, size=128, epochs=20),
+    _info(latents.iaf_vae, _adam(50, 1e-3, 100), lr=2e-3, size=128, epochs=20),
+    _info(latents.vmf_vae, _adam(50, 1e-3), lr=3e-3, size=128, epochs=20),
+    _info(latents.power_spherical_vae, _adam(50, 1e-3), lr=3e-3, size=128, epochs=20),
+    _info(latents.gumbel_vae, _adam(50, 1e-3, 100), lr=3e-3, size=128, epochs=20),
+    _info(latents.vamp_vae, _adam(2000, 5e-4, 100), lr=2e-3, size=128, epochs=20),
+    _info(latents.mog_vae, _adam(2000, 5e-4, 100), lr=2e-3, size=128, epochs=20),
+    _info(adversarial.aae, _adam(100, 1e-3, 100), lr=1e-3, size=128, epochs=20),
+    _info(adversarial.wae_gan, _adam(100, 1e-3, 100), lr=1e-3, size=128, epochs=20),
+    _info(adversarial.vae_gan, _adam(100, 3e-4), lr=5e-4, size=128, epochs=20),
 )
 
 #: Every recipe by name.
@@ -233,7 +269,15 @@ def check_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _MOST = {int: 2**31, float: 1e36}  # what is far above overflows somewhere in torch
-_AT_LEAST_ONE = ("epochs", "batch_size", "latent_dim")
+_AT_LEAST_ONE = (
+    *("epochs", "batch_size", "latent_dim", "n_samples", "n_groups", "n_components", "n_flows"),
+    *("top_dim", "continuous_dim", "n_variables", "n_categories", "flow_hidden", "beta_cycles"),
+)
+_NOT_NEGATIVE = (
+    *("beta", "noise_level", "weight_decay", "min_steps", "patience", "free_bits", "gamma"),
+    *("capacity_nats", "capacity_z", "capacity_c", "capacity_until", "beta_until", "tc_weight"),
+    *("off_diagonal", "diagonal", "mmd_weight", "critic_weight"),
+)
 _SHARES = ("dropout", "warmup", "validation")
 
 
@@ -251,6 +295,6 @@ def _check_ranges(values: Mapping[str, Any]) -> None:
             raise OptionError(f"option {name}: must lie in [0, 1), got {values[name]}")
     if not values["lr"] > 0:
         raise OptionError(f"option lr: must be above 0, got {values['lr']}")
-    for name in ("beta", "noise_level", "weight_decay", "min_steps", "patience"):
+    for name in _NOT_NEGATIVE:
         if name in values and values[name] < 0:
             raise OptionError(f"option {name}: must not be negative, got {values[name]}")

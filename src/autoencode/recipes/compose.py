@@ -1,4 +1,4 @@
-"""The two shapes that the founding recipes have: plain and variational."""
+"""The shape of plain recipes, and the noise of denoising ones."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Literal
 
 from torch import nn
 
-from autoencode.bottlenecks import DiagonalGaussian, Plain
+from autoencode.bottlenecks import Plain
 from autoencode.errors import IncompatibleError
-from autoencode.likelihoods import IDENTITY, SIGMOID, Bernoulli, Gaussian, Link
+from autoencode.likelihoods import IDENTITY, SIGMOID, Gaussian, Link
 from autoencode.mixed import Mixed
 from autoencode.models import AutoencoderModule
 from autoencode.nets import make_activation, scratch
@@ -17,13 +17,11 @@ from autoencode.objectives import (
     CORRUPTIONS,
     Corrupted,
     WeightedSum,
-    kl,
     mean_squared_error,
     reconstruction,
     squared_error,
 )
 from autoencode.objectives.terms import NamedTerm
-from autoencode.priors import StandardNormal
 from autoencode.recipes.networks import Networks
 from autoencode.recipes.recipe import Recipe
 from autoencode.training import Update
@@ -32,7 +30,6 @@ from autoencode.types import DataSpec, Objective
 CodeActivation = Literal["none", "relu", "tanh", "sigmoid"]
 Output = Literal["auto", "sigmoid", "identity"]
 Loss = Literal["mse", "sse"]
-LikelihoodName = Literal["auto", "bernoulli", "gaussian", "gaussian_learned"]
 Noise = Literal["auto", "none", "gaussian", "masking", "salt_and_pepper", "missing"]
 
 _ERRORS = {"mse": mean_squared_error, "sse": squared_error}
@@ -63,11 +60,11 @@ class NoiseOptions:
             )
         return spec
 
-    def wrap(self, objective: Objective, spec: DataSpec) -> Objective:
-        """The objective on corrupted inputs."""
+    def wrap(self, objective: Objective, spec: DataSpec, for_gaps: Noise = "missing") -> Objective:
+        """The objective on corrupted inputs; ``for_gaps`` is what auto means for data with gaps."""
         name = self.noise
         if name == "auto":
-            name = "missing" if spec.gaps else "none"
+            name = for_gaps if spec.gaps else "none"
         return (
             objective if name == "none" else Corrupted(objective, CORRUPTIONS[name], self.noise_level)
         )
@@ -94,7 +91,7 @@ def plain(
     p_x = Mixed(spec) if spec.mixed else Gaussian(len(spec.shape), link)
     model = AutoencoderModule(
         encoder,
-        _decoder(networks, latent_dim, spec, p_x),
+        decoder_for(networks, latent_dim, spec, p_x),
         Plain(project, _activation(code_activation, networks)),
         p_x,
     )
@@ -103,35 +100,6 @@ def plain(
     if spec.mixed:
         terms = {"reconstruction": reconstruction}
     return _single(spec, model, WeightedSum(terms), networks, noise)
-
-
-def variational(
-    spec: DataSpec,
-    networks: Networks,
-    *,
-    latent_dim: int,
-    likelihood: LikelihoodName,
-    beta: float,
-    code_activation: CodeActivation,
-    noise: NoiseOptions,
-) -> Recipe:
-    """A Gaussian bottleneck trained on the ELBO, in nats."""
-    if noise.noise == "auto":
-        # The ELBO of what is known is a bound as it is. An encoder that must guess more than is missing
-        # leaves the rest to the likelihood's scale, and draws become too wide.
-        noise = replace(noise, noise="none")
-    spec = noise.readable(spec)
-    encoder, features = networks.encoder(spec)
-    p_x = _likelihood(spec, likelihood)
-    model = AutoencoderModule(
-        encoder,
-        _decoder(networks, latent_dim, spec, p_x),
-        DiagonalGaussian(features, latent_dim, _activation(code_activation, networks)),
-        p_x,
-        StandardNormal((latent_dim,)),
-    )
-    negative_elbo = WeightedSum({"reconstruction": reconstruction, "kl": kl}, kl=beta)
-    return _single(spec, model, negative_elbo, networks, noise)
 
 
 def _single(
@@ -147,13 +115,14 @@ def _single(
     return Recipe(model, (update,), spec, custom=networks.own)
 
 
-def _decoder(
-    networks: Networks, latent_dim: int | None, spec: DataSpec, p_x: Mixed | Bernoulli | Gaussian
+def decoder_for(
+    networks: Networks, latent_dim: int | None, spec: DataSpec, p_x: nn.Module
 ) -> nn.Module:
     """The decoder that gives the numbers which a likelihood needs."""
     if isinstance(p_x, Mixed):
         spec = replace(spec, shape=(p_x.width,), columns=())
-    return networks.decoder(latent_dim, spec, p_x.n_params)
+    n_params: int = p_x.n_params  # type: ignore[assignment]
+    return networks.decoder(latent_dim, spec, n_params)
 
 
 def _activation(name: str, networks: Networks) -> nn.Module | None:
@@ -166,20 +135,3 @@ def _link(spec: DataSpec, output: Output, networks: Networks) -> Link:
     if output == "identity":
         return IDENTITY
     return _SCRATCH_SIGMOID if networks.options.layers == "scratch" else SIGMOID
-
-
-def _likelihood(spec: DataSpec, name: LikelihoodName) -> Mixed | Bernoulli | Gaussian:
-    dims = len(spec.shape)
-    if spec.mixed and name != "bernoulli":
-        return Mixed(spec, learned=name == "gaussian_learned")
-    if name == "auto":
-        name = "bernoulli" if spec.kind == "unit" else "gaussian"
-    if name == "bernoulli":
-        if spec.kind != "unit":
-            raise IncompatibleError(
-                "a Bernoulli likelihood needs values in [0, 1] and these data have others; "
-                "use likelihood=gaussian, or scale the data"
-            )
-        return Bernoulli(dims)
-    link = SIGMOID if spec.kind == "unit" else IDENTITY
-    return Gaussian(dims, link, "learned" if name == "gaussian_learned" else 1.0)

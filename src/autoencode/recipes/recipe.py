@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from autoencode.errors import IncompatibleError
 from autoencode.models import AutoencoderModule
@@ -26,6 +27,7 @@ class Recipe:
         options: every option of the recipe with its value, enough to build it again.
         plan: epochs, batch size, rates.
         custom: the encoder or decoder is the user's own, so a file cannot build it again.
+        helpers: modules that training needs and the trained model does not (a critic), by name.
     """
 
     model: AutoencoderModule
@@ -35,6 +37,7 @@ class Recipe:
     options: Mapping[str, Any] = field(default_factory=dict)
     plan: TrainingPlan = field(default_factory=TrainingPlan)
     custom: bool = False
+    helpers: Mapping[str, nn.Module] = field(default_factory=dict)
 
     @property
     def unit(self) -> str:
@@ -69,7 +72,8 @@ class Recipe:
         >>> sorted(stepper.step(Batch.of(torch.rand(8, 30))))
         ['loss', 'mse']
         """
-        return Stepper(self.model, self.plan.arrange(self.updates), self.plan.make_optimizer)
+        updates = self.plan.arrange(self.updates)
+        return Stepper(self.model, updates, self.plan.make_optimizer, helpers=self.helpers)
 
     def with_plan(self, **figures: Any) -> Recipe:
         """The same recipe with other training figures."""
@@ -100,7 +104,10 @@ class Recipe:
         for update in self.updates:
             update.objective.check(output)
         owned = {id(p) for update in self.updates for p in update.parameters()}
-        idle = [n for n, p in self.model.named_parameters() if p.requires_grad and id(p) not in owned]
+        named = list(self.model.named_parameters())
+        for helper, module in self.helpers.items():
+            named += [(f"{helper}.{name}", p) for name, p in module.named_parameters()]
+        idle = [n for n, p in named if p.requires_grad and id(p) not in owned]
         if idle:
             raise IncompatibleError(f"no update moves these parameters: {', '.join(idle)}")
         return self

@@ -1,22 +1,34 @@
-"""Variational autoencoders."""
+"""Variational autoencoders: the original, other weights of its KL term, other likelihoods, contexts."""
 
 from __future__ import annotations
 
-from autoencode.nets import NetOptions
-from autoencode.recipes.compose import CodeActivation, LikelihoodName, NoiseOptions, variational
-from autoencode.recipes.deterministic import DEFAULT_NET, NO_NOISE
-from autoencode.recipes.networks import Convolutional, Dense, Networks
+from torch import nn
+
+from autoencode.bottlenecks import DiagonalGaussian
+from autoencode.errors import IncompatibleError
+from autoencode.nets import NetOptions, make_activation
+from autoencode.recipes.compose import CodeActivation, NoiseOptions
+from autoencode.recipes.networks import Convolutional, Networks
+from autoencode.recipes.parts import (
+    DEFAULT_NET,
+    ELBO,
+    NO_NOISE,
+    Body,
+    KLOptions,
+    LikelihoodName,
+    latent_model,
+    recipe_of,
+)
 from autoencode.recipes.recipe import Recipe
 from autoencode.types import DataSpec
 
 
 def vae(
     spec: DataSpec,
-    hidden: tuple[int, ...] = (256,),
     latent_dim: int = 20,
-    likelihood: LikelihoodName = "auto",
-    beta: float = 1.0,
     code_activation: CodeActivation = "none",
+    body: Body = Body(),  # noqa: B008  frozen
+    kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -26,22 +38,19 @@ def vae(
     Auto-Encoding Variational Bayes (Kingma & Welling, 2013), https://arxiv.org/abs/1312.6114
 
     Args:
-        hidden: widths of the encoder's hidden layers; the decoder mirrors them.
         latent_dim: width of z.
-        likelihood: bernoulli (data in [0, 1]), gaussian (unit variance), gaussian_learned (the
-            decoder gives each entry's scale); auto is bernoulli on [0, 1] data, else gaussian.
-        beta: weight of the KL term; 1 is the ELBO.
         code_activation: bounds the posterior's mean: none, tanh, sigmoid, relu.
     """
-    return variational(
-        spec,
-        networks or Dense(hidden, net),
-        latent_dim=latent_dim,
-        likelihood=likelihood,
-        beta=beta,
-        code_activation=code_activation,
-        noise=noise,
-    )
+    spec, networks = body.ready(spec, noise, net, networks)
+    activation: nn.Module | None = None
+    if code_activation != "none":
+        activation = make_activation(code_activation, net.layers)
+
+    def bottleneck(features: int) -> nn.Module:
+        return DiagonalGaussian(features, latent_dim, activation)
+
+    model = latent_model(spec, networks, body, latent_dim, bottleneck)
+    return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
 
 
 def conv_vae(
@@ -50,8 +59,9 @@ def conv_vae(
     strides: tuple[int, ...] = (2, 2),
     latent_dim: int = 20,
     likelihood: LikelihoodName = "auto",
-    beta: float = 1.0,
+    binarize: bool = False,
     code_activation: CodeActivation = "none",
+    kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -64,18 +74,76 @@ def conv_vae(
         channels: output channels of the encoder's 3x3 convolutions; the decoder mirrors them.
         strides: their strides.
         latent_dim: width of z.
-        likelihood: bernoulli (data in [0, 1]), gaussian (unit variance), gaussian_learned (the
-            decoder gives each entry's scale); auto is bernoulli on [0, 1] data, else gaussian.
-        beta: weight of the KL term; 1 is the ELBO.
+        likelihood: p(x|z), as of the recipe vae; auto is bernoulli on [0, 1] data, else gaussian.
+        binarize: draw each entry of [0, 1] data as 0 or 1 anew at every step of training.
         code_activation: bounds the posterior's mean: none, tanh, sigmoid, relu.
     """
+    body = Body((), channels, strides, likelihood, binarize)
     networks = networks or Convolutional(channels, strides, net)
-    return variational(
-        spec,
-        networks,
-        latent_dim=latent_dim,
-        likelihood=likelihood,
-        beta=beta,
-        code_activation=code_activation,
-        noise=noise,
-    )
+    return vae(spec, latent_dim, code_activation, body, kl, net, noise, networks)
+
+
+def beta_vae(
+    spec: DataSpec,
+    latent_dim: int = 10,
+    body: Body = Body(),  # noqa: B008
+    kl: KLOptions = KLOptions(beta=4.0),  # noqa: B008
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """A KL term that weighs more than the ELBO's, for a code whose dimensions are independent.
+
+    beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework (Higgins et al.,
+    2017), https://openreview.net/forum?id=Sy2fzU9gl
+
+    Args:
+        latent_dim: width of z.
+    """
+    return vae(spec, latent_dim, "none", body, kl, net, noise, networks)
+
+
+def sigma_vae(
+    spec: DataSpec,
+    latent_dim: int = 20,
+    body: Body = Body(likelihood="gaussian_shared"),  # noqa: B008
+    kl: KLOptions = ELBO,
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """A Gaussian likelihood whose one scale is learned, which balances the ELBO by itself.
+
+    Simple and Effective VAE Training with Calibrated Decoders (Rybkin, Daniilidis & Levine, 2021),
+    https://arxiv.org/abs/2006.13202
+
+    Args:
+        latent_dim: width of z.
+    """
+    return vae(spec, latent_dim, "none", body, kl, net, noise, networks)
+
+
+def cvae(
+    spec: DataSpec,
+    latent_dim: int = 20,
+    body: Body = Body(),  # noqa: B008
+    kl: KLOptions = ELBO,
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """A VAE whose encoder and decoder are told the label, so that the code holds the rest.
+
+    Learning Structured Output Representation using Deep Conditional Generative Models (Sohn, Lee & Yan,
+    2015), https://proceedings.neurips.cc/paper/2015/hash/8d55a249e6baa5c06772297520da2051-Abstract.html
+
+    Its prior does not depend on the label.
+
+    Args:
+        latent_dim: width of z.
+    """
+    if not spec.context_dim:
+        raise IncompatibleError(
+            "labels missing for a conditional recipe; train it on data with labels, or use vae"
+        )
+    return vae(spec, latent_dim, "none", body, kl, net, noise, networks)

@@ -5,12 +5,34 @@ Both are for training only: without gradients (validation) the objective runs as
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 
 from autoencode.errors import IncompatibleError
 from autoencode.types import Batch, Losses, Model, Objective, Output, Progress
+
+
+@contextmanager
+def products(precision: str, device: torch.device) -> Iterator[None]:
+    """How a CUDA GPU multiplies float32 in a block: exactly, or with factors rounded to 10 bits (tf32).
+
+    Left alone, torch rounds in convolutions and not in matrix products. The settings are the process's,
+    and as they were afterwards; on other devices nothing changes.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    settings = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
+    before = [setting.fp32_precision for setting in settings]
+    try:
+        for setting in settings:
+            setting.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+        yield
+    finally:
+        for setting, value in zip(settings, before, strict=True):
+            setting.fp32_precision = value
 
 
 class Bfloat16:

@@ -74,9 +74,22 @@ class Average:
                 flat.zero_()
         if share.rows:
             views = [v for v, there in zip(self._views, present, strict=True) if there]
-            torch._foreach_copy_(views, [p.grad for p in self.parameters if p.grad is not None])
+            if views:
+                torch._foreach_copy_(views, [p.grad for p in self.parameters if p.grad is not None])
             self._tail[: len(losses)] = torch.stack([v.to(self._tail) for v in losses.values()])
-            for flat in self._flats.values():
-                flat.mul_(share.weight)
-        self._tail[len(losses) :] = torch.tensor([float(there) for there in present])
+            self._weigh(len(losses), share)
+        counts = self._tail[len(losses) :]
+        if all(present):  # without a copy from the processor, which would wait for the device
+            counts.fill_(1.0)
+        else:
+            counts.copy_(torch.tensor([float(there) for there in present]))
         return present
+
+    def weighed(self, total: Tensor, share: Share) -> Tensor:
+        """What ``backward`` begins with: the loss as it is, since gradients are weighed here."""
+        return total
+
+    def _weigh(self, n_losses: int, share: Share) -> None:
+        """Weighs what was filled in, the first of it being so many losses."""
+        for flat in self._flats.values():
+            flat.mul_(share.weight)

@@ -105,6 +105,7 @@ class Doctor:
             seed_step(self.seed, -1, self.device)
             return self._check(model, history, since)
 
+    @torch.no_grad()
     def _check(
         self, model: nn.Module, history: Sequence[EpochRecord], since: dict[str, int]
     ) -> tuple[Diagnosis, ...]:

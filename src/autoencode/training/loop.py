@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -13,12 +14,26 @@ from torch import Tensor, nn
 from autoencode import parallel
 from autoencode.errors import IncompatibleError, TrainingError
 from autoencode.randomness import seed_step, seeded
+from autoencode.training.arithmetic import products
+from autoencode.training.average import Average
 from autoencode.training.doctor import Doctor
+from autoencode.training.optimizers import OptimizerFactory
 from autoencode.training.plan import TrainingPlan
+from autoencode.training.replay import Replayed, replayed
+from autoencode.training.sharding import (
+    OnShards,
+    ShardedAverage,
+    is_sharded,
+    put,
+    refuse_unfit,
+    sharded,
+    whole,
+)
 from autoencode.training.state import (
     EpochRecord,
     Keeper,
     Position,
+    Totals,
     TrainingState,
     collect,
     model_tensors,
@@ -44,6 +59,9 @@ class Observer:
     def epoch(self, record: EpochRecord) -> None:
         """Called after every epoch."""
 
+    def notice(self, text: str) -> None:
+        """Called with what the user should know of how training is done, in one line."""
+
     def end(self) -> None:
         """Called once after the last step, before the model is measured and written."""
 
@@ -64,6 +82,7 @@ def fit(
     observer: Observer | None = None,
     keeper: Keeper | None = None,
     resume: TrainingState | None = None,
+    helpers: Mapping[str, nn.Module] | None = None,
 ) -> list[EpochRecord]:
     """Trains the model in place.
 
@@ -85,6 +104,8 @@ def fit(
         observer: watches.
         keeper: keeps states to go on from; at the end of training and where it is stopped always.
         resume: the state to go on from; the other arguments must be those of the run that left it.
+        helpers: modules that objectives use and updates own besides the model (a critic), by name;
+            moved to ``device`` and kept in states.
 
     Returns:
         One record for each epoch (the last may be partial when the observer stopped it).
@@ -94,22 +115,59 @@ def fit(
         ModelFileError: when ``resume`` is the state of another model.
     """
     device = torch.device(device)
-    with seeded(seed, device), tuned(device):
-        model.to(device)
-        if any(isinstance(module, nn.Conv2d) for module in model.modules()):
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        start_at_mean = getattr(model, "start_at_mean", None)
-        if plan.mean_start and start_at_mean is not None and resume is None:
-            start_at_mean(train.mean())
-        arranged, skip = plan.arrange(updates), plan.non_finite == "skip"
-        stepper = Stepper(model, arranged, plan.make_optimizer, skip)  # type: ignore[arg-type]
+    observer = observer or Observer()
+    with seeded(seed, device), tuned(device), products(plan.precision, device):
+        group = parallel.current()
+        shard = plan.shard and group.world > 1
+        if shard:
+            refuse_unfit(plan, updates, model)
+        helpers = dict(helpers or {})
+        _prepare(model, helpers, None if shard else device)
+        if resume is None:
+            _start(model, train, plan, seed)
         # What is read from disk comes in another order than what is in memory.
         about = f"{plan} on {len(train)} examples ({type(train).__name__}) with seed {seed}"
         if resume is not None:
             about += f" from {resume.position}"
-        parallel.current().start([*stepper.parameters, *stepper.buffers], about)
-        loop = _Loop(stepper, train, plan, validation, seed, device)
-        return loop.run(observer or Observer(), keeper, resume)
+        group.start(_held([model, *helpers.values()], updates), about)
+        with contextlib.ExitStack() as stack:
+            make: OptimizerFactory = plan.make_optimizer
+            average: Callable[[Sequence[nn.Parameter]], Average] = Average
+            if shard:
+                model, updates = stack.enter_context(sharded(model, updates, device))
+                make, average = (lambda owned: OnShards(owned, plan.make_optimizer)), ShardedAverage
+            arranged, skip = plan.arrange(updates), plan.non_finite == "skip"
+            stepper = Stepper(model, arranged, make, skip, average, helpers)  # type: ignore[arg-type]
+            loop = _Loop(stepper, train, plan, validation, seed, device)
+            return loop.run(observer, keeper, resume)
+
+
+def _prepare(model: nn.Module, helpers: Mapping[str, nn.Module], device: torch.device | None) -> None:
+    """Puts a model and its helpers where they are trained."""
+    for helper in helpers.values():
+        helper.to(device).train()
+    if device is not None:
+        model.to(device)
+        if any(isinstance(module, nn.Conv2d) for module in model.modules()):
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _start(model: nn.Module, train: Source, plan: TrainingPlan, seed: int) -> None:
+    """Lets a model begin at what the training data are like, where it can."""
+    device = next(model.parameters()).device
+    start_at_mean = getattr(model, "start_at_mean", None)
+    if plan.mean_start and start_at_mean is not None:
+        start_at_mean(train.mean().to(device))
+    start_at_data = getattr(model, "start_at_data", None)
+    if start_at_data is not None:
+        start_at_data(lambda n: next(train.shuffled(Pass(seed, 0, n))).x.to(device))
+
+
+def _held(models: Sequence[nn.Module], updates: Sequence[Update]) -> list[Tensor]:
+    """All parameters and buffers of the models and of the updates' modules, each once."""
+    modules = [*(module for update in updates for module in update.modules), *models]
+    tensors = [t for m in modules for t in (*m.parameters(), *m.buffers())]
+    return list({id(t): t for t in tensors}.values())
 
 
 class _Loop:
@@ -131,12 +189,16 @@ class _Loop:
         self.n_epochs = plan.n_epochs(self.n)
         self.n_steps = self.n_epochs * math.ceil(self.n / plan.batch_size)
         self.at = Position()
-        self.sums: dict[str, Tensor | float] = {}
+        self.steps: Stepper | Replayed = stepper
+        self.totals = Totals()
         self.records: list[EpochRecord] = []
         self.best: dict[str, Tensor] = {}
         self.group = parallel.current()
+        self.sharded = any(map(is_sharded, stepper.parameters))
         self.doctor = (
-            Doctor(stepper.updates, plan, train, validation, seed, device) if plan.doctor else None
+            Doctor(stepper.updates, plan, train, validation, seed, device)
+            if plan.doctor and not self.sharded  # it looks at weights, which are elsewhere
+            else None
         )
 
     def run(
@@ -145,16 +207,17 @@ class _Loop:
         if resume is not None:
             self.best = restore(self.stepper, resume.tensors)
             self.at, self.records = replace(resume.position), list(resume.records)
+        self.steps = replayed(self.stepper, self.plan, self.device, observer.notice)
         observer.start(self.n_steps, self.n_epochs)
         stopped = False
         while self.at.epoch < self.n_epochs and not self._impatient() and not stopped:
             stopped = self._epoch(observer, keeper)
             observer.epoch(self.records[-1])
         if not stopped:
-            if keeper is not None:  # in case what comes after training is interrupted
-                keeper.keep(self._state())
+            # In case what comes after training is interrupted.
+            self._keep(keeper, at_once=True)
             for name, value in model_tensors(self.stepper).items() if self.best else ():
-                value.copy_(self.best[name])
+                put(value, self.best[name])
         self.model.eval()
         observer.end()
         return self.records
@@ -163,32 +226,30 @@ class _Loop:
         """Trains what is left of an epoch and adds its record; whether it was stopped."""
         self.model.train()
         at, start, before, stopped = self.at, time.perf_counter(), self.at.seconds, False
-        self.sums = dict(at.sums)
+        self.totals = Totals(at.sums)
         rank, world = self.group.rank, self.group.world
         one = Pass(self.seed, at.epoch, self.plan.batch_size, at.batch, rank, world)
         for batch in self.train.shuffled(one):
             size = self._size(len(batch.x))
-            for name, value in self._step(batch, size).items():
-                weighted = value * size
-                # An update may take its turn at some steps only.
+            losses = self._step(batch, size)
+            self.totals.add(losses, size)
+            for name in losses:  # an update may take its turn at some steps only
                 at.seen[name] = at.seen.get(name, 0) + size
-                self.sums[name] = self.sums[name] + weighted if name in self.sums else weighted
             at.batch += 1
             observer.step(at.step)
             stopped = self._stop(observer)
-            if keeper is not None and (stopped or keeper.due()):
-                at.seconds = before + time.perf_counter() - start
-                keeper.keep(self._state())
+            at.seconds = before + time.perf_counter() - start
+            self._keep(keeper, at_once=stopped)
             if stopped:
                 break
         at.seconds = before + time.perf_counter() - start
-        self.group.check_equal(self.stepper.parameters)
+        self.group.check_equal([p for p in self.stepper.parameters if not is_sharded(p)])
         self._close_epoch(stopped)
         return stopped
 
     def _close_epoch(self, stopped: bool) -> None:
         at = self.at
-        means = {name: float(total) / at.seen[name] for name, total in self.sums.items()}
+        means = {name: total / at.seen[name] for name, total in self.totals.floats().items()}
         self._check_finite(means)
         rate = self._rate(max(0, at.step - 1))
         held_out = self._validate() if self.validation is not None else {}
@@ -199,7 +260,7 @@ class _Loop:
             last = stopped or record.epoch == self.n_epochs
             found = self.doctor.diagnose(self.model, self.records, last)
             self.records[-1] = replace(record, diagnoses=found)
-        self.sums = {}
+        self.totals = Totals()
         self.at = replace(at, epoch=at.epoch + 1, batch=0, sums={}, seen={}, seconds=0.0)
         if self.plan.patience and self.validation is not None:
             self._remember(held_out["loss"])
@@ -208,7 +269,7 @@ class _Loop:
         """Keeps the weights if they are the best so far."""
         if self.at.best is None or loss < self.at.best:
             self.at.best, self.at.best_epoch = loss, self.at.epoch
-            self.best = {name: t.clone() for name, t in model_tensors(self.stepper).items()}
+            self.best = {n: whole(t).clone() for n, t in model_tensors(self.stepper).items()}
 
     def _impatient(self) -> bool:
         waited = self.at.epoch - self.at.best_epoch
@@ -239,7 +300,7 @@ class _Loop:
         seed_step(self.seed, at.step, self.device)
         progress = Progress(at.step, self.n_steps, self.n)
         try:
-            losses = self.stepper.step(batch, progress, self._rate(at.step), size)
+            losses = self.steps.step(batch, progress, self._rate(at.step), size)
         except NonFiniteError as error:
             self._skip(error)
             return {}
@@ -274,9 +335,20 @@ class _Loop:
             f"training diverged: {what}; try a lower learning rate than {self.plan.lr:g}{skipping}"
         )
 
+    def _keep(self, keeper: Keeper | None, at_once: bool) -> None:
+        """Keeps a state if it is time to; what is sharded has to be gathered by all processes."""
+        due = keeper is not None and (at_once or keeper.due())
+        if self.sharded:
+            if not at_once and self.at.step % _STEPS_TO_ASK:
+                return
+            due = self.group.any(due)
+        if due:
+            state = self._state()
+            if keeper is not None:
+                keeper.keep(state)
+
     def _state(self) -> TrainingState:
-        sums = {name: float(total) for name, total in self.sums.items()}
-        at = replace(self.at, sums=sums, seen=dict(self.at.seen))
+        at = replace(self.at, sums=self.totals.floats(), seen=dict(self.at.seen))
         return TrainingState(at, tuple(self.records), collect(self.stepper, self.best))
 
     def _validate(self) -> dict[str, float]:

@@ -16,7 +16,11 @@ from torch import Tensor, nn
 
 
 class Optimizer(Protocol):
-    """What the loop asks of an optimiser."""
+    """What the loop asks of an optimiser.
+
+    One with an attribute ``replayable`` that is true takes the factor as a scalar tensor as well and
+    keeps all that it counts in tensors, so that a step of it can be recorded and replayed.
+    """
 
     def step(self, factor: float = 1.0) -> None:
         """Moves the parameters by their gradients, at ``factor`` times the base rate."""
@@ -50,6 +54,8 @@ class Adam:
         weight_decay: decoupled (AdamW), 0 for none.
     """
 
+    replayable = True
+
     def __init__(
         self,
         parameters: Sequence[nn.Parameter],
@@ -67,8 +73,14 @@ class Adam:
         self._counts = torch.zeros(len(self.parameters), device=device)
         self._steps = list(self._counts.unbind())
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        # A pickle does not remember that tensors share memory.
+        self._counts = torch.stack(self._steps) if self._steps else self._counts
+        self._steps = list(self._counts.unbind())
+
     @torch.no_grad()
-    def step(self, factor: float = 1.0) -> None:
+    def step(self, factor: float | Tensor = 1.0) -> None:
         """One fused update of all parameters that have a gradient."""
         gradients = [p.grad for p in self.parameters]
         moved = [gradient is not None for gradient in gradients]
@@ -163,6 +175,8 @@ class Muon:
         weight_decay: decoupled, of everything; 0 for none.
     """
 
+    replayable = True
+
     def __init__(
         self,
         parameters: Sequence[nn.Parameter],
@@ -181,7 +195,7 @@ class Muon:
         self._momenta = [torch.zeros_like(p) for p in self.matrices]
 
     @torch.no_grad()
-    def step(self, factor: float = 1.0) -> None:
+    def step(self, factor: float | Tensor = 1.0) -> None:
         """One update of all parameters that have a gradient."""
         for matrix, momentum in zip(self.matrices, self._momenta, strict=True):
             if matrix.grad is None:
@@ -191,7 +205,11 @@ class Muon:
             update = orthogonalize(direction, self.steps)
             if self.weight_decay:
                 matrix.mul_(1 - factor * self.lr * self.weight_decay)
-            matrix.add_(update, alpha=-factor * self.lr * 0.2 * math.sqrt(max(matrix.shape)))
+            size = -self.lr * 0.2 * math.sqrt(max(matrix.shape))
+            if isinstance(factor, Tensor):
+                matrix.add_(update * (factor * size))
+            else:
+                matrix.add_(update, alpha=factor * size)
         self._adam.step(factor)
 
     def zero_grad(self) -> None:

@@ -36,9 +36,14 @@ class TrainingPlan:
         non_finite: what to do when a loss or, with skip, a gradient is not finite: stop, or skip the
             step and go on at half the rate.
         doctor: look for faults of training now and then, and say what could be changed.
-        precision: of the products inside the networks while they train: float32, or bf16, which
+        precision: of the products inside the networks while they train: float32; tf32, which rounds
+            what CUDA GPUs multiply to 10 bits and is float32 elsewhere; or bf16, which
             pays for large networks where there are bfloat16 units (AMX, AVX512-BF16, tensor cores)
             and costs no quality that was seen beside the seed's (``benchmarks/``).
+        cuda_graphs: auto replays whole steps as one CUDA graph where there is a GPU and where they can
+            be recorded, off does not; the processor knows no graphs.
+        shard: spread weights, gradients and Adam's moments over the processes that torchrun started
+            (FSDP2), for networks that are too large for one GPU; slower than whole copies.
         compile: compile forward and backward passes at the first step, which takes seconds up to a
             minute; pays, if at all, in long trainings of small MLPs. Needs a C++ compiler.
     """
@@ -56,7 +61,9 @@ class TrainingPlan:
     patience: int = 0
     non_finite: Literal["stop", "skip"] = "stop"
     doctor: bool = True
-    precision: Literal["float32", "bf16"] = "float32"
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
+    cuda_graphs: Literal["auto", "off"] = "auto"
+    shard: bool = False
     compile: bool = False
 
     def n_epochs(self, n_train: int) -> int:

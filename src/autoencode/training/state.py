@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from autoencode.errors import ModelFileError
 from autoencode.training.doctor import Diagnosis
+from autoencode.training.sharding import gathered, put
 from autoencode.training.update import Stepper
 
 
@@ -95,8 +97,8 @@ class TrainingState:
     Attributes:
         position: how far training has come.
         records: one for each epoch that is over.
-        tensors: weights and buffers (``model.``), optimisers (``optimizer.0.``), and with early
-            stopping the best weights (``best.``).
+        tensors: weights and buffers (``model.``, with its ``helpers.``), optimisers
+            (``optimizer.0.``), and with early stopping the best weights (``best.``).
     """
 
     position: Position
@@ -123,12 +125,42 @@ class Keeper(Protocol):
     def keep(self, state: TrainingState) -> None: ...
 
 
+class Totals:
+    """Sums of losses over the examples of an epoch, on the device: nothing waits for it.
+
+    Args:
+        sums: of what was counted before.
+    """
+
+    def __init__(self, sums: Mapping[str, float] | None = None) -> None:
+        self._sums: dict[str, Tensor | float] = dict(sums or {})
+
+    def add(self, losses: Mapping[str, Tensor | float], size: int) -> None:
+        """Adds means over ``size`` examples: numbers, or scalars on a device."""
+        targets, values = [], []
+        for name, value in losses.items():
+            if not isinstance(value, Tensor):
+                self._sums[name] = self._sums.get(name, 0.0) + value * size
+                continue
+            total = self._sums.get(name, 0.0)
+            if not isinstance(total, Tensor):
+                total = self._sums[name] = torch.full_like(value, total)
+            targets.append(total)
+            values.append(value)
+        if targets:  # one kernel for all of them
+            torch._foreach_add_(targets, values, alpha=size)
+
+    def floats(self) -> dict[str, float]:
+        """The sums so far; waits for the device."""
+        return {name: float(total) for name, total in self._sums.items()}
+
+
 def collect(stepper: Stepper, best: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a training run by name; references, not copies."""
+    """The tensors of a training run by name; references, not copies, but where they are sharded."""
     tensors = _named("model", model_tensors(stepper))
     for i, optimizer in enumerate(stepper.optimizers):
         tensors |= _named(f"optimizer.{i}", optimizer.state_dict())
-    return tensors | _named("best", best)
+    return gathered(tensors | _named("best", best))
 
 
 def restore(stepper: Stepper, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -142,7 +174,7 @@ def restore(stepper: Stepper, tensors: Mapping[str, Tensor]) -> dict[str, Tensor
     if {n: t.shape for n, t in model.items()} != {n: t.shape for n, t in kept.items()}:
         raise ModelFileError("the checkpoint holds the weights of another model; train again")
     for name, value in model.items():
-        value.copy_(kept[name])
+        put(value, kept[name])
     for i, optimizer in enumerate(stepper.optimizers):
         try:
             optimizer.load_state_dict(_under(f"optimizer.{i}", tensors))
@@ -154,9 +186,13 @@ def restore(stepper: Stepper, tensors: Mapping[str, Tensor]) -> dict[str, Tensor
 
 
 def model_tensors(stepper: Stepper) -> dict[str, Tensor]:
-    """Weights and buffers of the model by name; references, not copies."""
+    """Weights and buffers of the model and its helpers by name; references, not copies."""
     model: nn.Module = stepper.model  # type: ignore[assignment]
-    return {name: value.detach() for name, value in model.state_dict().items()}
+    tensors = {name: value.detach() for name, value in model.state_dict().items()}
+    for helper, module in stepper.helpers.items():
+        named = {name: value.detach() for name, value in module.state_dict().items()}
+        tensors |= _named(f"helpers.{helper}", named)
+    return tensors
 
 
 def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -172,6 +208,7 @@ __all__: Sequence[str] = [
     "EpochRecord",
     "Keeper",
     "Position",
+    "Totals",
     "TrainingState",
     "collect",
     "model_tensors",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -76,6 +76,8 @@ class Stepper:
         updates: the turns in order.
         make_optimizer: for updates that bring no optimiser of their own.
         check_gradients: look at every gradient before parameters move, besides the loss.
+        average: makes what averages the gradients of some parameters over all processes.
+        helpers: modules besides the model whose state belongs to training, by name.
 
     Raises:
         IncompatibleError: when two updates own the same parameter, or one owns none.
@@ -87,8 +89,11 @@ class Stepper:
         updates: Sequence[Update],
         make_optimizer: OptimizerFactory,
         check_gradients: bool = False,
+        average: Callable[[Sequence[nn.Parameter]], Average] = Average,
+        helpers: Mapping[str, nn.Module] | None = None,
     ) -> None:
         self.model = model
+        self.helpers = dict(helpers or {})
         self.check_gradients = check_gradients
         self.updates = tuple(updates)
         self._owned = [update.parameters() for update in self.updates]
@@ -99,13 +104,16 @@ class Stepper:
             raise IncompatibleError("an update owns no trainable parameter; check its modules")
         # What no update owns is frozen as well, or gradients would pile up in it.
         mine = {id(p) for p in self._all}
-        parameters = model.parameters() if isinstance(model, nn.Module) else ()
-        self._all += [p for p in parameters if p.requires_grad and id(p) not in mine]
+        modules = [model] if isinstance(model, nn.Module) else []
+        for module in [*modules, *self.helpers.values()]:
+            free = [p for p in module.parameters() if p.requires_grad and id(p) not in mine]
+            self._all += free
+            mine |= {id(p) for p in free}
         self.optimizers: list[Optimizer] = [
             (update.optimizer or make_optimizer)(owned)
             for update, owned in zip(self.updates, self._owned, strict=True)
         ]
-        self._averages = [Average(owned) for owned in self._owned]
+        self._averages = [average(owned) for owned in self._owned]
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -116,6 +124,7 @@ class Stepper:
     def buffers(self) -> list[Tensor]:
         """All buffers, of the updates' modules and of the model."""
         modules = [module for update in self.updates for module in update.modules]
+        modules += self.helpers.values()
         if isinstance(self.model, nn.Module):
             modules.append(self.model)
         return list({id(b): b for module in modules for b in module.buffers()}.values())
@@ -124,7 +133,7 @@ class Stepper:
         self,
         batch: Batch,
         progress: Progress | None = None,
-        rate: float = 1.0,
+        rate: float | Tensor = 1.0,
         total: int | None = None,
     ) -> dict[str, Tensor]:
         """Moves the parameters once.
@@ -132,7 +141,7 @@ class Stepper:
         Args:
             batch: the examples; this process's, where there are many (``parallel``).
             progress: where training stands.
-            rate: factor on the learning rates.
+            rate: factor on the learning rates; a scalar tensor for optimisers that are ``replayable``.
             total: examples of the batch over all processes; counted when ``None``.
 
         Returns:
@@ -152,10 +161,10 @@ class Stepper:
         with parallel.sharing(total):
             return self._turns(batch, progress, rate)
 
-    def _turns(self, batch: Batch, progress: Progress, rate: float) -> dict[str, Tensor]:
+    def _turns(self, batch: Batch, progress: Progress, rate: float | Tensor) -> dict[str, Tensor]:
         losses: dict[str, Tensor] = {}
         for i, update in enumerate(self.updates):
-            if progress.step % update.every:
+            if update.every > 1 and progress.step % update.every:
                 continue
             if len(self._owned[i]) == len(self._all):
                 turn = self._turn(i, batch, progress, rate)
@@ -167,15 +176,18 @@ class Stepper:
             losses = turn | losses
         return losses
 
-    def _turn(self, i: int, batch: Batch, progress: Progress, rate: float) -> dict[str, Tensor]:
+    def _turn(
+        self, i: int, batch: Batch, progress: Progress, rate: float | Tensor
+    ) -> dict[str, Tensor]:
         losses = self.updates[i].objective(self.model, batch, progress)
-        losses.total.backward()
-        values = {"loss": losses.total.detach(), **losses.terms}
         share = parallel.current_share()
+        total = losses.total if share is None else self._averages[i].weighed(losses.total, share)
+        total.backward()
+        values = {"loss": losses.total.detach(), **losses.terms}
         if share is not None:
             values = self._averages[i](values, share)
         self._refuse_non_finite(i, values)
-        self.optimizers[i].step(rate)
+        self.optimizers[i].step(rate)  # type: ignore[arg-type]  # tensors for those that take them
         self.optimizers[i].zero_grad()
         return values
 

@@ -1,8 +1,4 @@
-"""p(z): modules that return a distribution over latents.
-
-A prior is called with the model's own posterior, so that one which needs the encoder (a VampPrior)
-does not have to own it, and with the context.
-"""
+"""Gaussian priors: the standard normal one, and one fitted to codes."""
 
 from __future__ import annotations
 
@@ -50,6 +46,7 @@ class FittedGaussian(nn.Module):
         shape: shape of one latent.
     """
 
+    kind = "gaussian"
     loc: Tensor
     factor: Tensor
 
@@ -62,7 +59,7 @@ class FittedGaussian(nn.Module):
         self.register_buffer("loc", torch.zeros(size))
         self.register_buffer("factor", torch.eye(size) if self.full else torch.ones(size))
 
-    def fit(self, z: Tensor) -> FittedGaussian:
+    def fit(self, z: Tensor, seed: int = 0) -> FittedGaussian:
         """Takes mean and covariance from codes (N, *Z); needs at least two."""
         if len(z) < 2:
             raise DataError(f"a Gaussian prior needs at least 2 codes, got {len(z)}")
@@ -87,10 +84,10 @@ class FittedGaussian(nn.Module):
             )
         else:
             gaussian = distributions.Normal(self.loc, self.factor.log())
-        return _Reshaped(gaussian, self.shape)
+        return Reshaped(gaussian, self.shape)
 
 
-class _Reshaped:
+class Reshaped:
     """A distribution over vectors seen as one over latents of another shape."""
 
     def __init__(self, base: Distribution, shape: tuple[int, ...]) -> None:

@@ -1,0 +1,55 @@
+"""Codes of categories."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from autoencode.densities import RelaxedCategorical
+from autoencode.distributions import full_precision
+from autoencode.errors import IncompatibleError
+from autoencode.types import Distribution, Latent, Site
+
+
+class GumbelSoftmax(nn.Module):
+    """V categorical variables of C categories each; z is V relaxed one-hot vectors, side by side.
+
+    Categorical Reparameterization with Gumbel-Softmax (Jang et al., 2016),
+    https://arxiv.org/abs/1611.01144
+
+    Args:
+        features: width of the encoder's output.
+        n_variables: V.
+        n_categories: C, at least 2.
+        temperature: of the relaxation, above 0.
+    """
+
+    def __init__(
+        self, features: int, n_variables: int, n_categories: int, temperature: float = 0.67
+    ) -> None:
+        super().__init__()
+        if n_categories < 2:
+            raise IncompatibleError(f"a choice needs at least 2 categories, got {n_categories}")
+        if not temperature > 0:
+            raise IncompatibleError(f"the temperature must be above 0, got {temperature}")
+        self.shape, self.temperature = (n_variables, n_categories), temperature
+        self.heads = nn.Linear(features, n_variables * n_categories)
+
+    def posterior(self, h: Tensor) -> RelaxedCategorical:
+        """q(z|x) of features (B, F)."""
+        logits = full_precision(self.heads(h)).unflatten(-1, self.shape)
+        return RelaxedCategorical(logits, self.temperature)
+
+    def forward(self, h: Tensor, prior: Distribution | None, n_samples: int = 1) -> Latent:
+        if prior is None:
+            raise IncompatibleError("a categorical bottleneck needs a prior; pass UniformCategories")
+        q = self.posterior(h)
+        z = q.rsample(torch.Size((n_samples,)))
+        codes = z.unflatten(-1, self.shape).argmax(-1)
+        return Latent(z, sites={"z": Site(z, q, prior)}, codes=codes)
+
+    def embed(self, h: Tensor) -> Tensor:
+        """The most probable categories, one-hot, (B, V * C)."""
+        logits = self.posterior(h).logits
+        return F.one_hot(logits.argmax(-1), self.shape[1]).to(logits.dtype).flatten(1)

@@ -1,0 +1,53 @@
+"""Static binarisation: grey values drawn once as black and white, before anything is trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from autoencode.data.examples import Data, Examples
+from autoencode.data.raw import Array
+from autoencode.errors import DataError
+
+_CHUNK = 1000  # rows that are drawn together
+
+
+def binarized_once(data: Data, seed: int = 0) -> Data:
+    """The data with every entry drawn as 0 or 1, its value in [0, 1] being the probability.
+
+    Drawn anew at every step (the option ``binarize``), a model learns another, easier thing: their
+    likelihoods cannot be compared. The draws are those of this seed, not those of the files that some
+    papers share (Larochelle & Murray, 2011).
+
+    Example:
+        >>> from autoencode.data import load_data
+        >>> data = binarized_once(load_data("digits"), seed=1)
+        >>> data.name, sorted(set((data.train.x / data.spec.scale[0]).ravel().tolist()))
+        ('digits-binarized-1', [0.0, 1.0])
+
+    Args:
+        data: values that a model sees in [0, 1], in memory.
+        seed: of the draws.
+
+    Raises:
+        DataError: when values are not in [0, 1], or the data stay on disk.
+    """
+    if not isinstance(data.train, Examples):
+        raise DataError("binarising once needs data in memory; use stream=False")
+    spec = data.spec
+    if spec.kind != "unit" or len(spec.scale) > 1 or spec.gaps:
+        raise DataError("only values in [0, 1] without gaps can be binarised")
+    low, high = spec.offset[0], spec.offset[0] + spec.scale[0]
+    rng = np.random.default_rng(seed)
+
+    def drawn(part: Examples) -> Examples:
+        x: Array = np.empty_like(part.x)
+        for first in range(0, len(x), _CHUNK):
+            rows = slice(first, first + _CHUNK)
+            share = (part.x[rows].astype(np.float32) - low) / (high - low)
+            x[rows] = np.where(rng.random(share.shape, np.float32) < share, high, low)
+        return replace(part, x=x)
+
+    test = None if data.test is None else drawn(data.test)
+    return replace(data, name=f"{data.name}-binarized-{seed}", train=drawn(data.train), test=test)

@@ -1,0 +1,24 @@
+"""Distributions over latents beyond the Gaussian: mixtures, flows, spheres, categories, products."""
+
+from autoencode.densities.flows import Autoregressive, FlowDensity, Inverse, Planar, Radial
+from autoencode.densities.joined import Joined
+from autoencode.densities.mixture import NormalMixture
+from autoencode.densities.relaxed import RelaxedCategorical, UniformCategorical
+from autoencode.densities.spherical import PowerSpherical, UniformSphere, VonMisesFisher
+from autoencode.densities.stacked import Stacked
+
+__all__ = [
+    "Autoregressive",
+    "FlowDensity",
+    "Inverse",
+    "Joined",
+    "NormalMixture",
+    "Planar",
+    "PowerSpherical",
+    "Radial",
+    "RelaxedCategorical",
+    "Stacked",
+    "UniformCategorical",
+    "UniformSphere",
+    "VonMisesFisher",
+]

@@ -1,0 +1,143 @@
+"""Likelihoods of counts 0, 1, 2, ...: Poisson, negative binomial, and both with extra zeros."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from autoencode import distributions
+from autoencode.likelihoods.entries import Entries
+from autoencode.types import Observation
+
+# exp of these is what float32 counts and their logarithms can hold.
+_MAX_LOG_RATE = 15.0
+
+
+class Poisson(nn.Module):
+    """Poisson counts, params are log-rates.
+
+    Args:
+        event_dims: number of axes of one example.
+    """
+
+    n_params = 1
+
+    def __init__(self, event_dims: int) -> None:
+        super().__init__()
+        self.event_dims = event_dims
+
+    def forward(self, params: Tensor) -> Observation:
+        return PoissonObservation(distributions.full_precision(params), self.event_dims)
+
+    def params_for_mean(self, mean: Tensor) -> Tensor:
+        """The log-rates (*D) at which the mean is ``mean``."""
+        return _log(mean)
+
+
+class PoissonObservation(Entries):
+    """Independent Poisson entries."""
+
+    def __init__(self, log_rate: Tensor, event_dims: int) -> None:
+        super().__init__(event_dims)
+        self.log_rate = log_rate.clamp(-_MAX_LOG_RATE, _MAX_LOG_RATE)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.log_rate.exp()
+
+    def each(self, target: Tensor) -> Tensor:
+        return target * self.log_rate - self.log_rate.exp() - torch.lgamma(target + 1)
+
+    def sample(self) -> Tensor:
+        """Draws of one x for each z."""
+        return torch.poisson(self.mean)
+
+
+class NegativeBinomial(nn.Module):
+    """Counts of mean m and variance m + m² / r: Poisson with a rate that scatters.
+
+    Deep generative modeling for single-cell transcriptomics (Lopez et al., 2018),
+    https://doi.org/10.1038/s41592-018-0229-2
+
+    The decoder gives log m and log r for each entry, and with ``zero_inflated`` the logit of a zero
+    that is there besides (a reading that failed).
+
+    Args:
+        event_dims: number of axes of one example.
+        zero_inflated: whether there are such zeros.
+    """
+
+    def __init__(self, event_dims: int, zero_inflated: bool = False) -> None:
+        super().__init__()
+        self.event_dims = event_dims
+        self.n_params = 3 if zero_inflated else 2
+
+    def forward(self, params: Tensor) -> Observation:
+        params = distributions.full_precision(params)
+        log_mean, log_r, *zero = params.chunk(self.n_params, dim=-self.event_dims)
+        counts = NegativeBinomialObservation(log_mean, log_r, self.event_dims)
+        return ZeroInflated(counts, zero[0], self.event_dims) if zero else counts
+
+    def params_for_mean(self, mean: Tensor) -> Tensor:
+        """The decoder output (n_params * D0, ...) at which counts have the mean ``mean`` (*D)."""
+        log_mean = _log(mean)
+        if self.n_params == 2:
+            return torch.cat([log_mean, torch.zeros_like(mean)])
+        # Half of the extra zeros' odds at the start, made up for by the mean of the rest.
+        zero = torch.full_like(mean, -2.0)
+        rest = log_mean - F.logsigmoid(-zero)
+        return torch.cat([rest, torch.zeros_like(mean), zero])
+
+
+class NegativeBinomialObservation(Entries):
+    """Independent negative binomial entries of mean m and inverse dispersion r."""
+
+    def __init__(self, log_mean: Tensor, log_r: Tensor, event_dims: int) -> None:
+        super().__init__(event_dims)
+        self.log_mean = log_mean.clamp(-_MAX_LOG_RATE, _MAX_LOG_RATE)
+        self.log_r = log_r.clamp(-_MAX_LOG_RATE, _MAX_LOG_RATE)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.log_mean.exp()
+
+    def each(self, target: Tensor) -> Tensor:
+        r = self.log_r.exp()
+        odds = self.log_mean - self.log_r  # log m/r; p = m / (m + r)
+        chosen = torch.lgamma(target + r) - torch.lgamma(r) - torch.lgamma(target + 1)
+        return chosen + r * F.logsigmoid(-odds) + target * F.logsigmoid(odds)
+
+    def sample(self) -> Tensor:
+        """Draws of one x for each z."""
+        r = self.log_r.exp()
+        rate = torch.distributions.Gamma(r, (self.log_r - self.log_mean).exp(), validate_args=False)
+        return torch.poisson(rate.sample())
+
+
+class ZeroInflated(Entries):
+    """Counts that are zero besides with a probability of their own; logits (..., *D)."""
+
+    def __init__(self, counts: Entries, logits: Tensor, event_dims: int) -> None:
+        super().__init__(event_dims)
+        self.counts, self.logits = counts, logits
+
+    @property
+    def mean(self) -> Tensor:
+        mean: Tensor = self.counts.mean  # type: ignore[attr-defined]
+        return torch.sigmoid(-self.logits) * mean
+
+    def each(self, target: Tensor) -> Tensor:
+        counted = F.logsigmoid(-self.logits) + self.counts.each(target)
+        zero = F.logsigmoid(self.logits).expand_as(counted)
+        return torch.where(target == 0, torch.logaddexp(zero, counted), counted)
+
+    def sample(self) -> Tensor:
+        """Draws of one x for each z."""
+        drawn: Tensor = self.counts.sample()  # type: ignore[attr-defined]
+        return drawn * torch.bernoulli(torch.sigmoid(-self.logits))
+
+
+def _log(mean: Tensor) -> Tensor:
+    # Entries that are always 0 would ask for a bias of minus infinity.
+    return mean.clamp_min(1e-3).log()

@@ -1,0 +1,35 @@
+"""What all observations with independent entries share: the sum over observed entries."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from autoencode.distributions import sum_event
+
+
+class Entries:
+    """p(x|z) whose entries are independent given z; batch shape (S, B), event shape D.
+
+    Args:
+        event_dims: how many trailing axes belong to one example.
+    """
+
+    #: What stands in for entries that were not observed: any value of positive probability.
+    filler = 0.0
+
+    def __init__(self, event_dims: int) -> None:
+        self.event_dims = event_dims
+
+    def each(self, target: Tensor) -> Tensor:
+        """Log-probability (or log-density) of each entry, nats; target broadcasts from (B, *D)."""
+        raise NotImplementedError
+
+    def entries(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Log-probability (or log-density) of each entry in nats, zero where the mask is false."""
+        if mask is None:
+            return self.each(target)
+        return self.each(target.masked_fill(~mask, self.filler)) * mask
+
+    def log_prob(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Log-probability in nats, summed over the event (its observed entries when masked)."""
+        return sum_event(self.entries(target, mask), self.event_dims)

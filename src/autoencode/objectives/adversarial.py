@@ -1,0 +1,144 @@
+"""Two sides of a game: a critic that tells two kinds of things apart, and terms that fool it.
+
+A critic is a module that gives one logit for each row: high for the real, low for the fake. It belongs
+to an ``Update`` of its own, whose forward pass reaches no other module, and to the recipe's
+``helpers``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from autoencode.objectives.divergences import prior_draws
+from autoencode.objectives.terms import NATS, NamedTerm
+from autoencode.randomness import permuted
+from autoencode.types import Batch, Losses, Model, Output, Progress
+
+# The real ones first, then one or more kinds of fakes.
+Kinds = Callable[[Model, Batch], tuple[Tensor, ...]]
+
+
+def codes_and_prior(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Draws from the prior (real) and codes of the batch (fake), each (b, *Z)."""
+    z = model(batch).latent.z[0]
+    return prior_draws(model, len(z)), z
+
+
+def codes_and_permuted(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Codes as they are (real), and with each dimension shuffled by itself (fake), each (b, Z)."""
+    z = model(batch).latent.z[0]
+    return z, permuted(z.detach())
+
+
+class Discriminator:
+    """The critic's side: minus the log-likelihood of telling real from fake, nats per example.
+
+    Generative Adversarial Networks (Goodfellow et al., 2014), https://arxiv.org/abs/1406.2661
+
+    Args:
+        critic: what the update moves.
+        kinds: the real and the fakes of a batch.
+        name: of the loss.
+    """
+
+    unit = NATS
+
+    def __init__(self, critic: nn.Module, kinds: Kinds, name: str = "critic") -> None:
+        self.critic, self.kinds, self.name = critic, kinds, name
+
+    def __call__(self, model: Model, batch: Batch, progress: Progress) -> Losses:
+        real, *fakes = self.kinds(model, batch)
+        loss = F.softplus(-self.critic(real.detach())).mean()
+        for fake in fakes:
+            loss = loss + F.softplus(self.critic(fake.detach())).mean()
+        return Losses(loss, {self.name: loss.detach()})
+
+    def check(self, output: Output) -> None:
+        """Anything with a latent will do."""
+
+
+def fooling(critic: nn.Module, unit: str = NATS) -> NamedTerm:
+    """-log of the critic's probability that codes come from the prior.
+
+    Args:
+        critic: gives a logit for each code; frozen while the model's side takes its turn.
+        unit: of the terms beside it; the weight has what is needed to make it that.
+    """
+
+    def compute(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
+        return F.softplus(-critic(output.latent.z[0])).squeeze(-1)
+
+    return NamedTerm(compute, unit=unit)
+
+
+def density_ratio(critic: nn.Module) -> NamedTerm:
+    """The critic's logit, which at its optimum is log q(z) - log prod_j q(z_j).
+
+    Its mean over codes is their total correlation: Disentangling by Factorising (Kim & Mnih, 2018),
+    https://arxiv.org/abs/1802.05983
+    """
+
+    def compute(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
+        logits: Tensor = critic(output.latent.z[0])
+        return logits.squeeze(-1)
+
+    return NamedTerm(compute, needs_sites=True)
+
+
+class ImageCritic(nn.Module):
+    """Features of x, and one logit of whether x is real.
+
+    Args:
+        body: x (B, *D) to features (B, F).
+        features: F.
+    """
+
+    def __init__(self, body: nn.Module, features: int) -> None:
+        super().__init__()
+        self.body = body
+        self.head = nn.Linear(features, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logit: Tensor = self.head(self.body(x))
+        return logit
+
+
+def feature_error(critic: ImageCritic) -> NamedTerm:
+    """-log N(f(x); f(x_hat), I) but for its constant, of the critic's features f; nats.
+
+    Autoencoding beyond pixels using a learned similarity metric (Larsen et al., 2015),
+    https://arxiv.org/abs/1512.09300, where it stands in the place of log p(x|z).
+    """
+
+    def compute(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
+        real, fake = critic.body(batch.target), critic.body(output.x_dist.mean[0])
+        error: Tensor = 0.5 * (real - fake).square().sum(-1)
+        return error
+
+    return NamedTerm(compute)
+
+
+def passing_for_real(critic: nn.Module) -> NamedTerm:
+    """log(1 - D(x_hat)) + log(1 - D(x_p)) of reconstructions and samples; the decoder lowers it."""
+
+    def compute(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
+        made = sampled(model, batch)
+        logits = critic(output.x_dist.mean[0]), critic(made)
+        return -(F.softplus(logits[0]) + F.softplus(logits[1])).squeeze(-1)
+
+    return NamedTerm(compute)
+
+
+def examples_and_made(model: Model, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Examples (real), their reconstructions and samples from the prior (both fake), each (b, *D)."""
+    return batch.target, model(batch).x_dist.mean[0], sampled(model, batch)
+
+
+def sampled(model: Model, batch: Batch) -> Tensor:
+    """Means of p(x|z) at draws from the prior, one for each example, with gradients of the decoder."""
+    z = prior_draws(model, len(batch.x))
+    mean: Tensor = model.decode(z, batch.context).mean  # type: ignore[attr-defined]
+    return mean

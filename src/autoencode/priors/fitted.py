@@ -1,0 +1,201 @@
+"""Priors that are fitted to the codes of a model after it was trained.
+
+From Variational to Deterministic Autoencoders (Ghosh et al., 2020), https://arxiv.org/abs/1903.12436,
+shows how much a model's samples gain by them.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor, nn
+
+from autoencode import distributions
+from autoencode.densities import (
+    Autoregressive,
+    FlowDensity,
+    Inverse,
+    UniformSphere,
+)
+from autoencode.errors import DataError
+from autoencode.priors.gaussian import Posterior, Reshaped
+from autoencode.types import Distribution
+
+_COMPONENTS = 10
+_MAPS, _HIDDEN = 4, 64
+
+
+def _flat_size(shape: tuple[int, ...]) -> int:
+    return int(torch.Size(shape).numel())
+
+
+class FittedMixture(nn.Module):
+    """A mixture of Gaussians with full covariances.
+
+    Args:
+        shape: shape of one latent.
+        n_components: how many Gaussians.
+    """
+
+    kind = "mixture"
+    loc: Tensor
+    factor: Tensor
+    log_weights: Tensor
+
+    def __init__(self, shape: tuple[int, ...], n_components: int = _COMPONENTS) -> None:
+        super().__init__()
+        size = _flat_size(shape)
+        self.shape = shape
+        self.register_buffer("loc", torch.zeros(n_components, size))
+        self.register_buffer("factor", torch.eye(size).repeat(n_components, 1, 1))
+        self.register_buffer("log_weights", torch.zeros(n_components).log_softmax(0))
+
+    def fit(self, z: Tensor, seed: int = 0) -> FittedMixture:
+        """Fits codes (N, *Z) by scikit-learn's expectation and maximisation."""
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.mixture import GaussianMixture
+
+        flat = z.flatten(1).double().cpu().numpy()
+        k = len(self.loc)
+        if len(flat) < 2 * k:
+            raise DataError(f"a mixture of {k} Gaussians needs at least {2 * k} codes, got {len(flat)}")
+        # In units of the codes, which may be of any size.
+        size = float(flat.std()) or 1.0
+        with warnings.catch_warnings():  # some clusters need no more than what 100 turns find
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            found = GaussianMixture(k, reg_covar=1e-4, random_state=seed).fit(flat / size)
+        self.loc.copy_(size * torch.from_numpy(found.means_))
+        self.factor.copy_(size * torch.linalg.cholesky(torch.from_numpy(found.covariances_)))
+        self.log_weights.copy_(torch.from_numpy(found.weights_).log())
+        return self
+
+    def forward(self, posterior: Posterior | None, context: Tensor | None) -> Distribution:
+        components = torch.distributions.MultivariateNormal(
+            self.loc, scale_tril=self.factor, validate_args=False
+        )
+        return Reshaped(_FullMixture(components, self.log_weights), self.shape)
+
+
+class _FullMixture:
+    """Gaussians with full covariances and their weights."""
+
+    def __init__(self, components: torch.distributions.MultivariateNormal, log_weights: Tensor) -> None:
+        self.components, self.log_weights = components, log_weights
+
+    @property
+    def mean(self) -> Tensor:
+        return self.log_weights.exp() @ self.components.mean
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        each: Tensor = self.components.log_prob(value.unsqueeze(-2))
+        return (each + self.log_weights).logsumexp(-1)
+
+    def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
+        n = sample_shape.numel()
+        chosen = torch.multinomial(self.log_weights.exp(), n, replacement=True)
+        factor, loc = self.components.scale_tril[chosen], self.components.mean[chosen]
+        noise = torch.randn_like(loc)
+        drawn = loc + (factor @ noise[..., None]).squeeze(-1)
+        return drawn.reshape(*sample_shape, loc.shape[-1])
+
+
+class FittedSphere(nn.Module):
+    """Directions that are uniform on the sphere, at the mean length of the codes around their mean.
+
+    Args:
+        shape: shape of one latent.
+    """
+
+    kind = "sphere"
+    loc: Tensor
+    radius: Tensor
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+        self.register_buffer("loc", torch.zeros(_flat_size(shape)))
+        self.register_buffer("radius", torch.ones(()))
+
+    def fit(self, z: Tensor, seed: int = 0) -> FittedSphere:
+        """Takes centre and radius from codes (N, *Z)."""
+        flat = z.flatten(1).double()
+        self.loc.copy_(flat.mean(0))
+        self.radius.copy_((flat - flat.mean(0)).norm(dim=1).mean())
+        return self
+
+    def forward(self, posterior: Posterior | None, context: Tensor | None) -> Distribution:
+        return Reshaped(_Moved(self.loc, self.radius), self.shape)
+
+
+class _Moved:
+    """The uniform distribution on a sphere anywhere."""
+
+    def __init__(self, loc: Tensor, radius: Tensor) -> None:
+        self._loc, self._radius = loc, radius
+        self._unit = UniformSphere(len(loc), loc)
+
+    @property
+    def mean(self) -> Tensor:
+        return self._loc
+
+    def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
+        return self._loc + self._radius * self._unit.rsample(sample_shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-density on the sphere, of whatever lies in that direction."""
+        return self._unit.log_prob(value) - (len(self._loc) - 1) * self._radius.log()
+
+
+class FittedFlow(nn.Module):
+    """A chain of autoregressive maps from codes to noise, trained on the codes by likelihood.
+
+    Masked Autoregressive Flow for Density Estimation (Papamakarios et al., 2017),
+    https://arxiv.org/abs/1705.07057; with ``inverse`` the maps of Improving Variational Inference with
+    Inverse Autoregressive Flow (Kingma et al., 2016), https://arxiv.org/abs/1606.04934, which sample in
+    one pass and are slow to train.
+
+    Args:
+        shape: shape of one latent.
+        inverse: use each map backwards.
+    """
+
+    loc: Tensor
+    scale: Tensor
+
+    def __init__(self, shape: tuple[int, ...], inverse: bool = False) -> None:
+        super().__init__()
+        size = _flat_size(shape)
+        self.shape, self.kind = shape, "iaf" if inverse else "maf"
+        maps = [Autoregressive(size, _HIDDEN, reverse=bool(i % 2)) for i in range(_MAPS)]
+        self.flows = nn.ModuleList([Inverse(m) for m in maps] if inverse else maps)
+        self.register_buffer("loc", torch.zeros(size))
+        self.register_buffer("scale", torch.ones(size))
+
+    def fit(self, z: Tensor, seed: int = 0) -> FittedFlow:
+        """Takes mean and scale from codes (N, *Z); the maps are trained afterwards."""
+        flat = z.flatten(1).double()
+        self.loc.copy_(flat.mean(0))
+        self.scale.copy_(flat.std(0).clamp_min(1e-3 * float(flat.std().clamp_min(1e-6))))
+        return self
+
+    def forward(self, posterior: Posterior | None, context: Tensor | None) -> Distribution:
+        base = distributions.StandardNormal((len(self.loc),), self.loc)
+        return Reshaped(_Scaled(FlowDensity(list(self.flows), base), self.loc, self.scale), self.shape)
+
+
+class _Scaled:
+    """A density of standardised codes as one of the codes."""
+
+    def __init__(self, base: Distribution, loc: Tensor, scale: Tensor) -> None:
+        self._base, self._loc, self._scale = base, loc, scale
+
+    @property
+    def mean(self) -> Tensor:
+        return self._loc + self._scale * self._base.mean
+
+    def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
+        return self._loc + self._scale * self._base.rsample(sample_shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return self._base.log_prob((value - self._loc) / self._scale) - self._scale.log().sum()

@@ -1,0 +1,90 @@
+"""Priors without parameters, and priors made of priors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from autoencode import densities
+from autoencode.distributions import Normal, full_precision
+from autoencode.priors.gaussian import Posterior
+from autoencode.types import Distribution
+
+
+class _Anchored(nn.Module):
+    """Knows the device and dtype to draw on."""
+
+    anchor: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        # No weight, so never saved.
+        self.register_buffer("anchor", torch.zeros(()), persistent=False)
+
+
+class UniformOnSphere(_Anchored):
+    """The uniform distribution on the unit sphere in ``dim`` dimensions."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, posterior: Posterior | None, context: Tensor | None) -> Distribution:
+        return densities.UniformSphere(self.dim, self.anchor)
+
+
+class UniformCategories(_Anchored):
+    """Categorical variables whose categories are equally probable.
+
+    Args:
+        n_variables, n_categories: of each latent.
+        temperature: of the relaxation that log-densities are of.
+    """
+
+    def __init__(self, n_variables: int, n_categories: int, temperature: float) -> None:
+        super().__init__()
+        self.shape, self.temperature = (n_variables, n_categories), temperature
+
+    def forward(self, posterior: Posterior | None, context: Tensor | None) -> Distribution:
+        return densities.UniformCategorical(self.anchor.new_zeros(self.shape), self.temperature)
+
+
+class JoinedPrior(nn.Module):
+    """Independent priors of latents that stand side by side.
+
+    Args:
+        parts: by the names of the sites.
+    """
+
+    def __init__(self, parts: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleDict(dict(parts))
+
+    def forward(self, posterior: Posterior | None, context: Tensor | None) -> Distribution:
+        return densities.Joined({name: part(None, context) for name, part in self.parts.items()})
+
+
+class StackedPrior(nn.Module):
+    """A standard normal u, and a Gaussian z whose mean and scale a network makes of u.
+
+    Args:
+        top: the prior of u.
+        network: u (N, U) to features (N, F).
+        features: F.
+        dim: width of z.
+    """
+
+    def __init__(self, top: nn.Module, network: nn.Module, features: int, dim: int) -> None:
+        super().__init__()
+        self.top, self.network = top, network
+        self.heads = nn.Linear(features, 2 * dim)
+
+    def _below(self, u: Tensor) -> Normal:
+        h = self.network(u.reshape(-1, u.shape[-1]))
+        loc, log_scale = full_precision(self.heads(h)).reshape(*u.shape[:-1], -1).chunk(2, dim=-1)
+        return Normal(loc, log_scale.clamp(-8.0, 8.0))
+
+    def forward(self, posterior: Posterior | None, context: Tensor | None) -> Distribution:
+        return densities.Stacked(self.top(None, context), self._below)

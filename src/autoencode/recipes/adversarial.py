@@ -1,0 +1,190 @@
+"""Recipes with a critic: of codes against the prior, or of reconstructions against examples."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import nn
+
+from autoencode.bottlenecks import Plain
+from autoencode.likelihoods import IDENTITY, SIGMOID, Gaussian
+from autoencode.models import AutoencoderModule
+from autoencode.nets import NetOptions
+from autoencode.objectives import (
+    Discriminator,
+    ImageCritic,
+    WeightedSum,
+    codes_and_prior,
+    examples_and_made,
+    feature_error,
+    fooling,
+    kl,
+    passing_for_real,
+    reconstruction,
+    squared_error,
+)
+from autoencode.objectives.terms import SUM_SQUARED
+from autoencode.priors import StandardNormal
+from autoencode.recipes.compose import NoiseOptions
+from autoencode.recipes.disentangled import DEFAULT_BODY, code_critic
+from autoencode.recipes.networks import Networks
+from autoencode.recipes.parts import (
+    DEFAULT_NET,
+    NO_NOISE,
+    Body,
+    complete_numbers,
+    latent_model,
+    recipe_of,
+)
+from autoencode.recipes.recipe import Recipe
+from autoencode.types import DataSpec
+
+
+def _project(networks: Networks, features: int, latent_dim: int) -> nn.Module:
+    """The user's encoder gives the code itself."""
+    if networks.own:
+        return Plain()
+    return Plain(networks.options.make_linear(features, latent_dim))
+
+
+def aae(
+    spec: DataSpec,
+    latent_dim: int = 8,
+    critic_weight: float = 1.0,
+    critic_hidden: tuple[int, ...] = (256, 256),
+    body: Body = DEFAULT_BODY,
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """A deterministic code that a critic cannot tell from draws of the prior.
+
+    Adversarial Autoencoders (Makhzani et al., 2015), https://arxiv.org/abs/1511.05644
+
+    The paper's reconstruction and generator phases are one update of encoder and decoder here.
+
+    Args:
+        latent_dim: width of the code.
+        critic_weight: weight of fooling the critic beside -log p(x|z).
+        critic_hidden: widths of the critic's hidden layers.
+    """
+    spec, networks = body.ready(spec, noise, net, networks)
+
+    def bottleneck(features: int) -> nn.Module:
+        return _project(networks, features, latent_dim)
+
+    model = latent_model(spec, networks, body, latent_dim, bottleneck)
+    critic = code_critic(latent_dim, critic_hidden)
+    objective = WeightedSum(
+        {"reconstruction": reconstruction, "fooling": fooling(critic)}, fooling=critic_weight
+    )
+    return recipe_of(
+        spec,
+        model,
+        networks,
+        (objective, ()),
+        (Discriminator(critic, codes_and_prior), (critic,)),
+        body=body,
+        noise=noise,
+        helpers={"critic": critic},
+    )
+
+
+def wae_gan(
+    spec: DataSpec,
+    latent_dim: int = 8,
+    critic_weight: float = 10.0,
+    critic_hidden: tuple[int, ...] = (256, 256),
+    hidden: tuple[int, ...] = (256,),
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """Squared error, and codes that a critic cannot tell from draws of the prior.
+
+    Wasserstein Auto-Encoders (Tolstikhin et al., 2017), https://arxiv.org/abs/1711.01558
+
+    Args:
+        latent_dim: width of the code.
+        critic_weight: weight of fooling the critic, the paper's lambda.
+        critic_hidden: widths of the critic's hidden layers.
+        hidden: widths of the encoder's hidden layers; the decoder mirrors them.
+    """
+    complete_numbers(spec, "wae_gan")
+    body = Body(hidden)
+    spec, networks = body.ready(spec, noise, net, networks)
+    model = _squared_model(spec, networks, latent_dim)
+    critic = code_critic(latent_dim, critic_hidden)
+    objective = WeightedSum(
+        {"sse": squared_error, "fooling": fooling(critic, SUM_SQUARED)}, fooling=critic_weight
+    )
+    return recipe_of(
+        spec,
+        model,
+        networks,
+        (objective, ()),
+        (Discriminator(critic, codes_and_prior), (critic,)),
+        body=body,
+        noise=noise,
+        helpers={"critic": critic},
+    )
+
+
+def _squared_model(spec: DataSpec, networks: Networks, latent_dim: int) -> AutoencoderModule:
+    """A deterministic code whose decoder gives means."""
+    encoder, features = networks.encoder(spec)
+    link = SIGMOID if spec.kind == "unit" else IDENTITY
+    model = AutoencoderModule(
+        encoder,
+        networks.decoder(latent_dim, spec, 1),
+        _project(networks, features, latent_dim),
+        Gaussian(len(spec.shape), link),
+        StandardNormal((latent_dim,)),
+    )
+    networks.options.initialize(model)
+    return model
+
+
+def vae_gan(
+    spec: DataSpec,
+    latent_dim: int = 20,
+    gamma: float = 1.0,
+    body: Body = Body(likelihood="gaussian"),  # noqa: B008
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """Errors measured in the features of a critic, which learns to tell examples from what is made.
+
+    Autoencoding beyond pixels using a learned similarity metric (Larsen et al., 2015),
+    https://arxiv.org/abs/1512.09300
+
+    Encoder: KL + feature error. Decoder: gamma * feature error, and passing for real. Critic: telling
+    examples from reconstructions and samples.
+
+    Args:
+        latent_dim: width of z.
+        gamma: weight of the feature error for the decoder, beside fooling the critic.
+    """
+    complete_numbers(spec, "vae_gan")
+    spec, networks = body.ready(spec, noise, net, networks)
+    model = latent_model(spec, networks, body, latent_dim)
+    # The critic sees x alone.
+    critic = ImageCritic(*body.networks(net).encoder(replace(spec, context_dim=0)))
+    similar = feature_error(critic)
+    for_encoder = WeightedSum({"kl": kl, "feature_error": similar})
+    for_decoder = WeightedSum(
+        {"decoder_feature_error": similar, "passing": passing_for_real(critic)},
+        decoder_feature_error=gamma,
+    )
+    return recipe_of(
+        spec,
+        model,
+        networks,
+        (for_encoder, (model.encoder, model.bottleneck)),
+        (for_decoder, (model.decoder, model.likelihood)),
+        (Discriminator(critic, examples_and_made), (critic,)),
+        body=body,
+        noise=noise,
+        helpers={"critic": critic},
+    )

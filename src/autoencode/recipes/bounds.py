@@ -1,0 +1,185 @@
+"""Recipes trained on bounds of several samples."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import nn
+
+from autoencode.bottlenecks import DiagonalGaussian, TwoLayers
+from autoencode.errors import IncompatibleError
+from autoencode.nets import MLPEncoder, NetOptions
+from autoencode.objectives import DoublyReparameterized, ImportanceWeighted, StickingTheLanding
+from autoencode.priors import StackedPrior, StandardNormal
+from autoencode.recipes.compose import NoiseOptions
+from autoencode.recipes.networks import Networks
+from autoencode.recipes.parts import NO_NOISE, TANH, Body, latent_model, recipe_of
+from autoencode.recipes.recipe import Recipe
+from autoencode.types import DataSpec, Objective
+
+GradientName = Literal["standard", "dreg", "stl"]
+#: The networks of the paper on importance weighting.
+TANH_200 = Body((200, 200))
+
+
+def _bound(gradient: GradientName, n_samples: int, n_groups: int = 1) -> Objective:
+    if gradient == "dreg":
+        return DoublyReparameterized(n_samples, n_groups)
+    if gradient == "standard":
+        return ImportanceWeighted(n_samples, n_groups)
+    if n_samples > 1:
+        raise IncompatibleError(
+            "gradient=stl is biased for several samples together; use gradient=dreg, or n_samples=1"
+        )
+    return StickingTheLanding(n_groups)
+
+
+def iwae(
+    spec: DataSpec,
+    n_samples: int = 5,
+    gradient: GradientName = "standard",
+    latent_dim: int = 50,
+    body: Body = TANH_200,
+    net: NetOptions = TANH,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """A tighter bound than the ELBO: the mean weight of K draws of z, in its logarithm.
+
+    Importance Weighted Autoencoders (Burda, Grosse & Salakhutdinov, 2015),
+    https://arxiv.org/abs/1509.00519
+
+    Args:
+        n_samples: K; 1 gives a VAE.
+        gradient: standard; dreg (Tucker et al., 2018, https://arxiv.org/abs/1810.04152), less noisy for
+            the encoder; stl (Roeder et al., 2017, https://arxiv.org/abs/1703.09194), for one sample.
+        latent_dim: width of z.
+    """
+    spec, networks = body.ready(spec, noise, net, networks)
+    model = latent_model(spec, networks, body, latent_dim)
+    return recipe_of(spec, model, networks, (_bound(gradient, n_samples), ()), body=body, noise=noise)
+
+
+def miwae(
+    spec: DataSpec,
+    n_samples: int = 8,
+    n_groups: int = 8,
+    gradient: GradientName = "standard",
+    latent_dim: int = 50,
+    body: Body = TANH_200,
+    net: NetOptions = TANH,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """The mean of M importance-weighted bounds of K draws each: a less noisy gradient.
+
+    Tighter Variational Bounds are Not Necessarily Better (Rainforth et al., 2018),
+    https://arxiv.org/abs/1802.04537
+
+    Args:
+        n_samples: K, draws in a group.
+        n_groups: M, groups.
+        gradient: standard, dreg or stl, as of iwae.
+        latent_dim: width of z.
+    """
+    spec, networks = body.ready(spec, noise, net, networks)
+    model = latent_model(spec, networks, body, latent_dim)
+    bound = _bound(gradient, n_samples, n_groups)
+    return recipe_of(spec, model, networks, (bound, ()), body=body, noise=noise)
+
+
+def piwae(
+    spec: DataSpec,
+    n_samples: int = 8,
+    n_groups: int = 8,
+    latent_dim: int = 50,
+    body: Body = TANH_200,
+    net: NetOptions = TANH,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """The decoder on the bound of all M * K draws, the encoder on the mean of M bounds of K.
+
+    Tighter Variational Bounds are Not Necessarily Better (Rainforth et al., 2018),
+    https://arxiv.org/abs/1802.04537
+
+    Args:
+        n_samples: K, draws in a group.
+        n_groups: M, groups.
+        latent_dim: width of z.
+    """
+    spec, networks = body.ready(spec, noise, net, networks)
+    model = latent_model(spec, networks, body, latent_dim)
+    generative = ImportanceWeighted(n_samples * n_groups)
+    inference = ImportanceWeighted(n_samples, n_groups, name="encoder_bound")
+    return recipe_of(
+        spec,
+        model,
+        networks,
+        (generative, (model.decoder, model.likelihood)),
+        (inference, (model.encoder, model.bottleneck)),
+        body=body,
+        noise=noise,
+    )
+
+
+def ciwae(
+    spec: DataSpec,
+    n_samples: int = 64,
+    elbo_share: float = 0.05,
+    latent_dim: int = 50,
+    body: Body = TANH_200,
+    net: NetOptions = TANH,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """The importance-weighted bound of K draws, mixed with the ELBO of the same draws.
+
+    Tighter Variational Bounds are Not Necessarily Better (Rainforth et al., 2018),
+    https://arxiv.org/abs/1802.04537
+
+    Args:
+        n_samples: K, draws of z.
+        elbo_share: share of the ELBO in the mixture, 0 to 1.
+        latent_dim: width of z.
+    """
+    spec, networks = body.ready(spec, noise, net, networks)
+    model = latent_model(spec, networks, body, latent_dim)
+    bound = ImportanceWeighted(n_samples, elbo_share=elbo_share)
+    return recipe_of(spec, model, networks, (bound, ()), body=body, noise=noise)
+
+
+def iwae_two_layers(
+    spec: DataSpec,
+    n_samples: int = 5,
+    latent_dim: int = 100,
+    top_dim: int = 50,
+    top_hidden: tuple[int, ...] = (100, 100),
+    body: Body = TANH_200,
+    net: NetOptions = TANH,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """Two stochastic layers, the upper one the prior of the lower, on the importance-weighted bound.
+
+    Importance Weighted Autoencoders (Burda, Grosse & Salakhutdinov, 2015),
+    https://arxiv.org/abs/1509.00519
+
+    Args:
+        n_samples: K; 1 gives the ELBO.
+        latent_dim: width of the lower latent, which the decoder reads.
+        top_dim: width of the upper one.
+        top_hidden: widths of the hidden layers between them; mirrored on the way down.
+    """
+    spec, networks = body.ready(spec, noise, net, networks)
+    up = MLPEncoder((latent_dim,), top_hidden, net)
+    down = MLPEncoder((top_dim,), top_hidden[::-1], net)
+
+    def bottleneck(features: int) -> nn.Module:
+        lower = DiagonalGaussian(features, latent_dim)
+        return TwoLayers(lower, up, DiagonalGaussian(up.features, top_dim))
+
+    prior = StackedPrior(StandardNormal((top_dim,)), down, down.features, latent_dim)
+    model = latent_model(spec, networks, body, latent_dim, bottleneck, prior)
+    bound = ImportanceWeighted(n_samples)
+    return recipe_of(spec, model, networks, (bound, ()), body=body, noise=noise)

@@ -1,0 +1,226 @@
+"""Recipes with other posteriors and other priors than the plain Gaussian."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import nn
+
+from autoencode.bottlenecks import DiagonalGaussian, FlowPosterior, GumbelSoftmax, OnSphere
+from autoencode.densities import Autoregressive, Planar, PowerSpherical, Radial, VonMisesFisher
+from autoencode.nets import NetOptions
+from autoencode.priors import MixtureOfGaussians, UniformCategories, UniformOnSphere, Vamp
+from autoencode.recipes.compose import NoiseOptions
+from autoencode.recipes.disentangled import DEFAULT_BODY
+from autoencode.recipes.networks import Networks
+from autoencode.recipes.parts import (
+    DEFAULT_NET,
+    ELBO,
+    NO_NOISE,
+    Body,
+    KLOptions,
+    complete_numbers,
+    latent_model,
+    recipe_of,
+)
+from autoencode.recipes.recipe import Recipe
+from autoencode.types import DataSpec
+
+_FLOWS = {"planar": Planar, "radial": Radial}
+
+
+def flow_vae(
+    spec: DataSpec,
+    latent_dim: int = 20,
+    flow: Literal["planar", "radial"] = "planar",
+    n_flows: int = 10,
+    body: Body = DEFAULT_BODY,
+    kl: KLOptions = ELBO,
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """A posterior that a chain of planar or radial maps bends, each chosen for the example.
+
+    Variational Inference with Normalizing Flows (Rezende & Mohamed, 2015),
+    https://arxiv.org/abs/1505.05770
+
+    Args:
+        latent_dim: width of z.
+        flow: planar or radial.
+        n_flows: maps in the chain.
+    """
+    spec, networks = body.ready(spec, noise, net, networks)
+
+    def bottleneck(features: int) -> nn.Module:
+        maps = [_FLOWS[flow](latent_dim, features) for _ in range(n_flows)]
+        return FlowPosterior(DiagonalGaussian(features, latent_dim), maps)
+
+    model = latent_model(spec, networks, body, latent_dim, bottleneck)
+    return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
+
+
+def iaf_vae(
+    spec: DataSpec,
+    latent_dim: int = 20,
+    n_flows: int = 2,
+    flow_hidden: int = 128,
+    body: Body = DEFAULT_BODY,
+    kl: KLOptions = ELBO,
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """A posterior that inverse autoregressive maps bend, conditioned on the example.
+
+    Improving Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016),
+    https://arxiv.org/abs/1606.04934
+
+    Args:
+        latent_dim: width of z.
+        n_flows: maps in the chain; every other one goes through z in the opposite order.
+        flow_hidden: width of their hidden layers.
+    """
+    spec, networks = body.ready(spec, noise, net, networks)
+
+    def bottleneck(features: int) -> nn.Module:
+        maps = [
+            Autoregressive(latent_dim, flow_hidden, features, reverse=bool(i % 2))
+            for i in range(n_flows)
+        ]
+        return FlowPosterior(DiagonalGaussian(features, latent_dim), maps)
+
+    model = latent_model(spec, networks, body, latent_dim, bottleneck)
+    return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
+
+
+def vmf_vae(
+    spec: DataSpec,
+    latent_dim: int = 10,
+    body: Body = DEFAULT_BODY,
+    kl: KLOptions = ELBO,
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """Codes on the unit sphere, von Mises-Fisher around a direction; the prior is uniform.
+
+    Hyperspherical Variational Auto-Encoders (Davidson et al., 2018), https://arxiv.org/abs/1804.00891
+
+    Args:
+        latent_dim: dimensions of the space around the sphere, at least 2.
+    """
+    spec, networks = body.ready(spec, noise, net, networks)
+
+    def bottleneck(features: int) -> nn.Module:
+        return OnSphere(features, latent_dim, VonMisesFisher)
+
+    prior = UniformOnSphere(latent_dim)
+    model = latent_model(spec, networks, body, latent_dim, bottleneck, prior)
+    return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
+
+
+def power_spherical_vae(
+    spec: DataSpec,
+    latent_dim: int = 10,
+    body: Body = DEFAULT_BODY,
+    kl: KLOptions = ELBO,
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """Codes on the unit sphere, power spherical around a direction; the prior is uniform.
+
+    The Power Spherical distribution (De Cao & Aziz, 2020), https://arxiv.org/abs/2006.04437
+
+    Args:
+        latent_dim: dimensions of the space around the sphere, at least 2.
+    """
+    spec, networks = body.ready(spec, noise, net, networks)
+
+    def bottleneck(features: int) -> nn.Module:
+        return OnSphere(features, latent_dim, PowerSpherical)
+
+    prior = UniformOnSphere(latent_dim)
+    model = latent_model(spec, networks, body, latent_dim, bottleneck, prior)
+    return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
+
+
+def gumbel_vae(
+    spec: DataSpec,
+    n_variables: int = 20,
+    n_categories: int = 10,
+    temperature: float = 0.67,
+    body: Body = DEFAULT_BODY,
+    kl: KLOptions = ELBO,
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """A code of categories, which a relaxation makes differentiable.
+
+    Categorical Reparameterization with Gumbel-Softmax (Jang, Gu & Poole, 2016),
+    https://arxiv.org/abs/1611.01144
+
+    Args:
+        n_variables: categorical variables in a code.
+        n_categories: of each.
+        temperature: of the relaxation, above 0; constant.
+    """
+    spec, networks = body.ready(spec, noise, net, networks)
+
+    def bottleneck(features: int) -> nn.Module:
+        return GumbelSoftmax(features, n_variables, n_categories, temperature)
+
+    prior = UniformCategories(n_variables, n_categories, temperature)
+    model = latent_model(spec, networks, body, n_variables * n_categories, bottleneck, prior)
+    return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
+
+
+def vamp_vae(
+    spec: DataSpec,
+    latent_dim: int = 40,
+    n_components: int = 500,
+    body: Body = Body((300, 300)),  # noqa: B008
+    kl: KLOptions = ELBO,
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """A prior that is the mean of the posteriors at learned pseudo-inputs.
+
+    VAE with a VampPrior (Tomczak & Welling, 2017), https://arxiv.org/abs/1705.07120
+
+    Args:
+        latent_dim: width of z.
+        n_components: pseudo-inputs; they start at training examples.
+    """
+    complete_numbers(spec, "vamp_vae")
+    spec, networks = body.ready(spec, noise, net, networks)
+    prior = Vamp(spec.shape, n_components, spec.kind == "unit")
+    model = latent_model(spec, networks, body, latent_dim, prior=prior)
+    return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
+
+
+def mog_vae(
+    spec: DataSpec,
+    latent_dim: int = 40,
+    n_components: int = 500,
+    body: Body = Body((300, 300)),  # noqa: B008
+    kl: KLOptions = ELBO,
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """A prior that is a mixture of Gaussians, learned with the rest.
+
+    VAE with a VampPrior (Tomczak & Welling, 2017), https://arxiv.org/abs/1705.07120
+
+    Args:
+        latent_dim: width of z.
+        n_components: Gaussians in the mixture.
+    """
+    spec, networks = body.ready(spec, noise, net, networks)
+    prior = MixtureOfGaussians(latent_dim, n_components)
+    model = latent_model(spec, networks, body, latent_dim, prior=prior)
+    return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)

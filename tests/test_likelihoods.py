@@ -1,0 +1,167 @@
+"""Every likelihood is a distribution: it sums or integrates to one, and its draws have its mean."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoencode.likelihoods import (
+    LINKS,
+    Categorical,
+    ContinuousBernoulli,
+    DiscretizedLogistic,
+    Gaussian,
+    Laplace,
+    NegativeBinomial,
+    Poisson,
+)
+
+LEVELS = 16
+# What each is summed over, and how.
+UNIT = torch.linspace(0, 1, 20_001, dtype=torch.float64)
+REAL = torch.linspace(-60, 60, 120_001, dtype=torch.float64)
+COUNTS = torch.arange(0, 3000, dtype=torch.float64)
+GRID = torch.linspace(0, 1, LEVELS, dtype=torch.float64)
+CASES = {
+    "gaussian_shared": (lambda: Gaussian(1, scale="shared"), REAL),
+    "laplace": (lambda: Laplace(1), REAL),
+    "laplace_sigmoid": (lambda: Laplace(1, LINKS["sigmoid"], 0.3), REAL),
+    "laplace_learned": (lambda: Laplace(1, scale="learned"), REAL),
+    "continuous_bernoulli": (lambda: ContinuousBernoulli(1), UNIT),
+    "logistic": (lambda: DiscretizedLogistic(1, levels=LEVELS), GRID),
+    "logistic_mixture": (lambda: DiscretizedLogistic(1, 3, LEVELS), GRID),
+    "categorical": (lambda: Categorical(1, LEVELS), GRID),
+    "poisson": (lambda: Poisson(1), COUNTS),
+    "negative_binomial": (lambda: NegativeBinomial(1), COUNTS),
+    "zero_inflated": (lambda: NegativeBinomial(1, zero_inflated=True), COUNTS),
+}
+every_likelihood = pytest.mark.parametrize("name", CASES)
+
+
+def parameters(likelihood, seed, size=1.0):
+    g = torch.Generator().manual_seed(seed)
+    return size * torch.randn(likelihood.n_params, generator=g, dtype=torch.float64)
+
+
+def total(probability, x):
+    return float(torch.trapezoid(probability, x) if x is UNIT or x is REAL else probability.sum())
+
+
+@every_likelihood
+@given(seed=st.integers(0, 10_000), size=st.floats(0.0, 1.5))
+@settings(max_examples=25, deadline=None)
+def test_it_sums_or_integrates_to_one(name, seed, size):
+    make, x = CASES[name]
+    likelihood = make().double()
+    p = likelihood(parameters(likelihood, seed, size)[None])
+    assert total(p.log_prob(x[:, None]).exp(), x) == pytest.approx(1, abs=2e-4)
+
+
+@every_likelihood
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=15, deadline=None)
+def test_its_mean_is_the_expectation_under_its_own_probabilities(name, seed):
+    make, x = CASES[name]
+    likelihood = make().double()
+    p = likelihood(parameters(likelihood, seed, 0.7)[None])
+    expected = total(p.log_prob(x[:, None]).exp() * x, x)
+    # That of cut logistics is kept simple: the mean before they are cut.
+    tolerance = 0.12 if name.startswith("logistic") else 2e-3
+    assert float(p.mean) == pytest.approx(expected, abs=tolerance, rel=2e-3)
+
+
+@every_likelihood
+def test_its_draws_have_the_expectation_of_its_probabilities(name):
+    torch.manual_seed(0)
+    make, x = CASES[name]
+    likelihood = make().double()
+    params = parameters(likelihood, 3, 0.7)
+    p = likelihood(params[None])
+    probability = p.log_prob(x[:, None]).exp()
+    mean = total(probability * x, x)
+    spread = total(probability * (x - mean).square(), x) ** 0.5
+    draws = likelihood(params.expand(1, 40_000, -1)).sample()
+    assert draws.shape == (1, 40_000, 1)
+    assert float(draws.mean()) == pytest.approx(mean, abs=4 * spread / 200)
+    assert float(draws.std()) == pytest.approx(spread, rel=0.1)
+    if x is GRID:
+        assert bool(((draws * (LEVELS - 1)).round() / (LEVELS - 1) - draws).abs().max() < 1e-9)
+
+
+@every_likelihood
+def test_what_is_missing_has_no_part_and_no_gradient(name):
+    make, x = CASES[name]
+    likelihood = make()
+    torch.manual_seed(0)
+    params = torch.randn(2, 3, likelihood.n_params * 4, requires_grad=True)
+    target = x.float()[torch.randint(0, min(len(x), 5), (3, 4))]
+    target[1, 2] = torch.nan
+    mask = ~target.isnan()
+    p = likelihood(params)
+    whole = p.entries(target, mask)
+    assert whole.shape == (2, 3, 4)
+    assert bool((whole[:, 1, 2] == 0).all())
+    torch.testing.assert_close(p.log_prob(target, mask), whole.sum(-1))
+    complete = target.nan_to_num(0.0)
+    torch.testing.assert_close(whole[:, 0], likelihood(params).entries(complete)[:, 0])
+    p.log_prob(target, mask).sum().backward()
+    assert bool(params.grad.isfinite().all())
+    hidden = params.grad.reshape(2, 3, likelihood.n_params, 4)[:, 1, :, 2]
+    assert bool((hidden == 0).all())
+
+
+@every_likelihood
+@pytest.mark.parametrize("shape", [(4,), (2, 3, 5)])
+def test_params_lie_side_by_side_along_the_first_axis(name, shape):
+    make, x = CASES[name]
+    likelihood = make()
+    likelihood.event_dims = len(shape)
+    wide = (likelihood.n_params * shape[0], *shape[1:])
+    p = likelihood(torch.randn(2, 3, *wide))
+    assert p.mean.shape == (2, 3, *shape)
+    assert p.sample().shape == (2, 3, *shape)
+    assert p.log_prob(x.float()[torch.zeros(3, *shape, dtype=torch.long)]).shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", [n for n in CASES if n != "categorical"])
+def test_the_output_can_start_at_any_mean(name):
+    make, x = CASES[name]
+    likelihood = make()
+    mean = torch.tensor([0.02, 0.3, 0.5, 0.97]) * (1 if x is not COUNTS else 10)
+    if "sigmoid" not in name and x is REAL:
+        mean = 10 * mean - 5
+    params = likelihood.params_for_mean(mean)
+    got = likelihood(params[None, None]).mean
+    torch.testing.assert_close(got[0, 0], mean, rtol=2e-3, atol=2e-3)
+
+
+def test_counts_equal_scipys():
+    from scipy import stats
+
+    x = torch.arange(0, 40, dtype=torch.float64)
+    poisson = Poisson(1)(torch.tensor([[1.3]], dtype=torch.float64)).log_prob(x[:, None])
+    expected = stats.poisson(torch.tensor(1.3).double().exp().item()).logpmf(x.numpy())
+    torch.testing.assert_close(poisson, torch.from_numpy(expected), rtol=1e-5, atol=1e-6)
+    params = torch.tensor([[1.3, 0.4]], dtype=torch.float64)
+    ours = NegativeBinomial(1)(params).log_prob(x[:, None])
+    m, r = params[0].exp().tolist()
+    expected = stats.nbinom(r, r / (r + m)).logpmf(x.numpy())
+    torch.testing.assert_close(ours, torch.from_numpy(expected), rtol=1e-6, atol=1e-8)
+
+
+def test_the_continuous_bernoulli_equals_torchs_away_from_its_own_approximation():
+    logits = torch.tensor([-9.0, -2.0, -0.5, 0.7, 3.0, 20.0], dtype=torch.float64)
+    x = torch.rand(6, dtype=torch.float64)
+    theirs = torch.distributions.ContinuousBernoulli(logits=logits, lims=(0.4999, 0.5001))
+    ours = ContinuousBernoulli(1)(logits[:, None])
+    torch.testing.assert_close(ours.log_prob(x[:, None]), theirs.log_prob(x), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(ours.mean[:, 0], theirs.mean, rtol=1e-5, atol=1e-6)
+
+
+def test_the_series_around_logit_zero_meets_the_closed_form():
+    near = torch.tensor([0.2999, -0.2999, 1e-6, 0.0])
+    seam = torch.tensor([0.3001, -0.3001, 2e-6, 1e-9])
+    p, q = (ContinuousBernoulli(1)(v[:, None]) for v in (near, seam))
+    x = torch.full((4, 1), 0.3)
+    torch.testing.assert_close(p.log_prob(x), q.log_prob(x), rtol=0, atol=1e-4)
+    torch.testing.assert_close(p.mean, q.mean, rtol=0, atol=1e-4)
