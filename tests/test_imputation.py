@@ -97,7 +97,7 @@ def test_categories_are_filled_better_than_by_the_most_frequent():
         holed.loc[hidden[:, i], name] = None
     model = Autoencoder(column_kinds={"visits": "count", "open": "boolean"}, random_state=0)
     filled = model.fit(holed).impute(holed)
-    assert model.trained_.recipe.name == "masked_mlp"
+    assert model.trained_.recipe.name == "mlp_impute"
     for name in ("class", "open"):
         gone = hidden[:, table.columns.get_loc(name)]
         right = (filled[name][gone] == table[name][gone]).mean()
@@ -145,7 +145,7 @@ def test_a_table_with_gaps_chooses_its_recipe():
     x, _ = low_rank(50)
     assert quick().fit(x).trained_.recipe.name == "mlp"
     holed, _ = with_gaps(x)
-    assert quick().fit(holed).trained_.recipe.name == "masked_mlp"
+    assert quick().fit(holed).trained_.recipe.name == "mlp_impute"
     assert quick(recipe="vae").fit(holed).trained_.recipe.name == "vae"
     images = np.random.default_rng(0).random((20, 8, 8))
     images[0, 0, 0] = np.nan

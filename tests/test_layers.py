@@ -45,7 +45,9 @@ ALLOWED = {
     "progress": CORE | {"console", "training"},
     "outputs": BELOW_TRAINED | {"trained", "past"},
     "jobs": BELOW_TRAINED | {"trained", "io", "past", "outputs", "estimators"},
-    "estimators": BELOW_TRAINED | {"trained", "io", "checkpoints", "evaluate", "runs", "progress"},
+    "anomaly": BELOW_TRAINED | {"trained"},
+    "estimators": BELOW_TRAINED
+    | {"trained", "anomaly", "io", "checkpoints", "evaluate", "runs", "progress"},
     "cli": BELOW_TRAINED
     | {"trained", "io", "evaluate", "past", "record", "runs", "shards", "estimators", "console"}
     | {"progress", "outputs", "jobs", "__version__"},

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AnomalyDetector": "autoencode.estimators",
     "Autoencoder": "autoencode.estimators",
     "AutoencodeError": "autoencode.errors",
     "AutoencoderModule": "autoencode.models",
     "Batch": "autoencode.types",
     "DataSpec": "autoencode.types",
+    "Denoiser": "autoencode.estimators",
     "Progress": "autoencode.types",
     "RECIPES": "autoencode.recipes",
     "Recipe": "autoencode.recipes",
@@ -43,7 +45,9 @@ __all__ = ["__version__", *_HOMES]
 if TYPE_CHECKING:
     from autoencode.data import load_data as load_data
     from autoencode.errors import AutoencodeError as AutoencodeError
+    from autoencode.estimators import AnomalyDetector as AnomalyDetector
     from autoencode.estimators import Autoencoder as Autoencoder
+    from autoencode.estimators import Denoiser as Denoiser
     from autoencode.estimators import load as load
     from autoencode.models import AutoencoderModule as AutoencoderModule
     from autoencode.recipes import RECIPES as RECIPES

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -15,16 +14,15 @@ from torch import nn
 
 from autoencode.data import Examples
 from autoencode.data.examples import apply_spec
-from autoencode.data.frames import decode, empty_like, is_frame, to_frame
+from autoencode.data.frames import empty_like, is_frame
 from autoencode.data.raw import Array
 from autoencode.estimators.base import CoreEstimator
 from autoencode.estimators.online import Online
-from autoencode.files import storage_error
-from autoencode.io import load_trained, read_history, save_model, write_history
-from autoencode.recipes.catalogue import ScheduleName
+from autoencode.io import load_trained, read_history
+from autoencode.recipes.catalogue import ScheduleName, default_recipe
 from autoencode.trained import Trained, choose_device, fit_prior, flat
 from autoencode.training import Observer
-from autoencode.types import ColumnKind
+from autoencode.types import ColumnKind, DataSpec
 
 
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimator):  # type: ignore[misc]
@@ -36,7 +34,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
     Parameters
     ----------
     recipe : str, default="auto"
-        One of ``autoencode.RECIPES``; ``auto`` is ``mlp``, and ``masked_mlp`` for a table with gaps.
+        One of ``autoencode.RECIPES``; ``auto`` is ``mlp``, and ``mlp_impute`` for a table with gaps.
     n_components : int, default=None
         Width of the code; the recipe's own by default.
     encoder, decoder : torch.nn.Module, default=None
@@ -192,6 +190,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
             self._like = empty_like(X) if is_frame(X) else None
         return self
 
+    def _recipe_for(self, spec: DataSpec | None) -> str:
+        """The recipe that is asked for, or the one that suits the data."""
+        if self.recipe != "auto":
+            return self.recipe
+        return "mlp" if spec is None else default_recipe(spec)
+
     def transform(self, X: Any) -> Array:
         """Codes (n, n_components) of examples; a code that is a feature map comes flat."""
         trained = self._trained
@@ -246,27 +250,6 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         trained = self._trained
         self._checked(X)
         return trained.impute(X) if n_draws is None else trained.imputations(X, n_draws, seed)
-
-    def _outward(self, x: Array, like: Any) -> Any:
-        """Raw values (n, *D) as the user has them: a mixed table as such, all else as an array."""
-        columns = self._trained.spec.columns
-        return to_frame(decode(x, columns), like) if self._trained.spec.mixed else x
-
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Writes model, configuration and history into a folder, which ``load`` reads.
-
-        Raises
-        ------
-        autoencode.errors.StorageError
-            When it cannot be written.
-        """
-        trained = self._trained
-        try:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise storage_error(folder, error) from error
-        write_history(self.history_, folder)
-        save_model(trained, folder)
 
 
 def load(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from autoencode.nets import NetOptions
 from autoencode.recipes.compose import CodeActivation, Loss, NoiseOptions, Output, plain
 from autoencode.recipes.networks import Dense, Networks
@@ -11,7 +13,9 @@ from autoencode.types import DataSpec
 DEFAULT_NET = NetOptions()
 NO_NOISE = NoiseOptions()
 DROPOUT = NetOptions(dropout=0.2)
-HIDDEN_ENTRIES = NoiseOptions("missing", 0.3)
+GUESSING = NoiseOptions("missing", 0.3)
+SMOOTH_NET = NetOptions(activation="silu")
+HIDDEN_ENTRIES = NoiseOptions(noise_level=0.2)
 
 
 def linear(
@@ -130,7 +134,7 @@ def mlp_latent2(
     return mlp(spec, hidden, latent_dim, code_activation, output, loss, net, noise, networks)
 
 
-def masked_mlp(
+def mlp_impute(
     spec: DataSpec,
     hidden: tuple[int, ...] = (256,),
     latent_dim: int = 256,
@@ -138,7 +142,7 @@ def masked_mlp(
     output: Output = "auto",
     loss: Loss = "mse",
     net: NetOptions = DROPOUT,
-    noise: NoiseOptions = HIDDEN_ENTRIES,
+    noise: NoiseOptions = GUESSING,
     networks: Networks | None = None,
 ) -> Recipe:
     """Guesses hidden entries of a table from the others, through a wide code: to fill gaps.
@@ -159,4 +163,35 @@ def masked_mlp(
         output: sigmoid for data in [0, 1], identity for any; auto decides by the data.
         loss: mse (mean over entries) or sse (sum over entries).
     """
+    return mlp(spec, hidden, latent_dim, code_activation, output, loss, net, noise, networks)
+
+
+def mlp_masked(
+    spec: DataSpec,
+    hidden: tuple[int, ...] = (128,),
+    latent_dim: int = 128,
+    code_activation: CodeActivation = "none",
+    output: Output = "auto",
+    loss: Loss = "mse",
+    net: NetOptions = SMOOTH_NET,
+    noise: NoiseOptions = HIDDEN_ENTRIES,
+    networks: Networks | None = None,
+) -> Recipe:
+    """A wide code that must guess a fifth of the entries from the others; finds anomalies in tables.
+
+    Extracting and Composing Robust Features with Denoising Autoencoders (Vincent et al., 2008),
+    https://www.cs.toronto.edu/~larocheh/publications/icml-2008-denoising-autoencoders.pdf
+
+    With noise=auto entries are masked by zeros, in data with gaps or categories hidden.
+
+    Args:
+        hidden: widths of the encoder's hidden layers; the decoder mirrors them.
+        latent_dim: width of the code, wider than most tables: what is not to be passed through is
+            kept out by the noise.
+        code_activation: none, or tanh, sigmoid (bounded code), relu (positive code).
+        output: sigmoid for data in [0, 1], identity for any; auto decides by the data.
+        loss: mse (mean over entries) or sse (sum over entries).
+    """
+    if noise.noise == "auto":
+        noise = replace(noise, noise="missing" if spec.gaps or spec.mixed else "masking")
     return mlp(spec, hidden, latent_dim, code_activation, output, loss, net, noise, networks)

@@ -1,0 +1,126 @@
+"""From scores to probabilities: tails, conformal p-values, and the Benjamini-Hochberg procedure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from autoencode.data.raw import Array
+from autoencode.errors import DataError, OptionError
+
+
+@dataclass(frozen=True)
+class Tail:
+    """How far out in the tail of some reference values a value lies.
+
+    Inside their range it is minus the logarithm of the share of reference values above, between which
+    it is interpolated; beyond, the logarithm of the distance goes on, so that it never stands still.
+    It is continuous, does not fall as the value rises, and is 0 at the least reference value.
+
+    Attributes:
+        values: (K,) the distinct reference values in order.
+        heights: (K,) minus the logarithm of the share of them above.
+        middle, width: the median, and from there to the 90 % quantile.
+
+    Example:
+        >>> tail = Tail.of(np.arange(100.0))
+        >>> tail(np.array([0.0, 89.1, 1000.0])).round(2).tolist()
+        [0.0, 2.89, 7.6]
+    """
+
+    values: Array
+    heights: Array
+    middle: float
+    width: float
+
+    @classmethod
+    def of(cls, reference: ArrayLike) -> Tail:
+        """The tail of reference values (N,)."""
+        ordered = np.sort(np.asarray(reference, np.float64))
+        middle, high = np.quantile(ordered, [0.5, 0.9])
+        # Values that differ by rounding are one value; a step between them would be a cliff.
+        grid = 1e-7 * max(float(middle) or float(ordered[-1]), 1e-300)
+        ordered = np.round(ordered / grid) * grid
+        values, first = np.unique(ordered, return_index=True)
+        heights = np.log(len(ordered) + 1) - np.log(len(ordered) + 1 - first)
+        # Values that are all but the same must not make every other one infinitely far.
+        least = 1e-6 * max(abs(float(middle)), abs(float(ordered[-1])), 1e-6)
+        return cls(values, heights, float(middle), max(float(high - middle), least))
+
+    def __call__(self, x: Array) -> Array:
+        beyond = np.log1p(np.maximum((x - self.middle) / self.width, 0.0))
+        height: Array = np.interp(x, self.values, self.heights) + beyond
+        return height
+
+
+def conformal_pvalues(scores: ArrayLike, calibration: ArrayLike) -> Array:
+    """The chance that a row like those of the calibration would be at least as anomalous.
+
+    p = (1 + the number of calibration scores that are at least as high) / (1 + their number).
+
+    When a row is exchangeable with the calibration rows, P(p <= t) <= t for every t, however good the
+    score is and however the data are distributed. Needs that no calibration row took part in what
+    makes the scores.
+
+    Testing for Outliers with Conformal p-values (Bates, Candès, Lei, Romano & Sesia, 2023),
+    https://arxiv.org/abs/2104.08279
+
+    Args:
+        scores: (N,) higher is more anomalous.
+        calibration: (M,) scores of rows that were held out.
+
+    Returns:
+        (N,) p-values in [1 / (M + 1), 1].
+
+    Raises:
+        DataError: there is no calibration score.
+
+    Example:
+        >>> conformal_pvalues([0.0, 3.5, 9.0], [1.0, 2.0, 3.0, 4.0]).tolist()
+        [1.0, 0.4, 0.2]
+    """
+    ordered = np.sort(np.asarray(calibration, np.float64))
+    if not len(ordered):
+        raise DataError("there are no calibration scores; hold some rows out")
+    higher = len(ordered) - np.searchsorted(ordered, np.asarray(scores, np.float64), side="left")
+    p: Array = (1.0 + higher) / (1.0 + len(ordered))
+    return p
+
+
+def benjamini_hochberg(pvalues: ArrayLike, fdr: float) -> Array:
+    """Which hypotheses to reject so that at most a share ``fdr`` of the rejected are true, on average.
+
+    It holds for independent p-values, and for conformal ones that share a calibration set (Bates et
+    al., 2023, Theorem 2).
+
+    Controlling the False Discovery Rate: A Practical and Powerful Approach to Multiple Testing
+    (Benjamini & Hochberg, 1995), https://doi.org/10.1111/j.2517-6161.1995.tb02031.x
+
+    Args:
+        pvalues: (N,).
+        fdr: the expected share of false discoveries, in (0, 1).
+
+    Returns:
+        (N,) true where rejected.
+
+    Raises:
+        OptionError: when ``fdr`` lies elsewhere.
+
+    Example:
+        >>> benjamini_hochberg([0.001, 0.2, 0.02, 0.9], 0.05).tolist()
+        [True, False, True, False]
+    """
+    if not 0 < fdr < 1:
+        raise OptionError(f"fdr must lie in (0, 1), got {fdr}")
+    p: Any = np.asarray(pvalues, np.float64)
+    if not len(p):
+        return np.zeros(0, bool)
+    ordered = np.sort(p)
+    passed = ordered <= fdr * np.arange(1, len(p) + 1) / len(p)
+    if not passed.any():
+        return np.zeros(len(p), bool)
+    rejected: Array = p <= ordered[np.flatnonzero(passed)[-1]]
+    return rejected

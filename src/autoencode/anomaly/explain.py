@@ -1,0 +1,94 @@
+"""Which entries of a row make it anomalous."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from autoencode.anomaly.scores import Scorer
+from autoencode.anomaly.seen import Seen
+from autoencode.data import Examples, Resident
+from autoencode.data.raw import Array
+from autoencode.trained import CHUNK, Trained
+
+_STEPS = 32
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What each entry adds to the anomaly score of N rows.
+
+    Attributes:
+        shares: (N, *D) summing to ``scores`` over the entries of a row.
+        scores: (N,) the anomaly scores, higher is more anomalous.
+        names: of the D entries, where they have any.
+    """
+
+    shares: Array
+    scores: Array
+    names: tuple[str, ...] = ()
+
+    def top(self, row: int, n: int = 5) -> list[tuple[str, float]]:
+        """The n entries that add most to a row's score, with what they add.
+
+        Example:
+            >>> Explanation(np.array([[0.1, 0.7]]), np.array([0.8]), ("age", "height")).top(0, 1)
+            [('height', 0.7)]
+        """
+        flat = self.shares[row].reshape(-1)
+        first = np.argsort(-flat, kind="stable")[:n]
+        return [(self._name(int(i)), float(flat[i])) for i in first]
+
+    def _name(self, i: int) -> str:
+        if self.names:
+            return self.names[i]
+        place = np.unravel_index(i, self.shares.shape[1:])
+        return f"x{i}" if len(place) == 1 else str(tuple(int(axis) for axis in place))
+
+
+def explained(
+    trained: Trained, scorer: Scorer, examples: Examples, seen: Seen, keys: list[bytes], score: str
+) -> Explanation:
+    """The shares of a score, summing to it.
+
+    The score ``latent`` is no sum over entries; its shares are integrated gradients along the line
+    from the mean training row, brought to the sum. They may be negative.
+
+    Axiomatic Attribution for Deep Networks (Sundararajan, Taly & Yan, 2017),
+    https://arxiv.org/abs/1703.01365
+    """
+    scores = scorer.scores(seen, keys, score)
+    if score == "latent":
+        flat = _integrated(trained, scorer, examples, scores)
+    else:
+        flat = scorer.parts(seen, keys, score)
+    names = tuple(column.name for column in trained.spec.columns)
+    return Explanation(flat.reshape(len(flat), *trained.spec.shape), scores, names)
+
+
+def _integrated(trained: Trained, scorer: Scorer, examples: Examples, scores: Array) -> Array:
+    model = copy.deepcopy(trained.model).eval()
+    center = torch.from_numpy(scorer.center).float().to(trained.device)
+    precision = torch.from_numpy(scorer.precision).float().to(trained.device)
+    pieces = []
+    for batch in Resident(examples, trained.spec, trained.device).batches(CHUNK):
+        x = batch.x
+        known = torch.ones_like(x, dtype=torch.bool) if batch.mask is None else batch.mask
+        # Standardised columns have mean 0; a missing value is missing all along the line.
+        start = torch.zeros_like(x)
+        total = torch.zeros_like(x)
+        for step in range(_STEPS):
+            point = start + (x - start) * ((step + 0.5) / _STEPS)
+            point = point.detach().requires_grad_()
+            far = model.embed(point).flatten(1) - center
+            value = (far @ precision * far).sum()
+            (slope,) = torch.autograd.grad(value, point)
+            total += slope / _STEPS
+        pieces.append(torch.where(known, total * (x - start), 0.0).flatten(1).cpu().numpy())
+    parts = np.concatenate(pieces).astype(np.float64)
+    rest = scores - parts.sum(1)
+    shares: Array = parts + (rest / parts.shape[1])[:, None]
+    return shares

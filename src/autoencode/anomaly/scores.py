@@ -1,0 +1,175 @@
+"""Anomaly scores of rows that a model has seen: higher is more anomalous."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from autoencode.anomaly.calibrate import Tail
+from autoencode.anomaly.memory import Look, Memory
+from autoencode.anomaly.ranks import Ranks
+from autoencode.anomaly.seen import Seen
+from autoencode.data.raw import Array
+
+#: Every score by name, and what it is.
+SCORES: Mapping[str, str] = {
+    "combined": "the mean of five pieces of evidence, each as minus the logarithm of its tail",
+    "reconstruction": "squared error of each entry over that entry's mean squared error in training",
+    "likelihood": "minus log p(x|z), with a stochastic code minus the ELBO, in nats",
+    "latent": "squared Mahalanobis distance of the code from the training codes",
+    "nearest": "distance to the nearest training row",
+    "recall": "distance to what the nearest training rows can be put together to",
+    "ranked_recall": "the same among the values and their ranks",
+    "neighbourhood": "distance to the nearest tenth of the training rows",
+}
+
+#: What the combination is made of.
+EVIDENCE = ("error", "nearest", "recall", "ranked_recall", "neighbourhood")
+
+REFERENCE = 1_000  # training rows that stand for all where a tail is measured
+_FLOOR = 0.1  # of the mean squared error over all entries: the least that an entry is compared with
+_SHRINK = 0.1  # of the codes' covariance towards a multiple of the identity
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores in comparison with the rows that a model was trained on.
+
+    Rows are compared by what the model makes of them: their reconstruction beside their residual, the
+    latter times ``emphasis``. ``ranked_recall`` compares the values themselves and their ranks. Every
+    score can be shared out among the entries of a row; how for ``latent``, see ``explain``.
+
+    Attributes:
+        errors: (D,) mean squared training error of each entry, with a floor.
+        emphasis: factor on residuals, with which they vary as much as reconstructions do.
+        ranks: of the training values, ``None`` where values are pixels or gaps were filled.
+        memories: training rows in the coordinates of each comparison.
+        center, precision: (K,) and (K, K) of the training codes.
+        tails: of each piece of evidence among the training rows.
+        reference: numbers of the training rows by which the tails were measured.
+    """
+
+    errors: Array
+    emphasis: float
+    ranks: Ranks | None
+    memories: Mapping[str, Memory]
+    center: Array
+    precision: Array
+    tails: Mapping[str, Tail]
+    reference: Array
+
+    @classmethod
+    def fit(cls, seen: Seen, keys: list[bytes], *, ranked: bool, typical: Array, seed: int) -> Scorer:
+        """A scorer for the rows that a model was trained on.
+
+        Args:
+            seen: N training rows, as the model sees them.
+            keys: what tells them apart (``row_keys``).
+            ranked: whether places among the training values mean something (tables, not images).
+            typical: numbers of the rows whose errors are taken as the usual ones.
+            seed: of what is drawn, where there is more than is remembered.
+        """
+        squares = seen.to_entries(seen.residual[typical] ** 2).mean(0)
+        spread = seen.expected.var(0).sum()
+        left = (seen.residual[typical] ** 2).mean(0).sum()
+        center, precision = _moments(seen.code)
+        ranks = Ranks.of(seen.values) if ranked else None
+        bare = cls(
+            squares + _FLOOR * squares.mean() + 1e-12,
+            float(np.sqrt((spread + 1e-9) / (left + 1e-9))),
+            ranks,
+            {},
+            center,
+            precision,
+            {},
+            np.empty(0, int),
+        )
+        places = {name: bare.coordinates(seen, name) for name in ("explained", "ranked")}
+        memories = {name: Memory.of(points, keys, seed) for name, points in places.items()}
+        reference = _few(len(seen), seed)
+        full = replace(bare, memories=memories, reference=reference)
+        looks = full._looks(seen.take(reference), [keys[row] for row in reference])
+        tails = {name: Tail.of(look.distances) for name, look in looks.items()}
+        return replace(full, tails=tails)
+
+    def coordinates(self, seen: Seen, name: str) -> Array:
+        """Rows (N, P) as one comparison takes them; P is C or twice that."""
+        if name == "explained":
+            return np.concatenate([seen.expected, self.emphasis * seen.residual], axis=1)
+        rows = seen.values
+        if self.ranks is None:
+            return rows
+        return np.concatenate([rows, self.ranks(rows)], axis=1)
+
+    def scores(self, seen: Seen, keys: list[bytes], name: str) -> Array:
+        """The score (N,) of that name; one of ``SCORES``."""
+        if name == "combined":
+            looks = self._looks(seen, keys)
+            heights = [self.tails[name](look.distances) for name, look in looks.items()]
+            return np.asarray(np.mean(heights, axis=0))
+        if name == "latent":
+            far = seen.code - self.center
+            latent: Array = np.einsum("nk,kl,nl->n", far, self.precision, far)
+            return latent
+        if name in EVIDENCE:
+            return self._looks(seen, keys)[name].distances
+        total: Array = self.parts(seen, keys, name).sum(1)
+        return total
+
+    def parts(self, seen: Seen, keys: list[bytes], name: str) -> Array:
+        """What each entry adds to the score, (N, D); not for ``latent``.
+
+        A distance is shared out as its square is, a tail as its distance is, and the KL evenly.
+        """
+        if name == "reconstruction":
+            return seen.to_entries(seen.residual**2) / self.errors
+        if name == "likelihood":
+            return seen.surprise + (seen.kl / seen.n_entries)[:, None]
+        looks = self._looks(seen, keys, squares=True)
+        if name != "combined":
+            return looks[name].distances[:, None] * self._shares(seen, looks[name])
+        total = np.zeros((len(seen), seen.n_entries))
+        for evidence, look in looks.items():
+            height = self.tails[evidence](look.distances) / len(EVIDENCE)
+            total += height[:, None] * self._shares(seen, look)
+        return total
+
+    def _looks(self, seen: Seen, keys: list[bytes], squares: bool = False) -> dict[str, Look]:
+        """All pieces of evidence."""
+        made, ranked = (self.coordinates(seen, place) for place in ("explained", "ranked"))
+        memory = self.memories["explained"]
+        near, put_together = memory.nearest_and_recall(made, keys, squares)
+        errors = seen.residual**2
+        return {
+            "error": Look(np.sqrt(errors.sum(1)), errors),
+            "nearest": near,
+            "recall": put_together,
+            "ranked_recall": self.memories["ranked"].recall(ranked, keys, squares),
+            "neighbourhood": memory.neighbourhood(made, keys, squares),
+        }
+
+    def _shares(self, seen: Seen, look: Look) -> Array:
+        """Each entry's share (N, D) of a squared distance; even where there is no distance."""
+        folded = look.squares.reshape(len(seen), -1, len(seen.entry)).sum(1)
+        entries = seen.to_entries(folded)
+        total = entries.sum(1, keepdims=True)
+        even = np.full_like(entries, 1 / entries.shape[1])
+        shares: Array = np.divide(entries, total, out=even, where=total > 0)
+        return shares
+
+
+def _few(n: int, seed: int, most: int = REFERENCE) -> Array:
+    """Rows that stand for all of them where a tail is measured."""
+    return np.sort(np.random.default_rng([seed, 1]).permutation(n)[:most])
+
+
+def _moments(code: Array) -> tuple[Array, Array]:
+    """Mean and inverse covariance of codes (N, K), the covariance shrunk to be invertible."""
+    center = code.mean(0)
+    covariance = (code - center).T @ (code - center) / max(len(code) - 1, 1)
+    width = len(covariance)
+    level = np.trace(covariance) / width + 1e-12
+    shrunk = (1 - _SHRINK) * covariance + _SHRINK * level * np.eye(width)
+    return center, np.linalg.inv(shrunk)

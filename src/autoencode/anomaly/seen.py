@@ -1,0 +1,191 @@
+"""Rows as a trained model sees and reconstructs them: what all anomaly scores are made from."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autoencode.data import Examples, Resident
+from autoencode.data.raw import Array
+from autoencode.mixed import MixedObservation
+from autoencode.models import AutoencoderModule
+from autoencode.nets.reader import reader_for
+from autoencode.randomness import common_noise, seeded
+from autoencode.trained import CHUNK, Trained
+from autoencode.types import Batch, DataSpec, Observation
+
+DRAWS = 16  # of z, where the code is a draw; the same ones for every row
+
+
+@dataclass(frozen=True)
+class Seen:
+    """N rows in coordinates: one for each number of an example, one for each category of a column.
+
+    Attributes:
+        expected: (N, C) the reconstruction, in the model's units; probabilities of categories.
+        residual: (N, C) the row minus its reconstruction, 0 where a value is missing.
+        code: (N, K) codes, flat.
+        surprise: (N, D) minus log p(x_j|z) in nats of each entry, averaged over the draws of z.
+        kl: (N,) KL(q(z|x) || p(z)) in nats, 0 for a deterministic code.
+        entry: (C,) which of the D entries a coordinate belongs to.
+    """
+
+    expected: Array
+    residual: Array
+    code: Array
+    surprise: Array
+    kl: Array
+    entry: Array
+
+    def __len__(self) -> int:
+        return len(self.expected)
+
+    @property
+    def n_entries(self) -> int:
+        """Entries D of one example."""
+        return int(self.surprise.shape[1])
+
+    @property
+    def values(self) -> Array:
+        """The rows (N, C) themselves, where a value is missing its reconstruction."""
+        # As float32, in which they came, equal values are equal again.
+        together: Array = (self.expected + self.residual).astype(np.float32).astype(np.float64)
+        return together
+
+    def take(self, rows: Array) -> Seen:
+        """The rows with these numbers."""
+        return Seen(
+            self.expected[rows],
+            self.residual[rows],
+            self.code[rows],
+            self.surprise[rows],
+            self.kl[rows],
+            self.entry,
+        )
+
+    def to_entries(self, parts: Array) -> Array:
+        """Parts (N, C) of coordinates summed to those of entries (N, D)."""
+        if len(self.entry) == self.n_entries:
+            return parts
+        sums = np.zeros((len(parts), self.n_entries))
+        np.add.at(sums.T, self.entry, parts.T)
+        return sums
+
+
+def see(trained: Trained, examples: Examples) -> Seen:
+    """How a model sees some examples, the same for the same row every time.
+
+    Tables are computed in float64, so that a row's score does not depend on the rows beside it.
+    """
+    exact = len(trained.spec.shape) == 1 and trained.device.type != "mps"
+    model = copy.deepcopy(trained.model).double() if exact else trained.model
+    stochastic = trained.stochastic
+    pieces = []
+    with seeded(0, trained.device), torch.inference_mode():
+        for batch in Resident(examples, trained.spec, trained.device).batches(CHUNK):
+            with common_noise():
+                wide = _double(batch) if exact else batch
+                pieces.append(_see_batch(model.eval(), wide, stochastic, trained.spec))
+    expected, residual, code, surprise, kl = (
+        np.concatenate(parts) for parts in zip(*pieces, strict=True)
+    )
+    return Seen(expected, residual, code, surprise, kl, _entries(trained.spec))
+
+
+def plain_rows(spec: DataSpec, examples: Examples) -> Array:
+    """Rows (N, P) as plain numbers, before any model: the mean in gaps, categories one-hot."""
+    x = spec.to_model(torch.from_numpy(np.ascontiguousarray(examples.x)))
+    reader = reader_for(spec)
+    return _flat(x if reader is None else reader(x))
+
+
+def standardized_entries(spec: DataSpec, x: Array) -> DataSpec:
+    """The spec of a table with every numeric column brought to mean 0 and variance 1 by rows ``x``.
+
+    Values in [0, 1] are usually left as they are. Here a column's own spread has to count, since a
+    distance among rows means little otherwise. Images, and columns of categories or booleans, keep
+    their scale.
+
+    Args:
+        spec: how the rows are seen.
+        x: (N, *D) rows as they are stored.
+    """
+    if len(spec.shape) != 1:
+        return spec
+    wide = np.asarray(x, np.float64)
+    known = ~np.isnan(wide)
+    count = np.maximum(known.sum(0), 1)
+    mean = np.where(known, wide, 0.0).sum(0) / count
+    deviation = np.sqrt((np.where(known, wide - mean, 0.0) ** 2).sum(0) / count)
+    # What float32 rounds to is no spread.
+    scale = np.where(deviation > 1e-6 * np.abs(mean), deviation, 1.0)
+    scale = np.where(scale > np.finfo(np.float32).tiny, scale, 1.0)
+    if spec.columns:
+        plain = np.array([column.kind in ("boolean", "category") for column in spec.columns])
+        mean, scale = np.where(plain, 0.0, mean), np.where(plain, 1.0, scale)
+    return replace(
+        spec,
+        kind="real",
+        offset=tuple(float(v) for v in mean),
+        scale=tuple(float(v) for v in scale),
+    )
+
+
+def _double(batch: Batch) -> Batch:
+    x = batch.x.double()
+    return Batch(x, x, batch.context, batch.mask)
+
+
+def _see_batch(
+    model: AutoencoderModule, batch: Batch, stochastic: bool, spec: DataSpec
+) -> tuple[Array, ...]:
+    z = model.embed(batch.x)
+    p_x: Observation = model.decode(z)
+    expected, target, known = _coordinates(p_x, batch, spec)
+    residual = torch.where(known, target - expected, 0.0)
+    expected = torch.where(torch.isnan(expected), 0.0, expected)
+    kl = z.new_zeros(len(z))
+    if stochastic:
+        output = model(batch, DRAWS)
+        surprise = -output.x_dist.entries(batch.target, batch.mask).mean(0)
+        for site in output.latent.sites.values():
+            kl = kl + site.kl().mean(0) if site.kl().dim() > 1 else kl + site.kl()
+    else:
+        surprise = -p_x.entries(batch.target, batch.mask)
+    parts = (expected, residual, z, surprise)
+    return *(_flat(part) for part in parts), kl.cpu().numpy().astype(np.float64)
+
+
+def _coordinates(p_x: Observation, batch: Batch, spec: DataSpec) -> tuple[Tensor, Tensor, Tensor]:
+    """Reconstruction, target and what is known of it, (N, C) each."""
+    mean, target = p_x.mean, batch.target
+    known = torch.ones_like(target, dtype=torch.bool) if batch.mask is None else batch.mask
+    if not isinstance(p_x, MixedObservation):
+        return mean, target, known
+    category = [i for i, column in enumerate(spec.columns) if column.kind == "category"]
+    plain = [i for i in range(len(spec.columns)) if i not in category]
+    columns = [(mean[:, plain], target[:, plain], known[:, plain])]
+    shares = p_x.shares()
+    for place, i in enumerate(category):
+        size = len(spec.columns[i].categories)
+        code = torch.where(known[:, i], target[:, i], 0.0).round().long()
+        chosen = torch.nn.functional.one_hot(code, size).to(target)
+        columns.append((shares[:, place, :size], chosen, known[:, [i]].expand(-1, size)))
+    return tuple(torch.cat(part, dim=1) for part in zip(*columns, strict=True))  # type: ignore[return-value]
+
+
+def _entries(spec: DataSpec) -> Array:
+    """Which entry of an example each coordinate belongs to."""
+    if not spec.mixed:
+        return np.arange(spec.size)
+    category = [i for i, column in enumerate(spec.columns) if column.kind == "category"]
+    plain = [i for i in range(len(spec.columns)) if i not in category]
+    return np.array([*plain, *(i for i in category for _ in spec.columns[i].categories)], dtype=int)
+
+
+def _flat(values: Tensor) -> Array:
+    return values.flatten(1).cpu().numpy().astype(np.float64)
