@@ -6,7 +6,7 @@ same corruption. Then all see the same corrupted test images. The Wiener filter 
 a known blur and is told it; it has none for noise, so the local one of SciPy is tried beside it.
 ``--set photo`` cuts two photographs of scikit-learn into tiles: one to train on, one to test.
 
-    pip install scikit-image
+    pip install -c constraints.txt -r benchmarks/peers.txt
     python benchmarks/denoising.py [--set mnist photo] [--n 15000] [--epochs 4] [--seed 0]
 """
 
@@ -81,7 +81,7 @@ def grid(function: Callable[..., Images], **values: tuple) -> list[tuple[Callabl
 def contenders(corruption: str, level: float) -> dict[str, list]:
     """The filters and the grid of each."""
     blur = (level if corruption == "blur" else 0.0,)
-    steps = (1e-5, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+    steps = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
     return {
         "median": grid(median, footprint=("cross", "3x3", "5x5")),
         "wiener": grid(wiener, size=(3, 5, 7)) + grid(inverse_wiener, balance=steps, blur=blur),

@@ -218,7 +218,7 @@ class Quantised(nn.Module):
     def choose(self, h: Tensor, move: bool = False) -> tuple[Tensor, Choice]:
         """Z (B, D, *G), and the choice with codes (B, *G[, L])."""
         features = full_precision(self.project(h))
-        width = self.quantiser.dim
+        width: int = self.quantiser.dim  # type: ignore[assignment]
         if features.dim() < 3 or features.shape[1] != width:
             raise IncompatibleError(
                 f"the quantiser takes vectors of width {width} at each position and got features "
@@ -226,7 +226,7 @@ class Quantised(nn.Module):
             )
         grid = features.shape[2:]
         choice: Choice = self.quantiser(features.flatten(2).transpose(1, 2), move)
-        z = choice.z.transpose(1, 2).reshape(len(h), -1, *grid)
+        z = choice.z.transpose(1, 2).reshape(len(h), width, *grid)
         codes = choice.codes.reshape(len(h), *grid, *choice.codes.shape[2:])
         return z, Choice(choice.z, codes, choice.penalties)
 

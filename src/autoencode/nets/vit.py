@@ -61,14 +61,19 @@ class Block(nn.Module):
             raise IncompatibleError(f"width must be a multiple of heads, got {width} and {heads}")
         self.heads = heads
         self.before, self.after = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.queries, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        # A bias of the keys would change nothing, and its gradient would be noise.
+        self.queries, self.keys = nn.Linear(width, width), nn.Linear(width, width, bias=False)
+        self.values, self.out = nn.Linear(width, width), nn.Linear(width, width)
         self.network = nn.Sequential(
             nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
-        split = self.queries(self.before(tokens)).unflatten(-1, (3, self.heads, -1))
-        q, k, v = split.permute(2, 0, 3, 1, 4)
+        given = self.before(tokens)
+        q, k, v = (
+            one(given).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for one in (self.queries, self.keys, self.values)
+        )
         seen = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
         tokens = tokens + self.out(seen)
         result: Tensor = tokens + self.network(self.after(tokens))
