@@ -105,8 +105,10 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
                 f"recipe '{info.name}' is conditional on labels, which an estimator's transform does "
                 "not get; train it with autoencode.train"
             )
-        if is_frame(X) and not any(isinstance(name, str) for name in getattr(X, "columns", [""])):
-            X = np.asarray(X)  # as scikit-learn has it, names that are all no text are none
+        if is_frame(X):
+            names = getattr(X, "column_names", None) or X.columns  # pyarrow's columns are no names
+            if not any(isinstance(name, str) for name in names):
+                X = np.asarray(X)  # as scikit-learn has it, names that are all no text are none
         prepared = prepare(X, standardize=info.standardize, kinds=self.column_kinds, gaps=True)
         wanted = recipe_info(self._recipe_for(prepared[1])).standardize
         if wanted == info.standardize:
