@@ -188,7 +188,7 @@ def count_missing(source: Any) -> int:
 def fill(source: Any, columns: Sequence[Column], guess: Array) -> Any:
     """A table with guesses (N, D) where a value of these columns is missing; all else as it was.
 
-    Whole numbers stay whole: counts are rounded.
+    Columns keep their dtypes, but for whole numbers that are no counts: a guess may lie between two.
     """
     import narwhals.stable.v2 as nw
 
@@ -210,12 +210,21 @@ def fill(source: Any, columns: Sequence[Column], guess: Array) -> Any:
         ]
         kind = old.dtype if old.dtype.is_numeric() else None
         series = nw.new_series(column.name, mixed, kind, backend=nw.get_native_namespace(frame))
-        if hasattr(source, "index"):
-            native = series.to_native()
-            native.index = source.index
-            series = nw.from_native(native, series_only=True)
-        frame = frame.with_columns(series)
+        frame = frame.with_columns(_like(series, old, source))
     return frame.to_native()
+
+
+def _like(series: Any, old: Any, source: Any) -> Any:
+    """A series without gaps with the dtype and the row labels of another."""
+    import narwhals.stable.v2 as nw
+
+    if not hasattr(source, "index"):
+        return series.cast(old.dtype)
+    native, before = series.to_native(), old.to_native().dtype
+    native.index = source.index
+    # What pandas holds as objects for the gaps' sake needs none any more.
+    native = native if str(before) == "object" else native.astype(before)
+    return nw.from_native(native, series_only=True)
 
 
 def _own_dtype(series: Any, columns: Sequence[Column]) -> Any:

@@ -109,7 +109,11 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         unnamed = is_frame(X) and not hasattr(X, "column_names")
         if unnamed and not any(isinstance(name, str) for name in X.columns):
             X = np.asarray(X)
-        return prepare(X, standardize=info.standardize, kinds=self.column_kinds, gaps=True)
+        prepared = prepare(X, standardize=info.standardize, kinds=self.column_kinds, gaps=True)
+        wanted = recipe_info(self._recipe_for(prepared[1])).standardize
+        if wanted == info.standardize:
+            return prepared
+        return prepare(X, standardize=wanted, kinds=self.column_kinds, gaps=True)
 
     def _recipe_for(self, spec: DataSpec | None) -> str:
         """The recipe's name; a subclass may choose it by the data."""
