@@ -51,11 +51,11 @@ def vae(device: torch.device, epochs: int, rounds: int) -> list[dict]:
     times: dict[str, list[float]] = {"auto": [], "off": []}
     for _ in range(rounds + 1):
         for graphs, found in times.items():
-            found.append(seconds("vae", x, device, epochs, batch_size=128, cuda_graphs=graphs))
+            found.append(seconds("vae", x, device, epochs, batch_size=128, replay=graphs))
     return [
         {
             "part": "vae",
-            "cuda_graphs": graphs,
+            "replay": graphs,
             "epochs": epochs,
             "first_seconds": found[0],
             "seconds": statistics.median(found[1:]),
@@ -135,7 +135,7 @@ def main() -> None:
     lines = [["part", "what", "figure"]]
     for row in rows:
         record("gpu", {**row, "gpu": name})
-        what = row.get("cuda_graphs") or row.get("precision") or "step"
+        what = row.get("replay") or row.get("precision") or "step"
         shown = {k: v for k, v in row.items() if isinstance(v, float)}
         lines.append([row["part"], str(what), ", ".join(f"{k} {v:.4g}" for k, v in shown.items())])
     print(name)

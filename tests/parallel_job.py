@@ -186,9 +186,12 @@ def _images():
     return recipe.model, recipe.updates
 
 
-def _recipe(name, **options):
-    recipe = build(name, DataSpec((D,), "real"), hidden=(8,), **options)
+def _recipe(name, shape=(D,), **options):
+    recipe = build(name, DataSpec(shape, "real"), **options)
     return recipe.model, recipe.updates
+
+
+_QUANTISED = {"hidden": (8,), "positions": 2, "n_codes": 6, "code_dim": 3}
 
 
 # Recipes with noise or terms of their own kind.
@@ -233,7 +236,16 @@ CASES = {
     "codebook": (_with_codebook, 85),
     "critic": (_with_critic, 85),
     "images": (_images, 85),
-    **{f"recipe_{n}": (lambda n=n, o=o: _recipe(n, **o), 85) for n, o in RECIPES.items()},
+    **{f"recipe_{n}": (lambda n=n, o=o: _recipe(n, hidden=(8,), **o), 85) for n, o in RECIPES.items()},
+    "vqvae": (lambda: _recipe("vqvae", **_QUANTISED, codebook_decay=0.8), 85),
+    "rvq_one_row_left": (lambda: _recipe("rvq", **_QUANTISED, n_levels=2), 81),
+    "lfq": (lambda: _recipe("lfq", hidden=(8,), positions=2, n_bits=3), 85),
+    "batch_topk": (lambda: _recipe("batch_topk", latent_dim=12, k=2, patience_dead=20), 85),
+    "wae_mmd": (lambda: _recipe("wae_mmd", hidden=(8,), latent_dim=Z), 81),
+    "swae": (lambda: _recipe("swae", hidden=(8,), latent_dim=Z), 85),
+    "sparse_kl": (lambda: _recipe("sparse_kl", latent_dim=Z), 85),
+    "contractive": (lambda: _recipe("contractive", latent_dim=Z, jacobian="estimate"), 85),
+    "mae": (lambda: _recipe("mae", (1, 8, 8), width=8, depth=1, decoder_width=8), 85),
 }
 
 
@@ -241,7 +253,7 @@ def train(name):
     make, n = CASES[name]
     torch.manual_seed(0)
     model, updates = make()
-    x = torch.rand(n, 1, 8, 8) if name == "images" else torch.randn(n, D)
+    x = torch.rand(n, 1, 8, 8) if name in ("images", "mae") else torch.randn(n, D)
     optimizer = "muon" if name == "muon" else "adam"
     plan = TrainingPlan(epochs=4, batch_size=16, lr=3e-3, optimizer=optimizer)
     held_out = Rows(x[:7])

@@ -110,7 +110,7 @@ def test_npz_without_a_clear_candidate(tmp_path, arrays):
     [
         (np.array([["a", "b"]]), "text columns (<U1); encode them as numbers"),
         (np.array([["a", 1]], dtype=object), "text columns (object); encode them as numbers"),
-        (np.array([[1j]]), "complex"),
+        (np.array([[1j]]), "Complex data"),
         (np.zeros((3, 2), [("age", "f4"), ("name", "i4")]), "structured array (fields age, name)"),
         (np.zeros((3, 2), [("größe", "f4")]), "structured array"),
         (np.zeros((3, 2), "M8[s]"), "datetime64[s] is not numeric"),

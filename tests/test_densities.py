@@ -250,7 +250,7 @@ def two_clusters(n=2000):
 
 @pytest.mark.parametrize("kind", ["mixture", "maf", "iaf"])
 def test_a_fitted_prior_explains_new_codes_better_than_a_gaussian(kind, monkeypatch):
-    plan = TrainingPlan(epochs=1, batch_size=256, lr=5e-3, decay="linear", min_steps=400, doctor=False)
+    plan = TrainingPlan(epochs=1, batch_size=256, lr=5e-3, decay="linear", min_steps=250, doctor=False)
     monkeypatch.setattr(fitting, "_FLOW_PLAN", plan)
     monkeypatch.setattr(fitting, "_INVERSE_PLAN", plan)
     z, new = two_clusters(), two_clusters()

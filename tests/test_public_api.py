@@ -24,16 +24,9 @@ NAMES = [name for name in autoencode.__all__ if name != "__version__"]
 
 # A change of this list is a change of the public API: say so in CHANGELOG.md.
 PUBLIC = [
-    *(
-        "AnomalyDetector",
-        "AutoencodeError",
-        "Autoencoder",
-        "AutoencoderModule",
-        "Batch",
-        "DataSpec",
-        "Progress",
-    ),
-    *("RECIPES", "Recipe", "Stepper", "Trained", "TrainingPlan", "Update", "__version__"),
+    *("AnomalyDetector", "AutoencodeError", "Autoencoder", "AutoencoderModule", "Batch", "DataSpec"),
+    *("Denoiser", "Progress", "RECIPES", "Recipe", "Stepper", "Trained", "TrainingPlan", "Update"),
+    "__version__",
     *("build", "fit", "fit_prior", "load", "load_data", "train"),
 ]
 

@@ -305,7 +305,7 @@ def test_only_gpus_record_and_off_is_off():
     assert recorder_for(torch.device("cpu")) is None
     assert isinstance(recorder_for(torch.device("cuda")), CudaGraphs)
     stepper = object()
-    off = TrainingPlan(cuda_graphs="off")
+    off = TrainingPlan(replay="off")
     assert replay_module.replayed(stepper, off, torch.device("cuda"), print) is stepper
 
 

@@ -49,6 +49,22 @@ SMALL = {
     "conv_small": {"channels": (4, 4)},
     "linear": {"latent_dim": 3},
     "mlp_latent2": {"hidden": (16,)},
+    "denoising": {"latent_dim": 20},
+    "contractive": {"latent_dim": 8},
+    "topk": {"latent_dim": 60, "k": 4, "k_eval": 4},
+    **{
+        name: {"latent_dim": 60, "k": 4, "patience_dead": 300}
+        for name in ("batch_topk", "matryoshka_sparse")
+    },
+    **{name: {"latent_dim": 60} for name in ("sparse", "sparse_kl", "jumprelu")},
+    **{n: {"hidden": (16,)} for n in ("wae_mmd", "swae", "rae_l2", "rae_gp", "spherical", "stacked")},
+    **{
+        name: {"channels": (4, 8), "n_codes": 8, "code_dim": 4}
+        for name in ("vqvae", "vqvae2", "rvq", "pvq", "simvq")
+    },
+    "fsq": {"channels": (4, 8)},
+    "lfq": {"channels": (4, 8), "n_bits": 4},
+    "mae": {"width": 8, "depth": 1, "decoder_width": 8, "decoder_depth": 1},
     **{name: {"n_samples": 2, "n_groups": 2, "hidden": (16,)} for name in ("miwae", "piwae")},
     "ciwae": {"n_samples": 2, "hidden": (16,)},
     **{name: {"n_components": 5, "hidden": (16,)} for name in ("vamp_vae", "mog_vae")},

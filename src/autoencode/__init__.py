@@ -24,6 +24,7 @@ _HOMES = {
     "AutoencoderModule": "autoencode.models",
     "Batch": "autoencode.types",
     "DataSpec": "autoencode.types",
+    "Denoiser": "autoencode.estimators",
     "Progress": "autoencode.types",
     "RECIPES": "autoencode.recipes",
     "Recipe": "autoencode.recipes",
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from autoencode.errors import AutoencodeError as AutoencodeError
     from autoencode.estimators import AnomalyDetector as AnomalyDetector
     from autoencode.estimators import Autoencoder as Autoencoder
+    from autoencode.estimators import Denoiser as Denoiser
     from autoencode.estimators import load as load
     from autoencode.models import AutoencoderModule as AutoencoderModule
     from autoencode.recipes import RECIPES as RECIPES

@@ -278,6 +278,7 @@ def _spec(fields: Mapping[str, Any]) -> DataSpec:
         context_dim=int(fields.get("context_dim", 0)),
         columns=tuple(_column(column) for column in fields.get("columns", ())),
         gaps=bool(fields.get("gaps", False)),
+        noisy=bool(fields.get("noisy", False)),
         classes=tuple(str(name) for name in fields.get("classes", ())),
     )
     names = [column.name for column in spec.columns]

@@ -81,4 +81,7 @@ def numbered(prefix: str, table: Array) -> dict[str, Array]:
 
 def id_column(trained: Trained, ids: Array | None) -> Mapping[str, Array]:
     """The rows' own names under the name that they had."""
-    return {} if ids is None else {table_of(trained).id or "id": ids}
+    # Rows that no table names are those of image files.
+    return (
+        {} if ids is None else {table_of(trained).id or ("id" if trained.spec.columns else "file"): ids}
+    )

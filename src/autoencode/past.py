@@ -6,12 +6,14 @@ import contextlib
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from autoencode.data import (
     Data,
     Examples,
+    ImageOptions,
     Stored,
     TableOptions,
     load_data,
@@ -32,6 +34,12 @@ SPLITS = ("test", "validation", "train")
 def table_of(trained: Trained) -> TableOptions:
     """What was said of the columns when the model was trained."""
     return TableOptions.from_dict(trained.info.get("data", {}).get("table"))
+
+
+def images_of(trained: Trained, on_bad_file: str | None = None) -> ImageOptions:
+    """What was said of images when the model was trained, perhaps with another word on bad files."""
+    found = ImageOptions.from_dict(trained.info.get("data", {}).get("images"))
+    return replace(found, on_bad_file=on_bad_file) if on_bad_file else found  # type: ignore[arg-type]
 
 
 def pick_split(data: Data, name: str, validation: float, seed: int) -> Examples:
@@ -79,7 +87,7 @@ def run_data(
         raise DataError(f"{folder} was trained on data in memory; give DATA")
     info = recipe_info(trained.recipe.name)
     if facts.get("streamed"):
-        data = reopened(source, trained.spec, data_dir)
+        data = reopened(source, trained.spec, data_dir, images_of(trained))
     else:
         data = load_data(
             source,
@@ -87,6 +95,7 @@ def run_data(
             standardize=info.standardize,
             stream=False,
             table=table_of(trained),
+            images=images_of(trained),
         )
     if data.fingerprint() != facts.get("sha256"):
         raise DataError(f"{source} is not what {folder} was trained on any more; give DATA")
@@ -99,6 +108,7 @@ def examples_for(
     source: Any = None,
     split: str = "test",
     data_dir: str | os.PathLike[str] | None = None,
+    on_bad_file: str | None = None,
 ) -> Examples:
     """A part of the run's own data, or other data (their test part where they have one, else all).
 
@@ -108,7 +118,13 @@ def examples_for(
     """
     _check_split(split, own=source is None)
     if source is not None:
-        return load_examples(source, trained.spec, data_dir=data_dir, table=table_of(trained))
+        return load_examples(
+            source,
+            trained.spec,
+            data_dir=data_dir,
+            table=table_of(trained),
+            images=images_of(trained, on_bad_file),
+        )
     data = run_data(trained, folder, data_dir)
     if split == "train" and not isinstance(data.train, Examples):
         raise DataError(
@@ -124,6 +140,7 @@ def examples_to_embed(
     source: Any = None,
     split: str = "test",
     data_dir: str | os.PathLike[str] | None = None,
+    on_bad_file: str | None = None,
 ) -> Examples | Stored:
     """``examples_for``, but what lies on disk stays there; the training part too.
 
@@ -133,7 +150,13 @@ def examples_to_embed(
     """
     _check_split(split, own=source is None)
     if source is not None:
-        return open_examples(source, trained.spec, data_dir=data_dir, table=table_of(trained))
+        return open_examples(
+            source,
+            trained.spec,
+            data_dir=data_dir,
+            table=table_of(trained),
+            images=images_of(trained, on_bad_file),
+        )
     if split != "train":
         return examples_for(trained, folder, None, split, data_dir)
     data = run_data(trained, folder, data_dir)
@@ -164,7 +187,7 @@ def evaluate_run(
         examples = pick_split(data, split, validation, run_seed)
         name = data.name
     else:
-        examples = load_examples(source, trained.spec, data_dir=data_dir, table=table_of(trained))
+        examples = examples_for(trained, folder, source, data_dir=data_dir)
         name, split = str(source), "all"
     values = evaluate(trained, examples, training, seed=seed)
     return {**values, "data": name, "split": split, "n": len(examples)}

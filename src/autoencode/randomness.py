@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 
 import torch
 from torch import Tensor
@@ -68,7 +67,8 @@ def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
         yield
 
 
-_common = ContextVar("common", default=False)
+# Like torch's generators it belongs to the process; a compiled step can read it, as no ContextVar.
+_common = False
 
 
 @contextmanager
@@ -77,11 +77,12 @@ def common_noise() -> Iterator[None]:
 
     An estimate is then the same for the same example, whatever stands beside it.
     """
-    token = _common.set(True)
+    global _common
+    before, _common = _common, True
     try:
         yield
     finally:
-        _common.reset(token)
+        _common = before
 
 
 def standard_normal(shape: tuple[int, ...], like: Tensor, axis: int | None = None) -> Tensor:
@@ -92,7 +93,7 @@ def standard_normal(shape: tuple[int, ...], like: Tensor, axis: int | None = Non
         like: dtype and device.
         axis: along which the examples of the batch lie, ``None`` where none do.
     """
-    if axis is not None and _common.get():
+    if axis is not None and _common:
         one = (*shape[:axis], 1, *shape[axis:][1:])
         return torch.randn(one, device=like.device, dtype=like.dtype).expand(shape)
     share = parallel.current_share()
@@ -118,6 +119,11 @@ def uniform_like(x: Tensor) -> Tensor:
     if share is None or len(x) != share.rows:
         return torch.rand_like(x)
     return share.of(torch.rand_like(x.new_empty((share.total, *x.shape[1:]))))
+
+
+def uniform(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """Draws from the uniform distribution on [0, 1) that belong to the model: the same everywhere."""
+    return torch.rand(shape, device=like.device, dtype=like.dtype)
 
 
 def permuted(rows: Tensor) -> Tensor:

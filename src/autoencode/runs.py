@@ -26,7 +26,15 @@ from torch import nn
 from autoencode import launch, parallel
 from autoencode.checkpoints import Checkpoints
 from autoencode.claims import Claim, check_target, claimed, followed, is_unfinished, reclaimed, tidy
-from autoencode.data import Data, Examples, TableOptions, conditioned, load_data, source_of
+from autoencode.data import (
+    Data,
+    Examples,
+    ImageOptions,
+    TableOptions,
+    conditioned,
+    load_data,
+    source_of,
+)
 from autoencode.data.download import OnBytes
 from autoencode.errors import (
     DataError,
@@ -79,6 +87,7 @@ def train(
     data_dir: str | os.PathLike[str] | None = None,
     stream: bool | None = None,
     table: TableOptions | None = None,
+    images: ImageOptions | None = None,
     encoder: nn.Module | None = None,
     decoder: nn.Module | None = None,
     observer: Observer | None = None,
@@ -105,6 +114,7 @@ def train(
         data_dir: where named data sets lie.
         stream: whether the data stay on disk (``load_data``).
         table: which columns of a table are labels, names of rows or left out (``load_data``).
+        images: how images of a folder are brought to one form (``load_data``).
         encoder, decoder: networks of your own (``build``).
         observer: watches training.
         on_bytes: told of downloaded bytes.
@@ -135,6 +145,7 @@ def train(
             standardize=info.standardize,
             stream=stream,
             table=table or TableOptions(),
+            images=images or ImageOptions(),
             progress=on_bytes,
         )
     if info.conditional:
@@ -155,6 +166,7 @@ def train(
             "sha256": data.fingerprint(),
             "streamed": not isinstance(data.train, Examples),
             **({"table": table.as_dict()} if table else {}),
+            **({"images": images.as_dict()} if images else {}),
         },
         "recipe": recipe,
         "options": dict(built.options),
@@ -275,6 +287,7 @@ def _same_data(
             standardize=info.standardize,
             stream=asked["data"].get("streamed", False),
             table=TableOptions.from_dict(asked["data"].get("table")),
+            images=ImageOptions.from_dict(asked["data"].get("images")),
             progress=on_bytes,
         )
     if data.fingerprint() != asked["data"]["sha256"]:

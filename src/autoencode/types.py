@@ -68,6 +68,7 @@ class DataSpec:
         columns: names and kinds of a table's columns; empty for data without names.
         classes: the labels that a conditional model knows, in the order of its context's entries.
         gaps: whether values may be missing. They are NaN, all the way to the network.
+        noisy: whether what the encoder is given may lie outside the range, as noise leaves it.
     """
 
     shape: tuple[int, ...]
@@ -78,6 +79,7 @@ class DataSpec:
     columns: tuple[Column, ...] = ()
     gaps: bool = False
     classes: tuple[str, ...] = ()
+    noisy: bool = False
 
     @property
     def mixed(self) -> bool:
@@ -104,9 +106,15 @@ class DataSpec:
             return x / self.scale[0] if x is raw else x.div_(self.scale[0])
         return x / self._entries(self.scale, x)
 
-    def batch(self, x: Tensor) -> Batch:
-        """Examples (B, *D) as the model sees them, to be reconstructed where they are known."""
-        return Batch(x, x, mask=~torch.isnan(x)) if self.gaps else Batch.of(x)
+    def batch(self, x: Tensor, target: Tensor | None = None) -> Batch:
+        """Examples (B, *D) as the model sees them, to be reconstructed where they are known.
+
+        Args:
+            x: what the encoder sees.
+            target: (B, *D) what is to be explained, where that is not x itself.
+        """
+        target = x if target is None else target
+        return Batch(x, target, mask=~torch.isnan(target) if self.gaps else None)
 
     def to_raw(self, x: Tensor) -> Tensor:
         """The model's values (B, *D) in the units of the data."""
@@ -248,12 +256,14 @@ class Latent:
         sites: the stochastic variables by name; empty when the bottleneck is deterministic.
         penalties: the bottleneck's own losses by name, (S, B), nats.
         codes: (S, B, *G) integers of a quantised bottleneck.
+        views: other codes of the same examples that a term may ask for, by name, (S, B, ...).
     """
 
     z: Tensor
     sites: Mapping[str, Site] = field(default_factory=dict)
     penalties: Mapping[str, Tensor] = field(default_factory=dict)
     codes: Tensor | None = None
+    views: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

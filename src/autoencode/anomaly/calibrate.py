@@ -28,7 +28,7 @@ class Tail:
     Example:
         >>> tail = Tail.of(np.arange(100.0))
         >>> tail(np.array([0.0, 89.1, 1000.0])).round(2).tolist()
-        [0.0, 2.89, 7.6]
+        [0.0, 2.83, 7.14]
     """
 
     values: Array

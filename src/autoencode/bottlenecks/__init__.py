@@ -1,18 +1,59 @@
 """Bottlenecks: what stands between the encoder's features and the latent that the decoder reads."""
 
 from autoencode.bottlenecks.categorical import GumbelSoftmax
-from autoencode.bottlenecks.deterministic import Plain
+from autoencode.bottlenecks.codebooks import (
+    LearnedCodebook,
+    LinearCodebook,
+    MovingCodebook,
+)
+from autoencode.bottlenecks.deterministic import (
+    Plain,
+    UnitSphere,
+)
+from autoencode.bottlenecks.finite import (
+    FiniteScalar,
+    LookupFree,
+)
 from autoencode.bottlenecks.flow import FlowPosterior
 from autoencode.bottlenecks.gaussian import DiagonalGaussian
-from autoencode.bottlenecks.nested import SideBySide, TwoLayers
+from autoencode.bottlenecks.nested import (
+    SideBySide,
+    TwoLayers,
+)
+from autoencode.bottlenecks.quantised import (
+    Product,
+    Quantised,
+    Residual,
+    TwoLevels,
+    VectorQuantiser,
+)
+from autoencode.bottlenecks.sparse import (
+    BatchTopK,
+    JumpReLU,
+    TopK,
+)
 from autoencode.bottlenecks.spherical import OnSphere
 
 __all__ = [
+    "BatchTopK",
     "DiagonalGaussian",
+    "FiniteScalar",
     "FlowPosterior",
     "GumbelSoftmax",
+    "JumpReLU",
+    "LearnedCodebook",
+    "LinearCodebook",
+    "LookupFree",
+    "MovingCodebook",
     "OnSphere",
     "Plain",
+    "Product",
+    "Quantised",
+    "Residual",
     "SideBySide",
+    "TopK",
     "TwoLayers",
+    "TwoLevels",
+    "UnitSphere",
+    "VectorQuantiser",
 ]

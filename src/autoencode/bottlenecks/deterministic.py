@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from autoencode.types import Distribution, Latent
 
@@ -29,3 +30,18 @@ class Plain(nn.Module):
         """Features (B, F) to latents (B, *Z)."""
         z: Tensor = self.activation(self.project(h))
         return z
+
+
+class UnitSphere(nn.Module):
+    """Takes the mean of each code's entries away and scales it to length 1; an activation.
+
+    Latent Variables on Spheres for Autoencoders in High Dimensions (Zhao et al., 2019),
+    https://arxiv.org/abs/1912.10233
+
+    >>> round(UnitSphere()(torch.tensor([[1.0, 3.0, 2.0]])).norm().item(), 6)
+    1.0
+    """
+
+    def forward(self, h: Tensor) -> Tensor:
+        # Entries that are all the same have no direction; they stay at 0.
+        return F.normalize(h - h.mean(-1, keepdim=True), dim=-1, eps=1e-6)

@@ -20,7 +20,7 @@ from autoencode.console import note
 from autoencode.errors import OptionError, nearest
 
 if TYPE_CHECKING:
-    from autoencode.data import TableOptions
+    from autoencode.data import ImageOptions, TableOptions
 
 MAX_SEED = 2**63 - 1
 
@@ -224,6 +224,48 @@ def table_of(
             raise OptionError(f"--kind takes COLUMN=KIND, got '{pair}'")
         found[name.strip()] = kind.strip()
     options = TableOptions(label, row_id, drop, found)  # type: ignore[arg-type]
+    return options if options else None
+
+
+def bad_file_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--on-bad-file",
+        type=click.Choice(["refuse", "skip"]),
+        metavar="refuse|skip",
+        help="Of images: what to do with a damaged file; those skipped are counted and named.  "
+        "[default: refuse, or as in training]",
+    )(function)
+
+
+def image_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--image-size`` and ``--fit``, which ``images_from`` reads."""
+    function = click.option(
+        "--fit",
+        type=click.Choice(["crop", "resize"]),
+        default="crop",
+        show_default=True,
+        metavar="crop|resize",
+        help="Of images of another size: cut off what is beyond, or stretch.",
+    )(function)
+    return click.option(
+        "--image-size",
+        metavar="N|HxW",
+        help="Of images: what to bring them to, pixels.  [default: their own where they have one size, "
+        "else 64]",
+    )(function)
+
+
+def images_from(size: str | None, fit: str, on_bad_file: str | None) -> ImageOptions | None:
+    """What was said of images; ``None`` for nothing."""
+    from autoencode.data import ImageOptions
+
+    wanted = None
+    if size is not None:
+        sides = size.lower().split("x")
+        if not (1 <= len(sides) <= 2 and all(side.isdecimal() for side in sides)):
+            raise OptionError(f"--image-size takes pixels, as 64 or 48x64 (height first), got '{size}'")
+        wanted = (int(sides[0]), int(sides[-1]))
+    options = ImageOptions(wanted, fit, on_bad_file or "refuse")  # type: ignore[arg-type]
     return options if options else None
 
 

@@ -19,8 +19,11 @@ from autoencode import launch
 from autoencode.cli.common import (
     Interrupted,
     Signals,
+    bad_file_option,
     data_dir_option,
     device_option,
+    image_options,
+    images_from,
     json_option,
     print_json,
     seed_option,
@@ -76,6 +79,8 @@ _ECHO = 2.0  # seconds
     help="Read DATA from disk while training, or into memory first.  [default: from disk what would "
     "take more than a quarter of the free memory]",
 )
+@image_options
+@bad_file_option
 @table_options
 @click.option("--overwrite", is_flag=True, help="Replace the run folder if it is there.")
 @click.option("--quiet", is_flag=True, help="No progress.")
@@ -101,6 +106,9 @@ def train_command(
     row_id: str | None,
     drop: tuple[str, ...],
     kinds: tuple[str, ...],
+    image_size: str | None,
+    fit: str,
+    on_bad_file: str | None,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
@@ -151,6 +159,7 @@ def train_command(
         data_dir=data_dir,
         stream=stream,
         table=table_of(label, row_id, drop, kinds),
+        images=images_from(image_size, fit, on_bad_file),
         command=shlex.join(["autoencode", *context.obj]),
         checkpoint_seconds=checkpoint_every,
         **options,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,7 @@ import click
 
 from autoencode.cli.common import (
     Signals,
+    bad_file_option,
     data_dir_option,
     device_option,
     json_option,
@@ -17,7 +20,7 @@ from autoencode.cli.common import (
     split_option,
     table,
 )
-from autoencode.console import number
+from autoencode.console import note, number
 
 if TYPE_CHECKING:
     from autoencode.data import Examples
@@ -78,12 +81,24 @@ def evaluate_command(
 
 
 def _examples(
-    trained: Trained, run: str, data: str | None, split: str, data_dir: str | None
+    trained: Trained,
+    run: str,
+    data: str | None,
+    split: str,
+    data_dir: str | None,
+    on_bad_file: str | None,
 ) -> Examples:
     """DATA, or a part of the run's own data."""
     from autoencode.past import examples_for
 
-    return examples_for(trained, run, data, split, data_dir)
+    examples = examples_for(trained, run, data, split, data_dir, on_bad_file)
+    _note(examples.notices)
+    return examples
+
+
+def _note(notices: Iterable[str]) -> None:
+    for notice in notices:
+        note(f"note: {notice}")
 
 
 def _load(run: str, device: str) -> Trained:
@@ -131,6 +146,7 @@ _out = click.option(
 @click.argument("data", required=False)
 @_out
 @split_option
+@bad_file_option
 @device_option
 @data_dir_option
 @json_option
@@ -139,6 +155,7 @@ def reconstruct_command(
     data: str | None,
     out: str | None,
     split: str,
+    on_bad_file: str | None,
     device: str,
     data_dir: str | None,
     as_json: bool,
@@ -152,7 +169,7 @@ def reconstruct_command(
     """
     _check_out(out)
     trained = _load(run, device)
-    examples = _examples(trained, run, data, split, data_dir)
+    examples = _examples(trained, run, data, split, data_dir, on_bad_file)
     result = trained.reconstruct(examples)
     _write(out, Path(run) / "reconstructions.npy", result, trained, as_json, examples.ids)
 
@@ -167,6 +184,7 @@ def reconstruct_command(
     help=".npy, .npz, .csv, .parquet or .feather.  [default: RUN/codes.npy]",
 )
 @split_option
+@bad_file_option
 @device_option
 @data_dir_option
 @json_option
@@ -175,6 +193,7 @@ def embed_command(
     data: tuple[str, ...],
     out: str | None,
     split: str,
+    on_bad_file: str | None,
     device: str,
     data_dir: str | None,
     as_json: bool,
@@ -205,8 +224,9 @@ def embed_command(
         ids: list[Any] = []
 
         def load(one: str | None) -> Any:
-            examples = examples_to_embed(trained, run, one, split, data_dir)
-            ids.append(getattr(examples, "ids", None))
+            examples = examples_to_embed(trained, run, one, split, data_dir, on_bad_file)
+            ids.append(examples.ids)
+            _note(examples.notices)
             return examples
 
         pieces = embed_all(trained, data or (None,), load)
@@ -214,7 +234,13 @@ def embed_command(
             return
         target = Path(run) / "codes.npy" if out is None else check_ending(out)
         ending = target.suffix.lower()
-        if ending in (".parquet", ".feather") or (ending == ".csv" and trained.spec.columns):
+        if group.world > 1 and any(one is not None for one in ids):
+            _note(["many processes hand on codes only; the names of the rows are left out"])
+            ids.clear()
+        first = list(itertools.islice(pieces, 1))  # with it, the first source's names are known
+        pieces = itertools.chain(first, pieces)
+        named = bool(trained.spec.columns) or (ids and ids[0] is not None)
+        if ending in (".parquet", ".feather") or (ending == ".csv" and named):
             codes = np.concatenate(list(pieces))
             write_frame(target, codes_table(codes, trained, ids))
             n = len(codes)

@@ -7,6 +7,7 @@ from autoencode.data.conditions import class_numbers, conditioned, one_hot
 from autoencode.data.download import fetch
 from autoencode.data.examples import Data, Examples, apply_spec, load_data, load_examples, prepare
 from autoencode.data.files import read_file
+from autoencode.data.folders import ImageOptions
 from autoencode.data.fresh import Fresh, in_order, open_examples
 from autoencode.data.idx import read_idx
 from autoencode.data.large import on_disk, reopened
@@ -22,6 +23,7 @@ __all__ = [
     "DatasetInfo",
     "Examples",
     "Fresh",
+    "ImageOptions",
     "Raw",
     "Resident",
     "Standardize",

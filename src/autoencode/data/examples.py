@@ -20,6 +20,7 @@ from autoencode.data.arrays import as_array, as_labels, extremes, from_dataset, 
 from autoencode.data.catalogue import catalogue, read_named
 from autoencode.data.download import OnBytes
 from autoencode.data.files import SUPPORTED, read_file
+from autoencode.data.folders import AS_THEY_ARE, ImageOptions
 from autoencode.data.frames import encode, is_frame
 from autoencode.data.ranges import (
     CHANNELS,
@@ -48,6 +49,7 @@ HELD_OUT_SHARE = 0.1
 HELD_OUT_FROM = 10  # examples; fewer are all needed for training
 _HELD_OUT_SEED = 0
 _ROUNDING = 1e-6  # of the range; as far outside as a float32 on its way through a file may come
+_NOISE = 10  # of the range; farther outside no noise comes that anything could be seen behind
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,18 +60,23 @@ class Examples:
         x: (N, *D) uint8 or float32, images as (N, C, H, W).
         labels: (N,) or ``None``.
         ids: (N,) what the source calls each example, or ``None``.
+        target: (N, *D) what is to be made of each, where that is not the example itself.
+        notices: what the user should know of the reading.
     """
 
     x: Array
     labels: Array | None = None
     ids: Array | None = None
+    target: Array | None = None
+    notices: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.x)
 
     def take(self, rows: Array) -> Examples:
         """The examples with these row numbers (M,)."""
-        return Examples(self.x[rows], _rows(self.labels, rows), _rows(self.ids, rows))
+        labels, ids = _rows(self.labels, rows), _rows(self.ids, rows)
+        return Examples(self.x[rows], labels, ids, _rows(self.target, rows))
 
     def bounded(self) -> Examples:
         """All of them: they are in memory."""
@@ -106,10 +113,11 @@ class Data:
         if not isinstance(self.train, Examples):
             return self.train.fingerprint()
         digest = hashlib.sha256()
-        for part in (self.train, self.test):
-            if part is not None:
-                digest.update(f"{part.x.shape} {part.x.dtype.str}\n".encode())
-                digest.update(np.ascontiguousarray(part.x).data)
+        parts = [part for part in (self.train, self.test) if part is not None]
+        for array in (array for part in parts for array in (part.x, part.target)):
+            if array is not None:
+                digest.update(f"{array.shape} {array.dtype.str}\n".encode())
+                digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
     def split(self, validation: float, seed: int) -> tuple[Examples | Stored, Examples | None]:
@@ -140,6 +148,7 @@ def load_data(
     standardize: Standardize = "columns",
     stream: bool | None = None,
     table: TableOptions = NO_OPTIONS,
+    images: ImageOptions = AS_THEY_ARE,
     progress: OnBytes | None = None,
 ) -> Data:
     """Read a data set from wherever it is.
@@ -162,6 +171,7 @@ def load_data(
             would take more than a quarter of the free memory, and memory maps
             (``docs/large_data.md``).
         table: which columns of a table are labels, names of rows or left out, and of what kind.
+        images: the size that images of a folder are brought to, how, and what becomes of damaged ones.
         progress: called with bytes and total while something is downloaded.
 
     Returns:
@@ -181,7 +191,7 @@ def load_data(
     if named is not None:
         found = learned(named, table, _name(source))
     else:
-        store = open_store(source, stream, data_dir)
+        store = open_store(source, stream, data_dir, images=images)
         if store is not None and stays(source, store, stream):
             return streamed(store, labels, standardize)
         found = _read(source, data_dir, progress) if store is None else whole(store)
@@ -207,6 +217,7 @@ def load_examples(
     data_dir: str | os.PathLike[str] | None = None,
     labels: Any = None,
     table: TableOptions = NO_OPTIONS,
+    images: ImageOptions = AS_THEY_ARE,
     progress: OnBytes | None = None,
 ) -> Examples:
     """Read new examples for a trained model; nothing about their range is guessed.
@@ -217,6 +228,7 @@ def load_examples(
         data_dir: see ``load_data``.
         labels: (N,) one label for each example, where the source has none.
         table: what was said of the columns in training.
+        images: what was said of images in training; their size is the model's.
         progress: see ``load_data``.
 
     Returns:
@@ -231,12 +243,13 @@ def load_examples(
     if named is not None:
         found = fitted(named, table, spec, _name(source))
     else:
-        store = open_store(source, False, data_dir, spec.shape if len(spec.shape) == 3 else None)
+        shape = spec.shape if len(spec.shape) == 3 else None
+        store = open_store(source, False, data_dir, shape, images)
         found = _read(source, data_dir, progress) if store is None else whole(store)
     raw = _clean(replace(found, gaps=spec.gaps), labels, training=False)
     if raw.x_test is not None:
         return Examples(apply_spec(raw.x_test, spec, "test"), raw.labels_test)
-    return Examples(apply_spec(raw.x, spec), raw.labels, raw.ids)
+    return Examples(apply_spec(raw.x, spec), raw.labels, raw.ids, notices=raw.notices)
 
 
 def prepare(
@@ -320,7 +333,7 @@ def to_spec(given: Array, spec: DataSpec, part: str, first_row: int = 0) -> Arra
     array = _to_shape(given, spec, part)
     if spec.kind == "unit":
         _refuse_outside(given, spec, part, first_row)
-        if given.dtype.kind == "f":
+        if given.dtype.kind == "f" and not spec.noisy:
             array = array.clip(*_range(spec))  # of what rounding left outside
     dtype = np.uint8 if given.dtype in (bool, np.uint8) else np.float32
     return np.ascontiguousarray(array, dtype=dtype)
@@ -466,7 +479,7 @@ def _refuse_outside(x: Array, spec: DataSpec, part: str, first_row: int) -> None
     if not x.size:
         return
     low, high = _range(spec)
-    slack = _ROUNDING * (high - low)
+    slack = (_NOISE if spec.noisy else _ROUNDING) * (high - low)
     lowest, highest = extremes(x)
     if lowest < low - slack:
         flat = int(np.argmax(x == lowest))

@@ -23,6 +23,7 @@ from autoencode.data.examples import (
     to_spec,
 )
 from autoencode.data.files import rows_in_order
+from autoencode.data.folders import AS_THEY_ARE, ImageOptions
 from autoencode.data.large import is_too_large, open_store
 from autoencode.data.raw import Array
 from autoencode.data.stored import Stored
@@ -66,6 +67,7 @@ def open_examples(
     *,
     data_dir: str | os.PathLike[str] | None = None,
     table: TableOptions = NO_OPTIONS,
+    images: ImageOptions = AS_THEY_ARE,
 ) -> Examples | Fresh:
     """``load_examples``, but what lies in a store stays there and is read when it is used.
 
@@ -74,15 +76,16 @@ def open_examples(
         spec: what the model was trained on.
         data_dir: see ``load_data``.
         table: what was said of the columns in training.
+        images: what was said of images in training; their size is the model's.
 
     Raises:
         DataError: the examples do not fit; values are looked at when they are read.
     """
     shape = spec.shape if len(spec.shape) == 3 else None
     named = bool(spec.columns) and not is_too_large(source)  # columns are found by their names
-    store = None if named else open_store(source, _in_place(source), data_dir, shape)
+    store = None if named else open_store(source, _in_place(source), data_dir, shape, images)
     if store is None:
-        return load_examples(source, spec, data_dir=data_dir, table=table)
+        return load_examples(source, spec, data_dir=data_dir, table=table, images=images)
     refuse_unusable_store(store)
     to_spec(np.empty((0, *store.shape), store.dtype), spec, store.name)
     _refuse_fractions(store, spec)

@@ -5,8 +5,9 @@ done once, into ``decoded/`` in the folder for data (``data_folder``), under a n
 the names, sizes and times of the files. The folder may be deleted at any time.
 
 What becomes of an image: it is turned upright as its EXIF note says. It stays grey where all images are
-grey, else it becomes RGB; transparency is dropped. Images of one size keep it. Of different sizes, each
-is scaled until its shorter side has 64 pixels, and cropped to the 64 x 64 in its middle.
+grey, else it becomes RGB; palettes and CMYK become RGB too, transparency is dropped, 16 bits become 8.
+Images of one size keep it. Of different sizes, each is scaled until its shorter side has 64 pixels, and
+cropped to the 64 x 64 in its middle, unless ``ImageOptions`` say otherwise.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import contextlib
 import functools
 import hashlib
 import io
+import json
 import math
 import os
 import shutil
@@ -27,51 +29,52 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from autoencode.data.catalogue import data_folder
+from autoencode.data.folders import (
+    AS_THEY_ARE,
+    IMAGE_ENDINGS,
+    MOST_PIXELS,
+    ImageOptions,
+    image_files,
+    shard_files,
+)
 from autoencode.data.limits import human
 from autoencode.data.raw import Array
 from autoencode.data.stores import FileStore, open_npy
 from autoencode.errors import DataError, StorageError
 from autoencode.files import storage_error
 
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
-SHARD = ".tar"
 _LABEL_ENDINGS = (".cls", ".cls.txt")
 _SIZE = 64
-RULE = "1"  # to be changed with what becomes of an image
-_GREY = ("1", "L", "LA")
-_TOO_DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+RULE = "2"  # to be changed with what becomes of an image
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF")
+_GREY = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I;16N")
+_DEEP = ("I;16", "I;16B", "I;16L", "I;16N")
+_TOO_DEEP = ("I", "F")
+_GREY_ENOUGH = 8  # levels
+_NAMED = 3  # files in a notice
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One image, not opened yet: its name for messages, its bytes, its label."""
+    """One image, not opened yet: its name for messages, its bytes, its label, its name for results."""
 
     name: str
     open: Callable[[], Any]
     label: str | None = None
+    id: str | None = None
 
 
 Entries = Callable[[], Iterator[Entry]]
 
 
-def image_files(folder: Path) -> list[Path]:
-    """The images in a folder and its subfolders, in order of their names."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS)
-    return sorted(path for path in found if not path.name.startswith("."))
-
-
-def shard_files(path: Path) -> list[Path]:
-    """The shards that a path means: itself, or those in the folder."""
-    if path.is_dir():
-        return sorted(found for found in path.iterdir() if found.suffix.lower() == SHARD)
-    return [path] if path.suffix.lower() == SHARD else []
-
-
 def open_images(
-    path: Path, shape: tuple[int, ...] | None = None, data_dir: str | os.PathLike[str] | None = None
+    path: Path,
+    shape: tuple[int, ...] | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    options: ImageOptions = AS_THEY_ARE,
 ) -> FileStore:
     """The images of a folder or of shards, decoded before or now.
 
@@ -81,15 +84,16 @@ def open_images(
         path: a folder of images, a ``.tar`` file or a folder of them.
         shape: (C, H, W) to bring them to, for a model that is trained already.
         data_dir: see ``data_folder``.
+        options: how images of different sizes, and damaged ones, are treated.
 
     Raises:
-        DataError: a file is no intact image of 8 bits.
+        DataError: a file is no intact image; a coloured one is given to a model of grey ones.
         StorageError: what is decoded cannot be written.
     """
     shards = shard_files(path)
     files = shards or image_files(path)
     entries = (lambda: _in_shards(shards)) if shards else (lambda: _in_folder(path, files))
-    return decoded(path, entries, _key(path, files, shape), shape, data_dir)
+    return decoded(path, entries, _key(path, files, shape, options), shape, data_dir, options)
 
 
 def decoded(
@@ -98,6 +102,7 @@ def decoded(
     key: str,
     shape: tuple[int, ...] | None,
     data_dir: str | os.PathLike[str] | None,
+    options: ImageOptions = AS_THEY_ARE,
 ) -> FileStore:
     """Images as rows in a file, which is written where it is not there yet.
 
@@ -107,16 +112,22 @@ def decoded(
         key: changes when they do.
         shape: (C, H, W) or ``None`` for that which the rule at the top gives.
         data_dir: see ``data_folder``.
+        options: how they are brought to one form.
     """
+    if shape is not None and shape[0] not in (1, 3):
+        raise DataError(
+            f"{name}: images have 1 or 3 channels, and the model takes {shape[0]}; give it an array"
+        )
     home = data_folder(data_dir) / "decoded"
     target = home / key
     if not (target / "x.npy").exists():
-        n, found = _layout(entries, name)
+        bad = Bad(name, options.on_bad_file == "skip")
+        n, found = _layout(entries, name, options, bad)
         part = home / f".{uuid.uuid4().hex}.part"
         try:
             part.mkdir(parents=True)
             _require_space(home, n, shape or found)
-            _write(part, entries, n, shape or found)
+            _write(part, entries, shape or found, options, shape is not None, bad)
             os.replace(part, target)
         except OSError as error:
             if not (target / "x.npy").exists():  # else another process was faster
@@ -124,24 +135,40 @@ def decoded(
         finally:
             shutil.rmtree(part, ignore_errors=True)
     labels = target / "labels.npy"
-    return replace(open_npy(target / "x.npy"), labels=np.load(labels) if labels.exists() else None)
+    return replace(
+        open_npy(target / "x.npy"),
+        labels=np.load(labels) if labels.exists() else None,
+        title=str(name),
+        ids=np.load(target / "ids.npy"),
+        notices=tuple(json.loads((target / "notices.json").read_text(encoding="utf-8"))),
+    )
 
 
-def _key(path: Path, files: list[Path], shape: tuple[int, ...] | None) -> str:
-    digest = hashlib.sha256(f"{RULE} {path.resolve()} {shape}\n".encode(errors="surrogateescape"))
+def _key(path: Path, files: list[Path], shape: tuple[int, ...] | None, options: ImageOptions) -> str:
+    what = f"{RULE} {path.resolve()} {shape} {options}\n"
+    digest = hashlib.sha256(what.encode(errors="surrogateescape"))
     for file in files:
-        facts = file.stat()
-        line = f"{file.relative_to(path.parent)} {facts.st_size} {facts.st_mtime_ns}\n"
+        size, time = 0, 0
+        with contextlib.suppress(OSError):  # what cannot be read is told of when it is opened
+            facts = file.stat()
+            size, time = facts.st_size, facts.st_mtime_ns
+        line = f"{file.relative_to(path.parent)} {size} {time}\n"
         digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()[:32]
 
 
 def _in_folder(folder: Path, files: list[Path]) -> Iterator[Entry]:
     for path in files:
-        inside = path.relative_to(folder).parts
-        yield Entry(
-            str(path), functools.partial(path.open, "rb"), inside[0] if len(inside) > 1 else None
-        )
+        inside = path.relative_to(folder)
+        label = inside.parts[0] if len(inside.parts) > 1 else None
+        yield Entry(str(path), functools.partial(_file, path), label, inside.as_posix())
+
+
+def _file(path: Path) -> Any:
+    """A file, opened; what is none (a pipe, a device) could keep the reader waiting for ever."""
+    if path.exists() and not path.is_file():
+        raise OSError("it is no file")
+    return path.open("rb")
 
 
 def _in_shards(shards: list[Path]) -> Iterator[Entry]:
@@ -168,7 +195,8 @@ def _in_archive(archive: tarfile.TarFile, shard: Path) -> Iterator[Entry]:
             key, image, label = stem, None, None
         if f".{ending}".endswith(IMAGE_ENDINGS):
             content = _content(archive, member)
-            image = Entry(f"{shard}, {member.name}", functools.partial(io.BytesIO, content))
+            opened = functools.partial(io.BytesIO, content)
+            image = Entry(f"{shard}, {member.name}", opened, id=f"{shard.name}/{member.name}")
         elif f".{ending}" in _LABEL_ENDINGS:
             label = _content(archive, member).decode(errors="replace").strip()
     if image is not None:
@@ -180,43 +208,177 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return b"" if stream is None else stream.read()
 
 
-def _layout(entries: Entries, name: Path) -> tuple[int, tuple[int, int, int]]:
-    """How many images there are, and the shape (C, H, W) that they all get."""
+def _layout(
+    entries: Entries, name: Path, options: ImageOptions, bad: Bad
+) -> tuple[int, tuple[int, int, int]]:
+    """How many images there may be, and the shape (C, H, W) that they all get."""
     n, grey, sizes = 0, True, set()
     for entry in entries():
-        with _opened(entry) as image:
-            n, grey = n + 1, grey and image.mode in _GREY
+        with bad.passing(entry), _opened(entry) as image:
+            grey = grey and image.mode in _GREY
             turned = image.getexif().get(0x0112, 1) > 4
             sizes.add((image.width, image.height) if turned else (image.height, image.width))
+            n += 1
     if not n:
+        bad.refuse_all()
         raise DataError(f"{name}: no images in it ({', '.join(IMAGE_ENDINGS)}); check the path")
-    height, width = sizes.pop() if len(sizes) == 1 else (_SIZE, _SIZE)
+    height, width = options.size or (sizes.pop() if len(sizes) == 1 else (_SIZE, _SIZE))
+    if height * width > MOST_PIXELS:
+        raise DataError(
+            f"{name}: images of {height} x {width} pixels are more than a network can take; give a "
+            "smaller size (--image-size 256)"
+        )
     return n, (1 if grey else 3, height, width)
 
 
-def _write(folder: Path, entries: Entries, n: int, shape: tuple[int, ...]) -> None:
-    labels = []
+def _write(
+    folder: Path, entries: Entries, shape: tuple[int, ...], options: ImageOptions, given: bool, bad: Bad
+) -> None:
+    """Writes the pixels, labels, names and notices of all images that are intact.
+
+    Args:
+        folder: where to.
+        entries: the images.
+        shape: (C, H, W) of each.
+        options: how they are brought to it.
+        given: whether the shape is that of a model, so that colours must not be lost.
+        bad: collects those that are not intact.
+    """
+    labels, names, frames = [], [], _Frames()
     with (folder / "x.npy").open("wb") as file:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (n, *shape)}
-        np.lib.format.write_array_header_1_0(file, header)
+        _header(file, 0, shape)
         for entry in entries():
-            file.write(_pixels(entry, shape).tobytes())
-            labels.append(entry.label)
+            with bad.passing(entry):
+                file.write(_pixels(entry, shape, options.fit, given, frames).tobytes())
+                labels.append(entry.label)
+                names.append(entry.id or entry.name)
+        if not names:
+            bad.refuse_all()
+        file.seek(0)
+        _header(file, len(names), shape)
         file.flush()
         os.fsync(file.fileno())
+    np.save(folder / "ids.npy", np.array(names, np.str_))
+    notices = [*bad.notices(), *frames.notices()]
+    (folder / "notices.json").write_text(json.dumps(notices), encoding="utf-8")
     if all(label is not None for label in labels):
         numeric = all(str(label).isdecimal() for label in labels)
         np.save(folder / "labels.npy", np.array(labels, np.int64 if numeric else np.str_))
 
 
-def _pixels(entry: Entry, shape: tuple[int, ...]) -> Array:
+def _header(file: Any, n: int, shape: tuple[int, ...]) -> None:
+    """The header of a ``.npy`` file; numpy leaves room in it for any n."""
+    facts = {"descr": "|u1", "fortran_order": False, "shape": (n, *shape)}
+    np.lib.format.write_array_header_1_0(file, facts)
+
+
+class Bad:
+    """The images that are not intact: the first is refused, or all are left out and counted.
+
+    Args:
+        name: of the folder.
+        skip: whether they are left out.
+    """
+
+    def __init__(self, name: Path, skip: bool) -> None:
+        self.name, self.skip = name, skip
+        self.reasons: dict[str, str] = {}
+
+    @contextlib.contextmanager
+    def passing(self, entry: Entry) -> Iterator[None]:
+        """Around the reading of an image."""
+        try:
+            yield
+        except BadImageError as error:
+            if not self.skip:
+                raise
+            self.reasons[entry.name] = str(error)
+
+    def refuse_all(self) -> None:
+        """When no image is left.
+
+        Raises:
+            DataError: with the first reason, when any were left out.
+        """
+        if self.reasons:
+            first = next(iter(self.reasons.values()))
+            raise DataError(f"{self.name}: none of {len(self.reasons)} images is intact; {first}")
+
+    def notices(self) -> list[str]:
+        """What the user should know."""
+        if not self.reasons:
+            return []
+        names = [str(name) for name in self.reasons]
+        shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+        noun = "image was" if len(names) == 1 else "images were"
+        why = next(iter(self.reasons.values())).removeprefix(f"{names[0]}: ").split(";")[0]
+        return [f"{len(names)} {noun} not intact and left out: {shown} (the first: {why})"]
+
+
+class BadImageError(DataError):
+    """An image file that cannot be used."""
+
+
+class _Frames:
+    """Counts what is lost of images that are intact."""
+
+    def __init__(self) -> None:
+        self.several: list[str] = []
+        self.deep: list[str] = []
+
+    def notices(self) -> list[str]:
+        found = []
+        if self.several:
+            found.append(
+                f"{len(self.several)} files have several frames or pages, of which the first was taken "
+                f"(first: {self.several[0]})"
+            )
+        if self.deep:
+            found.append(
+                f"{len(self.deep)} images have 16 bits a pixel and were brought to 8, divided by 257 "
+                f"(first: {self.deep[0]})"
+            )
+        return found
+
+
+def _pixels(entry: Entry, shape: tuple[int, ...], fit: str, given: bool, frames: _Frames) -> Array:
     """An image as bytes (C, H, W)."""
     channels, height, width = shape
     with _opened(entry) as image:
-        upright = ImageOps.exif_transpose(image).convert("L" if channels == 1 else "RGB")
+        if getattr(image, "n_frames", 1) > 1:
+            frames.several.append(entry.name)
+        if image.mode in _DEEP:
+            frames.deep.append(entry.name)
+        upright = ImageOps.exif_transpose(_of_8_bits(image))
+        if given and channels == 1 and upright.mode not in _GREY and _is_coloured(upright):
+            raise BadImageError(
+                f"{entry.name}: a colour image, the model was trained on grey ones; convert it first"
+            )
+        upright = upright.convert("L" if channels == 1 else "RGB")
         if upright.size != (width, height):
-            upright = ImageOps.fit(upright, (width, height), Image.Resampling.BILINEAR)
+            bring = ImageOps.fit if fit == "crop" else _stretch
+            upright = bring(upright, (width, height), Image.Resampling.BILINEAR)
         return np.moveaxis(np.asarray(upright).reshape(height, width, channels), -1, 0)
+
+
+def _of_8_bits(image: Any) -> Any:
+    if image.mode not in _DEEP:
+        return image
+    values = np.asarray(image).astype(np.float64)
+    exif = image.getexif()
+    image = Image.fromarray(np.rint(values.clip(0, 65535) / 257).astype(np.uint8))
+    image.getexif().update(exif)
+    return image
+
+
+def _stretch(image: Any, size: tuple[int, int], method: Any) -> Any:
+    return image.resize(size, method)
+
+
+def _is_coloured(image: Any) -> bool:
+    """Whether the channels of an image differ by more than a JPEG of a grey one does."""
+    values = np.asarray(image.convert("RGB")).astype(np.int16)
+    return bool((values.max(2) - values.min(2)).max() > _GREY_ENOUGH)
 
 
 @contextlib.contextmanager
@@ -224,21 +386,29 @@ def _opened(entry: Entry) -> Iterator[Any]:
     """An image, with whatever is wrong with it in one line.
 
     Raises:
-        DataError: it is damaged, too large to be unpacked or has more than 8 bits.
+        BadImageError: it is damaged, too large to be unpacked or has more than 16 bits.
     """
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with entry.open() as stream, Image.open(stream) as image:
+            warnings.filterwarnings("error", "(?i).*truncated")
+            with entry.open() as stream, Image.open(stream, formats=_FORMATS) as image:
                 if image.mode not in _TOO_DEEP:
                     yield image
                     return
     except (DataError, StorageError):
         raise
+    except UnidentifiedImageError as error:
+        raise BadImageError(
+            f"{entry.name}: not an intact image (none of {', '.join(_FORMATS)}); repair or remove it"
+        ) from error
     except Exception as error:  # a decoder's complaint can be of any kind
         said = " ".join(str(error).split())[:120]
-        raise DataError(f"{entry.name}: not an intact image ({said}); repair or remove it") from error
-    raise DataError(f"{entry.name}: has more than 8 bits per pixel; convert it first")
+        raise BadImageError(
+            f"{entry.name}: not an intact image ({said}); repair or remove it"
+        ) from error
+    raise BadImageError(f"{entry.name}: has more than 16 bits per pixel; convert it first")
 
 
 def _require_space(folder: Path, n: int, shape: tuple[int, ...]) -> None:

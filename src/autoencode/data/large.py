@@ -13,6 +13,7 @@ from autoencode.data import chunked, huggingface
 from autoencode.data.arrays import as_labels
 from autoencode.data.catalogue import catalogue
 from autoencode.data.examples import HELD_OUT_FROM, HELD_OUT_SHARE, Data
+from autoencode.data.folders import AS_THEY_ARE, ImageOptions
 from autoencode.data.limits import available_memory, human, require_memory
 from autoencode.data.raw import Array, Raw
 from autoencode.data.stored import HELD_OUT, Stored
@@ -35,6 +36,7 @@ def open_store(
     stream: bool | None,
     data_dir: str | os.PathLike[str] | None = None,
     shape: tuple[int, ...] | None = None,
+    images: ImageOptions = AS_THEY_ARE,
 ) -> Store | None:
     """The store that a source is, ``None`` where it is none or is simply to be read into memory.
 
@@ -43,12 +45,13 @@ def open_store(
         stream: whether it is to be streamed, if that is decided; a ``.npy`` file that is not is none.
         data_dir: where decoded images are kept; see ``data_folder``.
         shape: (C, H, W) that images are brought to.
+        images: how they are brought to one form.
 
     Raises:
         OptionError: it has to be streamed and cannot be.
         DataError: it cannot be read.
     """
-    store = _opened(source, stream, data_dir, shape)
+    store = _opened(source, stream, data_dir, shape, images)
     if store is None and stream:
         what = f"{source!r}" if isinstance(source, str | os.PathLike) else type(source).__name__
         raise OptionError(f"{what} cannot be streamed, only {STREAMED}; leave the option out")
@@ -60,6 +63,7 @@ def _opened(
     stream: bool | None,
     data_dir: str | os.PathLike[str] | None,
     shape: tuple[int, ...] | None,
+    options: ImageOptions,
 ) -> Store | None:
     if isinstance(source, np.memmap):
         return None if stream is False else open_memmap(source)
@@ -83,7 +87,7 @@ def _opened(
     if ending == ".tar" or path.is_dir():
         from autoencode.data import images  # brings Pillow, which takes a while
 
-        return images.open_images(path, shape, data_dir)
+        return images.open_images(path, shape, data_dir, options)
     return None
 
 
@@ -110,7 +114,13 @@ def whole(store: Store) -> Raw:
     """
     refuse_unusable_store(store)
     require_memory(_bytes(store), store.name)
-    return Raw(Path(store.name).stem, store.read(0, len(store)), store.labels)
+    return Raw(
+        Path(store.name).stem,
+        store.read(0, len(store)),
+        store.labels,
+        ids=getattr(store, "ids", None),
+        notices=getattr(store, "notices", ()),
+    )
 
 
 def is_too_large(source: Any) -> bool:
@@ -130,13 +140,18 @@ def _is_large(n_bytes: int) -> bool:
     return available is not None and n_bytes > available * _SHARE_OF_MEMORY
 
 
-def reopened(source: Any, spec: DataSpec, data_dir: str | os.PathLike[str] | None = None) -> Data:
+def reopened(
+    source: Any,
+    spec: DataSpec,
+    data_dir: str | os.PathLike[str] | None = None,
+    images: ImageOptions = AS_THEY_ARE,
+) -> Data:
     """Data that were streamed before, without reading them to find their spec once more.
 
     Raises:
         DataError: they cannot be read.
     """
-    store = open_store(source, True, data_dir)
+    store = open_store(source, True, data_dir, images=images)
     assert store is not None
     return streamed(store, None, "none", spec=spec)
 
@@ -171,7 +186,12 @@ def streamed(
         rows = everything.share(HELD_OUT_SHARE, HELD_OUT)
     dtype, spec, found = _kept_as(store, rows, standardize, spec)
     test = Stored(store, dtype, labels=labels).take(rows) if len(rows) else None
-    notices = [_told(store), *([_held_out(rows, store)] if len(rows) else []), *found]
+    notices = [
+        *everything.notices,
+        _told(store),
+        *([_held_out(rows, store)] if len(rows) else []),
+        *found,
+    ]
     name = Path(store.name).stem
     return Data(name, Stored(store, dtype, rows, labels), test, spec, tuple(notices))
 

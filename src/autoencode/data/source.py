@@ -11,6 +11,7 @@ from torch import Tensor
 
 from autoencode.data.conditions import class_numbers, one_hot
 from autoencode.data.examples import Examples
+from autoencode.data.raw import Array
 from autoencode.randomness import epoch_order
 from autoencode.types import Batch, DataSpec, Pass
 
@@ -37,26 +38,25 @@ class Resident:
     """
 
     def __init__(self, examples: Examples, spec: DataSpec, device: torch.device | str = "cpu") -> None:
-        classes = spec
-        # A tensor over memory that must not be written is a trap that torch warns of.
-        writeable = examples.x if examples.x.flags.writeable else examples.x.copy()
-        x = torch.from_numpy(np.ascontiguousarray(writeable)).to(device)
-        if x.is_floating_point():
-            x = spec.to_model(x)
-            spec = DataSpec(spec.shape, spec.kind, gaps=spec.gaps)
-        self.x = x
         self._spec = spec
+        self._x = _Held(examples.x, spec, device)
+        self._target = None if examples.target is None else _Held(examples.target, spec, device)
         self._context: Tensor | None = None
-        if classes.classes:
-            numbers = class_numbers(examples.labels, classes, len(x))
-            self._context = one_hot(numbers, classes).to(device)
+        if spec.classes:
+            numbers = class_numbers(examples.labels, spec, len(examples))
+            self._context = one_hot(numbers, spec).to(device)
+
+    @property
+    def x(self) -> Tensor:
+        """(N, *D) what the encoder sees, as it is held."""
+        return self._x.values
 
     def __len__(self) -> int:
         return len(self.x)
 
     def batch(self, index: Tensor) -> Batch:
         """The examples with the row numbers ``index`` (B,), as the model sees them."""
-        return self._with_context(self._spec.to_model(self.x.index_select(0, index)), index)
+        return self._rows(index)
 
     def shuffled(self, one: Pass) -> Iterator[Batch]:
         """The batches of one pass, in the order of a random permutation."""
@@ -68,18 +68,37 @@ class Resident:
         """All examples in order, ``size`` at a time."""
         for start in range(0, len(self), size):
             rows = slice(start, start + size)
-            yield self._with_context(self._spec.to_model(self.x[rows]), rows)
+            yield self._rows(rows)
 
-    def _with_context(self, x: Tensor, rows: Tensor | slice) -> Batch:
-        batch = self._spec.batch(x)
+    def _rows(self, rows: Tensor | slice) -> Batch:
+        target = None if self._target is None else self._target.rows(rows)
+        batch = self._spec.batch(self._x.rows(rows), target)
         return batch if self._context is None else replace(batch, context=self._context[rows])
 
     def mean(self) -> Tensor:
-        """The mean example (*D) of what is known, as the model sees it."""
+        """The mean target (*D) of what is known, as the model sees it."""
         size = max(1, _CHUNK_ENTRIES // self._spec.size)
         # Summed on the CPU: some accelerators have no float64.
         total, known = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
         for batch in self.batches(size):
-            total = total + batch.x.cpu().nansum(0, dtype=torch.float64)
+            total = total + batch.target.cpu().nansum(0, dtype=torch.float64)
             known = known + (len(batch.x) if batch.mask is None else batch.mask.cpu().sum(0))
         return (total / known.clamp_min(1)).to(self.x.device, torch.float32)
+
+
+class _Held:
+    """An array (N, *D) on the device, of which rows are asked for as the model sees them."""
+
+    def __init__(self, array: Array, spec: DataSpec, device: torch.device | str) -> None:
+        # A tensor over memory that must not be written is a trap that torch warns of.
+        writeable = array if array.flags.writeable else array.copy()
+        values = torch.from_numpy(np.ascontiguousarray(writeable)).to(device)
+        if values.is_floating_point():
+            values = spec.to_model(values)
+            spec = DataSpec(spec.shape, spec.kind)
+        self.values, self._spec = values, spec
+
+    def rows(self, which: Tensor | slice) -> Tensor:
+        """The rows (B, *D) with these numbers."""
+        found = self.values[which] if isinstance(which, slice) else self.values.index_select(0, which)
+        return self._spec.to_model(found)

@@ -51,6 +51,22 @@ class Stored:
         return channels_first(np.empty((0, *self.store.shape), bool))[0].shape[1:]
 
     @property
+    def ids(self) -> Array | None:
+        """What each example (N,) is called, or ``None``."""
+        return None if self._ids is None else np.delete(self._ids, self.without)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know of the reading."""
+        found: tuple[str, ...] = getattr(self.store, "notices", ())
+        return found
+
+    @property
+    def _ids(self) -> Array | None:
+        found: Array | None = getattr(self.store, "ids", None)
+        return found
+
+    @property
     def row_bytes(self) -> int:
         """Bytes of one example in memory."""
         return math.prod(self.store.shape) * self.dtype.itemsize
@@ -75,7 +91,8 @@ class Stored:
         """The examples with these numbers (M,), ascending, in memory."""
         places = self._in_store(rows)
         x = np.ascontiguousarray(channels_first(self.store.take(places))[0], self.dtype)
-        return Examples(x, None if self.labels is None else self.labels[places])
+        labels, ids = (None if one is None else one[places] for one in (self.labels, self._ids))
+        return Examples(x, labels, ids)
 
     def split(self, validation: float, seed: int) -> tuple[Stored, Examples]:
         """Training examples and the validation examples, which lie evenly spread and in memory.

@@ -57,6 +57,9 @@ class FileStore:
         path: the file.
         offset: where in it the first row begins, bytes.
         rows: how many there are.
+        ids: (N,) what each is called, or ``None``.
+        title: what to call all of it, where the file has no name that the user knows.
+        notices: what the user should know.
     """
 
     path: Path
@@ -65,10 +68,13 @@ class FileStore:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     labels: Array | None = None
+    ids: Array | None = None
+    title: str = ""
+    notices: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        return str(self.path)
+        return self.title or str(self.path)
 
     def __len__(self) -> int:
         return self.rows

@@ -2,5 +2,6 @@
 
 from autoencode.estimators.anomaly import AnomalyDetector
 from autoencode.estimators.autoencoder import Autoencoder, load
+from autoencode.estimators.denoiser import Denoiser
 
-__all__ = ["AnomalyDetector", "Autoencoder", "load"]
+__all__ = ["AnomalyDetector", "Autoencoder", "Denoiser", "load"]

@@ -61,7 +61,7 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    recipe : str, default="denoising"
+    recipe : str, default="mlp_masked"
         One of ``autoencode.RECIPES``.
     contamination : "auto" or float in (0, 0.5], default="auto"
         The share of training rows that ``predict`` calls outliers; "auto" calls those that lie beyond
@@ -127,7 +127,7 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        recipe: str = "denoising",
+        recipe: str = "mlp_masked",
         *,
         contamination: str | float = "auto",
         measure: str = "combined",

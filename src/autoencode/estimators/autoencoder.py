@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -15,12 +14,11 @@ from torch import nn
 
 from autoencode.data import Examples
 from autoencode.data.examples import apply_spec
-from autoencode.data.frames import decode, empty_like, is_frame, to_frame
+from autoencode.data.frames import empty_like, is_frame
 from autoencode.data.raw import Array
 from autoencode.estimators.base import CoreEstimator
 from autoencode.estimators.online import Online
-from autoencode.files import storage_error
-from autoencode.io import load_trained, read_history, save_model, write_history
+from autoencode.io import load_trained, read_history
 from autoencode.recipes.catalogue import ScheduleName
 from autoencode.trained import Trained, choose_device, fit_prior, flat
 from autoencode.training import Observer
@@ -246,27 +244,6 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         trained = self._trained
         self._checked(X)
         return trained.impute(X) if n_draws is None else trained.imputations(X, n_draws, seed)
-
-    def _outward(self, x: Array, like: Any) -> Any:
-        """Raw values (n, *D) as the user has them: a mixed table as such, all else as an array."""
-        columns = self._trained.spec.columns
-        return to_frame(decode(x, columns), like) if self._trained.spec.mixed else x
-
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Writes model, configuration and history into a folder, which ``load`` reads.
-
-        Raises
-        ------
-        autoencode.errors.StorageError
-            When it cannot be written.
-        """
-        trained = self._trained
-        try:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise storage_error(folder, error) from error
-        write_history(self.history_, folder)
-        save_model(trained, folder)
 
 
 def load(

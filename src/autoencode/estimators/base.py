@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -14,9 +17,11 @@ from sklearn.utils.validation import _check_feature_names, check_is_fitted, chec
 from autoencode.checkpoints import kept_in
 from autoencode.data import Data, Examples, prepare
 from autoencode.data.examples import apply_spec
-from autoencode.data.frames import is_frame
+from autoencode.data.frames import decode, is_frame, to_frame
+from autoencode.data.raw import Array
 from autoencode.errors import DataError, OptionError
-from autoencode.io import environment
+from autoencode.files import storage_error
+from autoencode.io import environment, save_model, write_history
 from autoencode.models import AutoencoderModule, Encoder
 from autoencode.progress import watched
 from autoencode.recipes import Recipe, build, recipe_info
@@ -53,9 +58,9 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             )
         return X
 
-    def _train(self, X: Any) -> tuple[Trained, list[dict[str, Any]]]:
-        """A model trained on X, and its history."""
-        examples, spec, notices = self._prepared(X)
+    def _train(self, X: Any, target: Any = None) -> tuple[Trained, list[dict[str, Any]]]:
+        """A model trained to give X, or the target, from X, and its history."""
+        examples, spec, notices = self._prepared(X, target)
         return self._train_on(Data("array", examples, None, spec, notices), self._seed())
 
     def _train_on(self, data: Data, seed: int) -> tuple[Trained, list[dict[str, Any]]]:
@@ -72,24 +77,46 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def _prepared(self, X: Any) -> tuple[Any, DataSpec, tuple[str, ...]]:
-        """X as it is stored, how models see it, and notices; scaled as before in a warm start."""
+    def _prepared(self, X: Any, target: Any = None) -> tuple[Any, DataSpec, tuple[str, ...]]:
+        """X as it is stored, how models see it, and notices; scaled as before in a warm start.
+
+        The target, where it is given, says how values are scaled and X may lie outside its range.
+        """
+        clean = X if target is None else target
         if self._is_warm():
             spec = self.trained_.spec
-            return Examples(apply_spec(X, spec)), spec, ()
-        info = recipe_info(self.recipe)
+            prepared: tuple[Any, DataSpec, tuple[str, ...]]
+            prepared = Examples(apply_spec(clean, spec)), spec, ()
+        else:
+            prepared = self._read(clean)
+        examples, spec, notices = prepared
+        if target is None:
+            return examples, spec, notices
+        gaps = replace(spec, gaps=True, noisy=True)
+        x = apply_spec(X, gaps)
+        spec = replace(gaps, gaps=spec.gaps or (x.dtype.kind == "f" and bool(np.isnan(x).any())))
+        return Examples(x, target=examples.bounded().x), spec, notices
+
+    def _read(self, X: Any) -> tuple[Any, DataSpec, tuple[str, ...]]:
+        """X as it is stored, how models see it, and notices."""
+        info = recipe_info(self._recipe_for(None))
         if info.conditional:
             raise OptionError(
-                f"recipe '{self.recipe}' is conditional on labels, which an estimator's transform does "
+                f"recipe '{info.name}' is conditional on labels, which an estimator's transform does "
                 "not get; train it with autoencode.train"
             )
         if is_frame(X) and not any(isinstance(name, str) for name in getattr(X, "columns", [""])):
             X = np.asarray(X)  # as scikit-learn has it, names that are all no text are none
         return prepare(X, standardize=info.standardize, kinds=self.column_kinds, gaps=True)
 
+    def _recipe_for(self, spec: DataSpec | None) -> str:
+        """The recipe's name; a subclass may choose it by the data."""
+        name: str = self.recipe
+        return name
+
     def _built(self, spec: DataSpec, seed: int, schedule: str | None = None) -> Recipe:
         return build(
-            self.recipe,
+            self._recipe_for(spec),
             spec,
             schedule=schedule or self.schedule,  # type: ignore[arg-type]
             seed=seed,
@@ -135,13 +162,18 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         options = self._asked_options()
         asked = {
             "data": data.fingerprint(),
-            "recipe": self.recipe,
+            "recipe": self._recipe_for(data.spec),
             "schedule": self.schedule,
             "options": {name: repr(value) for name, value in sorted(options.items())},
             "random_state": repr(self.random_state),
             "seed": seed,
+            **self._also_asked(),
         }
         return kept_in(self.checkpoint, asked, environment())
+
+    def _also_asked(self) -> dict[str, str]:
+        """What else decides the result of training."""
+        return {}
 
     @contextlib.contextmanager
     def _watching(self) -> Iterator[Observer | None]:
@@ -154,6 +186,27 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         self.n_iter_ = len(history)
         self.n_features_in_ = trained.spec.size
         return self
+
+    def _outward(self, x: Array, like: Any) -> Any:
+        """Raw values (n, *D) as the user has them: a mixed table as such, all else as an array."""
+        columns = self._trained.spec.columns
+        return to_frame(decode(x, columns), like) if self._trained.spec.mixed else x
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Writes model, configuration and history into a folder, which ``load`` reads.
+
+        Raises
+        ------
+        autoencode.errors.StorageError
+            When it cannot be written.
+        """
+        trained = self._trained
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(folder, error) from error
+        write_history(self.history_, folder)
+        save_model(trained, folder)
 
     @property
     def model_(self) -> AutoencoderModule:

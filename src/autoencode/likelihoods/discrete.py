@@ -13,6 +13,8 @@ from autoencode.likelihoods.continuous import MAX_LOG_SCALE, MIN_LOG_SCALE
 from autoencode.likelihoods.entries import Entries
 from autoencode.types import Observation
 
+_LOG_SCALE = -2.0  # at a decoder output of 0
+
 
 def split_params(params: Tensor, n: int, event_dims: int) -> Tensor:
     """The n parameters of each entry along a new last axis: (..., n * D0, *rest) to (..., *D, n).
@@ -95,15 +97,22 @@ class DiscretizedLogistic(nn.Module):
         parts = split_params(params, self.n_params, self.event_dims)
         k = self.n_components
         # Decoder outputs near 0 are the middle of the range and a width that covers most of it.
-        loc, log_scale = 0.5 + 0.5 * parts[..., :k], parts[..., k : 2 * k] - 2.0
+        loc, log_scale = 0.5 + 0.5 * parts[..., :k], parts[..., k : 2 * k] + _LOG_SCALE
         logits = parts[..., 2 * k :] if k > 1 else torch.zeros_like(loc)
         log_scale = log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE)
         return LogisticObservation(loc, log_scale, logits, self.levels, self.event_dims)
 
     def params_for_mean(self, mean: Tensor) -> Tensor:
         """The decoder output (n_params * D0, ...) at which all components are around ``mean`` (*D)."""
+        target = mean.clamp(1e-3, 1 - 1e-3)
+        scale = torch.full_like(target, math.exp(_LOG_SCALE))
+        low, high = torch.full_like(target, -10.0), torch.full_like(target, 11.0)
+        for _ in range(40):  # the mean grows with loc
+            middle = (low + high) / 2
+            above = _cut_mean(middle, scale) > target
+            low, high = torch.where(above, low, middle), torch.where(above, middle, high)
         rest = [torch.zeros_like(mean)] * (self.n_params - self.n_components)
-        return torch.cat([2 * mean - 1] * self.n_components + rest)
+        return torch.cat([low + high - 1] * self.n_components + rest)
 
 
 class LogisticObservation(Entries):
@@ -117,8 +126,8 @@ class LogisticObservation(Entries):
 
     @property
     def mean(self) -> Tensor:
-        """Of the logistics before they are cut to [0, 1], kept inside it."""
-        return (self.logits.softmax(-1) * self.loc).sum(-1).clamp(0, 1)
+        """Of the logistics cut to [0, 1]; that of the levels differs by less than their distance."""
+        return (self.logits.softmax(-1) * _cut_mean(self.loc, self.log_scale.exp())).sum(-1)
 
     def each(self, target: Tensor) -> Tensor:
         x = target.unsqueeze(-1)
@@ -141,6 +150,11 @@ class LogisticObservation(Entries):
         loc, scale = (v.gather(-1, chosen).squeeze(-1) for v in (self.loc, self.log_scale.exp()))
         x = loc + scale * torch.rand_like(loc).clamp(1e-6, 1 - 1e-6).logit()
         return (x.clamp(0, 1) * (self.levels - 1)).round() / (self.levels - 1)
+
+
+def _cut_mean(loc: Tensor, scale: Tensor) -> Tensor:
+    """The mean of logistic draws cut to [0, 1]: the integral of P(x > t) from 0 to 1."""
+    return scale * (F.softplus(loc / scale) - F.softplus((loc - 1) / scale))
 
 
 def _log_difference(upper: Tensor, lower: Tensor) -> Tensor:

@@ -2,5 +2,6 @@
 
 from autoencode.models.autoencoder import AutoencoderModule
 from autoencode.models.encoder import Encoder
+from autoencode.models.masked import MaskedAutoencoder
 
-__all__ = ["AutoencoderModule", "Encoder"]
+__all__ = ["AutoencoderModule", "Encoder", "MaskedAutoencoder"]

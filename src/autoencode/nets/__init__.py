@@ -2,17 +2,21 @@
 
 from autoencode.nets.conv import ConvDecoder, ConvEncoder
 from autoencode.nets.layers import NetOptions, make_activation
-from autoencode.nets.mlp import MLPDecoder, MLPEncoder
+from autoencode.nets.mlp import DictionaryDecoder, MLPDecoder, MLPEncoder
 from autoencode.nets.reader import Read, Reader, reader_for
+from autoencode.nets.skip import SkipDecoder, SkipEncoder
 
 __all__ = [
     "ConvDecoder",
     "ConvEncoder",
+    "DictionaryDecoder",
     "MLPDecoder",
     "MLPEncoder",
     "NetOptions",
     "Read",
     "Reader",
+    "SkipDecoder",
+    "SkipEncoder",
     "make_activation",
     "reader_for",
 ]

@@ -13,7 +13,7 @@ from autoencode.nets.layers import NetOptions
 KERNEL, PADDING = 3, 1
 
 
-def _check(shape: tuple[int, ...], channels: tuple[int, ...], strides: tuple[int, ...]) -> None:
+def check_layers(shape: tuple[int, ...], channels: tuple[int, ...], strides: tuple[int, ...]) -> None:
     if len(shape) != 3:
         raise IncompatibleError(
             f"convolutions need images (channels, height, width), got examples of shape "
@@ -27,7 +27,7 @@ def _check(shape: tuple[int, ...], channels: tuple[int, ...], strides: tuple[int
         )
 
 
-def _sizes(shape: tuple[int, ...], strides: tuple[int, ...]) -> list[tuple[int, int]]:
+def map_sizes(shape: tuple[int, ...], strides: tuple[int, ...]) -> list[tuple[int, int]]:
     """Height and width before and after each layer."""
     sizes = [(shape[1], shape[2])]
     for stride in strides:
@@ -44,8 +44,8 @@ def feature_shape(
     >>> feature_shape((1, 28, 28), (16, 32), (2, 2))
     (32, 7, 7)
     """
-    _check(shape, channels, strides)
-    return (channels[-1], *_sizes(shape, strides)[-1])
+    check_layers(shape, channels, strides)
+    return (channels[-1], *map_sizes(shape, strides)[-1])
 
 
 class ConvEncoder(nn.Module):
@@ -93,6 +93,7 @@ class ConvDecoder(nn.Module):
         shape, channels, strides: as given to the encoder.
         n_params: numbers that the likelihood needs for each entry.
         options: how layers are made.
+        map_channels: channels C of a z that is a map, where they are not the encoder's.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class ConvDecoder(nn.Module):
         strides: tuple[int, ...],
         n_params: int = 1,
         options: NetOptions | None = None,
+        map_channels: int | None = None,
     ) -> None:
         super().__init__()
         options = options or NetOptions()
@@ -110,10 +112,12 @@ class ConvDecoder(nn.Module):
         layers: list[nn.Module] = []
         if latent_dim is not None:
             layers += [nn.Linear(latent_dim, math.prod(map_shape)), nn.Unflatten(1, map_shape)]
+        if map_channels is not None:
+            layers.append(nn.Conv2d(map_channels, channels[-1], 1))
         outputs = (n_params * shape[0], *channels)
-        sizes = _sizes(shape, strides)
+        sizes = map_sizes(shape, strides)
         for i in reversed(range(len(channels))):
-            conv = _transposed(channels[i], outputs[i], strides[i], sizes[i + 1], sizes[i])
+            conv = transposed(channels[i], outputs[i], strides[i], sizes[i + 1], sizes[i])
             layers += options.hidden(conv, outputs[i], spatial=True) if i else []
         self.layers = nn.Sequential(*layers)
         self.output = conv
@@ -129,7 +133,7 @@ class ConvDecoder(nn.Module):
             self.output.bias.copy_(params.mean(dim=(1, 2)))
 
 
-def _transposed(
+def transposed(
     inputs: int, outputs: int, stride: int, small: tuple[int, int], large: tuple[int, int]
 ) -> nn.ConvTranspose2d:
     """A transposed convolution that takes a map of size ``small`` to ``large``."""

@@ -7,6 +7,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from autoencode.nets.layers import NetOptions
 
@@ -87,3 +88,31 @@ class MLPDecoder(nn.Module):
         """Makes ``params`` (n_params * D0, ...) what the output starts from."""
         with torch.no_grad():
             self.output.bias.copy_(params.flatten())  # type: ignore[operator]
+
+
+class DictionaryDecoder(nn.Module):
+    """x = b + sum of z_i times atom i; every atom has length 1, so that the sizes are in z.
+
+    Args:
+        latent_dim: number of atoms.
+        shape: D.
+        context_dim: width of the context, which has atoms of its own.
+    """
+
+    def __init__(self, latent_dim: int, shape: tuple[int, ...], context_dim: int = 0) -> None:
+        super().__init__()
+        self.shape = shape
+        self.atoms = nn.Parameter(torch.randn(math.prod(shape), latent_dim + context_dim))
+        self.bias = nn.Parameter(torch.zeros(math.prod(shape)))
+        with torch.no_grad():
+            self.atoms.copy_(F.normalize(self.atoms, dim=0))
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        flat = z if context is None else torch.cat([z, context], dim=1)
+        params = F.linear(flat, F.normalize(self.atoms, dim=0), self.bias)
+        return params.reshape(len(flat), *self.shape)
+
+    def set_output_bias(self, params: Tensor) -> None:
+        """Makes ``params`` (D0, ...) what the output starts from."""
+        with torch.no_grad():
+            self.bias.copy_(params.flatten())

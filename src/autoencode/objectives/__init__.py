@@ -11,14 +11,30 @@ from autoencode.objectives.adversarial import (
     fooling,
     passing_for_real,
 )
-from autoencode.objectives.binarize import Binarized, binarized
+from autoencode.objectives.binarize import (
+    Binarized,
+    binarized,
+)
 from autoencode.objectives.bounds import (
     DoublyReparameterized,
     ImportanceWeighted,
     StickingTheLanding,
     log_weights,
 )
-from autoencode.objectives.corrupt import CORRUPTIONS, Corrupted
+from autoencode.objectives.codes import (
+    half_square,
+    hidden_error,
+    l1,
+    nested,
+    penalty,
+    revival,
+    sparsity,
+)
+from autoencode.objectives.corrupt import CORRUPTIONS, Corrupted, OwnCorruption
+from autoencode.objectives.discrepancies import (
+    prior_mmd,
+    sliced_wasserstein,
+)
 from autoencode.objectives.divergences import (
     capacity,
     dip,
@@ -27,8 +43,22 @@ from autoencode.objectives.divergences import (
     mmd,
     total_correlation,
 )
+from autoencode.objectives.jacobians import (
+    contraction,
+    decoder_weights,
+    smoothness,
+)
 from autoencode.objectives.objective import WeightedSum
-from autoencode.objectives.schedule import Constant, Cyclical, Linear, WeightSchedule
+from autoencode.objectives.schedule import (
+    Constant,
+    Cyclical,
+    Linear,
+    WeightSchedule,
+)
+from autoencode.objectives.stages import (
+    LayerError,
+    Staged,
+)
 from autoencode.objectives.terms import (
     kl,
     mean_squared_error,
@@ -47,7 +77,10 @@ __all__ = [
     "DoublyReparameterized",
     "ImageCritic",
     "ImportanceWeighted",
+    "LayerError",
     "Linear",
+    "OwnCorruption",
+    "Staged",
     "StickingTheLanding",
     "WeightSchedule",
     "WeightedSum",
@@ -55,20 +88,32 @@ __all__ = [
     "capacity",
     "codes_and_permuted",
     "codes_and_prior",
+    "contraction",
+    "decoder_weights",
     "density_ratio",
     "dip",
     "examples_and_made",
     "feature_error",
     "fooling",
     "free_bits",
+    "half_square",
+    "hidden_error",
     "kl",
+    "l1",
     "log_weights",
     "maximum_mean_discrepancy",
     "mean_squared_error",
     "mmd",
+    "nested",
     "passing_for_real",
     "penalties",
+    "penalty",
+    "prior_mmd",
     "reconstruction",
+    "revival",
+    "sliced_wasserstein",
+    "smoothness",
+    "sparsity",
     "squared_error",
     "total_correlation",
 ]

@@ -6,12 +6,15 @@ https://www.cs.toronto.edu/~larocheh/publications/icml-2008-denoising-autoencode
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from autoencode.errors import IncompatibleError, OptionError
 from autoencode.randomness import normal_like, uniform_like
 from autoencode.types import Batch, Losses, Model, Objective, Output, Progress
 
@@ -39,12 +42,79 @@ def missing(x: Tensor, level: float) -> Tensor:
     return torch.where(uniform_like(x) < level, torch.nan, x)
 
 
+def blur(x: Tensor, level: float) -> Tensor:
+    """Blurs images (B, C, H, W) by a Gaussian of ``level`` pixels (its standard deviation).
+
+    The kernel reaches four standard deviations; beyond the edge the outermost pixels are repeated.
+
+    Raises:
+        IncompatibleError: x are no images.
+    """
+    if x.dim() != 4:
+        raise IncompatibleError(
+            f"only images can be blurred, and an example has the shape {tuple(x.shape[1:])}; "
+            "use another noise, or give the data as images"
+        )
+    if not level:
+        return x
+    radius = math.ceil(4 * level)
+    at = torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype)
+    kernel = torch.softmax(-0.5 * (at / level).square(), 0)
+    rows = x.flatten(0, 1).unsqueeze(1)
+    wide = torch.nn.functional.pad(rows, (radius,) * 4, mode="replicate")
+    down = torch.nn.functional.conv2d(wide, kernel.view(1, 1, -1, 1))
+    return torch.nn.functional.conv2d(down, kernel.view(1, 1, 1, -1)).reshape(x.shape)
+
+
 CORRUPTIONS: dict[str, Corruption] = {
     "gaussian": gaussian,
     "masking": masking,
     "salt_and_pepper": salt_and_pepper,
+    "blur": blur,
     "missing": missing,
 }
+
+
+class OwnCorruption:
+    """A function of the user's, ``(x, level) -> x`` or ``x -> x``, as a corruption.
+
+    Args:
+        function: what is done to x (B, *D).
+
+    Raises:
+        OptionError: it takes something else; when called, it gives no tensor of x's shape.
+
+    Example:
+        >>> stripes = OwnCorruption(lambda x: x * (torch.arange(x.shape[-1]) % 2))
+        >>> stripes(torch.ones(1, 4), 0.5).tolist()
+        [[0.0, 1.0, 0.0, 1.0]]
+    """
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        self.function = function
+        self.takes_level = _takes(function, 2)
+        if not self.takes_level and not _takes(function, 1):
+            raise OptionError("a corruption of your own must take (x, level) or x alone")
+
+    def __call__(self, x: Tensor, level: float) -> Tensor:
+        found = self.function(x, level) if self.takes_level else self.function(x)
+        if not isinstance(found, Tensor) or found.shape != x.shape:
+            got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            raise OptionError(
+                f"the corruption must return a tensor of the shape {tuple(x.shape)}, got {got}"
+            )
+        return found
+
+
+def _takes(function: Callable[..., Tensor], n: int) -> bool:
+    """Whether a function can be called with n arguments."""
+    try:
+        inspect.signature(function).bind(*range(n))
+    except TypeError:
+        return False
+    except ValueError:  # a built-in function that does not say; both are tried as they come
+        return True
+    return True
 
 
 class Corrupted:

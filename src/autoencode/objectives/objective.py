@@ -8,7 +8,7 @@ from torch import Tensor
 
 from autoencode.errors import IncompatibleError
 from autoencode.objectives.schedule import Constant, WeightSchedule
-from autoencode.objectives.terms import NamedTerm
+from autoencode.objectives.terms import ANY, NamedTerm
 from autoencode.types import Batch, Losses, Model, Output, Progress
 
 
@@ -16,7 +16,7 @@ class WeightedSum:
     """Sum of weight * mean(term) over named terms.
 
     Args:
-        terms: named terms; all in the same unit.
+        terms: named terms; all in the same unit, but for regularisers, which are pure numbers.
         weights: a number or a schedule for any of them, 1 by default.
 
     Raises:
@@ -32,7 +32,7 @@ class WeightedSum:
     def __init__(self, terms: Mapping[str, NamedTerm], **weights: float | WeightSchedule) -> None:
         if not terms:
             raise IncompatibleError("an objective needs at least one term")
-        units = {name: term.unit for name, term in terms.items()}
+        units = {name: term.unit for name, term in terms.items() if term.unit != ANY}
         if len(set(units.values())) > 1:
             listed = ", ".join(f"{name} ({unit})" for name, unit in units.items())
             raise IncompatibleError(
@@ -43,7 +43,7 @@ class WeightedSum:
         if unknown:
             raise IncompatibleError(f"weights without a term: {', '.join(sorted(unknown))}")
         self.terms = dict(terms)
-        self.unit = next(iter(units.values()))
+        self.unit = next(iter(units.values()), "penalty")
         self._weights: dict[str, WeightSchedule] = {
             name: weight if callable(weight) else Constant(float(weight))
             for name, weight in weights.items()
@@ -80,3 +80,6 @@ class WeightedSum:
                     f"the term '{name}' needs a stochastic bottleneck and this one is "
                     "deterministic; use DiagonalGaussian, or leave the term out"
                 )
+            missing = None if term.demand is None else term.demand(output)
+            if missing is not None:
+                raise IncompatibleError(f"the term '{name}' {missing}")

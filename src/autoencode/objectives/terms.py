@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -19,15 +20,25 @@ from autoencode.types import Batch, Model, Output, Progress
 NATS = "nats per example"
 MEAN_SQUARED = "mean squared error per entry"
 SUM_SQUARED = "squared error per example"
+#: Of a regulariser, which is a pure number: its weight brings it into the unit of the terms beside it.
+ANY = ""
 
 
 @dataclass(frozen=True)
 class NamedTerm:
-    """A term with its unit and what it asks of the bottleneck."""
+    """A term with its unit and what it asks of the bottleneck.
+
+    Attributes:
+        compute: the term.
+        unit: what it counts; ``ANY`` for a regulariser.
+        needs_sites: whether the bottleneck has to be stochastic.
+        demand: says what an output lacks, in one line with a remedy, ``None`` where nothing is missing.
+    """
 
     compute: Callable[[Model, Batch, Output, Progress], Tensor]
     unit: str = NATS
     needs_sites: bool = False
+    demand: Callable[[Output], str | None] | None = None
 
     def __call__(self, model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
         return self.compute(model, batch, output, progress)
@@ -62,11 +73,21 @@ def _mean_squared_error(model: Model, batch: Batch, output: Output, progress: Pr
 
 
 def _squared_error(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
-    mean = output.x_dist.mean
-    if batch.mask is None:
-        squares = (mean - batch.target).square()
+    return example_errors(output.x_dist.mean, batch.target, batch.mask)
+
+
+def example_errors(mean: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Squared error of each example (S, B), summed over its observed entries.
+
+    Args:
+        mean: (S, B, *D) reconstructions.
+        target: (B, *D), or one for each sample.
+        mask: (B, *D) true where the target was observed.
+    """
+    if mask is None:
+        squares = (mean - target).square()
     else:
-        squares = (mean - batch.target.masked_fill(~batch.mask, 0.0)).square() * batch.mask
+        squares = (mean - torch.where(mask, target, 0.0)).square() * mask
     return sum_event(squares, mean.dim() - 2)
 
 

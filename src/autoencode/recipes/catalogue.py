@@ -20,6 +20,11 @@ from autoencode.recipes import (
     deterministic,
     disentangled,
     latents,
+    layerwise,
+    masked,
+    quantised,
+    regularised,
+    sparse,
     variational,
 )
 from autoencode.recipes.networks import Own
@@ -120,7 +125,7 @@ _INFOS = (
     _info(deterministic.mlp_small, _adam(10, 1e-3), lr=0.016, size=256, optimizer="muon"),
     _info(deterministic.mlp_latent2, _adam(20, 1e-3, 128), lr=4e-3, size=128),
     _info(
-        deterministic.denoising,
+        deterministic.mlp_masked,
         _adam(20, 1e-3, 128),
         lr=3e-3,
         size=256,
@@ -140,8 +145,31 @@ _INFOS = (
         size=64,
         validation=1 / 60,
     ),
+    _info(convolutional.conv_skip, _adam(10, 1e-3), lr=1e-2, size=64, mean_start=False),
     _info(variational.vae, _adam(10, 1e-3), lr=7e-3, size=128),
     _info(variational.conv_vae, _adam(10, 1e-3), lr=3e-3, size=64),
+    _info(regularised.denoising, _adam(50, 1e-3), lr=3e-3, size=128, epochs=10),
+    _info(regularised.contractive, _adam(50, 1e-3), lr=3e-3, size=128, epochs=10),
+    _info(regularised.spherical, _adam(50, 1e-3), lr=4e-3, size=128, epochs=12),
+    _info(regularised.wae_mmd, _adam(100, 1e-3, 100), lr=3e-3, size=128, epochs=20),
+    _info(regularised.swae, _adam(30, 1e-3, 500), lr=3e-3, size=256, epochs=20),
+    _info(regularised.rae_l2, _adam(100, 1e-3, 100), lr=4e-3, size=128, epochs=12),
+    _info(regularised.rae_gp, _adam(100, 1e-3, 100), lr=4e-3, size=128, epochs=12),
+    _info(sparse.sparse, _adam(20, 1e-3, 128), lr=3e-3, size=128, epochs=10),
+    _info(sparse.sparse_kl, _adam(50, 1e-3, 128), lr=5e-3, size=128, epochs=10),
+    _info(sparse.topk, _adam(50, 1e-3, 128), lr=2e-3, size=128, epochs=10),
+    _info(sparse.batch_topk, _adam(20, 3e-4, 128), lr=2e-3, size=128, epochs=10),
+    _info(sparse.jumprelu, _adam(20, 7e-5, 128), lr=2e-3, size=128, epochs=10),
+    _info(sparse.matryoshka_sparse, _adam(20, 3e-4, 128), lr=2e-3, size=128, epochs=10),
+    _info(layerwise.stacked, _adam(60, 1e-3, 128), lr=5e-3, size=128, epochs=20, warmup=0.0),
+    _info(masked.mae, _adam(800, 1.5e-4, 128), lr=2e-3, size=128, epochs=20),
+    _info(quantised.vqvae, _adam(530, 2e-4, 128), lr=2e-3, size=128, epochs=10),
+    _info(quantised.vqvae2, _adam(530, 3e-4, 128), lr=2e-3, size=128, epochs=10),
+    _info(quantised.rvq, _adam(100, 3e-4, 128), lr=2e-3, size=128, epochs=10),
+    _info(quantised.pvq, _adam(100, 1e-3, 128), lr=2e-3, size=128, epochs=10),
+    _info(quantised.fsq, _adam(100, 1e-3, 128), lr=3e-3, size=128, epochs=10),
+    _info(quantised.lfq, _adam(270, 1e-4, 256), lr=3e-3, size=128, epochs=10),
+    _info(quantised.simvq, _adam(50, 1e-4, 256), lr=2e-3, size=128, epochs=10),
     _info(variational.beta_vae, _adam(50, 1e-3), lr=5e-3, size=128, epochs=10),
     _info(variational.sigma_vae, _adam(50, 1e-3, 128), lr=5e-3, size=128, epochs=10),
     _info(variational.cvae, _adam(50, 1e-3), lr=5e-3, size=128, epochs=10, conditional=True),
@@ -234,6 +262,10 @@ def build(
         raise IncompatibleError("give both encoder and decoder, or neither")
     with seeded(seed):
         if encoder is not None and decoder is not None:
+            if "networks" not in inspect.signature(info.function).parameters:
+                raise IncompatibleError(
+                    f"recipe '{name}' takes no networks of your own; use mlp or another recipe"
+                )
             recipe = info.function(spec, networks=Own(encoder, decoder, call["net"]), **call)
         else:
             recipe = info.function(spec, **call)
@@ -270,7 +302,13 @@ _NOT_NEGATIVE = (
     *("capacity_nats", "capacity_z", "capacity_c", "capacity_until", "beta_until", "tc_weight"),
     *("off_diagonal", "diagonal", "mmd_weight", "critic_weight"),
 )
-_SHARES = ("dropout", "warmup", "validation")
+_SHARES = ("dropout", "warmup", "validation", "codebook_decay")
+# These are counts as well, in whatever recipe they are.
+_COUNTS = (
+    *("k", "k_eval", "k_dead", "n_nested", "n_directions", "positions", "n_codes", "code_dim"),
+    *("n_levels", "n_parts", "n_bits", "patch", "width", "depth", "heads", "decoder_width"),
+    *("decoder_depth", "patience_dead"),
+)
 
 
 def _check_ranges(values: Mapping[str, Any]) -> None:
@@ -279,12 +317,15 @@ def _check_ranges(values: Mapping[str, Any]) -> None:
         for entry in value if isinstance(value, tuple) else (value,):
             if type(entry) in _MOST and abs(entry) >= _MOST[type(entry)]:
                 raise OptionError(f"option {name}: {entry:g} is too large")
-    for name in _AT_LEAST_ONE:
+    for name in (*_AT_LEAST_ONE, *_COUNTS):
         if name in values and values[name] < 1:
             raise OptionError(f"option {name}: must be at least 1, got {values[name]}")
     for name in _SHARES:
         if name in values and not 0 <= values[name] < 1:
             raise OptionError(f"option {name}: must lie in [0, 1), got {values[name]}")
+    for name, value in values.items():
+        if name.endswith("_weight") and value < 0:
+            raise OptionError(f"option {name}: must not be negative, got {value}")
     if not values["lr"] > 0:
         raise OptionError(f"option lr: must be above 0, got {values['lr']}")
     for name in _NOT_NEGATIVE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -9,7 +10,7 @@ from torch import nn
 
 from autoencode.bottlenecks import Plain
 from autoencode.errors import IncompatibleError
-from autoencode.likelihoods import IDENTITY, SIGMOID, Gaussian, Link
+from autoencode.likelihoods import IDENTITY, SIGMOID, Bernoulli, Gaussian, Link
 from autoencode.mixed import Mixed
 from autoencode.models import AutoencoderModule
 from autoencode.nets import make_activation, scratch
@@ -17,12 +18,13 @@ from autoencode.objectives import (
     CORRUPTIONS,
     Corrupted,
     WeightedSum,
+    WeightSchedule,
     mean_squared_error,
     reconstruction,
     squared_error,
 )
 from autoencode.objectives.terms import NamedTerm
-from autoencode.recipes.networks import Networks
+from autoencode.recipes.networks import Convolutional, Networks
 from autoencode.recipes.recipe import Recipe
 from autoencode.training import Update
 from autoencode.types import DataSpec, Objective
@@ -30,9 +32,11 @@ from autoencode.types import DataSpec, Objective
 CodeActivation = Literal["none", "relu", "tanh", "sigmoid"]
 Output = Literal["auto", "sigmoid", "identity"]
 Loss = Literal["mse", "sse"]
-Noise = Literal["auto", "none", "gaussian", "masking", "salt_and_pepper", "missing"]
+Error = Literal["mse", "sse", "nll"]
+Terms = Mapping[str, tuple[NamedTerm, float | WeightSchedule]]
+Noise = Literal["auto", "none", "gaussian", "masking", "salt_and_pepper", "blur", "missing"]
 
-_ERRORS = {"mse": mean_squared_error, "sse": squared_error}
+_ERRORS = {"mse": mean_squared_error, "sse": squared_error, "nll": reconstruction}
 _SCRATCH_SIGMOID = Link("sigmoid", scratch.sigmoid, SIGMOID.inverse)
 
 
@@ -41,10 +45,11 @@ class NoiseOptions:
     """Denoising: what is done to the encoder's input, the target staying clean.
 
     Attributes:
-        noise: none, gaussian, masking (entries set to zero), salt_and_pepper or missing (entries
-            hidden from the encoder, to be guessed from the others); auto is missing for data with
-            gaps, else none.
-        noise_level: standard deviation of gaussian noise, else the share of entries that is hit.
+        noise: none, gaussian, masking (entries set to zero), salt_and_pepper, blur (images only) or
+            missing (entries hidden from the encoder, to be guessed from the others); auto is missing
+            for data with gaps, else none.
+        noise_level: standard deviation of gaussian noise, that of a blur in pixels, else the share of
+            entries that is hit.
     """
 
     noise: Noise = "auto"
@@ -57,6 +62,11 @@ class NoiseOptions:
         if spec.mixed:
             raise IncompatibleError(
                 f"noise={self.noise} has no meaning for categories and counts; use noise=missing"
+            )
+        if self.noise == "blur" and len(spec.shape) != 3:
+            raise IncompatibleError(
+                "noise=blur is for images, and these are rows of numbers; use another noise, or give "
+                "the data as images (N, height, width)"
             )
         return spec
 
@@ -75,31 +85,67 @@ def plain(
     networks: Networks,
     *,
     latent_dim: int | None,
-    code_activation: CodeActivation,
-    output: Output,
-    loss: Loss,
+    code_activation: CodeActivation = "none",
+    output: Output = "auto",
+    loss: Error = "mse",
     noise: NoiseOptions,
+    bottleneck: Callable[[nn.Module | None], nn.Module] | None = None,
+    terms: Terms | None = None,
+    prior: nn.Module | None = None,
 ) -> Recipe:
-    """A deterministic bottleneck trained on squared errors."""
+    """A deterministic bottleneck trained on squared errors, or on nats, and regularisers.
+
+    Args:
+        spec: the data.
+        networks: make encoder and decoder.
+        latent_dim: width of the code; ``None`` where it is the encoder's map.
+        code_activation: of the code, unless there is a ``bottleneck``.
+        output: what bounds the reconstruction.
+        loss: mean or sum of squares, or nll: -log p(x|z).
+        noise: what is done to the encoder's input.
+        bottleneck: makes it from the linear map that gives the code (``None`` for networks of the
+            user's own).
+        terms: more terms, or others of the name of the loss, with their weights.
+        prior: p(z), where the recipe has one.
+    """
     spec = noise.readable(spec)
     encoder, features = networks.encoder(spec)
-    # The user's encoder gives the code itself, as does one that keeps its map.
-    project = None
-    if latent_dim is not None and not networks.own:
-        project = networks.options.make_linear(features, latent_dim)
-    link = IDENTITY if networks.own and output == "auto" else _link(spec, output, networks)
-    p_x = Mixed(spec) if spec.mixed else Gaussian(len(spec.shape), link)
-    model = AutoencoderModule(
-        encoder,
-        decoder_for(networks, latent_dim, spec, p_x),
-        Plain(project, _activation(code_activation, networks)),
-        p_x,
-    )
+    project = _project(networks, features, latent_dim)
+    if bottleneck is None:
+        made: nn.Module = Plain(project, _activation(code_activation, networks))
+    else:
+        made = bottleneck(project)
+    p_x = _observed(spec, output, loss, networks)
+    decoder = decoder_for(networks, latent_dim, spec, p_x)
+    model = AutoencoderModule(encoder, decoder, made, p_x, prior)
     # Categories have no squared errors; nats are what they share with the other columns.
-    terms: dict[str, NamedTerm] = {loss: _ERRORS[loss]}
+    name = "reconstruction" if spec.mixed or loss == "nll" else loss
+    first: dict[str, NamedTerm] = {name: reconstruction if spec.mixed else _ERRORS[loss]}
+    more = terms or {}
+    weights = {name: weight for name, (_, weight) in more.items()}
+    every = first | {name: term for name, (term, _) in more.items()}
+    return _single(spec, model, WeightedSum(every, **weights), networks, noise)
+
+
+def _project(networks: Networks, features: int, latent_dim: int | None) -> nn.Module | None:
+    """What makes the code of the features; nothing where the encoder's output is the code itself."""
+    if latent_dim is None or networks.own:
+        return None
+    if isinstance(networks, Convolutional) and networks.spatial:
+        return nn.Conv2d(networks.channels[-1], latent_dim, 1)
+    return networks.options.make_linear(features, latent_dim)
+
+
+def _observed(
+    spec: DataSpec, output: Output, loss: Error, networks: Networks
+) -> Mixed | Bernoulli | Gaussian:
+    """p(x|z) of a plain recipe."""
     if spec.mixed:
-        terms = {"reconstruction": reconstruction}
-    return _single(spec, model, WeightedSum(terms), networks, noise)
+        return Mixed(spec)
+    if loss == "nll" and output == "auto" and spec.kind == "unit":
+        return Bernoulli(len(spec.shape))
+    link = IDENTITY if networks.own and output == "auto" else _link(spec, output, networks)
+    return Gaussian(len(spec.shape), link)
 
 
 def _single(

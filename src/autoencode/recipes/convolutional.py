@@ -5,12 +5,14 @@ from __future__ import annotations
 from autoencode.nets import NetOptions
 from autoencode.recipes.compose import CodeActivation, Loss, NoiseOptions, Output, plain
 from autoencode.recipes.deterministic import DEFAULT_NET, NO_NOISE
-from autoencode.recipes.networks import Convolutional, Networks
+from autoencode.recipes.networks import Convolutional, Networks, Skipping
 from autoencode.recipes.recipe import Recipe
 from autoencode.types import DataSpec
 
 LINEAR_NET = NetOptions(activation="none")
 LEAKY_NET = NetOptions(activation="leaky_relu")
+GROUP_NET = NetOptions(normalization="group")
+GAUSSIAN_NOISE = NoiseOptions("gaussian")
 
 
 def conv(
@@ -141,4 +143,38 @@ def conv_latent2(
     """
     return conv(
         spec, channels, strides, latent_dim, code_activation, output, loss, net, noise, networks
+    )
+
+
+def conv_skip(
+    spec: DataSpec,
+    channels: tuple[int, ...] = (16, 32, 64),
+    strides: tuple[int, ...] = (1, 2, 2),
+    output: Output = "auto",
+    loss: Loss = "mse",
+    net: NetOptions = GROUP_NET,
+    noise: NoiseOptions = GAUSSIAN_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """Convolutions whose every map the decoder sees, x among them: for denoising, not for short codes.
+
+    Image Restoration Using Very Deep Convolutional Encoder-Decoder Networks with Symmetric Skip
+    Connections (Mao, Shen & Yang, 2016), https://arxiv.org/abs/1603.09056, whose skip connections and
+    squared error these are; it is far deeper and keeps the size of the image throughout. The code is
+    all maps together, wider than x, so that without noise nothing is learned but a copy.
+
+    Args:
+        channels: output channels of the encoder's 3x3 convolutions; the decoder mirrors them.
+        strides: their strides.
+        output: sigmoid for data in [0, 1], identity for any; auto decides by the data.
+        loss: mse (mean over entries) or sse (sum over entries).
+    """
+    return plain(
+        spec,
+        networks or Skipping(channels, strides, net),
+        latent_dim=None,
+        code_activation="none",
+        output=output,
+        loss=loss,
+        noise=noise,
     )

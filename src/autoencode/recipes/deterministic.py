@@ -132,7 +132,7 @@ def mlp_latent2(
     return mlp(spec, hidden, latent_dim, code_activation, output, loss, net, noise, networks)
 
 
-def denoising(
+def mlp_masked(
     spec: DataSpec,
     hidden: tuple[int, ...] = (128,),
     latent_dim: int = 128,

@@ -13,10 +13,13 @@ from autoencode.errors import IncompatibleError, OptionError
 from autoencode.nets import (
     ConvDecoder,
     ConvEncoder,
+    DictionaryDecoder,
     MLPDecoder,
     MLPEncoder,
     NetOptions,
     Read,
+    SkipDecoder,
+    SkipEncoder,
     reader_for,
 )
 from autoencode.types import DataSpec
@@ -61,6 +64,22 @@ class Dense:
 
 
 @dataclass(frozen=True)
+class Dictionary(Dense):
+    """No hidden layers, and a linear decoder whose columns have length 1."""
+
+    hidden: tuple[int, ...] = ()
+
+    def decoder(self, latent_dim: int | None, spec: DataSpec, n_params: int) -> nn.Module:
+        assert latent_dim is not None
+        if n_params != 1:
+            raise IncompatibleError(
+                "a dictionary explains numbers by squared errors and these data have categories or "
+                "counts; use an MLP recipe"
+            )
+        return DictionaryDecoder(latent_dim, spec.shape, spec.context_dim)
+
+
+@dataclass(frozen=True)
 class Convolutional:
     """3x3 convolutions with the given channels and strides, mirrored."""
 
@@ -70,20 +89,72 @@ class Convolutional:
     spatial: bool = False
     own = False
 
-    def __post_init__(self) -> None:
-        if self.options.layers == "scratch":
-            raise OptionError("layers=scratch is for fully connected recipes; use mlp")
-
     def encoder(self, spec: DataSpec) -> tuple[nn.Module, int]:
-        if spec.context_dim:
-            raise IncompatibleError("convolutions take no context; use an MLP recipe")
+        _refuse_for_convolutions(self.options, spec)
         reader = reader_for(spec)
         shape = spec.shape if reader is None else reader.shape
         encoder = ConvEncoder(shape, self.channels, self.strides, self.options, self.spatial)
         return encoder if reader is None else Read(reader, encoder), encoder.features
 
     def decoder(self, latent_dim: int | None, spec: DataSpec, n_params: int) -> nn.Module:
-        return ConvDecoder(latent_dim, spec.shape, self.channels, self.strides, n_params, self.options)
+        widths = (self.channels, self.strides)
+        if self.spatial:  # the code is a map, and its width that map's channels
+            return ConvDecoder(None, spec.shape, *widths, n_params, self.options, latent_dim)
+        return ConvDecoder(latent_dim, spec.shape, *widths, n_params, self.options)
+
+
+@dataclass(frozen=True)
+class Widths:
+    """The sizes of a recipe's built-in networks.
+
+    Attributes:
+        hidden: widths of the encoder's hidden layers; the decoder mirrors them.
+        channels: 3x3 convolutions with these output channels in the place of hidden, for images;
+            none by default.
+        strides: strides of the convolutions.
+    """
+
+    hidden: tuple[int, ...] = (256, 64)
+    channels: tuple[int, ...] = ()
+    strides: tuple[int, ...] = ()
+
+    def networks(self, net: NetOptions, own: Networks | None) -> Networks:
+        """The user's networks, else convolutions or dense layers."""
+        if own is not None:
+            return own
+        if self.channels or self.strides:
+            return Convolutional(self.channels, self.strides, net)
+        return Dense(self.hidden, net)
+
+
+@dataclass(frozen=True)
+class Skipping:
+    """3x3 convolutions whose maps, x among them, are all handed to the mirrored decoder."""
+
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+    options: NetOptions = field(default_factory=NetOptions)
+    own = False
+
+    def encoder(self, spec: DataSpec) -> tuple[nn.Module, int]:
+        _refuse_for_convolutions(self.options, spec)
+        reader = reader_for(spec)
+        shape = spec.shape if reader is None else reader.shape
+        encoder = SkipEncoder(shape, self.channels, self.strides, self.options)
+        return encoder if reader is None else Read(reader, encoder), encoder.features
+
+    def decoder(self, latent_dim: int | None, spec: DataSpec, n_params: int) -> nn.Module:
+        reader = reader_for(spec)
+        shape = spec.shape if reader is None else reader.shape
+        wanted = (spec.shape[0], n_params * spec.shape[0])
+        return SkipDecoder(shape, self.channels, self.strides, wanted, self.options)
+
+
+def _refuse_for_convolutions(options: NetOptions, spec: DataSpec) -> None:
+    if options.layers == "scratch":
+        raise OptionError("layers=scratch is for fully connected recipes; use mlp")
+    if spec.context_dim:
+        raise IncompatibleError("convolutions take no context; use an MLP recipe")
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,8 @@ class _Watch:
 
     def see_layer(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
         def see(module: nn.Module, inputs: Any, output: Any) -> None:
+            if torch.is_grad_enabled():  # a term that takes derivatives passes by a second time
+                return
             if not isinstance(output, Tensor) or not inputs or not isinstance(inputs[0], Tensor):
                 return
             if output.shape == inputs[0].shape and output.dim() > 1:

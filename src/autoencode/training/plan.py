@@ -40,7 +40,7 @@ class TrainingPlan:
             what CUDA GPUs multiply to 10 bits and is float32 elsewhere; or bf16, which
             pays for large networks where there are bfloat16 units (AMX, AVX512-BF16, tensor cores)
             and costs no quality that was seen beside the seed's (``benchmarks/``).
-        cuda_graphs: auto replays whole steps as one CUDA graph where there is a GPU and where they can
+        replay: auto replays whole steps as one CUDA graph where there is a GPU and where they can
             be recorded, off does not; the processor knows no graphs.
         shard: spread weights, gradients and Adam's moments over the processes that torchrun started
             (FSDP2), for networks that are too large for one GPU; slower than whole copies.
@@ -62,7 +62,7 @@ class TrainingPlan:
     non_finite: Literal["stop", "skip"] = "stop"
     doctor: bool = True
     precision: Literal["float32", "tf32", "bf16"] = "float32"
-    cuda_graphs: Literal["auto", "off"] = "auto"
+    replay: Literal["auto", "off"] = "auto"
     shard: bool = False
     compile: bool = False
 

@@ -238,5 +238,5 @@ def replayed(
     stepper: Stepper, plan: TrainingPlan, device: torch.device, tell: Callable[[str], None]
 ) -> Stepper | Replayed:
     """The stepper itself, or one that replays its steps where the plan and the device allow it."""
-    recorder = recorder_for(device) if plan.cuda_graphs == "auto" else None
+    recorder = recorder_for(device) if plan.replay == "auto" else None
     return stepper if recorder is None else Replayed(stepper, plan.batch_size, recorder, tell)

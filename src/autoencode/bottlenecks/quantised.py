@@ -1,0 +1,333 @@
+"""Codes of integers: quantisers of vectors, alone, one after another or side by side.
+
+::
+
+    features ──► project ──► (B, D, *G) ──► quantiser, each position by itself ──► z (B, D, *G)
+                                                    └──► codes (B, *G[, L]) ──► lookup ──► z
+
+A quantiser takes vectors (B, P, D) of P positions and gives a ``Choice``. Its penalties are averaged
+over positions and have no unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from autoencode.bottlenecks.codebooks import (
+    LearnedCodebook,
+    LinearCodebook,
+    MovingCodebook,
+    nearest,
+)
+from autoencode.distributions import full_precision
+from autoencode.errors import IncompatibleError
+from autoencode.types import Distribution, Latent
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a quantiser makes of vectors (B, P, D).
+
+    Attributes:
+        z: (B, P, D) what stands for them; its gradient goes on to them as it is.
+        codes: (B, P), or (B, P, L) where each position has L integers.
+        penalties: by name, (B,).
+    """
+
+    z: Tensor
+    codes: Tensor
+    penalties: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Quantiser(Protocol):
+    """Vectors to integers and back."""
+
+    dim: int
+    n_codes: int
+
+    def __call__(self, vectors: Tensor, move: bool = False) -> Choice:
+        """What stands for vectors; with ``move``, codebooks that follow them do so."""
+
+    def lookup(self, codes: Tensor) -> Tensor:
+        """The vectors (..., D) of codes (...) or (..., L)."""
+
+
+class _Through(torch.autograd.Function):
+    """The quantised value, with the gradient of the value before."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, quantised: Tensor) -> Tensor:
+        return quantised.clone()
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
+        return slope, None
+
+
+def straight_through(value: Tensor, quantised: Tensor) -> Tensor:
+    """``quantised``, whose gradient goes to ``value`` unchanged.
+
+    >>> x = torch.tensor([0.2, 1.7], requires_grad=True)
+    >>> straight_through(x, x.round()).sum().backward()
+    >>> x.grad.tolist()
+    [1.0, 1.0]
+    """
+    through: Tensor = _Through.apply(value, quantised.detach())  # type: ignore[no-untyped-call]
+    return through
+
+
+def _apart(a: Tensor, b: Tensor) -> Tensor:
+    """Squared distance of vectors (B, P, D), averaged over positions: (B,)."""
+    return (a - b).square().sum(-1).mean(-1)
+
+
+class VectorQuantiser(nn.Module):
+    """The nearest vector of a codebook.
+
+    Neural Discrete Representation Learning (van den Oord et al., 2017), https://arxiv.org/abs/1711.00937.
+    Penalties: ``commitment`` pulls vectors to their codes, ``codebook`` codes that are learned by
+    gradients to their vectors.
+
+    Args:
+        codebook: where the vectors are from.
+    """
+
+    def __init__(self, codebook: MovingCodebook | LearnedCodebook | LinearCodebook) -> None:
+        super().__init__()
+        self.codebook = codebook
+        self.n_codes, self.dim = codebook.vectors.shape
+
+    def forward(self, vectors: Tensor, move: bool = False) -> Choice:
+        book = self.codebook
+        if move and isinstance(book, MovingCodebook):
+            book.start(vectors)
+        entries = full_precision(book.vectors)
+        codes = nearest(vectors, entries.detach())
+        chosen = F.embedding(codes, entries)
+        penalties = {"commitment": _apart(vectors, chosen.detach())}
+        if book.learned:
+            penalties["codebook"] = _apart(vectors.detach(), chosen)
+        z = straight_through(vectors, chosen)
+        if move and isinstance(book, MovingCodebook):
+            book.follow(vectors, codes)
+        return Choice(z, codes, penalties)
+
+    def lookup(self, codes: Tensor) -> Tensor:
+        """The vectors (..., D) of codes (...)."""
+        return F.embedding(codes, self.codebook.vectors)
+
+
+def _summed(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Penalties of the same name added up."""
+    total: dict[str, Tensor] = {}
+    for part in parts:
+        for name, value in part.items():
+            total[name] = total[name] + value if name in total else value
+    return total
+
+
+class Residual(nn.Module):
+    """Each quantiser takes what those before it left over; z is the sum of what they give.
+
+    SoundStream: An End-to-End Neural Audio Codec (Zeghidour et al., 2021),
+    https://arxiv.org/abs/2107.03312
+
+    Args:
+        levels: quantisers of one width.
+    """
+
+    def __init__(self, levels: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(levels)
+        self.dim, self.n_codes = levels[0].dim, levels[0].n_codes
+
+    def forward(self, vectors: Tensor, move: bool = False) -> Choice:
+        left, total = vectors, torch.zeros_like(vectors)
+        found: list[Choice] = []
+        for level in self.levels:
+            choice: Choice = level(left, move)
+            left, total = left - choice.z.detach(), total + choice.z.detach()
+            found.append(choice)
+        codes = torch.stack([choice.codes for choice in found], dim=-1)
+        penalties = _summed([choice.penalties for choice in found])
+        return Choice(straight_through(vectors, total), codes, penalties)
+
+    def lookup(self, codes: Tensor) -> Tensor:
+        """The vectors (..., D) of codes (..., L)."""
+        parts = zip(self.levels, codes.unbind(-1), strict=True)
+        return sum((level.lookup(part) for level, part in parts), start=torch.zeros(()))  # type: ignore[operator]
+
+
+class Product(nn.Module):
+    """Each quantiser takes a part of the vector of its own.
+
+    Learning Product Codebooks using Vector-Quantized Autoencoders for Image Retrieval (Wu & Flierl,
+    2018), https://arxiv.org/abs/1807.04629
+
+    Args:
+        parts: quantisers, for consecutive entries of the vector.
+    """
+
+    def __init__(self, parts: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+        self.widths = [int(part.dim) for part in parts]  # type: ignore[arg-type]
+        self.dim, self.n_codes = sum(self.widths), parts[0].n_codes
+
+    def forward(self, vectors: Tensor, move: bool = False) -> Choice:
+        pieces = vectors.split(self.widths, dim=-1)
+        found: list[Choice] = [
+            part(piece, move) for part, piece in zip(self.parts, pieces, strict=True)
+        ]
+        return Choice(
+            torch.cat([choice.z for choice in found], dim=-1),
+            torch.stack([choice.codes for choice in found], dim=-1),
+            _summed([choice.penalties for choice in found]),
+        )
+
+    def lookup(self, codes: Tensor) -> Tensor:
+        """The vectors (..., D) of codes (..., L)."""
+        parts = zip(self.parts, codes.unbind(-1), strict=True)
+        return torch.cat([part.lookup(piece) for part, piece in parts], dim=-1)  # type: ignore[operator]
+
+
+class Quantised(nn.Module):
+    """A bottleneck that quantises the vector at each position of a map (B, D, *G).
+
+    Args:
+        project: features to (B, D, *G), with the quantiser's width D.
+        quantiser: one of this module's or of ``finite``.
+    """
+
+    def __init__(self, project: nn.Module | None, quantiser: nn.Module) -> None:
+        super().__init__()
+        self.project = project or nn.Identity()
+        self.quantiser = quantiser
+
+    @property
+    def n_codes(self) -> int:
+        """How many values one integer of the code can take."""
+        return int(self.quantiser.n_codes)  # type: ignore[arg-type]
+
+    def choose(self, h: Tensor, move: bool = False) -> tuple[Tensor, Choice]:
+        """Z (B, D, *G), and the choice with codes (B, *G[, L])."""
+        features = full_precision(self.project(h))
+        width: int = self.quantiser.dim  # type: ignore[assignment]
+        if features.dim() < 3 or features.shape[1] != width:
+            raise IncompatibleError(
+                f"the quantiser takes vectors of width {width} at each position and got features "
+                f"{tuple(features.shape[1:])}; project them to ({width}, positions)"
+            )
+        grid = features.shape[2:]
+        choice: Choice = self.quantiser(features.flatten(2).transpose(1, 2), move)
+        z = choice.z.transpose(1, 2).reshape(len(h), width, *grid)
+        codes = choice.codes.reshape(len(h), *grid, *choice.codes.shape[2:])
+        return z, Choice(choice.z, codes, choice.penalties)
+
+    def forward(self, h: Tensor, prior: Distribution | None, n_samples: int = 1) -> Latent:
+        z, choice = self.choose(h, self.training and torch.is_grad_enabled())
+        return as_latent(z, choice.codes, choice.penalties, n_samples)
+
+    def codes(self, h: Tensor) -> Tensor:
+        """The integers (B, *G[, L]) of features."""
+        with torch.no_grad():
+            return self.choose(h)[1].codes
+
+    def embed(self, h: Tensor) -> Tensor:
+        """Z (B, D, *G); no codebook moves."""
+        return self.choose(h)[0]
+
+    def lookup(self, codes: Tensor) -> Tensor:
+        """Z (B, D, *G) of codes (B, *G[, L]), so that whatever makes codes can be decoded."""
+        vectors: Tensor = self.quantiser.lookup(codes)  # type: ignore[operator]
+        return vectors.movedim(-1, 1)
+
+
+class TwoLevels(nn.Module):
+    """A coarse map above a fine one, which is chosen in sight of it; z is both, one over the other.
+
+    Generating Diverse High-Fidelity Images with VQ-VAE-2 (Razavi et al., 2019),
+    https://arxiv.org/abs/1906.00446
+
+    ::
+
+        h ──► down ──► top ──► z_top ──► up ──┐
+        └──────────────────────────────► (h, ·) ──► bottom ──► z_bottom
+
+    The codes of both maps stand in one row, the coarse ones first.
+
+    Args:
+        down: features (B, C, H, W) to those of the coarse map.
+        top: quantises the coarse map.
+        up: the coarse z to a map (B, C', H, W).
+        bottom: quantises features and that map together.
+        top_shape: (H', W') of the coarse map.
+        bottom_shape: (H, W).
+    """
+
+    def __init__(
+        self,
+        down: nn.Module,
+        top: Quantised,
+        up: nn.Module,
+        bottom: Quantised,
+        top_shape: Sequence[int],
+        bottom_shape: Sequence[int],
+    ) -> None:
+        super().__init__()
+        self.down, self.top, self.up, self.bottom = down, top, up, bottom
+        self.top_shape, self.bottom_shape = tuple(top_shape), tuple(bottom_shape)
+
+    @property
+    def n_codes(self) -> int:
+        """How many values one integer of the code can take."""
+        return max(self.top.n_codes, self.bottom.n_codes)
+
+    def choose(self, h: Tensor, move: bool = False) -> tuple[Tensor, Choice]:
+        """Z (B, D' + D, H, W), and the choice with codes (B, H'W' + HW)."""
+        z_top, top = self.top.choose(self.down(h), move)
+        z_bottom, bottom = self.bottom.choose(torch.cat([h, self.up(z_top)], dim=1), move)
+        codes = torch.cat([top.codes.flatten(1), bottom.codes.flatten(1)], dim=1)
+        z = self._over(z_top, z_bottom)
+        return z, Choice(z, codes, _summed([top.penalties, bottom.penalties]))
+
+    def _over(self, z_top: Tensor, z_bottom: Tensor) -> Tensor:
+        return torch.cat([F.interpolate(z_top, self.bottom_shape), z_bottom], dim=1)
+
+    def forward(self, h: Tensor, prior: Distribution | None, n_samples: int = 1) -> Latent:
+        z, choice = self.choose(h, self.training and torch.is_grad_enabled())
+        return as_latent(z, choice.codes, choice.penalties, n_samples)
+
+    def codes(self, h: Tensor) -> Tensor:
+        """The integers (B, H'W' + HW) of features."""
+        with torch.no_grad():
+            return self.choose(h)[1].codes
+
+    def embed(self, h: Tensor) -> Tensor:
+        """Z (B, D' + D, H, W); no codebook moves."""
+        return self.choose(h)[0]
+
+    def lookup(self, codes: Tensor) -> Tensor:
+        """Z (B, D' + D, H, W) of codes (B, H'W' + HW)."""
+        height, width = self.top_shape
+        top, bottom = codes[:, : height * width], codes[:, height * width :]
+        return self._over(
+            self.top.lookup(top.unflatten(1, self.top_shape)),
+            self.bottom.lookup(bottom.unflatten(1, self.bottom_shape)),
+        )
+
+
+def as_latent(z: Tensor, codes: Tensor, penalties: Mapping[str, Tensor], n_samples: int) -> Latent:
+    """A latent of which every sample is the same."""
+
+    def repeated(value: Tensor) -> Tensor:
+        return value.unsqueeze(0).expand(n_samples, *value.shape)
+
+    named = {name: repeated(value) for name, value in penalties.items()}
+    return Latent(repeated(z), penalties=named, codes=repeated(codes))

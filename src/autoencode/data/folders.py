@@ -1,0 +1,91 @@
+"""Which files of a folder are images, and what was said of how to read them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from autoencode.errors import DataError, OptionError
+
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+SHARD = ".tar"
+MOST_PIXELS = 1 << 22  # of one image; a network for larger ones has no place in memory
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """How images are brought to one form.
+
+    Attributes:
+        size: (height, width) of all of them; by default their own where they have one, else 64 x 64.
+        fit: what is done to an image of another size: crop (scaled until it fills the size, what is
+            beyond is cut off on both sides) or resize (stretched or squeezed to the size, all of it).
+        on_bad_file: refuse (an image that is damaged ends the reading) or skip (it is left out, and a
+            notice says so).
+    """
+
+    size: tuple[int, int] | None = None
+    fit: Literal["crop", "resize"] = "crop"
+    on_bad_file: Literal["refuse", "skip"] = "refuse"
+
+    def __post_init__(self) -> None:
+        if self.fit not in ("crop", "resize"):
+            raise OptionError(f"unknown fit {self.fit!r}; use crop or resize")
+        if self.on_bad_file not in ("refuse", "skip"):
+            raise OptionError(f"unknown on_bad_file {self.on_bad_file!r}; use refuse or skip")
+        if self.size is not None and not 0 < min(self.size) * max(self.size) <= MOST_PIXELS:
+            raise OptionError(
+                f"the image size {self.size[0]}x{self.size[1]} is not of 1 to {MOST_PIXELS} pixels"
+            )
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any] | None) -> ImageOptions:
+        """What ``as_dict`` gave."""
+        facts = facts or {}
+        size = facts.get("size")
+        return cls(**{**facts, "size": None if size is None else (int(size[0]), int(size[1]))})
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {**asdict(self), "size": None if self.size is None else list(self.size)}
+
+    def __bool__(self) -> bool:
+        return self != AS_THEY_ARE
+
+
+AS_THEY_ARE = ImageOptions()
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The images in a folder and its subfolders, links to folders among them, in order of their names.
+
+    What is hidden is left out, and a folder that was seen is not entered again.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    found: list[Path] = []
+    seen: set[str] = set()
+    for at, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
+        here = os.path.realpath(at)
+        # A link to a folder above would lead round for ever.
+        folders[:] = [] if here in seen else sorted(n for n in folders if not n.startswith("."))
+        if here not in seen:
+            paths = (Path(at) / name for name in names if not name.startswith("."))
+            found += (path for path in paths if path.suffix.lower() in IMAGE_ENDINGS)
+        seen.add(here)
+    return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions")
+
+
+def shard_files(path: Path) -> list[Path]:
+    """The shards that a path means: itself, or those in the folder."""
+    if path.is_dir():
+        return sorted(found for found in path.iterdir() if found.suffix.lower() == SHARD)
+    return [path] if path.suffix.lower() == SHARD else []

@@ -1,0 +1,342 @@
+"""Noisy examples in, clean ones out."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils import Tags
+from torch import Tensor, nn
+
+from autoencode.data import Examples, Resident, apply_spec
+from autoencode.data.frames import is_frame
+from autoencode.data.raw import Array
+from autoencode.errors import DataError, OptionError, nearest
+from autoencode.estimators.base import CoreEstimator
+from autoencode.objectives import CORRUPTIONS, Corrupted, OwnCorruption
+from autoencode.randomness import seeded
+from autoencode.recipes import Recipe
+from autoencode.recipes.catalogue import ScheduleName
+from autoencode.training import Observer
+from autoencode.types import ColumnKind, DataSpec
+
+FOR_IMAGES, FOR_TABLES = "conv_skip", "mlp"
+_CHUNK = 1000  # examples that are corrupted together
+_TINY = float(np.finfo(np.float32).tiny)
+
+
+class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: ignore[misc]
+    """Learns to make clean examples of noisy ones.
+
+    It is trained either on clean examples, which are corrupted anew whenever they are seen
+    (``fit(X)``), or on pairs (``fit(X_noisy, X_clean)``).
+
+    Extracting and Composing Robust Features with Denoising Autoencoders (Vincent et al., 2008),
+    https://www.cs.toronto.edu/~larocheh/publications/icml-2008-denoising-autoencoders.pdf
+
+    Parameters
+    ----------
+    corruption : str or callable, default="gaussian"
+        What is done to clean examples: "gaussian", "salt_and_pepper", "masking" (entries become 0),
+        "blur" (images), "missing" (entries become unknown, NaN), or a function of your own
+        ``(x, level) -> x`` or ``x -> x``. It gets a torch tensor (n, ...) as the model sees it: pixels
+        in [0, 1] with channels first, columns of a table with mean 0 and variance 1. Noise that it
+        draws with torch comes back with ``random_state``. Pairs need none.
+    level : float, default=0.3
+        Standard deviation of Gaussian noise in those units, that of a blur in pixels; else the share
+        of entries that is hit.
+    recipe : str, default=None
+        One of ``autoencode.RECIPES``; by default "conv_skip" for images and "mlp" for tables.
+    n_components : int, default=None
+        Width of the code, for a recipe that has one.
+    encoder, decoder : torch.nn.Module, default=None
+        Networks of your own, both or none; they are copied, never trained themselves.
+    schedule : {"fast", "paper"}, default="fast"
+        How it is trained.
+    epochs, batch_size, lr : default=None
+        The schedule's own figures by default.
+    options : dict, default=None
+        Any other option of the recipe or of the training plan, by name.
+    column_kinds : dict, default=None
+        What columns of a table are where their dtype does not tell, as in ``Autoencoder``.
+    early_stopping : bool, default=False
+        Whether training ends when the loss on held-out rows no longer falls.
+    validation_fraction : float, default=0.1
+        The share of rows that is held out for that.
+    n_iter_no_change : int, default=10
+        How many epochs to wait for a lower loss.
+    device : str, default="auto"
+        auto, cpu, cuda or mps.
+    random_state : int, RandomState instance or None, default=None
+        Of the weights, the order of examples and the noise.
+    verbose : bool, default=False
+        Whether to show progress on stderr.
+    observer : autoencode.training.Observer, default=None
+        Watches training.
+    checkpoint : str or path, default=None
+        A folder for checkpoints while ``fit`` runs, as in ``Autoencoder``.
+
+    Attributes
+    ----------
+    model_ : autoencode.AutoencoderModule
+        The trained torch module.
+    encoder_ : torch.nn.Module
+        A copy of its encoder, a body for models of your own.
+    history_ : list of dict
+        One entry for each epoch.
+    n_iter_ : int
+        Epochs that were trained.
+    n_features_in_ : int
+        Entries of one example.
+    feature_names_in_ : ndarray of str
+        Names of the columns, when X has such.
+    trained_ : autoencode.Trained
+        The model with its data contract.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from autoencode import Denoiser
+    >>> rng = np.random.default_rng(0)
+    >>> clean = rng.random((500, 1)) @ rng.random((1, 20))
+    >>> noisy = clean + 0.1 * rng.standard_normal(clean.shape)
+    >>> denoiser = Denoiser(epochs=20, batch_size=20, random_state=0).fit(clean)
+    >>> denoiser.score(noisy, clean) > 5 + denoiser.score_of(noisy, clean)  # dB
+    True
+    """
+
+    def __init__(
+        self,
+        corruption: str | Callable[..., Tensor] = "gaussian",
+        level: float = 0.3,
+        *,
+        recipe: str | None = None,
+        n_components: int | None = None,
+        encoder: nn.Module | None = None,
+        decoder: nn.Module | None = None,
+        schedule: ScheduleName = "fast",
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        lr: float | None = None,
+        options: Mapping[str, Any] | None = None,
+        column_kinds: Mapping[str, ColumnKind] | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        device: str = "auto",
+        random_state: Any = None,
+        verbose: bool = False,
+        observer: Observer | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.corruption = corruption
+        self.level = level
+        self.recipe = recipe
+        self.n_components = n_components
+        self.encoder = encoder
+        self.decoder = decoder
+        self.schedule = schedule
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.options = options
+        self.column_kinds = column_kinds
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+        self.observer = observer
+        self.checkpoint = checkpoint
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]  # what models compute in
+        return tags
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Trains on clean examples, or on pairs.
+
+        Parameters
+        ----------
+        X : array or table
+            Examples (n, n_features), images (n, height, width[, channels]) or a table: clean ones, or
+            with ``y`` noisy ones.
+        y : array or table, default=None
+            The clean example of each row, of X's shape. Labels (n,), as a pipeline passes them on, are
+            not looked at.
+
+        Raises
+        ------
+        autoencode.errors.InputError
+            For data, options or networks that cannot be used, in one line.
+        """
+        self._refuse_bad_corruption()
+        X = self._checked(X, reset=True)
+        trained, history = self._train(X, _pairs(X, y))
+        return self._hold(trained, history)
+
+    def transform(self, X: Any) -> Any:
+        """Clean examples of noisy ones, in X's units and shape; float32, a mixed table as such.
+
+        Noise may lie outside the range of the clean data, what is returned does not.
+        """
+        trained = self._trained
+        X = self._checked(X)
+        return self._as_given(trained.reconstruct(X), X)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """How near ``transform(X)`` is to the clean y, in dB; of y=None how well X is restored.
+
+        10 log10(1 / mean squared error), both in the model's units. For pixels that is the PSNR over
+        all examples together, for columns of a table the signal-to-noise ratio. For a table of mixed
+        columns, which have no such error, the mean of log p(y | X) in nats.
+
+        Parameters
+        ----------
+        X : array or table
+            Noisy examples, or without ``y`` clean ones, to be corrupted as in training.
+        y : array or table, default=None
+            The clean examples. Labels (n,) are not looked at.
+        """
+        trained = self._trained
+        noisy, clean = self._pair(self._checked(X), _pairs(X, y))
+        if trained.spec.mixed:
+            return float(trained.score_samples(Examples(noisy, target=clean)).mean())
+        return self._decibels(self._within(trained.reconstruct(Examples(noisy))), clean)
+
+    def score_of(self, X: Any, y: Any) -> float:
+        """What ``score`` would be if ``transform`` gave X itself: where denoising starts from."""
+        self._refuse_mixed()
+        return self._decibels(*self._pair(self._checked(X), y))
+
+    def corrupt(self, X: Any, seed: int = 0) -> Array:
+        """Clean examples as training would corrupt them (n, ...), in X's units and shape; float32."""
+        self._refuse_mixed()
+        X = self._checked(X)
+        noisy = self._corrupted(apply_spec(X, self._trained.spec), seed)
+        given: Array = self._as_given(noisy, X, clip=False)
+        return given
+
+    # What the core is asked for.
+
+    def _prepared(self, X: Any, target: Any = None) -> tuple[Any, DataSpec, tuple[str, ...]]:
+        examples, spec, notices = super()._prepared(X, target)
+        return examples, replace(spec, noisy=True), notices
+
+    def _recipe_for(self, spec: DataSpec | None) -> str:
+        if self.recipe is not None:
+            return self.recipe
+        images = spec is not None and len(spec.shape) == 3 and self.encoder is None
+        return FOR_IMAGES if images else FOR_TABLES
+
+    def _asked_options(self) -> dict[str, Any]:
+        return self._noise() | super()._asked_options()
+
+    def _noise(self) -> dict[str, Any]:
+        """The recipe's options for a corruption that it knows by name."""
+        if self._on_pairs or callable(self.corruption):
+            return {"noise": "none"}
+        return {"noise": self.corruption, "noise_level": self.level}
+
+    def _train(self, X: Any, target: Any = None) -> Any:
+        self._on_pairs = target is not None
+        return super()._train(X, target)
+
+    def _built(self, spec: DataSpec, seed: int, schedule: str | None = None) -> Recipe:
+        recipe = super()._built(spec, seed, schedule)
+        if self._on_pairs or not callable(self.corruption):
+            return recipe
+        corruption, level = OwnCorruption(self.corruption), float(self.level)
+        updates = [
+            replace(update, objective=Corrupted(update.objective, corruption, level))
+            for update in recipe.updates
+        ]
+        return replace(recipe, updates=tuple(updates))
+
+    def _also_asked(self) -> dict[str, str]:
+        if self._on_pairs or not callable(self.corruption):
+            return {}
+        # A function's code cannot be compared; its name can.
+        kind = self.corruption if inspect.isroutine(self.corruption) else type(self.corruption)
+        return {"corruption": f"{kind.__module__}.{kind.__qualname__} at {self.level!r}"}
+
+    def _refuse_bad_corruption(self) -> None:
+        if not callable(self.corruption) and self.corruption not in CORRUPTIONS:
+            known = nearest(str(self.corruption), CORRUPTIONS)
+            raise OptionError(f"unknown corruption {self.corruption!r}; {known}; or give a function")
+        if not math.isfinite(self.level) or self.level < 0:
+            raise OptionError(f"level must be 0 or more, got {self.level}")
+
+    # Between the user's examples and the model's.
+
+    def _pair(self, X: Any, y: Any) -> tuple[Array, Array]:
+        """Noisy and clean examples (n, *D), raw."""
+        spec = self._trained.spec
+        x = apply_spec(X, spec)
+        if y is None:
+            return self._corrupted(x, seed=0), x
+        return x, apply_spec(y, replace(spec, gaps=True), "y")
+
+    def _corrupted(self, x: Array, seed: int) -> Array:
+        """Raw examples (n, *D) with the corruption of training."""
+        trained = self._trained
+        chosen = self.corruption
+        corruption = OwnCorruption(CORRUPTIONS[chosen] if isinstance(chosen, str) else chosen)
+        source = Resident(Examples(x), trained.spec)
+        with seeded(seed), torch.no_grad():
+            found = [
+                trained.spec.to_raw(corruption(batch.x, self.level)).numpy()
+                for batch in source.batches(_CHUNK)
+            ]
+        return np.concatenate(found)
+
+    def _decibels(self, found: Array, clean: Array) -> float:
+        spec = self._trained.spec
+        error = spec.to_model(torch.from_numpy(found)) - spec.to_model(torch.from_numpy(clean))
+        return -10 * math.log10(max(_TINY, float(error.double().square().nanmean())))
+
+    def _within(self, x: Array) -> Array:
+        """Raw values (n, *D), those of a unit spec inside its range."""
+        spec = self._trained.spec
+        if spec.kind != "unit":
+            return x
+        return x.clip(spec.offset[0], spec.offset[0] + spec.scale[0])
+
+    def _as_given(self, x: Array, X: Any, clip: bool = True) -> Any:
+        """Raw values (n, *D) as the user gave theirs: channels, axes and columns in their places."""
+        x = self._within(x) if clip else x
+        if is_frame(X):
+            return self._outward(x, X)
+        shape = _shape(X)
+        if len(shape) == 4 and shape != x.shape and (shape[3], *shape[1:3]) == x.shape[1:]:
+            return np.moveaxis(x, 1, -1)
+        return x.reshape(shape)
+
+    def _refuse_mixed(self) -> None:
+        if self._trained.spec.mixed:
+            raise OptionError("categories and counts have no noise in numbers; use transform and score")
+
+
+def _pairs(X: Any, y: Any) -> Any:
+    """Y where it holds clean examples, ``None`` where it is left out or holds labels."""
+    if isinstance(y, np.memmap):
+        y = np.asarray(y)
+    if y is None or not (is_frame(y) or len(_shape(y)) > 1):
+        return None
+    if len(y) != len(X):
+        raise DataError(f"y: {len(y)} clean examples for {len(X)} noisy ones; give one for each")
+    return y
+
+
+def _shape(array: Any) -> tuple[int, ...]:
+    """The shape of anything array-like, nested lists and what only claims to be an array among it."""
+    return tuple(array.shape) if hasattr(array, "shape") else np.asarray(array).shape

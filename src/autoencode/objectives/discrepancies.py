@@ -1,0 +1,104 @@
+"""Distances between the codes of a batch and draws from the prior, as regularisers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from autoencode.errors import IncompatibleError
+from autoencode.objectives.terms import ANY, NamedTerm
+from autoencode.parallel import global_batch
+from autoencode.randomness import standard_normal
+from autoencode.types import Batch, Model, Output, Progress
+
+SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+def kernel(a: Tensor, b: Tensor) -> Tensor:
+    """Inverse multiquadratics c / (c + |a - b|²) of all pairs (N, M), summed over c = 2 Z s.
+
+    ``s`` runs from 0.1 to 10 (``SCALES``), Z is the width of a and b; for a prior of unit variance.
+    """
+    # |a|² + |b|² - 2ab would take less memory and lose the small distances.
+    squares = (a[:, None] - b[None]).square().sum(-1)
+    total = torch.zeros_like(squares)
+    for scale in SCALES:
+        c = 2.0 * a.shape[1] * scale
+        total = total + c / (c + squares)
+    return total
+
+
+def squared_mmd(a: Tensor, b: Tensor, unbiased: bool = True) -> Tensor:
+    """Squared maximum mean discrepancy of two samples (N, Z) of one size, under ``kernel``.
+
+    Args:
+        a, b: the samples.
+        unbiased: leave out the pairs of a point with itself (the U-statistic, which may be negative);
+            else it is 0 for equal samples.
+
+    >>> z = torch.randn(8, 2)
+    >>> squared_mmd(z, z, unbiased=False).item()
+    0.0
+    """
+    n = len(a)
+    between = kernel(a, b).mean()
+    aa, bb = kernel(a, a), kernel(b, b)
+    if not unbiased:
+        return aa.mean() + bb.mean() - 2 * between
+    pairs = n * (n - 1)
+    within = aa.sum() - aa.diagonal().sum() + bb.sum() - bb.diagonal().sum()
+    return within / pairs - 2 * between
+
+
+def squared_sliced_wasserstein(a: Tensor, b: Tensor, directions: Tensor) -> Tensor:
+    """Mean over directions of the squared 2-Wasserstein distance of two projected samples.
+
+    Args:
+        a, b: samples (N, Z) of one size.
+        directions: (L, Z) of any length but zero.
+
+    >>> squared_sliced_wasserstein(torch.zeros(3, 1), torch.full((3, 1), 2.0), torch.ones(1, 1)).item()
+    4.0
+    """
+    unit = F.normalize(directions, dim=1).T
+    # In one dimension the best transport keeps the order.
+    gaps = (a @ unit).sort(dim=0).values - (b @ unit).sort(dim=0).values
+    return gaps.square().mean()
+
+
+def _codes_and_draws(model: Model, output: Output) -> tuple[Tensor, Tensor]:
+    """The codes of the whole batch and as many draws from the prior, (B, Z)."""
+    z = output.latent.z[0].flatten(1)
+    draw = getattr(model, "sample_latent", None)
+    if draw is None:
+        raise IncompatibleError("comparing codes with a prior needs a model that can be sampled")
+    return global_batch(z), global_batch(draw(len(z)).flatten(1))
+
+
+def _mmd(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
+    z, draws = _codes_and_draws(model, output)
+    # One code has no discrepancy; what is left of an epoch may be one example.
+    return squared_mmd(z, draws) if len(z) > 1 else 0.0 * z.sum()
+
+
+#: MMD between the codes of the batch and as many draws from the prior, of Wasserstein Auto-Encoders
+#: (Tolstikhin et al., 2018), https://arxiv.org/abs/1711.01558.
+prior_mmd = NamedTerm(_mmd, ANY)
+
+
+def sliced_wasserstein(n_directions: int = 50) -> NamedTerm:
+    """Sliced Wasserstein distance between the codes of the batch and as many draws from the prior.
+
+    Sliced-Wasserstein Autoencoder (Kolouri et al., 2018), https://arxiv.org/abs/1804.01947
+
+    Args:
+        n_directions: random projections, drawn anew at every step.
+    """
+
+    def compute(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
+        z, draws = _codes_and_draws(model, output)
+        directions = standard_normal((n_directions, z.shape[1]), z)
+        return squared_sliced_wasserstein(z, draws, directions)
+
+    return NamedTerm(compute, ANY)

@@ -1,0 +1,246 @@
+"""Codes of which few units are on: dictionaries with atoms of length 1, and k-sparse codes."""
+
+from __future__ import annotations
+
+import math
+
+from autoencode.bottlenecks import BatchTopK, JumpReLU, Plain, TopK
+from autoencode.bottlenecks.sparse import check_k
+from autoencode.errors import IncompatibleError
+from autoencode.nets import NetOptions
+from autoencode.objectives import l1, nested, penalty, revival, sparsity
+from autoencode.recipes.compose import Error, NoiseOptions, Terms, plain
+from autoencode.recipes.deterministic import DEFAULT_NET, NO_NOISE
+from autoencode.recipes.networks import Dictionary, Networks, Widths
+from autoencode.recipes.recipe import Recipe
+from autoencode.types import DataSpec
+
+
+def sparse(
+    spec: DataSpec,
+    latent_dim: int = 512,
+    l1_weight: float = 0.1,
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """A dictionary: ReLU units that are few because their sum is a loss, and atoms of length 1.
+
+    Sparse Autoencoders Find Highly Interpretable Features in Language Models (Cunningham et al., 2023),
+    https://arxiv.org/abs/2309.08600
+
+    Squared error plus the L1 norm of the code. Weights are not tied.
+
+    Args:
+        latent_dim: number of atoms; may exceed the width of the data.
+        l1_weight: of the sum of the units, alpha in the paper.
+    """
+    terms: Terms = {"l1": (l1, l1_weight)}
+    return plain(
+        spec,
+        networks or Dictionary(options=net),
+        latent_dim=latent_dim,
+        code_activation="relu",
+        output="identity",
+        loss="sse",
+        noise=noise,
+        terms=terms,
+    )
+
+
+def sparse_kl(
+    spec: DataSpec,
+    widths: Widths = Widths(()),  # noqa: B008
+    latent_dim: int = 196,
+    loss: Error = "sse",
+    target: float = 0.05,
+    sparsity_weight: float = 3.0,
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """Sigmoid units that are on in a small share of the examples, by a KL divergence.
+
+    Sparse autoencoder: CS294A lecture notes (Ng, 2011),
+    https://web.stanford.edu/class/cs294a/sparseAutoencoder.pdf
+
+    The notes halve the squared error and decay the weights as well (weight_decay). A unit's mean is
+    that of the batch.
+
+    Args:
+        latent_dim: number of units.
+        loss: sse, mse or nll.
+        target: the mean activation that each unit shall have, rho in the notes.
+        sparsity_weight: of the sum of the divergences, beta in the notes.
+    """
+    return plain(
+        spec,
+        widths.networks(net, networks),
+        latent_dim=latent_dim,
+        code_activation="sigmoid",
+        loss=loss,
+        noise=noise,
+        terms={"sparsity": (sparsity(target), sparsity_weight)},
+    )
+
+
+def topk(
+    spec: DataSpec,
+    widths: Widths = Widths(()),  # noqa: B008
+    latent_dim: int = 1000,
+    k: int = 25,
+    k_eval: int = 25,
+    loss: Error = "sse",
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """Only the k largest units of each example's code stay.
+
+    k-Sparse Autoencoders (Makhzani & Frey, 2013), https://arxiv.org/abs/1312.5663
+
+    Linear units and squared error. Weights are not tied, and k is not annealed.
+
+    Args:
+        latent_dim: number of units; 1000 on MNIST in the original.
+        k: units that stay; 25 for reconstruction on MNIST in the original.
+        k_eval: the same after training; the original found somewhat more than k to do better for
+            classifying.
+        loss: sse, mse or nll.
+    """
+    for count in (k, k_eval):
+        check_k(count, latent_dim)
+    return plain(
+        spec,
+        widths.networks(net, networks),
+        latent_dim=latent_dim,
+        output="identity" if loss != "nll" else "auto",
+        loss=loss,
+        noise=noise,
+        bottleneck=lambda project: Plain(project, TopK(k, k_eval)),
+    )
+
+
+def batch_topk(
+    spec: DataSpec,
+    latent_dim: int = 1024,
+    k: int = 32,
+    k_dead: int = 512,
+    patience_dead: int = 100_000,
+    revival_weight: float = 1 / 32,
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """A dictionary of which the k times B largest units of a batch of B examples stay.
+
+    BatchTopK Sparse Autoencoders (Bussmann et al., 2024), https://arxiv.org/abs/2412.06410
+
+    Squared error, and that of what dead units make of the error that is left. After training a
+    threshold decides, the running mean of the smallest unit that stayed.
+
+    Args:
+        latent_dim: number of atoms.
+        k: units that stay, on average over examples.
+        k_dead: the largest units of the dead that are taught by the error that is left.
+        patience_dead: examples without firing after which a unit is dead.
+        revival_weight: of the dead units' squared error, alpha in the paper.
+    """
+    terms: Terms = {"revival": (revival, revival_weight)}
+    return _of_batch(spec, latent_dim, k, k_dead, patience_dead, terms, net, noise, networks)
+
+
+def matryoshka_sparse(
+    spec: DataSpec,
+    latent_dim: int = 1024,
+    k: int = 32,
+    n_nested: int = 5,
+    k_dead: int = 512,
+    patience_dead: int = 100_000,
+    revival_weight: float = 1 / 32,
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """``batch_topk`` whose first units have to reconstruct alone: dictionaries inside a dictionary.
+
+    Learning Multi-Level Features with Matryoshka Sparse Autoencoders (Bussmann et al., 2025),
+    https://arxiv.org/abs/2503.17547
+
+    The loss is the sum of the squared errors from the first m atoms, for each size m.
+
+    Args:
+        latent_dim: number of atoms.
+        k: units that stay, on average over examples.
+        n_nested: sizes; each is half of the next one, and the largest is latent_dim.
+        k_dead: the largest units of the dead that are taught by the error that is left.
+        patience_dead: examples without firing after which a unit is dead.
+        revival_weight: of the dead units' squared error, alpha in the paper.
+    """
+    if n_nested < 1:
+        raise IncompatibleError(f"n_nested must be at least 1, got {n_nested}")
+    sizes = sorted({math.ceil(latent_dim / 2**i) for i in range(n_nested)})
+    terms: Terms = {"sse": (nested(sizes), 1.0), "revival": (revival, revival_weight)}
+    return _of_batch(spec, latent_dim, k, k_dead, patience_dead, terms, net, noise, networks)
+
+
+def _of_batch(
+    spec: DataSpec,
+    latent_dim: int,
+    k: int,
+    k_dead: int,
+    patience: int,
+    terms: Terms,
+    net: NetOptions,
+    noise: NoiseOptions,
+    networks: Networks | None,
+) -> Recipe:
+    check_k(k, latent_dim)
+    return plain(
+        spec,
+        networks or Dictionary(options=net),
+        latent_dim=latent_dim,
+        output="identity",
+        loss="sse",
+        noise=noise,
+        bottleneck=lambda project: BatchTopK(project, latent_dim, k, k_dead, patience),
+        terms=terms,
+    )
+
+
+def jumprelu(
+    spec: DataSpec,
+    latent_dim: int = 1024,
+    l0_weight: float = 0.1,
+    threshold: float = 0.1,
+    bandwidth: float = 0.1,
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """A dictionary whose units jump from 0 at thresholds that are learned; the loss counts them.
+
+    Jumping Ahead: Improving Reconstruction Fidelity with JumpReLU Sparse Autoencoders (Rajamanoharan et
+    al., 2024), https://arxiv.org/abs/2407.14435
+
+    Squared error plus the number of units that are on, with straight-through gradients for the
+    thresholds. Threshold and bandwidth are 0.001 in the original, whose data have a mean squared norm
+    of 1.
+
+    Args:
+        latent_dim: number of atoms.
+        l0_weight: of the number of units that are on, lambda in the paper.
+        threshold: what every unit's threshold starts from.
+        bandwidth: width of the kernel that estimates the derivative by a threshold, epsilon in the
+            paper.
+    """
+    return plain(
+        spec,
+        networks or Dictionary(options=net),
+        latent_dim=latent_dim,
+        output="identity",
+        loss="sse",
+        noise=noise,
+        bottleneck=lambda project: JumpReLU(project, latent_dim, threshold, bandwidth),
+        terms={"l0": (penalty("l0"), l0_weight)},
+    )
