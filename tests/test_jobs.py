@@ -1,0 +1,147 @@
+"""What is done to files: finding anomalies and denoising, through the command line."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from autoencode.errors import OptionError
+from autoencode.jobs import anomalies, denoise
+from cli_runs import cli  # noqa: F401  a fixture
+
+RNG = np.random.default_rng(0)
+N = 150
+A = RNG.normal(size=N)
+ODD = (7, 90)
+
+
+@pytest.fixture
+def table(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "name": [f"p{i}" for i in range(N)],
+            "a": A,
+            "b": -2 * A + 0.05 * RNG.normal(size=N),
+            "word": np.where(A > 0, "up", "down"),
+            "group": "g",
+        }
+    )
+    frame.loc[list(ODD), "b"] = [9.0, -9.0]
+    path = tmp_path / "t.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+COLUMNS = ("--id", "name", "--label", "group")
+
+
+def test_anomalies_are_found_named_and_explained(cli, table, tmp_path):  # noqa: F811
+    out, page = tmp_path / "found.parquet", tmp_path / "found.html"
+    result = cli("anomalies", table, *COLUMNS, "--quiet", "-o", out, "--report", page, "--json")
+    assert result.code == 0, result
+    found = pd.read_parquet(out)
+    assert list(found.columns[:5]) == ["name", "a", "b", "word", "group"]
+    first = found.sort_values("anomaly_score", ascending=False).head(2)
+    assert set(first.index) == set(ODD)
+    assert first["anomaly"].all()
+    assert (first["anomaly_pvalue"] < 0.05).all()
+    assert all(reasons.startswith("b ") for reasons in first["anomaly_reasons"])
+    assert result.json["n"] == N
+    assert result.json["anomalies"] == int(found["anomaly"].sum())
+    text = page.read_text(encoding="utf-8")
+    assert "p90" in text
+    assert "<script" not in text
+    assert text.count("data:image/png;base64,") == 2
+
+
+def test_without_a_file_the_most_anomalous_rows_are_listed(cli, table):  # noqa: F811
+    result = cli("anomalies", table, *COLUMNS, "--quiet")
+    assert result.code == 0, result
+    listed = result.out.splitlines()[1:]
+    assert listed[0].split()[0] == "name"
+    assert {line.split()[0] for line in listed[1:3]} == {"p7", "p90"}
+
+
+def test_rows_are_judged_by_a_run(cli, table, tmp_path):  # noqa: F811
+    usual = pd.read_csv(table).drop(index=list(ODD))
+    usual.to_csv(tmp_path / "usual.csv", index=False)
+    run = tmp_path / "run"
+    trained = cli(
+        *("train", tmp_path / "usual.csv", *COLUMNS, "--recipe", "mlp", "--set", "latent_dim=1"),
+        *("--set", "hidden=16", "--epochs", 200, "--quiet", "--out", run),
+    )
+    assert trained.code == 0, trained
+    out = tmp_path / "found.csv"
+    result = cli("anomalies", table, "--run", run, "--quiet", "-o", out)
+    assert result.code == 0, result
+    found = pd.read_csv(out)
+    first = found.sort_values("anomaly_score", ascending=False).head(2)
+    assert set(first["name"]) == {"p7", "p90"}
+    # Fourteen rows were held out by training.
+    assert found["anomaly_pvalue"].min() == pytest.approx(1 / 16, rel=0.1)
+
+
+def test_images_are_shown_beside_their_reconstructions(cli, tmp_path):  # noqa: F811
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(60):
+        pixels = RNG.integers(0, 60, (12, 12)) if i else np.full((12, 12), 255)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i:02}.png")
+    page, out = tmp_path / "p.html", tmp_path / "p.csv"
+    result = cli(
+        *("anomalies", folder, "--recipe", "conv", "--data-dir", tmp_path / "cache"),
+        *("--quiet", "--report", page, "-o", out),
+    )
+    assert result.code == 0, result
+    assert "reconstructions" in page.read_text(encoding="utf-8")
+    found = pd.read_csv(out)
+    assert found["anomaly_score"].idxmax() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--contamination", "lots"], "must be auto or a share"),
+        (["--contamination", "0.7"], "(0, 0.5]"),
+        (["--fdr", "2"], "(0, 1)"),
+        (["--measure", "magic"], "unknown measure"),
+        (["--recipe", "vea"], "did you mean vae"),
+        (["-o", "x.npy"], "its ending must be"),
+        (["--report", "x.txt"], "its ending must be"),
+        (["--id", "nam"], "did you mean name"),
+        (["--run", "nowhere"], "no run folder"),
+    ],
+)
+def test_wrong_options_are_refused_in_one_line(cli, table, tmp_path, arguments, message):  # noqa: F811
+    columns = () if "--id" in arguments else COLUMNS
+    result = cli("anomalies", table, *columns, *arguments, "--quiet")
+    assert (result.code, message in result.err) == (2, True), result
+    assert result.err.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.csv"]
+
+
+def test_a_run_and_a_recipe_are_one_too_many(table, tmp_path):
+    with pytest.raises(OptionError, match="leave one"):
+        anomalies(table, tmp_path, recipe="vae")
+    with pytest.raises(OptionError, match="either a run"):
+        denoise(table, tmp_path / "x.csv")
+    with pytest.raises(OptionError, match="either a run"):
+        denoise(table, tmp_path / "x.csv", tmp_path, clean=table)
+
+
+def test_noise_is_taken_out_of_files(cli, tmp_path):  # noqa: F811
+    """Ramps at any height: what is left after denoising is nearer to them than what was given."""
+    ramps = (RNG.random((400, 1, 1)) + np.linspace(0, 1, 10)[:, None] + np.zeros(10)) / 2
+    noisy = ramps + 0.2 * RNG.normal(size=ramps.shape)
+    np.save(tmp_path / "clean.npy", ramps[:300])
+    np.save(tmp_path / "noisy.npy", noisy[300:])
+    out = tmp_path / "restored.npy"
+    result = cli(
+        *("denoise", tmp_path / "noisy.npy", "--clean", tmp_path / "clean.npy"),
+        *("--level", 0.2, "-o", out, "--quiet", "--json"),
+    )
+    assert result.code == 0, result
+    assert result.json["n"] == 100
+    restored = np.load(out).reshape(100, 10, 10)
+    before = np.square(noisy[300:] - ramps[300:]).mean()
+    assert np.square(restored - ramps[300:]).mean() < 0.3 * before
