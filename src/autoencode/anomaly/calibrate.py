@@ -42,7 +42,7 @@ class Tail:
         ordered = np.sort(np.asarray(reference, np.float64))
         middle, high = np.quantile(ordered, [0.5, 0.9])
         # Values that differ by rounding are one value; a step between them would be a cliff.
-        grid = 1e-7 * max(float(middle) or float(ordered[-1]), 1e-300)
+        grid = max(1e-7 * float(middle), 1e-10 * float(ordered[-1])) or 1.0
         ordered = np.round(ordered / grid) * grid
         values, first = np.unique(ordered, return_index=True)
         heights = np.log(len(ordered) + 1) - np.log(len(ordered) + 1 - first)
