@@ -43,7 +43,7 @@ ALLOWED = {
     | {*("sealed", "trained", "io", "checkpoints", "claims", "evaluate", "past", "record")},
     "console": set(),
     "progress": CORE | {"console", "training"},
-    "outputs": BELOW_TRAINED | {"trained", "past"},
+    "outputs": BELOW_TRAINED | {"trained", "past", "evaluate"},
     "jobs": BELOW_TRAINED | {"evaluate", "anomaly", "trained", "io", "past", "outputs", "estimators"},
     "anomaly": BELOW_TRAINED | {"trained"},
     "estimators": BELOW_TRAINED
