@@ -44,7 +44,7 @@ ALLOWED = {
     "console": set(),
     "progress": CORE | {"console", "training"},
     "outputs": BELOW_TRAINED | {"trained", "past"},
-    "jobs": BELOW_TRAINED | {"trained", "io", "past", "outputs", "estimators"},
+    "jobs": BELOW_TRAINED | {"evaluate", "anomaly", "trained", "io", "past", "outputs", "estimators"},
     "anomaly": BELOW_TRAINED | {"trained"},
     "estimators": BELOW_TRAINED
     | {"trained", "anomaly", "io", "checkpoints", "evaluate", "runs", "progress"},

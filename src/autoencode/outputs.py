@@ -58,6 +58,40 @@ def write_plain(path: Path, array: Array) -> None:
     write_atomically(path, buffer.getvalue())
 
 
+def write_array(path: Path, array: Array, trained: Trained, ids: Array | None = None) -> None:
+    """Writes examples; as a table a row for each example, as .png a picture of them.
+
+    Args:
+        path: what to write.
+        array: (N, ...).
+        trained: says how examples are drawn and what their columns are called.
+        ids: (N,) the rows' own names.
+    """
+    ending = path.suffix.lower()
+    if ending in TABLES and (trained.spec.columns or ending != ".csv" or ids is not None):
+        write_frame(path, examples_table(array, trained, ids))
+        return
+    if ending == ".png":
+        write_atomically(path, _picture(array, trained))
+        return
+    if ending == ".csv":
+        buffer = io.BytesIO()
+        names = ",".join(numbered("x", flat(array)))
+        np.savetxt(buffer, flat(array), fmt="%.9g", delimiter=",", header=names, comments="")
+        write_atomically(path, buffer.getvalue())
+    else:
+        write_plain(path, array)
+
+
+def _picture(array: Array, trained: Trained) -> bytes:
+    import torch
+
+    from autoencode.evaluate import plots
+
+    seen = trained.spec.to_model(torch.from_numpy(array)).numpy()
+    return plots.png(plots.samples(seen, title=f"{min(len(array), 64)} of {len(array)} examples"))
+
+
 def examples_table(array: Array, trained: Trained, ids: Array | None = None) -> Any:
     """Examples (N, *D) in the data's own units as a table with the columns of the training data."""
     columns = trained.spec.columns

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import click
 
 from autoencode import __version__
-from autoencode.cli.apply import impute_command
+from autoencode.cli.apply import anomalies_command, denoise_command, impute_command
 from autoencode.cli.common import Commands, Interrupted, Signals, discard_stdout, fail
 from autoencode.cli.look import plot_command, recipes_command, runs_command
 from autoencode.cli.train import train_command
@@ -55,6 +55,8 @@ for _command in (
     decode_command,
     sample_command,
     impute_command,
+    denoise_command,
+    anomalies_command,
     plot_command,
     recipes_command,
     runs_command,

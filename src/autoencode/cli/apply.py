@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from autoencode.cli.common import (
+    data_dir_option,
     device_option,
     json_option,
     print_json,
     seed_option,
+    table,
     table_of,
     table_options,
 )
+from autoencode.console import number
+from autoencode.errors import OptionError
 
 
 @click.command("impute")
@@ -74,3 +80,197 @@ def impute_command(
         print_json({"file": str(files[0]), "files": [str(file) for file in files], "filled": n})
     else:
         click.echo(f"{', '.join(map(str, files))}: {n} missing values filled")
+
+
+@click.command("denoise")
+@click.argument("data")
+@click.option("--run", metavar="RUN", help="A run that was trained with noise (train --set noise=...).")
+@click.option("--clean", metavar="DATA", help="Without --run: clean examples to learn from.")
+@click.option(
+    "--noise",
+    "corruption",
+    default="gaussian",
+    show_default=True,
+    metavar="gaussian|salt_and_pepper|masking|blur",
+    help="With --clean: the noise to learn with.",
+)
+@click.option(
+    "--level",
+    type=float,
+    default=0.3,
+    show_default=True,
+    help="With --clean: standard deviation (of pixels in 0..1), pixels of blur, or share of entries.",
+)
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    metavar="FILE",
+    help=".npy, .npz, .csv, .parquet, .feather or .png.",
+)
+@table_options
+@seed_option("Of the training.")
+@device_option
+@click.option("--quiet", is_flag=True, help="No progress.")
+@json_option
+def denoise_command(
+    data: str,
+    run: str | None,
+    clean: str | None,
+    corruption: str,
+    level: float,
+    out: str,
+    label: str | None,
+    row_id: str | None,
+    drop: tuple[str, ...],
+    kinds: tuple[str, ...],
+    seed: int,
+    device: str,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Make clean examples of the noisy ones in DATA (images, an array or a table).
+
+    \b
+    Example:
+      autoencode denoise noisy.npy --clean clean.npy --noise salt_and_pepper --level 0.1 -o restored.npy
+      autoencode denoise noisy.npy --run runs/mnist-conv_skip -o restored.png
+    """
+    from autoencode.cli.files import check_ending
+    from autoencode.jobs import denoise
+
+    file, n = denoise(
+        data,
+        check_ending(out),
+        run,
+        clean=clean,
+        corruption=corruption,
+        level=level,
+        table=table_of(label, row_id, drop, kinds),
+        seed=seed,
+        device=device,
+        verbose=not quiet,
+    )
+    if as_json:
+        print_json({"file": str(file), "n": n})
+    else:
+        click.echo(f"{file}: {n} examples")
+
+
+@click.command("anomalies")
+@click.argument("data")
+@click.option(
+    "--run",
+    metavar="RUN",
+    help="What is usual: the training rows of this run; else the rows of DATA themselves.",
+)
+@click.option("--recipe", metavar="NAME", help="Without --run: what to train.  [default: mlp_masked]")
+@click.option(
+    "-o",
+    "--out",
+    metavar="FILE",
+    help=".csv, .parquet or .feather with all rows: flags, scores, p-values and reasons.",
+)
+@click.option("--report", metavar="FILE", help="A page (.html) with pictures of what was found.")
+@click.option(
+    "--contamination",
+    metavar="SHARE",
+    default="auto",
+    show_default=True,
+    help="The share of rows to call anomalous; auto calls those far outside.",
+)
+@click.option(
+    "--fdr",
+    type=float,
+    metavar="SHARE",
+    help="Instead, call so many rows anomalous that at most this share of them is none, on average.",
+)
+@click.option(
+    "--measure", default="combined", show_default=True, metavar="NAME", help="The score that counts."
+)
+@table_options
+@seed_option("Of the training and of which rows are held out.")
+@device_option
+@data_dir_option
+@click.option("--quiet", is_flag=True, help="No progress.")
+@json_option
+def anomalies_command(
+    data: str,
+    run: str | None,
+    recipe: str | None,
+    out: str | None,
+    report: str | None,
+    contamination: str,
+    fdr: float | None,
+    measure: str,
+    label: str | None,
+    row_id: str | None,
+    drop: tuple[str, ...],
+    kinds: tuple[str, ...],
+    seed: int,
+    device: str,
+    data_dir: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Find the rows of DATA that are not like the others, or not like those of a run.
+
+    DATA is a table, an array or a folder of images. Higher scores are more anomalous; a p-value says
+    how often a usual row scores as high.
+
+    \b
+    Example:
+      autoencode anomalies people.csv --id name --report found.html -o found.csv
+      autoencode anomalies new.csv --run runs/people-vae --fdr 0.05
+    """
+    from autoencode.cli.files import check_ending
+    from autoencode.jobs import anomalies
+    from autoencode.outputs import TABLES, write_frame
+
+    target = None if out is None else check_ending(out, TABLES)
+    page = None if report is None else check_ending(report, (".html",))
+    found = anomalies(
+        data,
+        run,
+        recipe=recipe,
+        contamination=_share(contamination),
+        fdr=fdr,
+        measure=measure,
+        table=table_of(label, row_id, drop, kinds),
+        report=page,
+        seed=seed,
+        device=device,
+        data_dir=data_dir,
+        verbose=not quiet,
+    )
+    if target is not None:
+        write_frame(target, found.table)
+    n, flagged = len(found.flags), int(found.flags.sum())
+    written = [str(file) for file in (target, page) if file is not None]
+    if as_json:
+        print_json({"n": n, "anomalies": flagged, "files": written})
+        return
+    click.echo(f"{flagged} of {n} rows are anomalous" + "".join(f"; {file}" for file in written))
+    if not written:
+        click.echo(table(_most_anomalous(found.table)))
+
+
+_LISTED = 10
+
+
+def _most_anomalous(found: Any) -> list[list[str]]:
+    """The rows with the highest scores, as text."""
+    ordered = found.sort_by([("anomaly_score", "descending")]).slice(0, _LISTED)
+    own = [name for name in ordered.column_names if name.startswith("anomaly")]
+    names = [ordered.column_names[0], *own]
+    rows = [[number(row[name]) for name in names] for row in ordered.to_pylist()]
+    return [names, *rows]
+
+
+def _share(text: str) -> str | float:
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise OptionError(f"--contamination must be auto or a share, got '{text}'") from None

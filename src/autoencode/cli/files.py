@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
 import re
@@ -17,9 +16,9 @@ import numpy as np
 
 from autoencode.data.raw import Array
 from autoencode.errors import DataError, OptionError, StorageError
-from autoencode.files import replacing, write_atomically, writing
-from autoencode.outputs import TABLES, examples_table, write_frame, write_plain
-from autoencode.trained import Trained, flat
+from autoencode.files import replacing, writing
+from autoencode.outputs import TABLES
+from autoencode.trained import flat
 
 CODES = (".npy", ".npz", *TABLES)
 ENDINGS = (*CODES, ".png")
@@ -40,30 +39,6 @@ def check_ending(path: str, endings: tuple[str, ...] = ENDINGS) -> Path:
     if not target.parent.is_dir():
         raise StorageError(f"cannot write {target}: no such folder; create it first")
     return target
-
-
-def write_array(path: Path, array: Array, trained: Trained, ids: Array | None = None) -> None:
-    """Writes examples; as a table a row for each example, as .png a picture of them.
-
-    Args:
-        path: what to write.
-        array: (N, ...).
-        trained: says how examples are drawn and what their columns are called.
-        ids: (N,) the rows' own names.
-    """
-    ending = path.suffix.lower()
-    if ending in TABLES and (trained.spec.columns or ending != ".csv" or ids is not None):
-        write_frame(path, examples_table(array, trained, ids))
-        return
-    if ending == ".png":
-        write_atomically(path, _picture(array, trained))
-        return
-    if ending == ".csv":
-        buffer = io.BytesIO()
-        _table(buffer, flat(array), _header("x", array.shape[1:]))
-        write_atomically(path, buffer.getvalue())
-    else:
-        write_plain(path, array)
 
 
 def write_codes(path: Path, pieces: Iterable[Array], shape: tuple[int, ...]) -> int:
@@ -124,15 +99,6 @@ def _table(file: Any, table: Array, header: str) -> None:
 
 def _header(column: str, shape: tuple[int, ...]) -> str:
     return ",".join(f"{column}{i}" for i in range(math.prod(shape)))
-
-
-def _picture(array: Array, trained: Trained) -> bytes:
-    import torch
-
-    from autoencode.evaluate import plots
-
-    seen = trained.spec.to_model(torch.from_numpy(array)).numpy()
-    return plots.png(plots.samples(seen, title=f"{min(len(array), 64)} of {len(array)} examples"))
 
 
 def read_codes(path: str) -> Array:

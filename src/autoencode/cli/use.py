@@ -112,7 +112,8 @@ def _write(
     out: str | None, default: Path, array: Any, trained: Trained, as_json: bool, ids: Any = None
 ) -> None:
     """Writes a result and says where."""
-    from autoencode.cli.files import check_ending, write_array
+    from autoencode.cli.files import check_ending
+    from autoencode.outputs import write_array
 
     target = default if out is None else check_ending(out)
     write_array(target, array, trained, ids)

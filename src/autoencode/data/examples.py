@@ -438,7 +438,7 @@ def _fit(raw: Raw, standardize: str) -> tuple[list[Array], DataSpec, list[str]]:
         return [apply_spec(part, raw.spec) for part in parts], raw.spec, []
     moved, notice = zip(*(channels_first(part) for part in parts), strict=True)
     mixed = not all(column.numeric for column in raw.columns)
-    storage = Storage(np.float32, "real") if mixed else choose_storage(moved)
+    storage = Storage(np.float32, "real") if mixed else choose_storage(moved, standardize)
     stored = [storage.store(part) for part in moved]
     spec, notices = spec_for(stored[0], storage, standardize, moved[0], raw.columns)
     return stored, spec, [*filter(None, notice[:1]), *notices]

@@ -158,6 +158,28 @@ def to_frame(values: Mapping[str, Array], like: Any = None) -> Any:
     return frame
 
 
+def take_rows(source: Any, rows: Array) -> Any:
+    """The rows of a table with these numbers."""
+    import narwhals.stable.v2 as nw
+
+    return nw.from_native(source, eager_only=True)[rows.tolist()].to_native()
+
+
+def columns_of(source: Any) -> dict[str, Any]:
+    """A table's columns by name, as pyarrow has them."""
+    import narwhals.stable.v2 as nw
+
+    table = nw.from_native(source, eager_only=True).to_arrow()
+    return {name: table.column(name) for name in table.column_names}
+
+
+def as_table(columns: Mapping[str, Any]) -> Any:
+    """A pyarrow table of arrays and columns."""
+    import pyarrow
+
+    return pyarrow.table({name: _plain(values) for name, values in columns.items()})
+
+
 def count_missing(source: Any) -> int:
     """How many values of a table are missing."""
     return sum(value is None for _, one in _series(source, names_of(source)) for value in _objects(one))
@@ -166,7 +188,7 @@ def count_missing(source: Any) -> int:
 def fill(source: Any, columns: Sequence[Column], guess: Array) -> Any:
     """A table with guesses (N, D) where a value of these columns is missing; all else as it was.
 
-    Whole numbers stay whole: counts are rounded.
+    Columns keep their dtypes, but for whole numbers that are no counts: a guess may lie between two.
     """
     import narwhals.stable.v2 as nw
 
@@ -188,12 +210,21 @@ def fill(source: Any, columns: Sequence[Column], guess: Array) -> Any:
         ]
         kind = old.dtype if old.dtype.is_numeric() else None
         series = nw.new_series(column.name, mixed, kind, backend=nw.get_native_namespace(frame))
-        if hasattr(source, "index"):
-            native = series.to_native()
-            native.index = source.index
-            series = nw.from_native(native, series_only=True)
-        frame = frame.with_columns(series)
+        frame = frame.with_columns(_like(series, old, source))
     return frame.to_native()
+
+
+def _like(series: Any, old: Any, source: Any) -> Any:
+    """A series without gaps with the dtype and the row labels of another."""
+    import narwhals.stable.v2 as nw
+
+    if not hasattr(source, "index"):
+        return series.cast(old.dtype)
+    native, before = series.to_native(), old.to_native().dtype
+    native.index = source.index
+    # What pandas holds as objects for the gaps' sake needs none any more.
+    native = native if str(before) == "object" else native.astype(before)
+    return nw.from_native(native, series_only=True)
 
 
 def _own_dtype(series: Any, columns: Sequence[Column]) -> Any:
@@ -203,8 +234,9 @@ def _own_dtype(series: Any, columns: Sequence[Column]) -> Any:
     return np.result_type(*kinds) if plain else np.float64
 
 
-def _plain(values: Array) -> Any:
-    return values.tolist() if values.dtype == object else values
+def _plain(values: Any) -> Any:
+    objects = isinstance(values, np.ndarray) and values.dtype == object
+    return values.tolist() if objects else values
 
 
 def _series(source: Any, names: Sequence[str]) -> list[tuple[str, Any]]:

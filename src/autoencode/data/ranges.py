@@ -30,7 +30,7 @@ from autoencode.data.raw import Array
 from autoencode.errors import OptionError, nearest
 from autoencode.types import Column, DataSpec, Kind
 
-Standardize = Literal["columns", "global", "none"]
+Standardize = Literal["columns", "all_columns", "global", "none"]
 
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA: what tells a channel axis from a height or a width
 _DIM = 16  # no photograph with levels to 255 is as dark as this throughout
@@ -70,12 +70,24 @@ def channels_first(x: Array) -> tuple[Array, str | None]:
     return x, None
 
 
-def choose_storage(parts: Sequence[Array]) -> Storage:
+def choose_storage(parts: Sequence[Array], standardize: str = "columns") -> Storage:
     """One way to keep all parts of a data set, by the table above.
 
     Args:
         parts: (N, ...) clean arrays with the same shape of example.
+        standardize: see ``spec_for``.
     """
+    return as_columns(_choose_storage(parts), parts[0].shape[1:], standardize)
+
+
+def as_columns(storage: Storage, shape: tuple[int, ...], standardize: str) -> Storage:
+    """How values are kept where each column of a table shall have its own scale, whatever its range."""
+    if standardize != "all_columns" or len(shape) > 1:
+        return storage
+    return Storage(storage.dtype, "real")
+
+
+def _choose_storage(parts: Sequence[Array]) -> Storage:
     if all(part.dtype == bool for part in parts):
         return Storage(np.uint8, "unit")
     return storage_of(
@@ -163,9 +175,10 @@ def spec_for(
         x: (N, *D) training examples as they are stored.
         storage: how that was decided.
         standardize: what becomes of ``real`` values. ``columns``: each column of a table gets mean
-            0 and variance 1, images one mean and variance for all pixels; ``global``: each entry
-            its own mean but all share one scale, which leaves principal subspaces as they are;
-            ``none``: nothing.
+            0 and variance 1, images one mean and variance for all pixels; ``all_columns``: the same,
+            also where a table's values lie in [0, 1] or look like pixels; ``global``: each entry its
+            own mean but all share one scale, which leaves principal subspaces as they are; ``none``:
+            nothing.
         source: (N, *D) the same examples as the user gave them, finer perhaps than stored.
         columns: of a table; only numbers among them are scaled.
     """
@@ -180,7 +193,7 @@ def spec_for(
             x.shape[1:], "unit", scale=(storage.scale,), columns=columns, gaps=gaps
         ), notices
     mean, variance = moments(x)
-    table = x.ndim == 2 and standardize == "columns"
+    table = x.ndim == 2 and standardize in ("columns", "all_columns")
     constant = np.zeros(len(mean), bool)
     if table:
         lows, highs = _column_extremes(x)

@@ -16,6 +16,7 @@ from autoencode.data.arrays import refuse_unusable
 from autoencode.data.ranges import (
     Storage,
     Values,
+    as_columns,
     channels_first,
     check_standardize,
     could_be_coarse,
@@ -48,6 +49,7 @@ def survey(store: Store, without: Array, standardize: str) -> tuple[Storage, Dat
     moved, notice = channels_first(np.empty((0, *store.shape), bool))
     values = _values(store, moved.shape[1:])
     storage = Storage(np.uint8, "unit") if store.dtype == bool else storage_of(values)
+    storage = as_columns(storage, values.shape, standardize)
     notices = [text for text in (notice, storage.notice) if text]
     if np.float32(values.low) == np.float32(values.high):  # as the model will see them
         notices.append(nothing_to_learn(values.low))

@@ -28,7 +28,7 @@ from autoencode.anomaly import (
 from autoencode.data import Data, Examples
 from autoencode.data.examples import apply_spec
 from autoencode.data.raw import Array
-from autoencode.errors import OptionError, nearest
+from autoencode.errors import IncompatibleError, OptionError, nearest
 from autoencode.estimators.base import CoreEstimator
 from autoencode.recipes.catalogue import ScheduleName
 from autoencode.trained import Trained
@@ -193,6 +193,51 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         self._hold(learned.trained, learned.history)
         return self
 
+    @classmethod
+    def of(
+        cls,
+        trained: Trained,
+        train: Examples,
+        held_out: Examples | None = None,
+        *,
+        contamination: str | float = "auto",
+        measure: str = "combined",
+        seed: int = 0,
+    ) -> Self:
+        """A detector around a model that is trained already.
+
+        Parameters
+        ----------
+        trained : autoencode.Trained
+            The model.
+        train : autoencode.data.Examples
+            What it was trained on: what others are compared with.
+        held_out : autoencode.data.Examples, default=None
+            Rows that had no part in its training, from which ``pvalues`` are made.
+        contamination, measure :
+            As in the constructor.
+        seed : int, default=0
+            Of what is drawn, where there is more than is remembered.
+        """
+        detector = cls(trained.recipe.name, contamination=contamination, measure=measure)
+        detector._check_options()
+        if trained.spec.context_dim:
+            raise IncompatibleError("a conditional model cannot judge rows without their context")
+        keys, everything = row_keys(train.x), np.arange(len(train))
+        ranked = len(trained.spec.shape) == 1
+        scorer = Scorer.fit(see(trained, train), keys, ranked=ranked, typical=everything, seed=seed)
+        learned = _Learned(trained, [], scorer)
+        detector._learned, detector._drawn = learned, seed
+        detector._judge = None
+        if held_out is not None and len(held_out):
+            detector._judge = learned, learned.scores(held_out, measure)
+        some = scorer.reference if contamination == "auto" else everything
+        detector.offset_ = detector._offset(-learned.scores(train.take(some), measure))
+        if columns := trained.spec.columns:
+            names = [column.name for column in columns]
+            detector.feature_names_in_ = np.array(names, dtype=object)
+        return detector._hold(trained, [])
+
     def _learn(self, data: Data, rows: Array, seed: int) -> _Learned:
         """A model of these rows, and what compares others with them."""
         examples = data.train.bounded().take(rows)
@@ -210,6 +255,8 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         """A model of most rows, and the scores it gives the others, in which they had no part."""
         check_is_fitted(self, "trained_")
         if self._judge is None:
+            if not hasattr(self, "_rows"):
+                raise OptionError("p-values need rows that the model was not trained on; hold some out")
             examples = self._rows.train.bounded()
             n = len(examples)
             held = min(round(self.calibration * n), n - 2, _MOST_HELD)

@@ -19,10 +19,10 @@ from autoencode.data.raw import Array
 from autoencode.estimators.base import CoreEstimator
 from autoencode.estimators.online import Online
 from autoencode.io import load_trained, read_history
-from autoencode.recipes.catalogue import ScheduleName
+from autoencode.recipes.catalogue import ScheduleName, default_recipe
 from autoencode.trained import Trained, choose_device, fit_prior, flat
 from autoencode.training import Observer
-from autoencode.types import ColumnKind
+from autoencode.types import ColumnKind, DataSpec
 
 
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimator):  # type: ignore[misc]
@@ -33,8 +33,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
 
     Parameters
     ----------
-    recipe : str, default="mlp"
-        One of ``autoencode.RECIPES``.
+    recipe : str, default="auto"
+        One of ``autoencode.RECIPES``; ``auto`` is ``mlp``, and ``mlp_impute`` for a table with gaps.
     n_components : int, default=None
         Width of the code; the recipe's own by default.
     encoder, decoder : torch.nn.Module, default=None
@@ -98,7 +98,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
 
     def __init__(
         self,
-        recipe: str = "mlp",
+        recipe: str = "auto",
         n_components: int | None = None,
         *,
         encoder: nn.Module | None = None,
@@ -189,6 +189,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         if X is not None:
             self._like = empty_like(X) if is_frame(X) else None
         return self
+
+    def _recipe_for(self, spec: DataSpec | None) -> str:
+        """The recipe that is asked for, or the one that suits the data."""
+        if self.recipe != "auto":
+            return self.recipe
+        return "mlp" if spec is None else default_recipe(spec)
 
     def transform(self, X: Any) -> Array:
         """Codes (n, n_components) of examples; a code that is a feature map comes flat."""

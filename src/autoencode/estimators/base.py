@@ -105,9 +105,15 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
                 f"recipe '{info.name}' is conditional on labels, which an estimator's transform does "
                 "not get; train it with autoencode.train"
             )
-        if is_frame(X) and not any(isinstance(name, str) for name in getattr(X, "columns", [""])):
-            X = np.asarray(X)  # as scikit-learn has it, names that are all no text are none
-        return prepare(X, standardize=info.standardize, kinds=self.column_kinds, gaps=True)
+        # pandas allows names that are no text; to scikit-learn they are no names.
+        unnamed = is_frame(X) and not hasattr(X, "column_names")
+        if unnamed and not any(isinstance(name, str) for name in X.columns):
+            X = np.asarray(X)
+        prepared = prepare(X, standardize=info.standardize, kinds=self.column_kinds, gaps=True)
+        wanted = recipe_info(self._recipe_for(prepared[1])).standardize
+        if wanted == info.standardize:
+            return prepared
+        return prepare(X, standardize=wanted, kinds=self.column_kinds, gaps=True)
 
     def _recipe_for(self, spec: DataSpec | None) -> str:
         """The recipe's name; a subclass may choose it by the data."""

@@ -87,6 +87,38 @@ def write_report(
     write_atomically(path, page.encode())
 
 
+def write_page(
+    path: str | os.PathLike[str],
+    *,
+    title: str,
+    facts: Mapping[str, Any],
+    notices: Sequence[str],
+    header: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    pictures: Iterable[Picture],
+) -> None:
+    """Write a page of a few facts, a table and pictures as one HTML file, whole or not at all.
+
+    Args:
+        path: the file.
+        title: what it is about.
+        facts: short names and values.
+        notices: what a reader must know before believing the numbers.
+        header, rows: of the table; numbers are rounded.
+        pictures: what to show, in order.
+    """
+    page = _template("page.html").render(
+        title=title,
+        facts=facts,
+        notices=notices,
+        header=header,
+        rows=rows,
+        pictures=[_embedded(picture) for picture in pictures],
+        style=_style(),
+    )
+    write_atomically(path, page.encode())
+
+
 def format_number(value: Any) -> str:
     """A number to four significant digits (and all digits before the point); a dash for nothing.
 
@@ -107,13 +139,19 @@ def format_number(value: Any) -> str:
     return f"{number:.{max(0, 3 - power)}f}"
 
 
-def _template() -> Any:
+def _style() -> str:
+    """The style of the report, for other pages to look the same."""
+    source = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
+    return source.partition("<style>")[2].partition("</style>")[0]
+
+
+def _template(name: str = "report.html") -> Any:
     # Autoescape is what makes a run called <script> harmless; a forgotten variable is an error.
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["number"] = format_number
-    source = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
+    source = Path(__file__).with_name(name).read_text(encoding="utf-8")
     return environment.from_string(source)
 
 

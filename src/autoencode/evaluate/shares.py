@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,12 +24,15 @@ class Shares(Protocol):
     def top(self, row: int, n: int = 5) -> list[tuple[str, float]]: ...
 
 
-def shares_figure(explanation: Shares, n_features: int = 10) -> Figure:
+def shares_figure(
+    explanation: Shares, n_features: int = 10, names: Sequence[str] | None = None
+) -> Figure:
     """Bars of the entries that add most to each row's score; for images a map of all pixels.
 
     Args:
         explanation: of at most 12 rows.
         n_features: bars of a row.
+        names: of the rows; their numbers by default.
 
     Raises:
         DataError: there are more rows.
@@ -41,7 +45,9 @@ def shares_figure(explanation: Shares, n_features: int = 10) -> Figure:
     figure = Figure(figsize=(3.4 * wide, 2.6 * high), layout="constrained")
     for row in range(n):
         axes = figure.add_subplot(high, wide, row + 1)
-        axes.set_title(f"row {row}: score {explanation.scores[row]:.3g}", fontsize=9)
+        axes.set_title(
+            f"{names[row] if names else f'row {row}'}: score {explanation.scores[row]:.3g}", fontsize=9
+        )
         if explanation.shares.ndim > 2:
             _map(axes, explanation.shares[row])
         else:

@@ -12,21 +12,24 @@ class Reader(nn.Module):
     """x with gaps and categories to plain numbers.
 
     A missing value becomes zero (the mean, of a standardised column) and its entry of the indicator 1;
-    a category becomes a one-hot vector, all zeros where it is missing. Along the first data axis come
-    values, then the one-hot vectors, then, where there may be gaps, the indicators.
+    a category becomes a one-hot vector, all zeros where it is missing. Real values v become asinh(v):
+    the same near zero, and an outlier at a hundred standard deviations, which would drive a network far
+    outside of what it has learned, becomes 5.3. Along the first data axis come values, then the one-hot
+    vectors, then, where there may be gaps, the indicators.
 
     Args:
         spec: the data.
 
     Example:
         >>> reader = Reader(DataSpec((2,), "real", gaps=True))
-        >>> reader(torch.tensor([[3.0, float("nan")]])).tolist()
-        [[3.0, 0.0, 0.0, 1.0]]
+        >>> reader(torch.tensor([[0.0, float("nan")]])).tolist()
+        [[0.0, 0.0, 0.0, 1.0]]
     """
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
         self.gaps = spec.gaps
+        self.real = spec.kind == "real"
         coded = [column.kind == "category" for column in spec.columns]
         sizes = [len(column.categories) for column in spec.columns if column.kind == "category"]
         firsts = torch.tensor([0, *sizes]).cumsum(0)
@@ -43,9 +46,10 @@ class Reader(nn.Module):
         missing = torch.isnan(x) if self.gaps else None
         if missing is not None:
             x = x.masked_fill(missing, 0.0)
-        parts = [x]
+        plain = x[:, self.get_buffer("_plain")] if self.n_slots else x
+        parts = [plain.asinh() if self.real else plain]
         if self.n_slots:
-            parts = [x[:, self.get_buffer("_plain")], self._one_hot(x, missing)]
+            parts.append(self._one_hot(x, missing))
         if missing is not None:
             parts.append(missing.to(x.dtype))
         return torch.cat(parts, dim=1)

@@ -52,7 +52,7 @@ class RecipeInfo:
     function: Callable[..., Recipe]
     paper: TrainingPlan
     fast: TrainingPlan
-    standardize: Literal["columns", "global"] = "columns"
+    standardize: Literal["columns", "all_columns", "global"] = "columns"
     conditional: bool = False
 
     @property
@@ -124,6 +124,15 @@ _INFOS = (
     _info(deterministic.mlp, _adam(12, 1e-3, 128), lr=0.016, size=256, optimizer="muon"),
     _info(deterministic.mlp_small, _adam(10, 1e-3), lr=0.016, size=256, optimizer="muon"),
     _info(deterministic.mlp_latent2, _adam(20, 1e-3, 128), lr=4e-3, size=128),
+    _info(
+        deterministic.mlp_impute,
+        _adam(500, 1e-3, 500),
+        lr=4e-3,
+        size=128,
+        standardize="all_columns",
+        epochs=12,
+        min_steps=1500,
+    ),
     _info(
         deterministic.mlp_masked,
         _adam(20, 1e-3, 128),
@@ -199,6 +208,16 @@ _INFOS = (
 
 #: Every recipe by name.
 RECIPES: Mapping[str, RecipeInfo] = {info.name: info for info in _INFOS}
+
+
+def default_recipe(spec: DataSpec) -> str:
+    """The recipe that serves such data where none is asked for: ``mlp``, for gaps ``mlp_impute``.
+
+    >>> default_recipe(DataSpec((4,), "real", gaps=True))
+    'mlp_impute'
+    """
+    return "mlp_impute" if spec.gaps and len(spec.shape) == 1 else "mlp"
+
 
 PLAN_OPTIONS: Mapping[str, Option] = options_of(TrainingPlan)
 

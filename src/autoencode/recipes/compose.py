@@ -47,7 +47,7 @@ class NoiseOptions:
     Attributes:
         noise: none, gaussian, masking (entries set to zero), salt_and_pepper, blur (images only) or
             missing (entries hidden from the encoder, to be guessed from the others); auto is missing
-            for data with gaps, else none.
+            in a plain recipe for data with gaps, else none.
         noise_level: standard deviation of gaussian noise, that of a blur in pixels, else the share of
             entries that is hit.
     """
@@ -70,11 +70,11 @@ class NoiseOptions:
             )
         return spec
 
-    def wrap(self, objective: Objective, spec: DataSpec) -> Objective:
-        """The objective on corrupted inputs."""
+    def wrap(self, objective: Objective, spec: DataSpec, for_gaps: Noise = "missing") -> Objective:
+        """The objective on corrupted inputs; ``for_gaps`` is what auto means for data with gaps."""
         name = self.noise
         if name == "auto":
-            name = "missing" if spec.gaps else "none"
+            name = for_gaps if spec.gaps else "none"
         return (
             objective if name == "none" else Corrupted(objective, CORRUPTIONS[name], self.noise_level)
         )

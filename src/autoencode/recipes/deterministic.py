@@ -12,6 +12,8 @@ from autoencode.types import DataSpec
 
 DEFAULT_NET = NetOptions()
 NO_NOISE = NoiseOptions()
+DROPOUT = NetOptions(dropout=0.2)
+GUESSING = NoiseOptions("missing", 0.3)
 SMOOTH_NET = NetOptions(activation="silu")
 HIDDEN_ENTRIES = NoiseOptions(noise_level=0.2)
 
@@ -128,6 +130,38 @@ def mlp_latent2(
         code_activation: none, or tanh, sigmoid (bounded code), relu (positive code).
         output: sigmoid for data in [0, 1], identity for any; auto decides by the data.
         loss: sse (sum over entries) as in the original, or mse (mean over entries).
+    """
+    return mlp(spec, hidden, latent_dim, code_activation, output, loss, net, noise, networks)
+
+
+def mlp_impute(
+    spec: DataSpec,
+    hidden: tuple[int, ...] = (256,),
+    latent_dim: int = 256,
+    code_activation: CodeActivation = "relu",
+    output: Output = "auto",
+    loss: Loss = "mse",
+    net: NetOptions = DROPOUT,
+    noise: NoiseOptions = GUESSING,
+    networks: Networks | None = None,
+) -> Recipe:
+    """Guesses hidden entries of a table from the others, through a wide code: to fill gaps.
+
+    MIDA: Multiple Imputation using Denoising Autoencoders (Gondara & Wang, 2018),
+    https://arxiv.org/abs/1705.02737
+
+    As there, the layers are wide rather than narrow, entries are hidden while training, and the target
+    is what is known of the row. Otherwise than there, the network is told which entries are missing,
+    units of all hidden layers are dropped, not inputs alone, and one filling with expected values takes
+    the place of several; for draws take ``vae``. Columns of a table are always standardised, whatever
+    their range.
+
+    Args:
+        hidden: widths of the encoder's hidden layers; the decoder mirrors them.
+        latent_dim: width of the code.
+        code_activation: relu (positive code), none, or tanh, sigmoid (bounded code).
+        output: sigmoid for data in [0, 1], identity for any; auto decides by the data.
+        loss: mse (mean over entries) or sse (sum over entries).
     """
     return mlp(spec, hidden, latent_dim, code_activation, output, loss, net, noise, networks)
 

@@ -123,7 +123,9 @@ class Body:
 
     def wrap(self, objective: Objective, spec: DataSpec, noise: NoiseOptions) -> Objective:
         """The objective on noisy inputs and, if so asked, on binarised data."""
-        objective = noise.wrap(objective, spec)
+        # A bound on log p of what is known is one as it is. An encoder that must guess more than is
+        # missing leaves the rest to the likelihood's scale, and draws become too wide.
+        objective = noise.wrap(objective, spec, for_gaps="none")
         if not self.binarize:
             return objective
         if spec.kind != "unit":

@@ -1,54 +1,18 @@
-"""What is done to a file with a run, or with a model that is trained on the file itself."""
+"""Filling the gaps of a file."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from autoencode.data.frames import count_missing, is_frame, names_of
-from autoencode.data.inputs import Input, read_input
-from autoencode.data.tables import TableOptions, open_table
+from autoencode.data.frames import count_missing, is_frame
+from autoencode.data.tables import TableOptions
 from autoencode.errors import DataError, OptionError
-from autoencode.io import load_config, load_trained
+from autoencode.jobs.common import given_by, model_for
 from autoencode.outputs import write_frame, write_plain
-from autoencode.trained import Trained, choose_device
-from autoencode.types import ColumnKind
-
-
-def model_for(
-    given: Input,
-    run: str | os.PathLike[str] | None,
-    recipe: str,
-    *,
-    kinds: Mapping[str, ColumnKind] | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    verbose: bool = False,
-) -> Trained:
-    """A run's model, or one that is trained on what a file holds.
-
-    Args:
-        given: what the file holds.
-        run: the run folder; ``None`` to train.
-        recipe: what to train then.
-        kinds: of the table's columns, where the file does not tell.
-        seed: of the training.
-        device: auto, cpu, cuda or mps.
-        verbose: whether to show the progress of training.
-    """
-    if run is not None:
-        return load_trained(run, device=choose_device(device))
-    from autoencode.estimators import Autoencoder
-
-    estimator = Autoencoder(
-        recipe, column_kinds=kinds, random_state=seed, device=device, verbose=verbose
-    )
-    trained: Trained = estimator.fit(given.x).trained_
-    return trained
 
 
 def impute(
@@ -86,7 +50,7 @@ def impute(
     if run is not None and recipe is not None:
         raise OptionError("a run has its recipe already; leave one of run and recipe out")
     recipe = recipe or ("vae" if draws else "mlp")
-    given = _given(source, run, table)
+    given = given_by(source, run, table)
     missing = _missing(given.x)
     if not missing:
         raise DataError(f"{source}: no value is missing; there is nothing to fill")
@@ -101,20 +65,6 @@ def impute(
         files.append(target.with_stem(f"{target.stem}-{i + 1}"))
         _write(files[-1], filled)
     return files, missing
-
-
-def _given(source: Any, run: str | os.PathLike[str] | None, options: TableOptions | None) -> Input:
-    """What a file holds; columns that training set aside are set aside here, where they are there."""
-    if run is None or options is not None:
-        return read_input(source, options or TableOptions())
-    table = open_table(source)
-    if table is None:
-        return read_input(source)
-    names = names_of(table)
-    before = TableOptions.from_dict(load_config(run).get("data", {}).get("table"))
-    label, row = (name if name in names else None for name in (before.label, before.id))
-    drop = tuple(name for name in before.drop if name in names)
-    return read_input(source, TableOptions(label, row, drop))
 
 
 def _missing(x: Any) -> int:

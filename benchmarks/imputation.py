@@ -1,0 +1,149 @@
+"""Filling gaps in tables, beside scikit-learn's imputers.
+
+Of each table a share of the entries is removed at random; every method is fitted on the table with its
+gaps and fills them. The error is the root mean square over the removed entries, columns divided by the
+standard deviation of the complete table, so that the mean imputes with an error of about 1. All methods
+see the same rows (a draw stratified by the label, at most ``--rows``) and the same gaps. Each keeps its
+own defaults on every table. Rows are recorded in ``results/imputation.jsonl``; those that are there
+already are not computed again.
+
+    python benchmarks/imputation.py [--rows 10000] [--methods mean iterative knn ours] [--seeds 0 1 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import sklearn
+from _record import record, recorded, table
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
+
+from autoencode import Autoencoder
+
+SHARE = 0.2
+
+
+def tables(folder: Path) -> dict[str, Path]:
+    """The tables by name."""
+    return {path.stem.split("_", 1)[1]: path for path in sorted(folder.glob("*.npz"))}
+
+
+def complete(path: Path, rows: int, seed: int) -> np.ndarray:
+    """At most that many rows, drawn so that labels keep their shares; columns standardised."""
+    held = np.load(path)
+    x, y = held["X"].astype(np.float64), held["y"]
+    rng = np.random.default_rng(seed)
+    if len(x) > rows:
+        parts = [np.flatnonzero(y == label) for label in np.unique(y)]
+        x = x[np.sort(np.concatenate([_draw(part, rows / len(x), rng) for part in parts]))]
+    spread = x.std(axis=0)
+    return (x - x.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+
+
+def _draw(part: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    return rng.choice(part, max(1, round(share * len(part))), replace=False)
+
+
+def removed(x: np.ndarray, seed: int) -> np.ndarray:
+    """Which entries are removed; every column keeps at least one."""
+    hidden = np.random.default_rng([seed, 1]).random(x.shape) < SHARE
+    hidden[0, hidden.all(axis=0)] = False
+    return hidden
+
+
+def ours(x: np.ndarray, seed: int) -> np.ndarray:
+    return Autoencoder(random_state=seed).fit(x).impute(x)
+
+
+METHODS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    "mean": lambda x, seed: SimpleImputer().fit_transform(x),
+    "iterative": lambda x, seed: IterativeImputer(random_state=seed).fit_transform(x),
+    "knn": lambda x, seed: KNNImputer().fit_transform(x),
+    "ours": ours,
+}
+
+
+def measure(name: str, path: Path, method: str, rows: int, seed: int) -> dict:
+    x = complete(path, rows, seed)
+    hidden = removed(x, seed)
+    given = np.where(hidden, np.nan, x)
+    started = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        filled = METHODS[method](given, seed)
+    seconds = time.perf_counter() - started
+    assert np.array_equal(filled[~hidden], x[~hidden])
+    row = {
+        "table": name,
+        "shape": list(x.shape),
+        "method": method,
+        "rows": rows,
+        "seed": seed,
+        "rmse": float(np.sqrt(np.square(filled - x)[hidden].mean())),
+        "seconds": round(seconds, 3),
+        "scikit-learn": sklearn.__version__,
+    }
+    record("imputation", row)
+    return row
+
+
+def show(rows: list[dict], methods: list[str], names: list[str]) -> str:
+    lines = [["table", "rows x columns", *methods, *(f"{m} s" for m in methods)]]
+    averages: dict[str, list[list[float]]] = {m: [] for m in methods}
+    for name in names:
+        found = {m: [r for r in rows if (r["table"], r["method"]) == (name, m)] for m in methods}
+        if not all(found.values()):
+            continue
+        cells = []
+        for quantity in ("rmse", "seconds"):
+            means = [statistics.mean(r[quantity] for r in found[m]) for m in methods]
+            cells += [f"{v:.3f}" if quantity == "rmse" else f"{v:.1f}" for v in means]
+            for method, value in zip(methods, means, strict=True):
+                averages[method].append([value])
+        shape = found[methods[0]][0]["shape"]
+        lines.append([name, f"{shape[0]} x {shape[1]}", *cells])
+    if len(lines) > 1:
+        each = {m: np.array(v).reshape(-1, 2).mean(axis=0) for m, v in averages.items()}
+        last = [f"{each[m][0]:.3f}" for m in methods] + [f"{each[m][1]:.1f}" for m in methods]
+        lines.append([f"average of {len(lines) - 1}", "", *last])
+    return table(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", default=os.environ.get("AUTOENCODE_DATA", "."))
+    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--tables", nargs="+")
+    parser.add_argument("--again", action="store_true", help="compute again what is recorded")
+    parser.add_argument("--show", action="store_true", help="print what is recorded")
+    options = parser.parse_args()
+    paths = tables(Path(options.data) / "anomaly")
+    names = options.tables or list(paths)
+    latest: dict[tuple, dict] = {}
+    for row in recorded("imputation"):
+        latest[row["table"], row["method"], row["rows"], row["seed"]] = row
+    for seed in options.seeds:
+        for name in names:
+            for method in options.methods:
+                key = (name, method, options.rows, seed)
+                if options.show or (key in latest and not options.again):
+                    continue
+                latest[key] = row = measure(name, paths[name], method, options.rows, seed)
+                print(*key, f"{row['rmse']:.4f}", f"{row['seconds']:.1f} s", flush=True)
+    rows = [r for r in latest.values() if r["rows"] == options.rows and r["seed"] in options.seeds]
+    print(show(rows, options.methods, names))
+
+
+if __name__ == "__main__":
+    main()

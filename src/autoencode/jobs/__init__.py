@@ -1,0 +1,7 @@
+"""What is done to a file with a run, or with a model that is trained on the file itself."""
+
+from autoencode.jobs.anomalies import Found, anomalies
+from autoencode.jobs.denoise import denoise
+from autoencode.jobs.impute import impute
+
+__all__ = ["Found", "anomalies", "denoise", "impute"]

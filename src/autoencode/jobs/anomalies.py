@@ -1,0 +1,218 @@
+"""The rows of a file that are not like the others."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autoencode.anomaly import Explanation, benjamini_hochberg
+from autoencode.data import apply_spec
+from autoencode.data.frames import as_table, columns_of, is_frame, take_rows
+from autoencode.data.inputs import Input
+from autoencode.data.raw import Array
+from autoencode.data.tables import TableOptions
+from autoencode.errors import OptionError
+from autoencode.io import load_trained
+from autoencode.jobs.common import given_by
+from autoencode.past import pick_split, run_data
+from autoencode.trained import choose_device
+
+_CALIBRATED_FROM = 50  # rows; of fewer none can be spared
+_TOLD, _MOST_TOLD = 100, 10_000  # rows whose reasons are told: the most anomalous
+_REASONS, _LEAST = 3, 0.01
+_SHOWN, _DRAWN = 20, 9  # rows in the report's table and in its pictures
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search for anomalies found.
+
+    Attributes:
+        table: a pyarrow table: the rows' names (or numbers), for a table all of its columns, then
+            ``anomaly`` (true or false), ``anomaly_score``, ``anomaly_pvalue`` and ``anomaly_reasons``.
+        flags: (N,) which rows are called anomalous.
+        scores: (N,) higher is more anomalous.
+        pvalues: (N,), or ``None`` where no row was held out.
+    """
+
+    table: Any
+    flags: Array
+    scores: Array
+    pvalues: Array | None
+
+
+def anomalies(
+    source: Any,
+    run: str | os.PathLike[str] | None = None,
+    *,
+    recipe: str | None = None,
+    contamination: str | float = "auto",
+    fdr: float | None = None,
+    measure: str = "combined",
+    table: TableOptions | None = None,
+    report: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    data_dir: str | os.PathLike[str] | None = None,
+    verbose: bool = False,
+) -> Found:
+    """Finds the rows of a file that are not like those of a run, or not like each other.
+
+    Args:
+        source: a table, an array, a folder of images or what else ``load_data`` reads.
+        run: what is usual: the training rows of this run; else the rows of the file itself.
+        recipe: what to train then.
+        contamination: the share of rows to call anomalous, or auto (``AnomalyDetector``).
+        fdr: instead, call so many anomalous that at most this share of them is none, on average.
+        measure: the score that counts (``AnomalyDetector``).
+        table: which columns of a table are labels, names of rows or left out.
+        report: a page with pictures to write.
+        seed, device, verbose: of the training.
+        data_dir: where named data sets lie.
+
+    Raises:
+        OptionError: for an option that does not fit.
+        DataError: for data that cannot be judged.
+    """
+    from autoencode.estimators import AnomalyDetector
+
+    if run is not None and recipe is not None:
+        raise OptionError("a run has its recipe already; leave one of run and recipe out")
+    given = given_by(source, run, table)
+    if run is not None:
+        trained = load_trained(run, device=choose_device(device))
+        data = run_data(trained, run, data_dir)
+        plan, run_seed = trained.recipe.plan, trained.info.get("seed", 0)
+        detector = AnomalyDetector.of(
+            trained,
+            pick_split(data, "train", plan.validation, run_seed),
+            data.test,
+            contamination=contamination,
+            measure=measure,
+            seed=seed,
+        )
+    else:
+        detector = AnomalyDetector(
+            recipe or "mlp_masked",
+            contamination=contamination,
+            measure=measure,
+            column_kinds=dict(table.kinds) if table else None,
+            random_state=seed,
+            device=device,
+            verbose=verbose,
+        ).fit(given.x)
+    scores = -detector.score_samples(given.x)
+    # The rows of the file are those of the training: nothing can be held out of few of them.
+    calibrated = len(given) >= _CALIBRATED_FROM or run is not None or fdr is not None
+    pvalues = detector.pvalues(given.x) if calibrated else None
+    threshold = -detector.offset_
+    flags = scores > threshold
+    if fdr is not None:
+        assert pvalues is not None
+        flags, threshold = benjamini_hochberg(pvalues, fdr), math.nan
+    told = np.argsort(-scores, kind="stable")[: max(_TOLD, int(flags.sum()))][:_MOST_TOLD]
+    explanation = detector.explain(_rows(given.x, told))
+    reasons = np.full(len(given), "", dtype=object)
+    reasons[told] = [_reasons(explanation, i) for i in range(len(told))]
+    found = Found(_found_table(given, flags, scores, pvalues, reasons), flags, scores, pvalues)
+    if report is not None:
+        _write_report(Path(report), source, detector, given, found, threshold, fdr)
+    return found
+
+
+def _found_table(
+    given: Input, flags: Array, scores: Array, pvalues: Array | None, reasons: Array
+) -> Any:
+    columns: dict[str, Any] = {}
+    if given.table is not None:
+        columns |= columns_of(given.table)
+    else:
+        columns["row"] = np.arange(len(scores)) if given.ids is None else given.ids
+    columns |= {"anomaly": flags, "anomaly_score": scores}
+    if pvalues is not None:
+        columns["anomaly_pvalue"] = pvalues
+    columns["anomaly_reasons"] = reasons
+    return as_table(columns)
+
+
+def _reasons(explanation: Explanation, row: int) -> str:
+    """The entries that add most to a row's score, with their share of it."""
+    score = explanation.scores[row]
+    parts = [(name, share / score if score else 0.0) for name, share in explanation.top(row, _REASONS)]
+    return ", ".join(f"{name} {share:.0%}" for name, share in parts if share >= _LEAST)
+
+
+def _rows(x: Any, rows: Array) -> Any:
+    return take_rows(x, rows) if is_frame(x) else np.asarray(x)[rows]
+
+
+def _write_report(
+    path: Path,
+    source: Any,
+    detector: Any,
+    given: Input,
+    found: Found,
+    threshold: float,
+    fdr: float | None,
+) -> None:
+    """A page with what was found, how certain it is, and why."""
+    from autoencode.evaluate.anomalies import images_figure, scores_figure
+    from autoencode.evaluate.report import write_page
+    from autoencode.evaluate.shares import shares_figure
+
+    first = np.argsort(-found.scores, kind="stable")
+    shown, drawn = first[:_SHOWN], first[:_DRAWN]
+    explanation = detector.explain(_rows(given.x, drawn))
+    table = found.table.take(shown)
+    names = [_called(given, int(row)) for row in drawn]
+    pictures: list[Any] = [
+        {
+            "image": scores_figure(found.scores, threshold, found.pvalues),
+            "caption": "Scores of all rows, higher is more anomalous, and their p-values.",
+        }
+    ]
+    trained = detector.trained_
+    if len(trained.spec.shape) == 3:
+        raw = apply_spec(_rows(given.x, drawn), trained.spec)
+        x, back = (_unit(trained, part) for part in (raw, trained.reconstruct(raw)))
+        caption = "The most anomalous images, their reconstructions, and what each pixel adds."
+        figure = images_figure(x, back, explanation.shares, names)
+    else:
+        caption = "What adds most to the scores of the most anomalous rows."
+        figure = shares_figure(explanation, names=names)
+    pictures.append({"image": figure, "caption": caption})
+    by = f"a false discovery rate of {fdr:g}" if fdr is not None else f"a score above {threshold:.4g}"
+    facts = {
+        "Rows": len(given),
+        "Called anomalous": f"{int(found.flags.sum())}, by {by}",
+        "Model": f"{trained.recipe.name}, score {detector.measure}",
+    }
+    write_page(
+        path,
+        title=f"Anomalies in {Path(str(source)).name}",
+        facts=facts,
+        notices=(),
+        header=table.column_names,
+        rows=[list(row.values()) for row in table.to_pylist()],
+        pictures=pictures,
+    )
+
+
+def _called(given: Input, row: int) -> str:
+    return str(row if given.ids is None else given.ids[row])
+
+
+def _unit(trained: Any, raw: Array) -> Array:
+    """Images in [0, 1] as the model sees them; others brought there."""
+    import torch
+
+    seen: Array = trained.spec.to_model(torch.from_numpy(np.ascontiguousarray(raw))).numpy()
+    if trained.spec.kind == "unit":
+        return seen
+    low, high = float(seen.min()), float(seen.max())
+    return (seen - low) / ((high - low) or 1.0)

@@ -1,0 +1,72 @@
+"""Clean examples of the noisy ones in a file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from autoencode.data import Examples, apply_spec
+from autoencode.data.tables import TableOptions
+from autoencode.errors import OptionError
+from autoencode.io import load_trained
+from autoencode.jobs.common import given_by
+from autoencode.outputs import write_array
+from autoencode.trained import choose_device
+
+
+def denoise(
+    source: Any,
+    out: str | os.PathLike[str],
+    run: str | os.PathLike[str] | None = None,
+    *,
+    clean: Any = None,
+    corruption: str = "gaussian",
+    level: float = 0.3,
+    table: TableOptions | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    verbose: bool = False,
+) -> tuple[Path, int]:
+    """Makes clean examples of the noisy ones in a file.
+
+    Args:
+        source: what is noisy.
+        out: what to write.
+        run: a run that was trained to denoise (``noise=``).
+        clean: else, clean examples to learn from.
+        corruption, level: the noise to learn with (``Denoiser``).
+        table: which columns of a table are labels, names of rows or left out.
+        seed, device, verbose: of the training.
+
+    Returns:
+        The file, and how many examples it holds.
+
+    Raises:
+        OptionError: unless there is either a run or clean examples.
+    """
+    if (run is None) == (clean is None):
+        raise OptionError(
+            "give either a run that was trained with noise, or clean examples to learn from"
+        )
+    given = given_by(source, run, table)
+    if run is not None:
+        trained = load_trained(run, device=choose_device(device))
+    else:
+        from autoencode.estimators import Denoiser
+
+        denoiser = Denoiser(
+            corruption,
+            level,
+            column_kinds=dict(table.kinds) if table else None,
+            random_state=seed,
+            device=device,
+            verbose=verbose,
+        )
+        trained = denoiser.fit(given_by(clean, None, table).x).trained_
+    # What is noisy may lie outside the range of what is clean.
+    spec = replace(trained.spec, noisy=True)
+    restored = trained.reconstruct(Examples(apply_spec(given.x, spec)))
+    write_array(Path(out), restored, trained, given.ids)
+    return Path(out), len(restored)
