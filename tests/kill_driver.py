@@ -29,6 +29,7 @@ OPTIONS = {
     "vae": {"hidden": (16,), "latent_dim": 4},
     "conv_small": {"channels": (4, 4)},
     "mlp_small": {"hidden": (16,), "noise": "gaussian", "patience": 3, "dropout": 0.1},
+    "vqvae": {"channels": (4, 4), "n_codes": 8, "code_dim": 4},
 }
 
 

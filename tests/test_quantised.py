@@ -376,7 +376,7 @@ def test_features_of_another_width_are_refused_with_a_remedy():
         ("fsq", {"levels": (5, 1)}, "at least 2 levels"),
         ("fsq", {"levels": ()}, "at least 2 levels"),
         ("fsq", {"levels": (1000,) * 4}, "more codes than an integer"),
-        ("lfq", {"n_bits": 13}, "outside 1..12.*fewer bits, or fsq"),
+        ("lfq", {"n_bits": 17}, "outside 1..16.*fewer bits, or fsq"),
         ("lfq", {"temperature": 0}, "temperature must be above 0"),
     ],
 )
@@ -392,3 +392,24 @@ def test_quantised_recipes_keep_their_precision_in_bfloat16():
     vectors = 1000 + torch.arange(8.0).unsqueeze(1)  # bfloat16 knows 1000 and 1008 only
     with torch.autocast("cpu", torch.bfloat16):
         assert nearest(vectors[None], vectors).tolist() == [list(range(8))]
+
+
+def test_a_codebook_larger_than_the_data_is_noticed():
+    recipe = build("vqvae", IMAGE, **{**SMALL, "n_codes": 64})
+    (notice,) = recipe.notices(10)
+    assert (
+        notice
+        == "a codebook of 64 vectors for the 60 codes of the training data; use n_codes=7 or less"
+    )
+    assert recipe.notices(11) == []
+    assert build("fsq", IMAGE).notices(1) == []
+
+
+def test_a_code_wider_than_the_data_is_noticed_where_nothing_else_restrains_it():
+    (notice,) = build("mlp", TABLE, latent_dim=31).notices(100)
+    assert notice.startswith("a code of 31 numbers for examples of 30 can copy them; use a smaller")
+    assert build("mlp", TABLE, latent_dim=30).notices(100) == []
+    assert build("mlp", TABLE, latent_dim=31, noise="masking").notices(100) == []
+    assert build("conv_small", IMAGE).notices(100) == []
+    for name in ("sparse", "topk", "contractive", "vae"):
+        assert build(name, TABLE, latent_dim=64).notices(100) == []

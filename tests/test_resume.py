@@ -631,7 +631,7 @@ def killed(tmp_path, recipe, mode, n, seed=0):
     return json.loads(result.stdout.splitlines()[-1]), result.stderr
 
 
-FAMILIES = ["linear", "mlp", "vae", "conv_small", "mlp_small"]
+FAMILIES = ["linear", "mlp", "vae", "conv_small", "mlp_small", "vqvae"]
 KILLS = [
     *[pytest.param(recipe, 6, id=recipe) for recipe in FAMILIES],
     *[pytest.param(recipe, 60, id=f"{recipe}-60", marks=pytest.mark.slow) for recipe in FAMILIES],

@@ -363,7 +363,7 @@ def _carry_out(
             },
         }
         run = _finish(Trained(recipe, facts), data, records, seed, not stopped)
-        run.notices = notices + history.notices
+        run.notices = notices + history.notices + recipe.notices(len(data.train))
         if claim is not None:
             write_run(run, claim.folder)
             claim.complete = run.complete

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from autoencode.bottlenecks.codebooks import exact
 from autoencode.bottlenecks.quantised import Choice, straight_through
 from autoencode.errors import IncompatibleError
 from autoencode.parallel import global_batch
 
-_MAX_BITS = 12  # the entropy of the mean needs every code's probability
+_MAX_BITS = 16  # the entropy of the mean needs every code's probability
 
 
 class FiniteScalar(nn.Module):
@@ -78,7 +79,6 @@ class LookupFree(nn.Module):
     """
 
     places: Tensor
-    every: Tensor
 
     def __init__(self, n_bits: int, temperature: float = 1.0) -> None:
         super().__init__()
@@ -91,8 +91,6 @@ class LookupFree(nn.Module):
             raise IncompatibleError(f"the temperature must be above 0, got {temperature}")
         self.dim, self.n_codes, self.temperature = n_bits, 2**n_bits, temperature
         self.register_buffer("places", 2 ** torch.arange(n_bits), persistent=False)
-        every = self.lookup(torch.arange(self.n_codes))
-        self.register_buffer("every", every, persistent=False)
 
     def forward(self, vectors: Tensor, move: bool = False) -> Choice:
         bits = vectors.detach() > 0
@@ -106,15 +104,26 @@ class LookupFree(nn.Module):
 
     def _entropy(self, vectors: Tensor) -> Tensor:
         """E[H(q)] - H(E[q]) for each example (B,), of which the second part is the batch's."""
-        # |z - c|² and -2 z·c differ by what is the same for all codes.
+        logits = 4 * vectors / self.temperature  # of each bit: -|z - 1|² + |z + 1|²
+        # Bits are independent given z: the entropy is the sum of theirs ...
+        each = F.binary_cross_entropy_with_logits(logits, logits.sigmoid(), reduction="none")
+        # ... and q is the product of those of its halves, whose mean takes one small matrix product.
+        left, right = (_choices(half) for half in logits.split([self.dim // 2, -(-self.dim // 2)], -1))
         with exact(vectors):
-            log_q = (vectors @ (2 * self.every.T / self.temperature)).log_softmax(-1)
-        q = log_q.exp()
-        each = -(q * log_q).sum(-1).mean(-1)
-        mean = global_batch(q.mean(1)).mean(0)
-        return each + (mean * mean.clamp_min(1e-20).log()).sum()
+            q = (left.transpose(1, 2) @ right / vectors.shape[1]).flatten(1)
+        mean = global_batch(q).mean(0)
+        return each.sum(-1).mean(-1) + (mean * mean.clamp_min(1e-20).log()).sum()
 
     def lookup(self, codes: Tensor) -> Tensor:
         """The vectors (..., D) of codes (...)."""
         bits = codes.unsqueeze(-1) // self.places % 2
         return 2.0 * bits - 1.0
+
+
+def _choices(logits: Tensor) -> Tensor:
+    """Probabilities of all settings of independent bits: (B, P, n) to (B, P, 2^n)."""
+    total = logits.new_ones(*logits.shape[:-1], 1)
+    for bit in logits.unbind(-1):
+        p = bit.sigmoid().unsqueeze(-1)
+        total = torch.cat([total * (1 - p), total * p], dim=-1)
+    return total

@@ -165,7 +165,7 @@ _INFOS = (
     _info(regularised.rae_l2, _adam(100, 1e-3, 100), lr=4e-3, size=128, epochs=12),
     _info(regularised.rae_gp, _adam(100, 1e-3, 100), lr=4e-3, size=128, epochs=12),
     _info(sparse.sparse, _adam(20, 1e-3, 128), lr=3e-3, size=128, epochs=10),
-    _info(sparse.sparse_kl, _adam(50, 1e-3, 128), lr=5e-3, size=128, epochs=10),
+    _info(sparse.sparse_kl, _adam(50, 1e-3, 128), lr=1e-2, size=128, epochs=10),
     _info(sparse.topk, _adam(50, 1e-3, 128), lr=2e-3, size=128, epochs=10),
     _info(sparse.batch_topk, _adam(20, 3e-4, 128), lr=2e-3, size=128, epochs=10),
     _info(sparse.jumprelu, _adam(20, 7e-5, 128), lr=2e-3, size=128, epochs=10),

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from autoencode.bottlenecks import Plain, TopK
 from autoencode.errors import IncompatibleError
 from autoencode.models import AutoencoderModule
+from autoencode.objectives import WeightedSum
 from autoencode.training import Stepper, TrainingPlan, Update
 from autoencode.types import DataSpec
 
@@ -63,6 +65,38 @@ class Recipe:
         """Zeros in the place of a context, to try the parts with."""
         width = self.spec.context_dim
         return torch.zeros(2, width, device=device) if width else None
+
+    def notices(self, n_train: int) -> list[str]:
+        """What a user should know of this recipe with that many training examples."""
+        found: list[str] = []
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            x = self.spec.batch(torch.zeros(2, *self.spec.shape, device=self._device))
+            was_training = self.model.training
+            latent = self.model.eval()(replace(x, context=self._no_context(self._device))).latent
+            self.model.train(was_training)
+        size = int(self.options.get("n_codes", 0))
+        made = 0 if latent.codes is None else latent.codes[0, 0].numel() * n_train
+        if latent.codes is not None and size > made:
+            found.append(
+                f"a codebook of {size} vectors for the {made} codes of the training data; "
+                f"use n_codes={max(2, made // 8)} or less"
+            )
+        objective = self.updates[0].objective
+        restrained = not isinstance(objective, WeightedSum) or len(objective.terms) > 1
+        plain = type(self.model.bottleneck) is Plain and not any(
+            isinstance(module, TopK) for module in self.model.bottleneck.modules()
+        )
+        width = latent.z[0, 0].numel()
+        if plain and not restrained and latent.z.dim() == 3 and width > self.spec.size:
+            found.append(
+                f"a code of {width} numbers for examples of {self.spec.size} can copy them; use a "
+                "smaller latent_dim, noise, or a sparse recipe"
+            )
+        return found
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
 
     def stepper(self) -> Stepper:
         """One training step at a time, for a loop of your own.

@@ -68,7 +68,7 @@ def contractive(
     code_activation: CodeActivation = "sigmoid",
     loss: Error = "nll",
     contraction_weight: float = 0.1,
-    jacobian: Jacobian = "exact",
+    jacobian: Jacobian = "estimate",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -85,7 +85,8 @@ def contractive(
         code_activation: sigmoid as in the original, or none, tanh, relu.
         loss: nll (cross-entropy on [0, 1] data, as in the original), mse or sse.
         contraction_weight: of the squared Frobenius norm of dz/dx.
-        jacobian: exact takes a backward pass for every entry of the code, estimate one in all.
+        jacobian: exact takes a backward pass for every entry of the code; estimate takes one in all and
+            has the same mean.
     """
     return plain(
         spec,

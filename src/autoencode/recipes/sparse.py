@@ -53,7 +53,7 @@ def sparse_kl(
     widths: Widths = Widths(()),  # noqa: B008
     latent_dim: int = 196,
     loss: Error = "sse",
-    target: float = 0.05,
+    target: float = 0.1,
     sparsity_weight: float = 3.0,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -70,7 +70,7 @@ def sparse_kl(
     Args:
         latent_dim: number of units.
         loss: sse, mse or nll.
-        target: the mean activation that each unit shall have, rho in the notes.
+        target: the mean activation that each unit shall have, rho in the notes, where it is 0.05.
         sparsity_weight: of the sum of the divergences, beta in the notes.
     """
     return plain(
@@ -211,7 +211,7 @@ def _of_batch(
 def jumprelu(
     spec: DataSpec,
     latent_dim: int = 1024,
-    l0_weight: float = 0.1,
+    l0_weight: float = 0.3,
     threshold: float = 0.1,
     bandwidth: float = 0.1,
     net: NetOptions = DEFAULT_NET,
