@@ -261,6 +261,7 @@ def test_every_parameter_gets_its_gradient_from_the_update_that_owns_it_and_no_o
 
 @every_recipe
 def test_the_loss_falls_on_images(name):
+    torch.manual_seed(0)
     recipe = build(name, IMAGE, lr=2e-3, optimizer="adam")
     stepper, batch = recipe.stepper(), Batch.of(images(32))
     before = (recipe.model.reconstruct(batch.x) - batch.x).square().mean().detach()
@@ -276,6 +277,7 @@ def test_the_loss_falls_on_images(name):
     "name", [n for n in (*DENSE, *AUTO) if n in (*FOUNDING_NAMES, *AUTO, "iwae", "info_vae")]
 )
 def test_the_loss_falls_on_a_table_of_real_numbers(name):
+    torch.manual_seed(0)
     recipe = build(name, DataSpec((30,), "real"), lr=3e-3, optimizer="adam")
     stepper, batch = recipe.stepper(), Batch.of(table()[:128])
     # A codebook that is learned by gradients comes after the code at first, and the penalty grows.

@@ -256,7 +256,10 @@ def _rebuild(
             raise ModelFileError(f"unknown option '{unknown[0]}'")
         recipe = build(config["recipe"], spec, encoder=encoder, decoder=decoder, **options)
         # Files written before there were other kinds say only whether there is a Gaussian one.
-        kind = config.get("prior") or ("gaussian" if config.get("fitted_prior") else None)
+        fitted = bool(config.get("fitted_prior"))
+        kind = config.get("prior", "gaussian" if fitted else None)
+        if (kind == "gaussian") != fitted:
+            raise ModelFileError(f"prior {kind} does not fit fitted_prior {fitted}")
         if kind is not None:
             recipe.model.prior = empty_prior(kind, recipe.latent_shape)
         return recipe
