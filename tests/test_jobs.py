@@ -145,3 +145,22 @@ def test_noise_is_taken_out_of_files(cli, tmp_path):  # noqa: F811
     restored = np.load(out).reshape(100, 10, 10)
     before = np.square(noisy[300:] - ramps[300:]).mean()
     assert np.square(restored - ramps[300:]).mean() < 0.3 * before
+
+
+def test_samples_may_come_from_a_prior_fitted_to_the_codes(cli, tmp_path):  # noqa: F811
+    run = tmp_path / "run"
+    arguments = ("--recipe", "mlp_small", "--epochs", 2, "--set", "latent_dim=4", "--quiet")
+    assert cli("train", "digits", *arguments, "--out", run).code == 0
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    for kind in ("gaussian", "mixture", "sphere"):
+        out = tmp_path / f"{kind}.npy"
+        assert cli("sample", run, "-n", 5, "--prior", kind, "-o", out).code == 0
+        assert np.load(out).shape == (5, 1, 8, 8)
+    # A Gaussian is what a plain run has already, fitted to the same codes by the same seed.
+    assert cli("sample", run, "-n", 5, "-o", tmp_path / "own.npy").code == 0
+    own, gaussian, mixture = (np.load(tmp_path / f"{k}.npy") for k in ("own", "gaussian", "mixture"))
+    np.testing.assert_allclose(own, gaussian, atol=1e-3)
+    assert not np.allclose(own, mixture, atol=1e-3)
+    assert before == {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    refused = cli("sample", run, "--prior", "gausian", "-o", tmp_path / "x.npy")
+    assert (refused.code, "did you mean gaussian" in refused.err) == (2, True)

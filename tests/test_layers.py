@@ -36,7 +36,7 @@ ALLOWED = {
     "checkpoints": CORE | {"files", "sealed", "training"},
     "claims": CORE | {"checkpoints", "files", "io"},
     "shards": BELOW_TRAINED | {"trained"},
-    "past": BELOW_TRAINED | {"trained", "io", "evaluate"},
+    "past": BELOW_TRAINED | {"trained", "fitting", "io", "evaluate"},
     "evaluate": BELOW_TRAINED | {"trained", "io"},
     "record": BELOW_TRAINED | {"sealed", "trained", "io", "evaluate", "past"},
     "runs": BELOW_TRAINED

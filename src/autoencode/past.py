@@ -24,9 +24,10 @@ from autoencode.data import (
 from autoencode.errors import DataError, ModelFileError, OptionError, RunFolderError
 from autoencode.evaluate.metrics import evaluate
 from autoencode.files import storage_error
+from autoencode.fitting import empty_prior
 from autoencode.io import CONFIG, PLOTS, load_config, load_trained, read_metrics
 from autoencode.recipes import recipe_info
-from autoencode.trained import Trained, choose_device
+from autoencode.trained import Trained, choose_device, fit_prior
 
 SPLITS = ("test", "validation", "train")
 
@@ -161,6 +162,32 @@ def examples_to_embed(
         return examples_for(trained, folder, None, split, data_dir)
     data = run_data(trained, folder, data_dir)
     return data.split(trained.recipe.plan.validation, trained.info.get("seed", 0))[0]
+
+
+def with_prior(
+    trained: Trained,
+    folder: str | os.PathLike[str],
+    kind: str,
+    seed: int = 0,
+    data_dir: str | os.PathLike[str] | None = None,
+) -> Trained:
+    """A run's model with another prior, fitted to the codes of its training examples.
+
+    Args:
+        trained: the model of the run; changed in place, the run's files stay as they are.
+        folder: the run folder.
+        kind: see ``fit_prior``.
+        seed: of the fit.
+        data_dir: where named data sets lie.
+
+    Raises:
+        OptionError: for an unknown kind.
+        DataError: when the training data cannot be read again.
+    """
+    empty_prior(kind, trained.latent_shape)  # refuses an unknown kind before any work
+    data = run_data(trained, folder, data_dir)
+    plan, run_seed = trained.recipe.plan, trained.info.get("seed", 0)
+    return fit_prior(trained, pick_split(data, "train", plan.validation, run_seed), seed, kind)
 
 
 def evaluate_run(

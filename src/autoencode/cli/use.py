@@ -273,17 +273,38 @@ def decode_command(run: str, codes: str, out: str | None, device: str, as_json: 
 @click.command("sample")
 @click.argument("run")
 @click.option("-n", "n", type=int, default=64, show_default=True, help="How many.")
+@click.option(
+    "--prior",
+    metavar="KIND",
+    help="Fit a prior to the codes of the run's training examples first: gaussian, mixture, maf, iaf, "
+    "two_stage or sphere.  [default: the run's own]",
+)
 @_out
-@seed_option("Of the draws.")
+@seed_option("Of the draws, and of the fit of a prior.")
 @device_option
+@data_dir_option
 @json_option
-def sample_command(run: str, n: int, out: str | None, seed: int, device: str, as_json: bool) -> None:
+def sample_command(
+    run: str,
+    n: int,
+    prior: str | None,
+    out: str | None,
+    seed: int,
+    device: str,
+    data_dir: str | None,
+    as_json: bool,
+) -> None:
     """Draw new examples: from the prior, or from a Gaussian fitted to a plain autoencoder's codes.
 
     \b
     Example:
       autoencode sample runs/mnist-vae -n 100 -o samples.png
+      autoencode sample runs/mnist-conv --prior mixture -o samples.png
     """
+    from autoencode.past import with_prior
+
     _check_out(out)
     trained = _load(run, device)
+    if prior is not None:
+        with_prior(trained, run, prior, seed, data_dir)
     _write(out, Path(run) / "samples.npy", trained.sample(n, seed), trained, as_json)
