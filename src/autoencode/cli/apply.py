@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,11 +13,13 @@ from autoencode.cli.common import (
     print_json,
     seed_option,
     table,
-    table_of,
     table_options,
 )
 from autoencode.console import number
 from autoencode.errors import OptionError
+
+if TYPE_CHECKING:
+    from autoencode.data import TableOptions
 
 
 @click.command("impute")
@@ -44,10 +46,7 @@ def impute_command(
     recipe: str | None,
     out: str,
     draws: int | None,
-    label: str | None,
-    row_id: str | None,
-    drop: tuple[str, ...],
-    kinds: tuple[str, ...],
+    columns: TableOptions | None,
     seed: int,
     device: str,
     quiet: bool,
@@ -71,7 +70,7 @@ def impute_command(
         run,
         recipe=recipe,
         draws=draws,
-        table=table_of(label, row_id, drop, kinds),
+        table=columns,
         seed=seed,
         device=device,
         verbose=not quiet,
@@ -120,10 +119,7 @@ def denoise_command(
     corruption: str,
     level: float,
     out: str,
-    label: str | None,
-    row_id: str | None,
-    drop: tuple[str, ...],
-    kinds: tuple[str, ...],
+    columns: TableOptions | None,
     seed: int,
     device: str,
     quiet: bool,
@@ -146,7 +142,7 @@ def denoise_command(
         clean=clean,
         corruption=corruption,
         level=level,
-        table=table_of(label, row_id, drop, kinds),
+        table=columns,
         seed=seed,
         device=device,
         verbose=not quiet,
@@ -203,10 +199,7 @@ def anomalies_command(
     contamination: str,
     fdr: float | None,
     measure: str,
-    label: str | None,
-    row_id: str | None,
-    drop: tuple[str, ...],
-    kinds: tuple[str, ...],
+    columns: TableOptions | None,
     seed: int,
     device: str,
     data_dir: str | None,
@@ -236,7 +229,7 @@ def anomalies_command(
         contamination=_share(contamination),
         fdr=fdr,
         measure=measure,
-        table=table_of(label, row_id, drop, kinds),
+        table=columns,
         report=page,
         seed=seed,
         device=device,

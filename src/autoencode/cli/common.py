@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 import os
@@ -179,39 +180,55 @@ def split_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--label``, ``--id``, ``--drop`` and ``--kind``, which ``table_of`` reads."""
-    for option in (
-        click.option(
-            "--kind",
-            "kinds",
-            multiple=True,
-            metavar="COLUMN=KIND",
-            help="Of a table: what a column's values are where the file does not tell: real, count, "
-            "boolean, category or date; may be repeated.",
-        ),
-        click.option(
-            "--drop",
-            multiple=True,
-            metavar="COLUMN",
-            help="Of a table: a column to leave out; may be repeated.",
-        ),
-        click.option(
-            "--id",
-            "row_id",
-            metavar="COLUMN",
-            help="Of a table: the column that names each row; it is kept in what is written.",
-        ),
-        click.option(
-            "--label",
-            metavar="COLUMN",
-            help="Of a table: the column of labels; nothing is learned from it.",
-        ),
-    ):
-        function = option(function)
-    return function
+    """``--label``, ``--id``, ``--drop`` and ``--kind``, as one argument ``columns`` of the command."""
+
+    @functools.wraps(function)
+    def command(
+        *args: Any,
+        label: str | None,
+        row_id: str | None,
+        drop: tuple[str, ...],
+        kinds: tuple[str, ...],
+        **kwargs: Any,
+    ) -> Any:
+        return function(*args, columns=_table_of(label, row_id, drop, kinds), **kwargs)
+
+    decorated: Callable[..., Any] = command
+    for option in _TABLE_OPTIONS:
+        decorated = option(decorated)
+    return decorated
 
 
-def table_of(
+_TABLE_OPTIONS = (
+    click.option(
+        "--kind",
+        "kinds",
+        multiple=True,
+        metavar="COLUMN=KIND",
+        help="Of a table: what a column's values are where the file does not tell: real, count, "
+        "boolean, category or date; may be repeated.",
+    ),
+    click.option(
+        "--drop",
+        multiple=True,
+        metavar="COLUMN",
+        help="Of a table: a column to leave out; may be repeated.",
+    ),
+    click.option(
+        "--id",
+        "row_id",
+        metavar="COLUMN",
+        help="Of a table: the column that names each row; it is kept in what is written.",
+    ),
+    click.option(
+        "--label",
+        metavar="COLUMN",
+        help="Of a table: the column of labels; nothing is learned from it.",
+    ),
+)
+
+
+def _table_of(
     label: str | None, row_id: str | None, drop: tuple[str, ...], kinds: tuple[str, ...]
 ) -> TableOptions | None:
     """What was said of a table's columns; ``None`` for nothing."""

@@ -28,13 +28,13 @@ from autoencode.cli.common import (
     print_json,
     seed_option,
     settings,
-    table_of,
     table_options,
 )
 from autoencode.console import note, number
 from autoencode.errors import OptionError
 
 if TYPE_CHECKING:
+    from autoencode.data import TableOptions
     from autoencode.record import Run
 
 _ECHO = 2.0  # seconds
@@ -102,10 +102,7 @@ def train_command(
     resume: str | None,
     checkpoint_every: float,
     stream: bool | None,
-    label: str | None,
-    row_id: str | None,
-    drop: tuple[str, ...],
-    kinds: tuple[str, ...],
+    columns: TableOptions | None,
     image_size: str | None,
     fit: str,
     on_bad_file: str | None,
@@ -158,7 +155,7 @@ def train_command(
         device=device,
         data_dir=data_dir,
         stream=stream,
-        table=table_of(label, row_id, drop, kinds),
+        table=columns,
         images=images_from(image_size, fit, on_bad_file),
         command=shlex.join(["autoencode", *context.obj]),
         checkpoint_seconds=checkpoint_every,
