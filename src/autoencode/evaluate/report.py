@@ -14,7 +14,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from autoencode.errors import DataError, StorageError
@@ -71,7 +71,7 @@ def write_report(
     """
     keys = dict.fromkeys(key for entry in history for key in entry)
     columns = [key for key in keys if key != "diagnoses"]
-    page = _template().render(
+    page = _template("report.html").render(
         title=title,
         notices=notices,
         metrics=metrics,
@@ -114,7 +114,6 @@ def write_page(
         header=header,
         rows=rows,
         pictures=[_embedded(picture) for picture in pictures],
-        style=_style(),
     )
     write_atomically(path, page.encode())
 
@@ -139,20 +138,18 @@ def format_number(value: Any) -> str:
     return f"{number:.{max(0, 3 - power)}f}"
 
 
-def _style() -> str:
-    """The style of the report, for other pages to look the same."""
-    source = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
-    return source.partition("<style>")[2].partition("</style>")[0]
-
-
-def _template(name: str = "report.html") -> Any:
+def _template(name: str) -> Any:
+    """A page of this folder; all of them stand in ``base.html``."""
     # Autoescape is what makes a run called <script> harmless; a forgotten variable is an error.
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["number"] = format_number
-    source = Path(__file__).with_name(name).read_text(encoding="utf-8")
-    return environment.from_string(source)
+    return environment.get_template(name)
 
 
 def _embedded(picture: Picture) -> dict[str, str]:
