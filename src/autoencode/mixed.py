@@ -25,6 +25,7 @@ from autoencode.types import DataSpec, Observation
 MIN_LOG_SCALE, MAX_LOG_SCALE = -7.0, 7.0
 # exp(15) is a count of three million.
 _MAX_LOG_RATE = 15.0
+_KINDS = ("real", "boolean", "count", "category")
 
 
 class Mixed(nn.Module):
@@ -51,14 +52,17 @@ class Mixed(nn.Module):
 
     def __init__(self, spec: DataSpec, learned: bool = False) -> None:
         super().__init__()
-        kinds = [column.kind for column in spec.columns]
+        kinds = ["real" if column.numeric else column.kind for column in spec.columns]
         self.learned = learned
-        self.real = _places(self, "real", [c.numeric for c in spec.columns])
-        self.boolean = _places(self, "boolean", [kind == "boolean" for kind in kinds])
-        self.count = _places(self, "count", [kind == "count" for kind in kinds])
-        self.category = _places(self, "category", [kind == "category" for kind in kinds])
+        places = {kind: [i for i, own in enumerate(kinds) if own == kind] for kind in _KINDS}
+        grouped = [i for kind in _KINDS for i in places[kind]]
+        # Where each column of the table is found among those grouped by kind.
+        self._keep("order", [grouped.index(i) for i in range(len(kinds))])
+        for kind in _KINDS:
+            self._keep(kind, places[kind])
         sizes = [len(column.categories) for column in spec.columns if column.kind == "category"]
-        self.widths = [self.real * (1 + learned), self.boolean, self.count, sum(sizes)]
+        n_real, n_boolean, n_count, _ = (len(places[kind]) for kind in _KINDS)
+        self.widths = [n_real * (1 + learned), n_boolean, n_count, sum(sizes)]
         #: Numbers that the decoder gives for one example.
         self.width = sum(self.widths)
         # All categorical columns side by side, padded to the longest.
@@ -67,22 +71,27 @@ class Mixed(nn.Module):
         for row, size in enumerate(sizes):
             padded[row, :size] = torch.arange(first, first + size)
             first += size
-        self.register_buffer("_padded", padded, persistent=False)
-        for name, entries in (("_offset", spec.offset), ("_scale", spec.scale)):
+        self.register_buffer("padded", padded, persistent=False)
+        for name, entries in (("offset", spec.offset), ("scale", spec.scale)):
             each = entries if len(entries) > 1 else entries * len(kinds)
-            chosen = [value for value, kind in zip(each, kinds, strict=True) if kind == "count"]
-            self.register_buffer(name, torch.tensor(chosen), persistent=False)
+            counts = torch.tensor([each[i] for i in places["count"]])
+            self.register_buffer(name, counts, persistent=False)
+
+    order: Tensor
+    real: Tensor
+    boolean: Tensor
+    count: Tensor
+    category: Tensor
+    padded: Tensor
+    offset: Tensor
+    scale: Tensor
+
+    def _keep(self, name: str, places: list[int]) -> None:
+        self.register_buffer(name, torch.tensor(places, dtype=torch.long), persistent=False)
 
     def forward(self, params: Tensor) -> Observation:
         params = distributions.full_precision(params)
         return MixedObservation(self, *params.split(self.widths, dim=-1))
-
-
-def _places(module: nn.Module, kind: str, chosen: list[bool]) -> int:
-    """Keeps where the columns of a kind are, and returns how many there are."""
-    places = torch.tensor([i for i, yes in enumerate(chosen) if yes], dtype=torch.long)
-    module.register_buffer(f"_{kind}", places, persistent=False)
-    return len(places)
 
 
 class MixedObservation:
@@ -95,9 +104,9 @@ class MixedObservation:
         loc, log_scale = real.chunk(2, dim=-1) if family.learned else (real, torch.zeros_like(real))
         self._real = distributions.Normal(loc, log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE))
         self._boolean = distributions.Bernoulli(boolean, 1)
-        log_rate = count * family.get_buffer("_scale") + family.get_buffer("_offset")
+        log_rate = count * family.scale + family.offset
         self._log_rate = log_rate.clamp(max=_MAX_LOG_RATE)
-        padded = family.get_buffer("_padded")
+        padded = family.padded
         logits = category[..., padded.clamp_min(0)].masked_fill(padded < 0, -torch.inf)
         self._log_shares = F.log_softmax(logits, dim=-1)
 
@@ -123,12 +132,12 @@ class MixedObservation:
         """Log-probability of each column in nats, zero where the mask is false."""
         if mask is not None:
             target = target.masked_fill(~mask, 0.0)
+        family = self._family
         real, boolean, count, category = (
-            target[..., self._family.get_buffer(f"_{kind}")]
-            for kind in ("real", "boolean", "count", "category")
+            target[..., places]
+            for places in (family.real, family.boolean, family.count, family.category)
         )
-        n = torch.expm1(count * self._family.get_buffer("_scale") + self._family.get_buffer("_offset"))
-        n = n.round().clamp_min(0)
+        n = torch.expm1(count * family.scale + family.offset).round().clamp_min(0)
         poisson = n * self._log_rate - self._log_rate.exp() - torch.lgamma(n + 1)
         codes = category.round().long().expand(self._log_shares.shape[:-1]).unsqueeze(-1)
         shares = self._log_shares.gather(-1, codes).squeeze(-1)
@@ -150,11 +159,8 @@ class MixedObservation:
 
     def _seen(self, log_counts: Tensor) -> Tensor:
         """log(1 + count) as the model sees it."""
-        return (log_counts - self._family.get_buffer("_offset")) / self._family.get_buffer("_scale")
+        return (log_counts - self._family.offset) / self._family.scale
 
     def _together(self, real: Tensor, boolean: Tensor, count: Tensor, category: Tensor) -> Tensor:
         """Columns in the table's own order."""
-        kinds = ("real", "boolean", "count", "category")
-        order = torch.cat([self._family.get_buffer(f"_{kind}") for kind in kinds])
-        parts = torch.cat([real, boolean, count, category], dim=-1)
-        return parts[..., torch.argsort(order)]
+        return torch.cat([real, boolean, count, category], dim=-1)[..., self._family.order]

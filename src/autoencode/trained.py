@@ -138,11 +138,12 @@ class Trained:
         example; with mixed columns log p(x|z) in nats; else minus the mean squared error per entry in
         the model's units.
         """
+        stochastic = self.stochastic
 
         def score(batch: Batch) -> Tensor:
             with common_noise():
-                output = self.model(batch, n_samples if self.stochastic else 1)
-            if not (self.stochastic or self.spec.mixed):
+                output = self.model(batch, n_samples if stochastic else 1)
+            if not (stochastic or self.spec.mixed):
                 return -_mean_squares(batch, output.x_dist.mean[0])
             log_p = output.x_dist.log_prob(batch.target, batch.mask)
             for site in output.latent.sites.values():

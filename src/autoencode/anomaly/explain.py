@@ -31,6 +31,10 @@ class Explanation:
     scores: Array
     names: tuple[str, ...] = ()
 
+    def first(self, n: int) -> Explanation:
+        """That of the first n rows."""
+        return Explanation(self.shares[:n], self.scores[:n], self.names)
+
     def top(self, row: int, n: int = 5) -> list[tuple[str, float]]:
         """The n entries that add most to a row's score, with what they add.
 

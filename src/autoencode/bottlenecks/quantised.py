@@ -197,7 +197,28 @@ class Product(nn.Module):
         return torch.cat([part.lookup(piece) for part, piece in parts], dim=-1)  # type: ignore[operator]
 
 
-class Quantised(nn.Module):
+class Chosen(nn.Module):
+    """A bottleneck whose latent is chosen from codebooks, on one map or several by ``choose``."""
+
+    def choose(self, h: Tensor, move: bool = False) -> tuple[Tensor, Choice]:
+        """Z of features, and the choice; codebooks may ``move``."""
+        raise NotImplementedError
+
+    def forward(self, h: Tensor, prior: Distribution | None, n_samples: int = 1) -> Latent:
+        z, choice = self.choose(h, self.training and torch.is_grad_enabled())
+        return as_latent(z, choice.codes, choice.penalties, n_samples)
+
+    def codes(self, h: Tensor) -> Tensor:
+        """The integers (B, ...) of features, as ``choose`` gives them."""
+        with torch.no_grad():
+            return self.choose(h)[1].codes
+
+    def embed(self, h: Tensor) -> Tensor:
+        """Z of features, as ``choose`` gives it; no codebook moves."""
+        return self.choose(h)[0]
+
+
+class Quantised(Chosen):
     """A bottleneck that quantises the vector at each position of a map (B, D, *G).
 
     Args:
@@ -230,26 +251,13 @@ class Quantised(nn.Module):
         codes = choice.codes.reshape(len(h), *grid, *choice.codes.shape[2:])
         return z, Choice(choice.z, codes, choice.penalties)
 
-    def forward(self, h: Tensor, prior: Distribution | None, n_samples: int = 1) -> Latent:
-        z, choice = self.choose(h, self.training and torch.is_grad_enabled())
-        return as_latent(z, choice.codes, choice.penalties, n_samples)
-
-    def codes(self, h: Tensor) -> Tensor:
-        """The integers (B, *G[, L]) of features."""
-        with torch.no_grad():
-            return self.choose(h)[1].codes
-
-    def embed(self, h: Tensor) -> Tensor:
-        """Z (B, D, *G); no codebook moves."""
-        return self.choose(h)[0]
-
     def lookup(self, codes: Tensor) -> Tensor:
         """Z (B, D, *G) of codes (B, *G[, L]), so that whatever makes codes can be decoded."""
         vectors: Tensor = self.quantiser.lookup(codes)  # type: ignore[operator]
         return vectors.movedim(-1, 1)
 
 
-class TwoLevels(nn.Module):
+class TwoLevels(Chosen):
     """A coarse map above a fine one, which is chosen in sight of it; z is both, one over the other.
 
     Generating Diverse High-Fidelity Images with VQ-VAE-2 (Razavi et al., 2019),
@@ -299,19 +307,6 @@ class TwoLevels(nn.Module):
 
     def _over(self, z_top: Tensor, z_bottom: Tensor) -> Tensor:
         return torch.cat([F.interpolate(z_top, self.bottom_shape), z_bottom], dim=1)
-
-    def forward(self, h: Tensor, prior: Distribution | None, n_samples: int = 1) -> Latent:
-        z, choice = self.choose(h, self.training and torch.is_grad_enabled())
-        return as_latent(z, choice.codes, choice.penalties, n_samples)
-
-    def codes(self, h: Tensor) -> Tensor:
-        """The integers (B, H'W' + HW) of features."""
-        with torch.no_grad():
-            return self.choose(h)[1].codes
-
-    def embed(self, h: Tensor) -> Tensor:
-        """Z (B, D' + D, H, W); no codebook moves."""
-        return self.choose(h)[0]
 
     def lookup(self, codes: Tensor) -> Tensor:
         """Z (B, D' + D, H, W) of codes (B, H'W' + HW)."""

@@ -121,7 +121,7 @@ def anomalies(
     reasons[told] = [_reasons(explanation, i) for i in range(len(told))]
     found = Found(_found_table(given, flags, scores, pvalues, reasons), flags, scores, pvalues)
     if report is not None:
-        _write_report(Path(report), source, detector, given, found, threshold, fdr)
+        _write_report(Path(report), source, detector, given, found, told, explanation, threshold, fdr)
     return found
 
 
@@ -157,18 +157,21 @@ def _write_report(
     detector: Any,
     given: Input,
     found: Found,
+    told: Array,
+    explanation: Explanation,
     threshold: float,
     fdr: float | None,
 ) -> None:
-    """A page with what was found, how certain it is, and why."""
+    """A page with what was found, how certain it is, and why.
+
+    ``told`` are the rows that are explained, the most anomalous first.
+    """
     from autoencode.evaluate.anomalies import images_figure, scores_figure
     from autoencode.evaluate.report import write_page
     from autoencode.evaluate.shares import shares_figure
 
-    first = np.argsort(-found.scores, kind="stable")
-    shown, drawn = first[:_SHOWN], first[:_DRAWN]
-    explanation = detector.explain(_rows(given.x, drawn))
-    table = found.table.take(shown)
+    drawn, explanation = told[:_DRAWN], explanation.first(_DRAWN)
+    table = found.table.take(told[:_SHOWN])
     names = [_called(given, int(row)) for row in drawn]
     pictures: list[Any] = [
         {

@@ -44,7 +44,25 @@ SIGMOID = Link("sigmoid", torch.sigmoid, _logit)
 LINKS = {link.name: link for link in (IDENTITY, SIGMOID)}
 
 
-class Gaussian(nn.Module):
+class _Located(nn.Module):
+    """A location by a link, and a scale that is fixed, shared or given by the decoder."""
+
+    def __init__(self, event_dims: int, link: Link = IDENTITY, scale: Scale = 1.0) -> None:
+        super().__init__()
+        self.event_dims = event_dims
+        self.link = link
+        self.learned = scale == "learned"
+        self.n_params = 2 if self.learned else 1
+        if scale == "shared":
+            self.log_scale = nn.Parameter(torch.zeros(()))
+        else:
+            log_scale = 0.0 if scale == "learned" else math.log(float(scale))
+            self.register_buffer("log_scale", torch.tensor(log_scale), persistent=False)
+
+    log_scale: Tensor
+
+
+class Gaussian(_Located):
     """N(x; link(params), scale²).
 
     A shared scale that is learned: Simple and Effective VAE Training with Calibrated Decoders (Rybkin,
@@ -60,20 +78,6 @@ class Gaussian(nn.Module):
     >>> round(likelihood(torch.zeros(1, 1, 2)).log_prob(torch.zeros(1, 2)).item(), 4)
     -1.8379
     """
-
-    def __init__(self, event_dims: int, link: Link = IDENTITY, scale: Scale = 1.0) -> None:
-        super().__init__()
-        self.event_dims = event_dims
-        self.link = link
-        self.learned = scale == "learned"
-        self.n_params = 2 if self.learned else 1
-        if scale == "shared":
-            self.log_scale = nn.Parameter(torch.zeros(()))
-        else:
-            log_scale = 0.0 if scale == "learned" else math.log(float(scale))
-            self.register_buffer("log_scale", torch.tensor(log_scale), persistent=False)
-
-    log_scale: Tensor
 
     def forward(self, params: Tensor) -> Observation:
         params = distributions.full_precision(params)
@@ -94,26 +98,12 @@ class GaussianObservation(distributions.Normal):
     """A Gaussian over data; ``sample`` draws one x for each z."""
 
 
-class Laplace(nn.Module):
+class Laplace(_Located):
     """Independent Laplace entries of density exp(-|x - link(params)| / scale) / (2 scale).
 
     Args:
         event_dims, link, scale: as of ``Gaussian``.
     """
-
-    def __init__(self, event_dims: int, link: Link = IDENTITY, scale: Scale = 1.0) -> None:
-        super().__init__()
-        self.event_dims = event_dims
-        self.link = link
-        self.learned = scale == "learned"
-        self.n_params = 2 if self.learned else 1
-        if scale == "shared":
-            self.log_scale = nn.Parameter(torch.zeros(()))
-        else:
-            log_scale = 0.0 if scale == "learned" else math.log(float(scale))
-            self.register_buffer("log_scale", torch.tensor(log_scale), persistent=False)
-
-    log_scale: Tensor
 
     def forward(self, params: Tensor) -> Observation:
         params = distributions.full_precision(params)

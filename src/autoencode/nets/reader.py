@@ -34,19 +34,23 @@ class Reader(nn.Module):
         sizes = [len(column.categories) for column in spec.columns if column.kind == "category"]
         firsts = torch.tensor([0, *sizes]).cumsum(0)
         self.n_slots = sum(sizes)
-        self.register_buffer("_plain", _places([not c for c in coded]), persistent=False)
-        self.register_buffer("_coded", _places(coded), persistent=False)
-        self.register_buffer("_firsts", firsts[:-1], persistent=False)
-        plain = len(self.get_buffer("_plain")) if coded else spec.shape[0]
+        self.register_buffer("plain", _places([not c for c in coded]), persistent=False)
+        self.register_buffer("coded", _places(coded), persistent=False)
+        self.register_buffer("firsts", firsts[:-1], persistent=False)
+        plain = len(self.plain) if coded else spec.shape[0]
         width = plain + self.n_slots + (spec.shape[0] if spec.gaps else 0)
         #: Shape of one example for the network.
         self.shape = (width, *spec.shape[1:])
+
+    plain: Tensor
+    coded: Tensor
+    firsts: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
         missing = torch.isnan(x) if self.gaps else None
         if missing is not None:
             x = x.masked_fill(missing, 0.0)
-        plain = x[:, self.get_buffer("_plain")] if self.n_slots else x
+        plain = x[:, self.plain] if self.n_slots else x
         parts = [plain.asinh() if self.real else plain]
         if self.n_slots:
             parts.append(self._one_hot(x, missing))
@@ -55,11 +59,10 @@ class Reader(nn.Module):
         return torch.cat(parts, dim=1)
 
     def _one_hot(self, x: Tensor, missing: Tensor | None) -> Tensor:
-        places = self.get_buffer("_coded")
-        slots = x[:, places].long() + self.get_buffer("_firsts")
+        slots = x[:, self.coded].long() + self.firsts
         ones = torch.ones_like(slots, dtype=x.dtype)
         if missing is not None:
-            ones = (~missing[:, places]).to(x.dtype)
+            ones = (~missing[:, self.coded]).to(x.dtype)
         return x.new_zeros(len(x), self.n_slots).scatter(1, slots, ones)
 
 

@@ -32,15 +32,15 @@ from autoencode.objectives.codes import (
 )
 from autoencode.objectives.corrupt import CORRUPTIONS, Corrupted, OwnCorruption
 from autoencode.objectives.discrepancies import (
+    mmd,
     prior_mmd,
     sliced_wasserstein,
+    squared_mmd,
 )
 from autoencode.objectives.divergences import (
     capacity,
     dip,
     free_bits,
-    maximum_mean_discrepancy,
-    mmd,
     total_correlation,
 )
 from autoencode.objectives.jacobians import (
@@ -101,7 +101,6 @@ __all__ = [
     "kl",
     "l1",
     "log_weights",
-    "maximum_mean_discrepancy",
     "mean_squared_error",
     "mmd",
     "nested",
@@ -115,5 +114,6 @@ __all__ = [
     "smoothness",
     "sparsity",
     "squared_error",
+    "squared_mmd",
     "total_correlation",
 ]

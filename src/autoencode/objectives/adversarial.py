@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autoencode.objectives.divergences import prior_draws
+from autoencode.objectives.discrepancies import prior_draws
 from autoencode.objectives.terms import NATS, NamedTerm
 from autoencode.randomness import permuted
 from autoencode.types import Batch, Losses, Model, Output, Progress

@@ -67,24 +67,46 @@ def squared_sliced_wasserstein(a: Tensor, b: Tensor, directions: Tensor) -> Tens
     return gaps.square().mean()
 
 
+def prior_draws(model: Model, n: int) -> Tensor:
+    """Draws of z from a model's prior, (n, *Z), without gradients.
+
+    Raises:
+        IncompatibleError: when it has none.
+    """
+    draw = getattr(model, "sample_latent", None)
+    if draw is None:
+        raise IncompatibleError("comparing codes with a prior needs a model that has one")
+    drawn: Tensor = draw(n)
+    return drawn
+
+
 def _codes_and_draws(model: Model, output: Output) -> tuple[Tensor, Tensor]:
     """The codes of the whole batch and as many draws from the prior, (B, Z)."""
     z = output.latent.z[0].flatten(1)
-    draw = getattr(model, "sample_latent", None)
-    if draw is None:
-        raise IncompatibleError("comparing codes with a prior needs a model that can be sampled")
-    return global_batch(z), global_batch(draw(len(z)).flatten(1))
+    return global_batch(z), global_batch(prior_draws(model, len(z)).flatten(1))
 
 
-def _mmd(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
-    z, draws = _codes_and_draws(model, output)
-    # One code has no discrepancy; what is left of an epoch may be one example.
-    return squared_mmd(z, draws) if len(z) > 1 else 0.0 * z.sum()
+def mmd(unit: str = ANY, unbiased: bool = True) -> NamedTerm:
+    """MMD between the codes of the batch and as many draws from the prior.
+
+    Wasserstein Auto-Encoders (Tolstikhin et al., 2018), https://arxiv.org/abs/1711.01558
+
+    Args:
+        unit: of the terms beside it; the discrepancy is a pure number, and its weight has the unit.
+        unbiased: see ``squared_mmd``.
+    """
+
+    def compute(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
+        z, draws = _codes_and_draws(model, output)
+        if unbiased and len(z) == 1:  # one code has no discrepancy; an epoch may end with one example
+            return 0.0 * z.sum()
+        return squared_mmd(z, draws, unbiased)
+
+    return NamedTerm(compute, unit)
 
 
-#: MMD between the codes of the batch and as many draws from the prior, of Wasserstein Auto-Encoders
-#: (Tolstikhin et al., 2018), https://arxiv.org/abs/1711.01558.
-prior_mmd = NamedTerm(_mmd, ANY)
+#: The estimate without bias, beside terms of any unit.
+prior_mmd = mmd()
 
 
 def sliced_wasserstein(n_directions: int = 50) -> NamedTerm:

@@ -15,7 +15,7 @@ from torch import Tensor
 from autoencode.distributions import LOG_2PI, Normal
 from autoencode.errors import IncompatibleError
 from autoencode.objectives.schedule import Constant, WeightSchedule
-from autoencode.objectives.terms import NATS, NamedTerm
+from autoencode.objectives.terms import NamedTerm
 from autoencode.parallel import current_share, global_batch
 from autoencode.types import Batch, Model, Output, Progress, Site
 
@@ -190,55 +190,3 @@ def dip(off_diagonal: float, diagonal: float, total: bool, site: str = "z") -> N
         return off_diagonal * squares + diagonal * (variances - 1).square().sum()
 
     return NamedTerm(compute, needs_sites=True)
-
-
-def inverse_multiquadratic(a: Tensor, b: Tensor, scale: float) -> Tensor:
-    """Mean over all pairs of sum_s c / (c + |a - b|²), with c = s * scale for s from 0.1 to 10."""
-    distances = (a[:, None] - b[None]).square().sum(-1)
-    kernel = distances.new_zeros(())
-    for s in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0):
-        kernel = kernel + (s * scale / (s * scale + distances)).mean()
-    return kernel
-
-
-def maximum_mean_discrepancy(a: Tensor, b: Tensor) -> Tensor:
-    """Squared distance of two samples (N, Z) and (M, Z) in the kernel's space; 0 for equal ones.
-
-    The inverse multiquadratic kernel of Wasserstein Auto-Encoders (Tolstikhin et al., 2018),
-    https://arxiv.org/abs/1711.01558, summed over seven scales; all pairs count (the V-statistic).
-
-    >>> z = torch.randn(8, 2)
-    >>> maximum_mean_discrepancy(z, z).item()
-    0.0
-    """
-    scale = 2.0 * a.shape[1]
-    within = inverse_multiquadratic(a, a, scale) + inverse_multiquadratic(b, b, scale)
-    return within - 2 * inverse_multiquadratic(a, b, scale)
-
-
-def mmd(unit: str = NATS) -> NamedTerm:
-    """The discrepancy between the codes of a batch and as many draws from the prior.
-
-    Args:
-        unit: of the terms beside it; the discrepancy is a pure number, and its weight has the unit.
-    """
-
-    def compute(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
-        z = output.latent.z[0]
-        prior = global_batch(prior_draws(model, len(z)))
-        return maximum_mean_discrepancy(global_batch(z.flatten(1)), prior.flatten(1))
-
-    return NamedTerm(compute, unit=unit)
-
-
-def prior_draws(model: Model, n: int) -> Tensor:
-    """Draws of z from a model's prior, (n, *Z), without gradients.
-
-    Raises:
-        IncompatibleError: when it has none.
-    """
-    draw = getattr(model, "sample_latent", None)
-    if draw is None:
-        raise IncompatibleError("comparing codes with a prior needs a model that has one")
-    drawn: Tensor = draw(n)
-    return drawn

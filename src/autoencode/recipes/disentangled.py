@@ -21,6 +21,7 @@ from autoencode.objectives import (
     total_correlation,
 )
 from autoencode.objectives import kl as kl_term
+from autoencode.objectives.terms import NATS
 from autoencode.priors import JoinedPrior, StandardNormal, UniformCategories
 from autoencode.recipes.compose import NoiseOptions
 from autoencode.recipes.networks import Networks
@@ -224,7 +225,7 @@ def info_vae(
     spec, networks = body.ready(spec, noise, net, networks)
     model = latent_model(spec, networks, body, latent_dim)
     objective = WeightedSum(
-        {"reconstruction": reconstruction, "kl": kl_term, "mmd": mmd()},
+        {"reconstruction": reconstruction, "kl": kl_term, "mmd": mmd(NATS, unbiased=False)},
         kl=1 - alpha,
         mmd=alpha + mmd_weight - 1,
     )

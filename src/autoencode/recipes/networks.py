@@ -118,7 +118,7 @@ class Widths:
     channels: tuple[int, ...] = ()
     strides: tuple[int, ...] = ()
 
-    def networks(self, net: NetOptions, own: Networks | None) -> Networks:
+    def networks(self, net: NetOptions, own: Networks | None = None) -> Networks:
         """The user's networks, else convolutions or dense layers."""
         if own is not None:
             return own

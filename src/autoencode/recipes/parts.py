@@ -40,7 +40,7 @@ from autoencode.objectives import kl as kl_term
 from autoencode.objectives.terms import NamedTerm
 from autoencode.priors import StandardNormal
 from autoencode.recipes.compose import NoiseOptions, decoder_for
-from autoencode.recipes.networks import Convolutional, Dense, Networks
+from autoencode.recipes.networks import Networks, Widths
 from autoencode.recipes.recipe import Recipe
 from autoencode.training import Update
 from autoencode.types import DataSpec, Objective
@@ -85,7 +85,7 @@ _COUNTS: Mapping[str, Callable[[int], nn.Module]] = {
 
 
 @dataclass(frozen=True)
-class Body:
+class Body(Widths):
     """The networks of a variational recipe and what they say of the data.
 
     Attributes:
@@ -102,18 +102,8 @@ class Body:
     """
 
     hidden: tuple[int, ...] = (256,)
-    channels: tuple[int, ...] = ()
-    strides: tuple[int, ...] = ()
     likelihood: LikelihoodName = "auto"
     binarize: bool = False
-
-    def networks(self, net: NetOptions, own: Networks | None = None) -> Networks:
-        """The user's networks, else convolutions or dense layers."""
-        if own is not None:
-            return own
-        if self.channels or self.strides:
-            return Convolutional(self.channels, self.strides, net)
-        return Dense(self.hidden, net)
 
     def ready(
         self, spec: DataSpec, noise: NoiseOptions, net: NetOptions, own: Networks | None
