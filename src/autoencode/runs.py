@@ -30,6 +30,7 @@ from autoencode.data import (
     Data,
     Examples,
     ImageOptions,
+    Standardize,
     TableOptions,
     conditioned,
     load_data,
@@ -88,6 +89,7 @@ def train(
     stream: bool | None = None,
     table: TableOptions | None = None,
     images: ImageOptions | None = None,
+    standardize: Standardize | None = None,
     encoder: nn.Module | None = None,
     decoder: nn.Module | None = None,
     observer: Observer | None = None,
@@ -115,6 +117,8 @@ def train(
         stream: whether the data stay on disk (``load_data``).
         table: which columns of a table are labels, names of rows or left out (``load_data``).
         images: how images of a folder are brought to one form (``load_data``).
+        standardize: how values that are neither pixels nor in [0, 1] are scaled (``load_data``); the
+            recipe's own way by default.
         encoder, decoder: networks of your own (``build``).
         observer: watches training.
         on_bytes: told of downloaded bytes.
@@ -142,7 +146,7 @@ def train(
         data = load_data(
             source,
             data_dir=data_dir,
-            standardize=info.standardize,
+            standardize=standardize or info.standardize,
             stream=stream,
             table=table or TableOptions(),
             images=images or ImageOptions(),
@@ -167,6 +171,7 @@ def train(
             "streamed": not isinstance(data.train, Examples),
             **({"table": table.as_dict()} if table else {}),
             **({"images": images.as_dict()} if images else {}),
+            **({"standardize": standardize} if standardize else {}),
         },
         "recipe": recipe,
         "options": dict(built.options),
@@ -284,7 +289,7 @@ def _same_data(
         data = load_data(
             where,
             data_dir=data_dir,
-            standardize=info.standardize,
+            standardize=asked["data"].get("standardize", info.standardize),
             stream=asked["data"].get("streamed", False),
             table=TableOptions.from_dict(asked["data"].get("table")),
             images=ImageOptions.from_dict(asked["data"].get("images")),

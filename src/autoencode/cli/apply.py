@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 @click.command("impute")
 @click.argument("data")
 @click.option("--run", metavar="RUN", help="A run trained on such data; else one is trained on DATA.")
-@click.option("--recipe", metavar="NAME", help="Without --run: what to train.")
+@click.option(
+    "--recipe",
+    metavar="NAME",
+    help="Without --run: what to train.  [default: mlp_impute; with --draws vae]",
+)
 @click.option(
     "-o", "--out", required=True, metavar="FILE", help=".csv, .parquet, .feather, .npy or .npz."
 )
@@ -34,6 +38,9 @@ if TYPE_CHECKING:
     type=click.IntRange(1),
     metavar="N",
     help="Fill N times, by draws from a stochastic recipe (vae); files get numbers.",
+)
+@click.option(
+    "--save", metavar="FOLDER", help="Without --run: keep what is trained, for a later --run."
 )
 @table_options
 @seed_option("Of the training and the draws.")
@@ -46,6 +53,7 @@ def impute_command(
     recipe: str | None,
     out: str,
     draws: int | None,
+    save: str | None,
     columns: TableOptions | None,
     seed: int,
     device: str,
@@ -71,6 +79,7 @@ def impute_command(
         recipe=recipe,
         draws=draws,
         table=columns,
+        save=save,
         seed=seed,
         device=device,
         verbose=not quiet,
@@ -107,6 +116,7 @@ def impute_command(
     metavar="FILE",
     help=".npy, .npz, .csv, .parquet, .feather or .png.",
 )
+@click.option("--save", metavar="FOLDER", help="With --clean: keep what is trained, for a later --run.")
 @table_options
 @seed_option("Of the training.")
 @device_option
@@ -119,6 +129,7 @@ def denoise_command(
     corruption: str,
     level: float,
     out: str,
+    save: str | None,
     columns: TableOptions | None,
     seed: int,
     device: str,
@@ -143,6 +154,7 @@ def denoise_command(
         corruption=corruption,
         level=level,
         table=columns,
+        save=save,
         seed=seed,
         device=device,
         verbose=not quiet,
@@ -158,7 +170,7 @@ def denoise_command(
 @click.option(
     "--run",
     metavar="RUN",
-    help="What is usual: the training rows of this run; else the rows of DATA themselves.",
+    help="What is usual: the training rows of this run or saved detector; else the rows of DATA.",
 )
 @click.option("--recipe", metavar="NAME", help="Without --run: what to train.  [default: mlp_masked]")
 @click.option(
@@ -184,6 +196,9 @@ def denoise_command(
 @click.option(
     "--measure", default="combined", show_default=True, metavar="NAME", help="The score that counts."
 )
+@click.option(
+    "--save", metavar="FOLDER", help="Without --run: keep what is trained, for a later --run."
+)
 @table_options
 @seed_option("Of the training and of which rows are held out.")
 @device_option
@@ -199,6 +214,7 @@ def anomalies_command(
     contamination: str,
     fdr: float | None,
     measure: str,
+    save: str | None,
     columns: TableOptions | None,
     seed: int,
     device: str,
@@ -214,7 +230,8 @@ def anomalies_command(
     \b
     Example:
       autoencode anomalies people.csv --id name --report found.html -o found.csv
-      autoencode anomalies new.csv --run runs/people-vae --fdr 0.05
+      autoencode anomalies people.csv --id name --save usual
+      autoencode anomalies new.csv --run usual --fdr 0.05
     """
     from autoencode.cli.files import check_ending
     from autoencode.jobs import anomalies
@@ -231,6 +248,7 @@ def anomalies_command(
         measure=measure,
         table=columns,
         report=page,
+        save=save,
         seed=seed,
         device=device,
         data_dir=data_dir,

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from autoencode.data import Examples, Resident
+from autoencode.evaluate.constant import Constant
 from autoencode.evaluate.pca import PCA
 from autoencode.randomness import seeded
 from autoencode.trained import Trained
@@ -42,9 +43,19 @@ METRICS: Mapping[str, MetricInfo] = {
         "share", "1 - mse / variance of the same examples around their mean"
     ),
     "pca_mse": MetricInfo(
-        "squared units per entry", "mse of PCA of the same width, fitted on the training examples"
+        "squared units per entry",
+        "mse of PCA of the same width, fitted on the training examples; a missing value counts as the "
+        "mean there",
     ),
     "mse_to_pca": MetricInfo("ratio", "mse / pca_mse: below 1 is better than PCA"),
+    "mean_mse": MetricInfo(
+        "squared units per entry",
+        "mse of guessing each column's mean over the training examples; tables with gaps or categories",
+    ),
+    "mode_accuracy": MetricInfo(
+        "share",
+        "accuracy of guessing each column's most frequent value in the training examples; mixed tables",
+    ),
     "bernoulli_nats": MetricInfo(
         "nats per example",
         "cross-entropy of the data under the reconstruction, for data in [0, 1]",
@@ -67,7 +78,8 @@ def evaluate(
     Args:
         trained: the model.
         examples: raw examples that fit its ``spec``.
-        train: the training examples, to fit PCA on; without them there is no comparison.
+        train: the training examples, to fit PCA and column means on; without them there is no
+            comparison.
         seed: of the draws of z behind the ELBO.
 
     Returns:
@@ -79,14 +91,26 @@ def evaluate(
         trained.model.eval()
         values |= _errors(trained, source)
         values |= _elbo(trained, source)
-        width = math.prod(trained.latent_shape)
-        comparable = not (trained.spec.gaps or trained.spec.mixed)
-        if train is not None and width < trained.spec.size and comparable:
-            pca = PCA.fit(Resident(train, trained.spec), width)
-            values["pca_mse"] = pca.mse(Resident(examples, trained.spec))
-            mse = values["mse"]
-            if mse is not None and values["pca_mse"]:
-                values["mse_to_pca"] = mse / values["pca_mse"]
+        if train is not None:
+            values |= _yardsticks(trained, source, Resident(train, trained.spec), values["mse"])
+    return values
+
+
+def _yardsticks(
+    trained: Trained, source: Resident, train: Resident, mse: float | None
+) -> dict[str, float | None]:
+    """What is reached without a network."""
+    spec = trained.spec
+    values: dict[str, float | None] = {}
+    if spec.gaps or spec.mixed:
+        constant = Constant.fit(train, spec)
+        values["mean_mse"], values["mode_accuracy"] = constant.errors(source)
+    width = math.prod(trained.latent_shape)
+    if width < spec.size and not spec.mixed:
+        pca_mse = PCA.fit(train, width).mse(source)
+        values["pca_mse"] = pca_mse
+        if mse is not None and pca_mse:
+            values["mse_to_pca"] = mse / pca_mse
     return values
 
 

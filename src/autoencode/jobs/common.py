@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from autoencode.data.frames import names_of
 from autoencode.data.inputs import Input, read_input
 from autoencode.data.tables import TableOptions, open_table
+from autoencode.errors import OptionError, RunFolderError
 from autoencode.io import load_config, load_trained
 from autoencode.trained import Trained, choose_device
-from autoencode.types import ColumnKind
 
 
 def model_for(
@@ -19,7 +19,8 @@ def model_for(
     run: str | os.PathLike[str] | None,
     recipe: str,
     *,
-    kinds: Mapping[str, ColumnKind] | None = None,
+    table: TableOptions | None = None,
+    save: str | os.PathLike[str] | None = None,
     seed: int = 0,
     device: str = "auto",
     verbose: bool = False,
@@ -30,7 +31,8 @@ def model_for(
         given: what the file holds.
         run: the run folder; ``None`` to train.
         recipe: what to train then.
-        kinds: of the table's columns, where the file does not tell.
+        table: of what kind its columns are, where the file does not tell.
+        save: a folder for what was trained.
         seed: of the training.
         device: auto, cpu, cuda or mps.
         verbose: whether to show the progress of training.
@@ -40,10 +42,41 @@ def model_for(
     from autoencode.estimators import Autoencoder
 
     estimator = Autoencoder(
-        recipe, column_kinds=kinds, random_state=seed, device=device, verbose=verbose
-    )
-    trained: Trained = estimator.fit(given.x).trained_
+        recipe,
+        column_kinds=dict(table.kinds) if table else None,
+        random_state=seed,
+        device=device,
+        verbose=verbose,
+    ).fit(given.x)
+    keep(estimator, save, table)
+    trained: Trained = estimator.trained_
     return trained
+
+
+def refuse_taken(save: str | os.PathLike[str] | None, run: str | os.PathLike[str] | None) -> None:
+    """Refuses a folder to save into that holds something, before any work is done.
+
+    Raises:
+        OptionError: nothing will be trained that could be saved.
+        RunFolderError: the folder is not empty.
+    """
+    if save is None:
+        return
+    if run is not None:
+        raise OptionError("a run is saved already; leave one of run and save out")
+    target = Path(save)
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise RunFolderError(f"{target} exists already; choose another folder to save into")
+
+
+def keep(estimator: Any, save: str | os.PathLike[str] | None, table: TableOptions | None) -> None:
+    """Saves an estimator, and with it which columns were set aside, where a folder is given."""
+    if save is None:
+        return
+    if table:
+        facts = estimator.trained_.info
+        facts["data"] = {**facts.get("data", {}), "table": table.as_dict()}
+    estimator.save(save)
 
 
 def given_by(source: Any, run: str | os.PathLike[str] | None, options: TableOptions | None) -> Input:

@@ -11,7 +11,7 @@ from autoencode.data import Examples, apply_spec
 from autoencode.data.tables import TableOptions
 from autoencode.errors import OptionError
 from autoencode.io import load_trained
-from autoencode.jobs.common import given_by
+from autoencode.jobs.common import given_by, keep, refuse_taken
 from autoencode.outputs import write_array
 from autoencode.trained import choose_device
 
@@ -25,6 +25,7 @@ def denoise(
     corruption: str = "gaussian",
     level: float = 0.3,
     table: TableOptions | None = None,
+    save: str | os.PathLike[str] | None = None,
     seed: int = 0,
     device: str = "auto",
     verbose: bool = False,
@@ -38,6 +39,7 @@ def denoise(
         clean: else, clean examples to learn from.
         corruption, level: the noise to learn with (``Denoiser``).
         table: which columns of a table are labels, names of rows or left out.
+        save: without a run, a folder for what is trained, which then can be one.
         seed, device, verbose: of the training.
 
     Returns:
@@ -50,6 +52,7 @@ def denoise(
         raise OptionError(
             "give either a run that was trained with noise, or clean examples to learn from"
         )
+    refuse_taken(save, run)
     given = given_by(source, run, table)
     if run is not None:
         trained = load_trained(run, device=choose_device(device))
@@ -65,6 +68,7 @@ def denoise(
             verbose=verbose,
         )
         trained = denoiser.fit(given_by(clean, None, table).x).trained_
+        keep(denoiser, save, table)
     # What is noisy may lie outside the range of what is clean.
     spec = replace(trained.spec, noisy=True)
     restored = trained.reconstruct(Examples(apply_spec(given.x, spec)))

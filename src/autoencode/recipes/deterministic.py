@@ -169,7 +169,7 @@ def mlp_impute(
 def mlp_masked(
     spec: DataSpec,
     hidden: tuple[int, ...] = (128,),
-    latent_dim: int = 128,
+    latent_dim: int = 64,
     code_activation: CodeActivation = "none",
     output: Output = "auto",
     loss: Loss = "mse",
