@@ -100,7 +100,8 @@ class Examples:
         labels, ids = _rows(self.labels, rows), _rows(self.ids, rows)
         held = rows if self.rows is None else self.rows[rows]
         if len(held) * self.held[:1].nbytes > _COPIED:
-            return Examples(self.held, labels, ids, self.held_target, rows=held)
+            small = held.astype(np.int32 if len(self.held) <= np.iinfo(np.int32).max else np.int64)
+            return Examples(self.held, labels, ids, self.held_target, rows=small)
         return Examples(self.held[held], labels, ids, _rows(self.held_target, held))
 
     def chunks(self, size: int) -> Iterator[Examples]:
