@@ -495,14 +495,18 @@ def test_resident_keeps_bytes():
     np.testing.assert_array_equal(batch.x.numpy(), data.train.x[[3]] / np.float32(255))
 
 
-@pytest.mark.parametrize("n", [6, 60])  # of 100: copied, and named by their numbers
-def test_some_rows_are_the_same_examples_copied_or_not(n):
-    x = np.random.default_rng(0).integers(0, 256, (100, 1, 4, 4), dtype=np.uint8)
+@pytest.mark.parametrize("copied", [True, False])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_some_rows_are_the_same_examples_copied_or_not(copied, dtype, monkeypatch):
+    if not copied:
+        monkeypatch.setattr("autoencode.data.examples._COPIED", 100)
+    n = 60
+    x = np.random.default_rng(0).integers(0, 256, (100, 1, 4, 4)).astype(dtype)
     labels, ids = np.arange(100) % 3, np.arange(100) * 7
     rows = np.sort(np.random.default_rng(1).permutation(100)[:n])
     some = Examples(x, labels, ids, target=x // 2).take(rows)
     plain = Examples(x[rows], labels[rows], ids[rows], x[rows] // 2)
-    assert (some.rows is None) == (n == 6)
+    assert (some.rows is None) == copied
     assert len(some) == n
     assert some.shape == plain.shape
     again = np.array([4, 0, 2])
@@ -522,13 +526,16 @@ def test_some_rows_are_the_same_examples_copied_or_not(n):
     assert Data("a", some, None, spec).fingerprint() == Data("a", plain, None, spec).fingerprint()
 
 
-def test_parts_of_bytes_are_not_copied():
+def test_parts_of_bytes_are_not_copied(monkeypatch):
+    monkeypatch.setattr("autoencode.data.examples._COPIED", 100)
     x = np.random.default_rng(0).integers(0, 256, (1000, 1, 4, 4), dtype=np.uint8)
     data = load_data(x)
     training, validation = data.split(0.1, 0)
     assert np.shares_memory(training.held, x)
     assert len(training) == 810
     assert len(validation) == 90
+    assert np.shares_memory(validation.held, x)
+    assert np.shares_memory(data.test.held, x)
 
 
 def test_resident_takes_memory_that_must_not_be_written():

@@ -47,6 +47,7 @@ HELD_OUT_SHARE = 0.1
 HELD_OUT_FROM = 10  # examples; fewer are all needed for training
 _HELD_OUT_SEED = 0
 _CHUNK = 4096  # examples; of those that are some rows of more, copied at a time
+_COPIED = 32 << 20  # bytes; more rows of more are known by their numbers
 
 
 class Examples:
@@ -98,7 +99,7 @@ class Examples:
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
         labels, ids = _rows(self.labels, rows), _rows(self.ids, rows)
         held = rows if self.rows is None else self.rows[rows]
-        if 2 * len(held) > len(self.held):  # most of them: a copy would double what they take
+        if len(held) * self.held[:1].nbytes > _COPIED:
             return Examples(self.held, labels, ids, self.held_target, rows=held)
         return Examples(self.held[held], labels, ids, _rows(self.held_target, held))
 

@@ -106,6 +106,8 @@ class _Held:
         writeable = array if array.flags.writeable else array.copy()
         values = torch.from_numpy(np.ascontiguousarray(writeable)).to(device)
         if values.is_floating_point():
+            if numbers is not None:  # of what is scaled, so copied, no more than the examples
+                values, numbers = values.index_select(0, numbers), None
             values = spec.to_model(values)
             spec = DataSpec(spec.shape, spec.kind)
         self.values, self._spec, self._numbers = values, spec, numbers
