@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from autoencode.data.arrays import as_array, as_labels, extremes, from_dataset, place
+from autoencode.data.arrays import as_array, as_factors, as_labels, extremes, from_dataset, place
 from autoencode.data.catalogue import catalogue, read_named
 from autoencode.data.download import OnBytes
 from autoencode.data.files import SUPPORTED, read_file
@@ -30,7 +30,7 @@ from autoencode.data.ranges import (
     choose_storage,
     spec_for,
 )
-from autoencode.data.raw import Array, Raw
+from autoencode.data.raw import Array, Factors, Raw
 from autoencode.data.tables import (
     NO_OPTIONS,
     TABLES,
@@ -62,6 +62,7 @@ class Examples:
         ids: (N,) what the source calls each example, or ``None``.
         target: (N, *D) what is to be made of each, where that is not the example itself.
         notices: what the user should know of the reading.
+        factors: what each example was made from, or ``None``.
     """
 
     x: Array
@@ -69,6 +70,7 @@ class Examples:
     ids: Array | None = None
     target: Array | None = None
     notices: tuple[str, ...] = ()
+    factors: Factors | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -76,7 +78,8 @@ class Examples:
     def take(self, rows: Array) -> Examples:
         """The examples with these row numbers (M,)."""
         labels, ids = _rows(self.labels, rows), _rows(self.ids, rows)
-        return Examples(self.x[rows], labels, ids, _rows(self.target, rows))
+        factors = None if self.factors is None else self.factors.take(rows)
+        return Examples(self.x[rows], labels, ids, _rows(self.target, rows), factors=factors)
 
     def bounded(self) -> Examples:
         """All of them: they are in memory."""
@@ -205,8 +208,10 @@ def load_data(
         )
         raw = _hold_out(raw, held_out)
     xs, spec, more = _fit(raw, standardize)
-    train = Examples(xs[0], raw.labels, raw.ids)
-    test = Examples(xs[1], raw.labels_test, raw.ids_test) if len(xs) > 1 else None
+    train = Examples(xs[0], raw.labels, raw.ids, factors=raw.factors)
+    test = None
+    if len(xs) > 1:
+        test = Examples(xs[1], raw.labels_test, raw.ids_test, factors=raw.factors_test)
     return Data(raw.name, train, test, spec, (*notices, *more))
 
 
@@ -248,8 +253,10 @@ def load_examples(
         found = _read(source, data_dir, progress) if store is None else whole(store)
     raw = _clean(replace(found, gaps=spec.gaps), labels, training=False)
     if raw.x_test is not None:
-        return Examples(apply_spec(raw.x_test, spec, "test"), raw.labels_test)
-    return Examples(apply_spec(raw.x, spec), raw.labels, raw.ids, notices=raw.notices)
+        x_test = apply_spec(raw.x_test, spec, "test")
+        return Examples(x_test, raw.labels_test, factors=raw.factors_test)
+    x = apply_spec(raw.x, spec)
+    return Examples(x, raw.labels, raw.ids, notices=raw.notices, factors=raw.factors)
 
 
 def prepare(
@@ -391,8 +398,10 @@ def _clean(raw: Raw, labels: Any, training: bool = True) -> Raw:
     if training:
         _refuse_empty_columns(x, raw.gaps)
     labels = as_labels(raw.labels if labels is None else labels, len(x), "train")
+    factors = as_factors(raw.factors, len(x), "train")
+    raw = replace(raw, x=x, labels=labels, factors=factors)
     if raw.x_test is None:
-        return replace(raw, x=x, labels=labels, labels_test=None)
+        return replace(raw, labels_test=None, factors_test=None)
     x_test = as_array(raw.x_test, "test", raw.gaps)
     if x_test.shape[1:] != x.shape[1:]:
         raise DataError(
@@ -400,7 +409,8 @@ def _clean(raw: Raw, labels: Any, training: bool = True) -> Raw:
             f"{_times(x.shape[1:])}; give both one shape"
         )
     labels_test = as_labels(raw.labels_test, len(x_test), "test")
-    return replace(raw, x=x, labels=labels, x_test=x_test, labels_test=labels_test)
+    factors_test = as_factors(raw.factors_test, len(x_test), "test")
+    return replace(raw, x_test=x_test, labels_test=labels_test, factors_test=factors_test)
 
 
 def _refuse_empty_columns(x: Array, gaps: bool) -> None:
@@ -418,16 +428,16 @@ def _for_training(raw: Raw) -> Raw:
 
 
 def _hold_out(raw: Raw, rows: Array) -> Raw:
-    labels, labels_test = (None, None) if raw.labels is None else (raw.labels[~rows], raw.labels[rows])
-    ids, ids_test = _rows(raw.ids, ~rows), _rows(raw.ids, rows)
     return replace(
         raw,
         x=raw.x[~rows],
-        labels=labels,
-        ids=ids,
+        labels=_rows(raw.labels, ~rows),
+        ids=_rows(raw.ids, ~rows),
+        factors=None if raw.factors is None else raw.factors.take(~rows),
         x_test=raw.x[rows],
-        labels_test=labels_test,
-        ids_test=ids_test,
+        labels_test=_rows(raw.labels, rows),
+        ids_test=_rows(raw.ids, rows),
+        factors_test=None if raw.factors is None else raw.factors.take(rows),
     )
 
 
