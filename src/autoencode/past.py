@@ -26,7 +26,7 @@ from autoencode.evaluate.metrics import evaluate
 from autoencode.files import storage_error
 from autoencode.fitting import Integers, empty_prior
 from autoencode.io import CONFIG, PLOTS, load_config, load_trained, read_metrics
-from autoencode.recipes import recipe_info
+from autoencode.recipes.catalogue import scaling
 from autoencode.trained import Trained, choose_device, fit_prior
 
 SPLITS = ("test", "validation", "train")
@@ -86,14 +86,13 @@ def run_data(
     source = facts.get("source")
     if not source:
         raise DataError(f"{folder} was trained on data in memory; give DATA")
-    info = recipe_info(trained.recipe.name)
     if facts.get("streamed"):
         data = reopened(source, trained.spec, data_dir, images_of(trained))
     else:
         data = load_data(
             source,
             data_dir=data_dir,
-            standardize=info.standardize,
+            standardize=scaling(trained.recipe.name, trained.recipe.options),
             stream=False,
             table=table_of(trained),
             images=images_of(trained),

@@ -112,14 +112,15 @@ def train_command(
 ) -> int:
     """Train a recipe on DATA and leave a run folder.
 
-    DATA is digits (bundled), mnist, fashion-mnist or kmnist; a table (.csv, .tsv, .parquet, .feather),
-    whose columns may be numbers, words, dates, and have gaps; an array (.npy, .npz, .zarr); a folder of
-    images or .tar shards of them. The run folder holds the model, its configuration, the history, the
-    metrics, pictures and a report page.
+    DATA is digits or sprites (bundled), mnist, fashion-mnist or kmnist; a table (.csv, .tsv, .parquet,
+    .feather), whose columns may be numbers, words, dates, and have gaps; an array (.npy, .npz, .zarr);
+    a folder of images or .tar shards of them. The run folder holds the model, its configuration, the
+    history, the metrics, pictures and a report page.
 
     \b
     Example:
       autoencode train digits --recipe vae
+      autoencode train sprites --recipe beta_tcvae
       autoencode train mnist --recipe mlp --epochs 3 --set latent_dim=8 --set activation=gelu
       autoencode train people.csv --id name --label group --kind visits=count
       autoencode train images.npy --recipe conv --set noise=masking --out runs/denoised

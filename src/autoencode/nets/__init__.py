@@ -3,7 +3,7 @@
 from autoencode.nets.conv import ConvDecoder, ConvEncoder
 from autoencode.nets.layers import NetOptions, make_activation
 from autoencode.nets.mlp import DictionaryDecoder, LadderEncoder, MLPDecoder, MLPEncoder
-from autoencode.nets.reader import Read, Reader, reader_for
+from autoencode.nets.reader import Logarithm, Read, Reader, reader_for
 from autoencode.nets.skip import SkipDecoder, SkipEncoder
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "ConvEncoder",
     "DictionaryDecoder",
     "LadderEncoder",
+    "Logarithm",
     "MLPDecoder",
     "MLPEncoder",
     "NetOptions",

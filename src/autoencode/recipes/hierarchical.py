@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -19,17 +21,9 @@ from autoencode.nets.pyramid import (
 )
 from autoencode.priors import PathPrior
 from autoencode.recipes.compose import NoiseOptions, decoder_for
-from autoencode.recipes.networks import Dense, Networks, reading
-from autoencode.recipes.parts import (
-    DEFAULT_NET,
-    ELBO,
-    NO_NOISE,
-    Body,
-    KLOptions,
-    LikelihoodName,
-    likelihood_of,
-    recipe_of,
-)
+from autoencode.recipes.networks import Dense, reading
+from autoencode.recipes.observed import LikelihoodName, likelihood_of
+from autoencode.recipes.parts import DEFAULT_NET, ELBO, NO_NOISE, Body, KLOptions, recipe_of
 from autoencode.recipes.recipe import Recipe
 from autoencode.types import DataSpec
 
@@ -47,16 +41,18 @@ def _readable(spec: DataSpec, noise: NoiseOptions, recipe: str) -> DataSpec:
 def _recipe(
     spec: DataSpec,
     encoder: nn.Module,
-    decoder: nn.Module,
     path: TopDown,
-    p_x: nn.Module,
-    networks: Networks,
+    decoder: Callable[[nn.Module], nn.Module],
+    net: NetOptions,
     kl: KLOptions,
     body: Body,
     noise: NoiseOptions,
 ) -> Recipe:
-    model = HierarchicalAutoencoder(encoder, decoder, path, p_x, PathPrior(path))
-    networks.options.initialize(model)
+    """The ELBO of a path between an encoder and the decoder for a likelihood."""
+    p_x = likelihood_of(spec, body.likelihood, body.scale)
+    model = HierarchicalAutoencoder(body.reads(encoder), decoder(p_x), path, p_x, PathPrior(path))
+    net.initialize(model)
+    networks = body.networks(net)
     return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
 
 
@@ -65,6 +61,7 @@ def ladder_vae(
     latent_dims: tuple[int, ...] = (64, 32, 16, 8, 4),
     hidden: tuple[int, ...] = (512, 256, 128, 64, 32),
     likelihood: LikelihoodName = "auto",
+    scale: float = 1.0,
     binarize: bool = False,
     kl: KLOptions = WARM_UP,
     net: NetOptions = LADDER_NET,
@@ -81,6 +78,7 @@ def ladder_vae(
         latent_dims: width of each latent, the lowest first.
         hidden: width of the two layers between each latent and what is below it, both ways.
         likelihood: p(x|z), as of the recipe vae; auto is bernoulli on [0, 1] data, else gaussian.
+        scale: of gaussian (its standard deviation), laplace and log_cosh, in the model's units.
         binarize: draw each entry of [0, 1] data as 0 or 1 anew at every step of training.
     """
     if not hidden or len(hidden) != len(latent_dims):
@@ -96,10 +94,12 @@ def ladder_vae(
         above = MLPEncoder((latent_dims[i + 1],), (hidden[i + 1],) * _LAYERS, net)
         layers.append(LadderLayer(hidden[i], latent_dims[i], above, above.features))
     path = TopDown(layers, [(width,) for width in hidden], order)
-    p_x, below = likelihood_of(spec, likelihood), Dense((hidden[0],) * _LAYERS, net)
-    decoder = decoder_for(below, latent_dims[0], spec, p_x)
-    body = Body(hidden, likelihood=likelihood, binarize=binarize)
-    return _recipe(spec, encoder, decoder, path, p_x, below, kl, body, noise)
+
+    def decoder(p_x: nn.Module) -> nn.Module:
+        return decoder_for(Dense((hidden[0],) * _LAYERS, net), latent_dims[0], spec, p_x)
+
+    body = Body(hidden, likelihood=likelihood, scale=scale, binarize=binarize)
+    return _recipe(spec, encoder, path, decoder, net, kl, body, noise)
 
 
 def vdvae(
@@ -109,6 +109,7 @@ def vdvae(
     latent_channels: int = 4,
     blocks: tuple[int, ...] = (1, 1, 2, 2, 1),
     likelihood: LikelihoodName = "auto",
+    scale: float = 1.0,
     binarize: bool = False,
     kl: KLOptions = ELBO,
     noise: NoiseOptions = NO_NOISE,
@@ -129,6 +130,7 @@ def vdvae(
         blocks: blocks at each resolution, the finest first, each way; the last number is that of all
             coarser ones. Resolutions are the image's, its halves down to 4, and 1.
         likelihood: p(x|z), as of the recipe vae; auto is bernoulli on [0, 1] data, else gaussian.
+        scale: of gaussian (its standard deviation), laplace and log_cosh, in the model's units.
         binarize: draw each entry of [0, 1] data as 0 or 1 anew at every step of training.
     """
     if not blocks:
@@ -144,11 +146,13 @@ def vdvae(
         layers.append(_block(width, inner, latent_channels, sizes[i], len(reads), leave))
     start = nn.Parameter(torch.zeros(width, 1, 1))
     path = TopDown(layers, [(*size, width) for size in sizes], reads, start)
-    p_x = likelihood_of(spec, likelihood)
-    n_params: int = p_x.n_params  # type: ignore[assignment]
-    decoder = MapDecoder(width, n_params * spec.shape[0])
-    body = Body((), likelihood=likelihood, binarize=binarize)
-    return _recipe(spec, encoder, decoder, path, p_x, Dense((), DEFAULT_NET), kl, body, noise)
+
+    def decoder(p_x: nn.Module) -> nn.Module:
+        n_params: int = p_x.n_params  # type: ignore[assignment]
+        return MapDecoder(width, n_params * spec.shape[0])
+
+    body = Body((), likelihood=likelihood, scale=scale, binarize=binarize)
+    return _recipe(spec, encoder, path, decoder, DEFAULT_NET, kl, body, noise)
 
 
 def _block(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,7 +15,9 @@ from autoencode.errors import IncompatibleError
 from autoencode.models import AutoencoderModule
 from autoencode.objectives import WeightedSum
 from autoencode.training import Stepper, TrainingPlan, Update
-from autoencode.types import DataSpec
+from autoencode.types import DataSpec, Source
+
+_ROWS, _BATCHES = 1000, 100  # of the data that are looked at before training
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,17 @@ class Recipe:
         """
         updates = self.plan.arrange(self.updates)
         return Stepper(self.model, updates, self.plan.make_optimizer, helpers=self.helpers)
+
+    def check_data(self, source: Source) -> None:
+        """Looks at some examples before training on them.
+
+        Raises:
+            DataError: when the likelihood gives such values no probability.
+        """
+        check = getattr(self.model.likelihood, "check", None)
+        if check is not None:
+            for batch in itertools.islice(source.batches(_ROWS), _BATCHES):
+                check(batch.target)
 
     def with_plan(self, **figures: Any) -> Recipe:
         """The same recipe with other training figures."""
