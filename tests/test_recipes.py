@@ -92,6 +92,7 @@ QUICK = {
     **{key: {"n_codes": 16, "code_dim": 8, "channels": (8, 16)} for key in ("vqvae", "vqvae2")},
     **{key: {"n_codes": 16, "code_dim": 8, "channels": (8, 16)} for key in ("rvq", "pvq", "simvq")},
     "lfq": {"n_bits": 6},
+    "vq_patch_gan": {"n_codes": 16, "code_dim": 8, "channels": (8, 16), "critic_channels": (16, 16)},
     "ladder_vae": {"latent_dims": (12, 10, 8), "hidden": (32, 24, 16)},
     "vdvae": {"width": 16, "inner": 8, "blocks": (1,)},
     "mae": {"width": 32, "depth": 1, "decoder_width": 16, "decoder_depth": 1},
@@ -136,7 +137,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 def test_the_groups_of_recipes_are_what_they_are_meant_to_be():
     assert {"linear", "mlp", "mlp_small", "mlp_latent2", "vae", "iwae"} <= set(DENSE)
     convolutional = {"conv", "conv_linear", "conv_small", "conv_latent2", "conv_vae", "conv_skip"}
-    assert set(CONV) == convolutional | set(AUTO) | {"vqvae2"}
+    assert set(CONV) == convolutional | set(AUTO) | {"vqvae2", "vq_patch_gan"}
     assert set(AUTO) == {"vqvae", "rvq", "pvq", "fsq", "lfq", "simvq"}
     assert PATCHES == ("mae",)
     assert PYRAMIDS == ("vdvae",)
@@ -148,7 +149,7 @@ def test_the_groups_of_recipes_are_what_they_are_meant_to_be():
     plain = ("linear", "mlp", "conv")
     assert set(SQUARED) == {name for name in NAMES if name.startswith(plain)} - {"conv_vae"}
     without = {"conv_small", "conv_skip", "gumbel_vae", "joint_vae", "vqvae2", "mae", *AUTO}
-    assert set(NAMES) - set(WITH_LATENT_DIM) == without | {"ladder_vae", "vdvae"}
+    assert set(NAMES) - set(WITH_LATENT_DIM) == without | {"ladder_vae", "vdvae", "vq_patch_gan"}
 
 
 # Shapes
@@ -292,6 +293,8 @@ def test_every_parameter_gets_its_gradient_from_the_update_that_owns_it_and_no_o
     with torch.no_grad():
         if name == "fsq":  # at first every entry is rounded to 0, which tells the decoder nothing
             recipe.model.bottleneck.project[0].weight.mul_(50)
+        if name == "vq_patch_gan":  # at first both margins push its last bias, one as much as the other
+            recipe.helpers["critic"].head.bias.add_(2.0)
         for parameter in everything if name in PYRAMIDS else ():  # some begin at 0, and stop others
             parameter.add_(0.1 * torch.randn_like(parameter))
     # An objective may change its mind on the way.
@@ -896,7 +899,7 @@ def test_own_networks_go_around_a_quantised_code(name):
     assert torch.isfinite(recipe.stepper().step(Batch.of(torch.rand(16, 30)))["loss"])
 
 
-@pytest.mark.parametrize("name", [*LAYERWISE, *PATCHES, *PYRAMIDS, *LADDERS, "vqvae2"])
+@pytest.mark.parametrize("name", [*LAYERWISE, *PATCHES, *PYRAMIDS, *LADDERS, "vqvae2", "vq_patch_gan"])
 def test_recipes_of_layers_of_their_own_take_no_networks(name):
     with pytest.raises(IncompatibleError, match="no networks of your own; use mlp"):
         build(name, IMAGE, encoder=nn.Linear(4, 2), decoder=nn.Linear(2, 4))

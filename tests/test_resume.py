@@ -60,7 +60,7 @@ SMALL = {
     **{n: {"hidden": (16,)} for n in ("wae_mmd", "swae", "rae_l2", "rae_gp", "spherical", "stacked")},
     **{
         name: {"channels": (4, 8), "n_codes": 8, "code_dim": 4}
-        for name in ("vqvae", "vqvae2", "rvq", "pvq", "simvq")
+        for name in ("vqvae", "vqvae2", "rvq", "pvq", "simvq", "vq_patch_gan")
     },
     "fsq": {"channels": (4, 8)},
     "lfq": {"channels": (4, 8), "n_bits": 4},

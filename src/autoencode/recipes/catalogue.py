@@ -210,6 +210,7 @@ _INFOS = (
     _info(hierarchical.vdvae, _adam(400, 2e-4, 32, weight_decay=0.01), lr=2e-3, size=128, epochs=20),
     _info(adversarial.aae, _adam(100, 1e-3, 100), lr=1e-3, size=128, epochs=20),
     _info(adversarial.wae_gan, _adam(100, 1e-3, 100), lr=1e-3, size=128, epochs=20),
+    _info(adversarial.vq_patch_gan, _adam(100, 3.6e-5, 8), lr=1e-3, size=128, epochs=20),
     _info(adversarial.vae_gan, _adam(100, 3e-4), lr=5e-4, size=128, epochs=20),
 )
 
@@ -339,7 +340,7 @@ _NOT_NEGATIVE = (
     *("off_diagonal", "diagonal", "mmd_weight", "critic_weight"),
 )
 _ABOVE_ZERO = ("lr", "scale")
-_SHARES = ("dropout", "warmup", "validation", "codebook_decay")
+_SHARES = ("dropout", "warmup", "validation", "codebook_decay", "critic_from")
 # These are counts as well, in whatever recipe they are.
 _COUNTS = (
     *("k", "k_eval", "k_dead", "n_nested", "n_directions", "positions", "n_codes", "code_dim"),
