@@ -16,6 +16,7 @@ from autoencode.data import (
     Factors,
     Resident,
     apply_spec,
+    binarized_once,
     load_data,
     load_examples,
     prepare,
@@ -491,7 +492,52 @@ def test_resident(source):
 
 def test_resident_keeps_bytes():
     data = load_data(BYTES)
-    assert Resident(data.train, data.spec).x.dtype == torch.uint8
+    assert data.train.held.dtype == np.uint8
+    batch = Resident(data.train, data.spec).batch(torch.tensor([3]))
+    np.testing.assert_array_equal(batch.x.numpy(), data.train.x[[3]] / np.float32(255))
+
+
+@pytest.mark.parametrize("copied", [True, False])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_some_rows_are_the_same_examples_copied_or_not(copied, dtype, monkeypatch):
+    if not copied:
+        monkeypatch.setattr("autoencode.data.examples._COPIED", 100)
+    n = 60
+    x = np.random.default_rng(0).integers(0, 256, (100, 1, 4, 4)).astype(dtype)
+    labels, ids = np.arange(100) % 3, np.arange(100) * 7
+    rows = np.sort(np.random.default_rng(1).permutation(100)[:n])
+    some = Examples(x, labels, ids, target=x // 2).take(rows)
+    plain = Examples(x[rows], labels[rows], ids[rows], x[rows] // 2)
+    assert (some.rows is None) == copied
+    assert len(some) == n
+    assert some.shape == plain.shape
+    again = np.array([4, 0, 2])
+    for one, other in [(some, plain), (some.take(again), plain.take(again))]:
+        for name in ("x", "labels", "ids", "target"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    for one, other in zip(some.chunks(4), plain.chunks(4), strict=True):
+        np.testing.assert_array_equal(one.x, other.x)
+        np.testing.assert_array_equal(one.labels, other.labels)
+    spec = DataSpec((1, 4, 4), scale=(255.0,), context_dim=3, classes=("0", "1", "2"))
+    for batch, other in zip(
+        Resident(some, spec).batches(4), Resident(plain, spec).batches(4), strict=True
+    ):
+        torch.testing.assert_close(batch.x, other.x, rtol=0, atol=0)
+        torch.testing.assert_close(batch.target, other.target, rtol=0, atol=0)
+        torch.testing.assert_close(batch.context, other.context, rtol=0, atol=0)
+    assert Data("a", some, None, spec).fingerprint() == Data("a", plain, None, spec).fingerprint()
+
+
+def test_parts_of_bytes_are_not_copied(monkeypatch):
+    monkeypatch.setattr("autoencode.data.examples._COPIED", 100)
+    x = np.random.default_rng(0).integers(0, 256, (1000, 1, 4, 4), dtype=np.uint8)
+    data = load_data(x)
+    training, validation = data.split(0.1, 0)
+    assert np.shares_memory(training.held, x)
+    assert len(training) == 810
+    assert len(validation) == 90
+    assert np.shares_memory(validation.held, x)
+    assert np.shares_memory(data.test.held, x)
 
 
 def test_resident_takes_memory_that_must_not_be_written():
@@ -548,3 +594,11 @@ def test_factors_are_chosen_by_name_and_by_whether_they_vary():
     assert factors.varying().unordered == ("c",)
     np.testing.assert_array_equal(factors.of(["c", "a"]).values, values[:, [2, 0]])
     np.testing.assert_array_equal(factors.take(np.array([True, False])).values, values[:1])
+
+
+def test_factors_stay_when_values_are_drawn_as_black_and_white(tmp_path):
+    x = RNG.random((20, 4)).astype(np.float32)
+    np.savez(tmp_path / "made.npz", x=x, factors=np.arange(20)[:, None])
+    data = load_data(tmp_path / "made.npz")
+    drawn = binarized_once(data)
+    np.testing.assert_array_equal(drawn.test.factors.values, data.test.factors.values)

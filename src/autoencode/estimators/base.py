@@ -16,7 +16,7 @@ from sklearn.utils.validation import _check_feature_names, check_is_fitted, chec
 
 from autoencode.checkpoints import kept_in
 from autoencode.data import Data, Examples, prepare
-from autoencode.data.examples import apply_spec
+from autoencode.data.conform import apply_spec
 from autoencode.data.frames import decode, is_frame, to_frame
 from autoencode.data.raw import Array
 from autoencode.errors import DataError, OptionError

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from autoencode.data import Resident
 
-_CHUNK = 4096
+_CHUNK = 512
 
 
 @dataclass(frozen=True)
