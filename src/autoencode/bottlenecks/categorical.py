@@ -49,6 +49,10 @@ class GumbelSoftmax(nn.Module):
         codes = z.unflatten(-1, self.shape).argmax(-1)
         return Latent(z, sites={"z": Site(z, q, prior)}, codes=codes)
 
+    def books(self, codes: Tensor) -> list[tuple[Tensor, int]]:
+        """Codes (B, V) of each variable by themselves, and how many categories it has."""
+        return [(one, self.shape[1]) for one in codes.unbind(-1)]
+
     def embed(self, h: Tensor) -> Tensor:
         """The most probable categories, one-hot, (B, V * C)."""
         logits = self.posterior(h).logits

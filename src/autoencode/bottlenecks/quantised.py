@@ -208,6 +208,10 @@ class Chosen(nn.Module):
         z, choice = self.choose(h, self.training and torch.is_grad_enabled())
         return as_latent(z, choice.codes, choice.penalties, n_samples)
 
+    def books(self, codes: Tensor) -> list[tuple[Tensor, int]]:
+        """The integers of each codebook by themselves, and how many values they can take."""
+        raise NotImplementedError
+
     def codes(self, h: Tensor) -> Tensor:
         """The integers (B, ...) of features, as ``choose`` gives them."""
         with torch.no_grad():
@@ -250,6 +254,11 @@ class Quantised(Chosen):
         z = choice.z.transpose(1, 2).reshape(len(h), width, *grid)
         codes = choice.codes.reshape(len(h), *grid, *choice.codes.shape[2:])
         return z, Choice(choice.z, codes, choice.penalties)
+
+    def books(self, codes: Tensor) -> list[tuple[Tensor, int]]:
+        """Codes (B, *G[, L]) of each codebook by themselves, and its size."""
+        several = isinstance(self.quantiser, Residual | Product)
+        return [(one, self.n_codes) for one in (codes.unbind(-1) if several else (codes,))]
 
     def lookup(self, codes: Tensor) -> Tensor:
         """Z (B, D, *G) of codes (B, *G[, L]), so that whatever makes codes can be decoded."""
@@ -305,13 +314,21 @@ class TwoLevels(Chosen):
         z = self._over(z_top, z_bottom)
         return z, Choice(z, codes, _summed([top.penalties, bottom.penalties]))
 
+    def books(self, codes: Tensor) -> list[tuple[Tensor, int]]:
+        """Codes (B, H'W' + HW) of the coarse and the fine map, and the sizes of their codebooks."""
+        top, bottom = self._apart(codes)
+        return [(top, self.top.n_codes), (bottom, self.bottom.n_codes)]
+
+    def _apart(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        n_top = self.top_shape[0] * self.top_shape[1]
+        return codes[:, :n_top], codes[:, n_top:]
+
     def _over(self, z_top: Tensor, z_bottom: Tensor) -> Tensor:
         return torch.cat([F.interpolate(z_top, self.bottom_shape), z_bottom], dim=1)
 
     def lookup(self, codes: Tensor) -> Tensor:
         """Z (B, D' + D, H, W) of codes (B, H'W' + HW)."""
-        height, width = self.top_shape
-        top, bottom = codes[:, : height * width], codes[:, height * width :]
+        top, bottom = self._apart(codes)
         return self._over(
             self.top.lookup(top.unflatten(1, self.top_shape)),
             self.bottom.lookup(bottom.unflatten(1, self.bottom_shape)),
