@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoencode.data import Factors
+from autoencode.data import Examples, Factors, load_data
 from autoencode.errors import DataError, OptionError
+from autoencode.evaluate.card import card
+from autoencode.evaluate.case import Case
 from autoencode.evaluate.disentanglement import (
     _balanced_accuracy,
     beta_vae_score,
@@ -26,6 +28,8 @@ from autoencode.evaluate.factors import (
     posterior_information,
     posterior_mig,
 )
+from autoencode.recipes import build
+from autoencode.trained import Trained
 
 COUNTS = (3, 6, 5, 8)
 GRID = np.indices(COUNTS).reshape(len(COUNTS), -1).T  # every combination once
@@ -309,3 +313,15 @@ def test_measures_that_compare_factors_need_two():
         posterior_mig(np.ones((4, 1)), np.zeros((4, 1)), one)
     with pytest.raises(OptionError, match="forest or boosted"):
         dci(GRID, GRID, trees="oak")
+
+
+def test_the_card_has_a_section_for_examples_of_known_factors():
+    data = load_data("sprites")
+    few = data.test.take(np.arange(300))
+    recipe = build("beta_tcvae", data.spec, latent_dim=4)
+    found = card(Case(Trained(recipe), few), only=["disentanglement"])
+    assert [entry.measure.name for entry in found.entries] == ["factors"]
+    assert all(0 <= value <= 1 for value in found.values.values() if value is not None)
+    unknown = card(Case(Trained(recipe), Examples(few.x)), only=["disentanglement"])
+    assert set(unknown.values.values()) == {None}
+    assert unknown.as_dict()["absent"] == {"factors": "what the examples were made from is not known"}

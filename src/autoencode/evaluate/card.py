@@ -17,6 +17,7 @@ from typing import Any
 from autoencode.evaluate import metrics
 from autoencode.evaluate.case import Case
 from autoencode.evaluate.codebook import CODEBOOK
+from autoencode.evaluate.disentanglement import DISENTANGLEMENT
 from autoencode.evaluate.information import LATENT
 from autoencode.evaluate.measures import Entry, Figure, Section, Watch, chosen, taken
 from autoencode.evaluate.nll import LIKELIHOOD as NLL
@@ -31,6 +32,7 @@ SECTIONS = (
     Section("Likelihood", (metrics.BOUND, NLL)),
     LATENT,
     REPRESENTATION,
+    DISENTANGLEMENT,
     CODEBOOK,
     SAMPLES,
     ANOMALIES,
