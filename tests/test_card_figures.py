@@ -391,3 +391,14 @@ def test_anomalies_are_told_by_the_models_own_score():
     squares = np.square(np.r_[normal.x, far.x]).sum(1)
     assert score == pytest.approx(roc_auc_score(truth, squares), abs=1e-6)
     assert measured(Case(trained, normal, anomalies=far), "anomalies")["anomaly_auroc"] == score
+
+
+def test_draws_are_not_the_numbers_that_the_weights_were_drawn_from():
+    """The prior's components start at draws from the seed; those of z must be others."""
+    x = Examples(load_digits().images[:300, None].astype(np.float32))
+    trained = Trained(build("mog_vae", DataSpec((1, 8, 8), "unit", scale=(16.0,)), seed=0))
+    found = [card(Case(trained, x, seed=s, n_draws=10), only=["kl", "nll"]) for s in (0, 1, 2)]
+    kls, nlls = ([one.values[name] for one in found] for name in ("kl", "nll"))
+    assert max(kls) - min(kls) < 6 * found[0].errors["kl"]
+    assert max(nlls) - min(nlls) < 1
+    assert trained.score_samples(x).mean() == pytest.approx(-nlls[0], rel=0.2)

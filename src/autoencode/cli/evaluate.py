@@ -108,13 +108,13 @@ def evaluate_command(
 
     \b
     With --card also, by section (what each means: docs/evaluation.md):
-      reconstruction  ssim
-      likelihood      nll (nats, by importance sampling), bits_per_dim
-      latent          active_units, mutual_information, aggregate_kl, prior_mmd
-      representation  probe_accuracy, knn_accuracy, trustworthiness, continuity
-      codebook        codebook_perplexity, dead_codes
-      samples         fid, precision, recall, density, coverage
-      anomalies       anomaly_auroc, with --anomalies
+      reconstructions  ssim
+      likelihood       nll (nats, by importance sampling), bits_per_dim
+      latent           active_units, mutual_information, aggregate_kl, prior_mmd
+      representation   probe_accuracy, knn_accuracy, trustworthiness, continuity
+      codebook         codebook_perplexity, dead_codes
+      samples          fid, precision, recall, density, coverage
+      anomalies        anomaly_auroc, with --anomalies
 
     \b
     Example:

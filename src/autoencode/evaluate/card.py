@@ -28,7 +28,7 @@ from autoencode.evaluate.samples import SAMPLES
 from autoencode.evaluate.structure import SIMILARITY
 
 SECTIONS = (
-    Section("Reconstruction", (metrics.ERRORS, SIMILARITY, metrics.YARDSTICK)),
+    Section("Reconstructions", (metrics.ERRORS, SIMILARITY, metrics.YARDSTICK)),
     Section("Likelihood", (metrics.BOUND, NLL)),
     LATENT,
     REPRESENTATION,

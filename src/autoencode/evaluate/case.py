@@ -82,8 +82,8 @@ class Case:
     def once(self, function: Callable[[Case], T]) -> T:
         """What a function makes of this case, computed once for all measures that ask.
 
-        It must draw nothing, or draw from a seed of its own (``seeded``): no figure may depend on which
-        other ones were asked for.
+        It must draw nothing, or draw from a seed of its own (``drawing``): no figure may depend on
+        which other ones were asked for.
         """
         if function not in self._memo:
             self._memo[function] = function(self)

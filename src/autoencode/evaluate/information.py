@@ -22,7 +22,7 @@ from autoencode.evaluate.case import Case, as_seen
 from autoencode.evaluate.measures import Figure, Found, Measure, Section
 from autoencode.evaluate.metrics import no_posterior, standard_error
 from autoencode.objectives.discrepancies import kernel
-from autoencode.randomness import seeded
+from autoencode.randomness import drawing
 from autoencode.trained import CHUNK
 from autoencode.types import Distribution, Site
 
@@ -99,7 +99,7 @@ def drawn_sites(case: Case) -> list[Sites]:
     """One draw of z for each of at most ``MOST`` examples, a batch of sites at a time."""
     spec, device = case.trained.spec, case.trained.device
     found: list[Sites] = []
-    with seeded(case.seed, device):
+    with drawing(case.seed, device):
         for batch in Resident(case.some(MOST), spec, device).batches(CHUNK):
             found.append(case.trained.model(as_seen(batch, case.seen)).latent.sites)
     return found

@@ -15,7 +15,7 @@ import torch
 
 from autoencode.errors import IncompatibleError, OptionError, nearest
 from autoencode.evaluate.case import Case, Tick
-from autoencode.randomness import seeded
+from autoencode.randomness import drawing
 from autoencode.training.tuning import tuned
 
 #: ``quick`` takes about one pass over the examples and is part of every training; ``moderate`` some
@@ -88,7 +88,7 @@ class Measure:
             return Entry(self, absent=reason)
         device = case.trained.device
         try:
-            with tuned(device), seeded(case.seed, device), torch.inference_mode():
+            with tuned(device), drawing(case.seed, device), torch.inference_mode():
                 case.trained.model.eval()
                 return Entry(self, self.compute(case))
         except IncompatibleError as error:

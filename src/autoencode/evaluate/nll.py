@@ -21,7 +21,7 @@ from autoencode.evaluate.case import Binarization, Case, Tick, as_seen, silent
 from autoencode.evaluate.measures import Figure, Found, Measure
 from autoencode.evaluate.metrics import no_posterior
 from autoencode.objectives import log_weights
-from autoencode.randomness import seeded
+from autoencode.randomness import drawing
 from autoencode.trained import Trained
 from autoencode.training.tuning import tuned
 from autoencode.types import Batch
@@ -102,7 +102,7 @@ def nll(
     source = Resident(examples, trained.spec, trained.device)
     trained.model.eval()
     found: list[Tensor] = []
-    with tuned(trained.device), seeded(seed, trained.device), torch.inference_mode():
+    with tuned(trained.device), drawing(seed, trained.device), torch.inference_mode():
         for batch in source.batches(batch_size):
             tick(len(found) * batch_size, len(source))
             found.append(_log_likelihood(trained, as_seen(batch, binarization), n_samples).cpu())
