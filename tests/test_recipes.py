@@ -14,7 +14,7 @@ from torch import nn
 
 from autoencode import Autoencoder, runs
 from autoencode.data import Examples, Resident, load_data
-from autoencode.errors import IncompatibleError, OptionError
+from autoencode.errors import DataError, IncompatibleError, OptionError
 from autoencode.evaluate.nll import nll
 from autoencode.io import load_trained, save_model
 from autoencode.nets import scratch
@@ -23,7 +23,7 @@ from autoencode.objectives import CORRUPTIONS, Corrupted
 from autoencode.recipes import RECIPES, recipe_info
 from autoencode.recipes import build as build_at_full_size
 from autoencode.recipes.catalogue import PLAN_OPTIONS
-from autoencode.recipes.parts import LikelihoodName
+from autoencode.recipes.observed import LikelihoodName
 from autoencode.trained import Trained, fit_prior
 from autoencode.training import TrainingPlan, fit
 from autoencode.training.update import only
@@ -42,7 +42,9 @@ def options_with(option: str) -> tuple[str, ...]:
 CONV = tuple(n for n in options_with("channels") if RECIPES[n].options["channels"].default)
 EITHER = tuple(n for n in options_with("channels") if n not in CONV)
 PATCHES = options_with("patch")
-DENSE = tuple(name for name in NAMES if name not in (*CONV, *PATCHES))
+# Fully connected unless told otherwise, and for images in [0, 1] alone.
+UNIT_IMAGES = ("ms_ssim_vae",)
+DENSE = tuple(name for name in NAMES if name not in (*CONV, *PATCHES, *UNIT_IMAGES))
 # Convolutions for images, dense layers for other data.
 AUTO = options_with("positions")
 SQUARED = tuple(n for n in options_with("loss") if len(RECIPES[n].options["loss"].choices) == 2)
@@ -161,6 +163,10 @@ def test_reconstructions_have_the_shape_of_the_data(name, shape, kind):
         with pytest.raises(IncompatibleError, match=r"need images.*use an MLP recipe"):
             build(name, spec)
         return
+    if name in UNIT_IMAGES and (len(shape) == 1 or kind == "real"):
+        with pytest.raises(IncompatibleError, match=r"needs images with values in \[0, 1\]; use vae"):
+            build(name, spec)
+        return
     recipe = build(name, spec)
     x = torch.rand(2, *shape)
     with torch.no_grad():
@@ -171,9 +177,13 @@ def test_reconstructions_have_the_shape_of_the_data(name, shape, kind):
     assert output.latent.z.shape == (1, 2, *recipe.latent_shape)
 
 
-@pytest.mark.parametrize("kind", ["unit", "real"])
-@every_recipe
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [(n, k) for n in NAMES for k in ("unit", "real") if k == "unit" or n not in UNIT_IMAGES],
+)
 def test_reconstructions_stay_inside_the_range_of_the_data(name, kind):
+    if kind == "real" and name in UNIT_IMAGES:
+        return
     recipe = build(name, DataSpec(IMAGE.shape, kind))
     with torch.no_grad():
         for parameter in recipe.model.decoder.parameters():
@@ -211,14 +221,46 @@ def test_likelihoods_of_counts_are_for_counts_as_they_are(likelihood):
     for spec in (DataSpec((30,)), DataSpec((30,), "real", scale=(2.0,))):
         with pytest.raises(IncompatibleError, match="needs counts"):
             build("vae", spec, likelihood=likelihood)
+    x = np.random.default_rng(0).poisson(40.0, (60, 100))  # as wide as an image of 10 x 10
+    estimator = Autoencoder("vae", options={"likelihood": likelihood}, epochs=1, random_state=0).fit(x)
+    assert estimator.trained_.spec.scale == (1.0,)
+    assert estimator.reconstruct(x).mean() == pytest.approx(40, rel=0.5)
+    run = runs.train(x, "vae", likelihood=likelihood, epochs=1)
+    assert run.trained.spec.offset == (0.0,)
+    with pytest.raises(DataError, match=r"whole numbers from 0 and these data have \d+\.5"):
+        runs.train(x + 0.5 * (x == x.max()), "vae", likelihood=likelihood, epochs=1)
+    with pytest.raises(DataError, match=r"whole numbers from 0 and these data have -1"):
+        Autoencoder("vae", options={"likelihood": likelihood}, epochs=1).fit(np.where(x > 60, -1, x))
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "laplace", "log_cosh"])
+@pytest.mark.parametrize("name", ["vae", "conv_vae", "iwae"])
+def test_scale_is_that_of_the_likelihoods_whose_scale_is_fixed(name, likelihood):
+    recipe = build(name, IMAGE, likelihood=likelihood, scale=0.1)
+    assert recipe.model.likelihood.log_scale.exp().item() == pytest.approx(0.1)
+    with pytest.raises(OptionError, match="option scale: must be above 0"):
+        build(name, IMAGE, likelihood=likelihood, scale=0.0)
+    for other in ("auto", "bernoulli", f"{likelihood}_learned"):
+        with pytest.raises(IncompatibleError, match=r"a fixed scale is for .*leave .* scale out"):
+            build(name, IMAGE, likelihood=other, scale=0.1)
+
+
+def test_the_loss_of_log_cosh_vae_is_the_papers_but_for_a_constant():
+    x, mean, a = images(4), torch.rand(1, 4, *IMAGE.shape), 10.0
+    likelihood = build("log_cosh_vae", IMAGE).model.likelihood
+    ours = -likelihood(torch.logit(mean)).log_prob(x)
+    theirs = (torch.log(torch.cosh(a * (mean.double() - x))) / a).flatten(2).sum(-1)
+    apart = ours - theirs
+    torch.testing.assert_close(apart, apart[0, 0].expand(1, 4), atol=1e-4, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", VARIATIONAL)
 def test_beta_weighs_the_kl_term(name):
     batch = Batch.of(images(8))
     values = []
+    ones = {"ssim_weight": 1.0} if name in UNIT_IMAGES else {}
     for beta in (0.0, 1.0, 4.0):
-        objective = build(name, IMAGE, beta=beta).updates[0].objective
+        objective = build(name, IMAGE, beta=beta, **ones).updates[0].objective
         torch.manual_seed(0)
         model = build(name, IMAGE).model
         losses = objective(model, batch, Progress())
@@ -398,7 +440,7 @@ def test_normalization_goes_into_every_hidden_layer(name, normalization):
     if normalization == "none" or name not in HIDDEN:
         assert not found
     else:
-        wanted = nn.LayerNorm if normalization == "layer" and name in DENSE else nn.GroupNorm
+        wanted = nn.LayerNorm if normalization == "layer" and name not in CONV else nn.GroupNorm
         assert found
         assert all(isinstance(m, wanted) for m in found)
         if normalization == "layer" and name in CONV:
@@ -433,7 +475,7 @@ def test_init_draws_every_weight_inside_its_bound_with_zero_biases(name, init):
         assert module.bias is None or not module.bias.detach().any()
 
 
-@pytest.mark.parametrize("name", DENSE)
+@pytest.mark.parametrize("name", [*DENSE, *UNIT_IMAGES])
 def test_init_torch_and_seed_give_torchs_own_layers(name):
     model = build(name, IMAGE, seed=0).model
     linear = [m for m in model.modules() if isinstance(m, nn.Linear)]
@@ -517,7 +559,7 @@ def test_latent_dim_is_the_width_of_the_code(name):
 
 @pytest.mark.parametrize("name", WITH_LATENT_DIM)
 def test_n_components_of_the_estimator_is_the_width_of_the_code(name):
-    shape = (20, 12, 10) if name in CONV else (20, 30)
+    shape = (20, 12, 10) if name in (*CONV, *UNIT_IMAGES) else (20, 30)
     x = np.random.default_rng(0).random(shape).astype(np.float32)
     few = {option: 2 for option in ("k", "k_eval") if name in options_with(option)}
     model = Autoencoder(name, n_components=3, epochs=1, random_state=0, options=few)

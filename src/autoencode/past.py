@@ -24,9 +24,9 @@ from autoencode.data import (
 from autoencode.errors import DataError, ModelFileError, OptionError, RunFolderError
 from autoencode.evaluate.metrics import evaluate
 from autoencode.files import storage_error
-from autoencode.fitting import empty_prior
+from autoencode.fitting import Integers, empty_prior
 from autoencode.io import CONFIG, PLOTS, load_config, load_trained, read_metrics
-from autoencode.recipes import recipe_info
+from autoencode.recipes.catalogue import scaling
 from autoencode.trained import Trained, choose_device, fit_prior
 
 SPLITS = ("test", "validation", "train")
@@ -86,14 +86,13 @@ def run_data(
     source = facts.get("source")
     if not source:
         raise DataError(f"{folder} was trained on data in memory; give DATA")
-    info = recipe_info(trained.recipe.name)
     if facts.get("streamed"):
         data = reopened(source, trained.spec, data_dir, images_of(trained))
     else:
         data = load_data(
             source,
             data_dir=data_dir,
-            standardize=info.standardize,
+            standardize=scaling(trained.recipe.name, trained.recipe.options),
             stream=False,
             table=table_of(trained),
             images=images_of(trained),
@@ -182,9 +181,11 @@ def with_prior(
 
     Raises:
         OptionError: for an unknown kind.
+        IncompatibleError: for a kind that is not for this model's codes.
         DataError: when the training data cannot be read again.
     """
-    empty_prior(kind, trained.latent_shape)  # refuses an unknown kind before any work
+    # Refuses a kind that is unknown, or not for these codes, before any work.
+    empty_prior(kind, trained.latent_shape, Integers.of(trained.recipe))
     data = run_data(trained, folder, data_dir)
     plan, run_seed = trained.recipe.plan, trained.info.get("seed", 0)
     return fit_prior(trained, pick_split(data, "train", plan.validation, run_seed), seed, kind)

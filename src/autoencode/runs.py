@@ -55,7 +55,7 @@ from autoencode.io import (
 )
 from autoencode.past import run_data
 from autoencode.recipes import Recipe, build, recipe_info
-from autoencode.recipes.catalogue import ScheduleName, check_options
+from autoencode.recipes.catalogue import ScheduleName, check_options, scaling
 from autoencode.record import History, Run, write_run
 from autoencode.trained import Trained, choose_device, fit_prior
 from autoencode.training import EpochRecord, Keeper, Observer, TrainingState, fit
@@ -142,7 +142,7 @@ def train(
         data = load_data(
             source,
             data_dir=data_dir,
-            standardize=info.standardize,
+            standardize=scaling(recipe, options),
             stream=stream,
             table=table or TableOptions(),
             images=images or ImageOptions(),
@@ -284,7 +284,7 @@ def _same_data(
         data = load_data(
             where,
             data_dir=data_dir,
-            standardize=info.standardize,
+            standardize=scaling(asked["recipe"], asked["options"]),
             stream=asked["data"].get("streamed", False),
             table=TableOptions.from_dict(asked["data"].get("table")),
             images=ImageOptions.from_dict(asked["data"].get("images")),
@@ -407,10 +407,12 @@ def fit_recipe(
 ) -> list[EpochRecord]:
     """Trains a recipe on the training part of some data, watching its validation part."""
     examples, held_out = data.split(recipe.plan.validation, seed)
+    source = source_of(examples, recipe.spec, device)
+    recipe.check_data(source)
     records = fit(
         recipe.model,
         recipe.updates,
-        source_of(examples, recipe.spec, device),
+        source,
         recipe.plan,
         validation=None if held_out is None else source_of(held_out, recipe.spec, device),
         seed=seed,

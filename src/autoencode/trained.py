@@ -24,8 +24,8 @@ from autoencode.data import (
 )
 from autoencode.data.frames import fill, is_frame, select
 from autoencode.data.raw import Array
-from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError, nearest
-from autoencode.fitting import FITTED, prior_of
+from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError
+from autoencode.fitting import OF_INTEGERS, Integers, empty_prior, prior_of
 from autoencode.models import AutoencoderModule
 from autoencode.randomness import common_noise, mix, seeded
 from autoencode.recipes import Recipe
@@ -33,7 +33,7 @@ from autoencode.training.tuning import tuned
 from autoencode.types import Batch, DataSpec
 
 CHUNK = 1000  # rows that are computed together
-_PRIOR_ROWS = 10_000
+_PRIOR_ROWS, _PRIOR_INTEGERS = 10_000, 100_000
 
 
 @dataclass
@@ -81,6 +81,14 @@ class Trained:
             first, last: numbers of examples, ``first`` a multiple of 1000; all when left out.
         """
         yield from self._each(self._batches(x, first, last), lambda b: self.model.embed(b.x, b.context))
+
+    def codes(self, x: Any) -> Array:
+        """X (N, *D) in the data's own units to the integers (N, *G) of a quantised model, int64.
+
+        Raises:
+            IncompatibleError: for a model whose codes are no integers.
+        """
+        return self._through(self._batches(x), lambda b: self.model.codes(b.x, b.context))
 
     def reconstruct(self, x: Any) -> Array:
         """X (N, *D) to its reconstruction (N, *D), both in the data's own units."""
@@ -275,14 +283,16 @@ def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | N
 
     Args:
         trained: the model; changed in place.
-        examples: whose codes; up to 10 000 of them.
+        examples: whose codes; up to 10 000 of them, 100 000 where they are integers.
         seed: which, and of the fit.
-        kind: gaussian, mixture (10 Gaussians), maf, iaf, two_stage or sphere, for any model. By default
+        kind: gaussian, mixture (10 Gaussians), maf, iaf, two_stage or sphere, for any model;
+            autoregressive, a transformer over the integer codes of a quantised one. By default
             gaussian for a plain autoencoder, and a model that has a prior already keeps it.
 
     Raises:
         OptionError: for an unknown kind.
-        IncompatibleError: for a model whose prior depends on a context.
+        IncompatibleError: for a kind that is not for this model's codes, or a model whose prior
+            depends on a context.
 
     Example:
         >>> from autoencode import fit_prior, load_data, train
@@ -293,13 +303,18 @@ def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | N
     """
     if kind is None and (trained.model.prior is not None or len(examples) < 2):
         return trained
-    if kind is not None and kind not in FITTED:
-        raise OptionError(f"unknown prior '{kind}'; {nearest(kind, FITTED)}")
-    rows = np.random.default_rng(seed).permutation(len(examples))[:_PRIOR_ROWS]
-    codes = torch.from_numpy(trained.embed(examples.take(np.sort(rows))))
+    kind, integers = kind or "gaussian", Integers.of(trained.recipe)
+    empty_prior(kind, trained.latent_shape, integers)  # refuses before any work what it cannot fit
+    most = _PRIOR_INTEGERS if kind in OF_INTEGERS else _PRIOR_ROWS
+    rows = np.random.default_rng(seed).permutation(len(examples))[:most]
+    few = examples.take(np.sort(rows))
+    if kind in OF_INTEGERS:
+        codes = torch.from_numpy(trained.codes(few)).to(trained.device)
+    else:
+        codes = torch.from_numpy(trained.embed(few))
     if not bool(torch.isfinite(codes).all()):
         raise TrainingError("training diverged: its codes are not finite; try a lower learning rate")
-    prior = prior_of(kind or "gaussian", codes, seed)
+    prior = prior_of(kind, codes, seed, integers)
     trained.model.prior = prior.to(trained.device)
     return trained
 

@@ -277,7 +277,8 @@ def decode_command(run: str, codes: str, out: str | None, device: str, as_json: 
     "--prior",
     metavar="KIND",
     help="Fit a prior to the codes of the run's training examples first: gaussian, mixture, maf, iaf, "
-    "two_stage or sphere.  [default: the run's own]",
+    "two_stage or sphere; autoregressive for the integer codes of a quantised recipe.  "
+    "[default: the run's own]",
 )
 @_out
 @seed_option("Of the draws, and of the fit of a prior.")
@@ -300,6 +301,7 @@ def sample_command(
     Example:
       autoencode sample runs/mnist-vae -n 100 -o samples.png
       autoencode sample runs/mnist-conv --prior mixture -o samples.png
+      autoencode sample runs/mnist-vqvae --prior autoregressive -o samples.png
     """
     from autoencode.past import with_prior
 

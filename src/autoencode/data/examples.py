@@ -59,9 +59,9 @@ class Examples:
         ids: (N,) what the source calls each example, or ``None``.
         target: (N, *D) what is to be made of each, where that is not the example itself.
         notices: what the user should know of the reading.
+        factors: what each example was made from, or ``None``.
         rows: (M,) which of the rows of ``x`` and ``target`` are the examples; all when ``None``. So a
             part of data that fill the memory needs no copy of them.
-        factors: what each example was made from, or ``None``.
     """
 
     def __init__(
@@ -71,9 +71,9 @@ class Examples:
         ids: Array | None = None,
         target: Array | None = None,
         notices: tuple[str, ...] = (),
+        factors: Factors | None = None,
         *,
         rows: Array | None = None,
-        factors: Factors | None = None,
     ) -> None:
         self.held, self.held_target, self.rows = x, target, rows
         self.labels, self.ids, self.factors, self.notices = labels, ids, factors, notices
@@ -99,28 +99,27 @@ class Examples:
     def take(self, rows: Array) -> Examples:
         """The examples with these row numbers (M,), or where this mask (N,) is true."""
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
-        held = rows if self.rows is None else self.rows[rows]
-        if len(held) * self.held[:1].nbytes > _COPIED:
-            beside = self._beside(rows)
-            return Examples(self.held, *beside[:2], self.held_target, rows=held, factors=beside[2])
-        return self._copied(held, rows)
+        if len(rows) * self.held[:1].nbytes <= _COPIED:
+            return self._copied(rows)
+        places = rows if self.rows is None else self.rows[rows]
+        small = np.int32 if len(self.held) <= np.iinfo(np.int32).max else np.int64
+        places = places.astype(small)
+        return Examples(self.held, target=self.held_target, rows=places, **self._beside(rows))
 
     def chunks(self, size: int) -> Iterator[Examples]:
         """The examples in order, ``size`` at a time."""
         for start in range(0, len(self), size):
-            part = slice(start, start + size)
-            yield self._copied(part if self.rows is None else self.rows[part], part)
+            yield self._copied(slice(start, start + size))
 
-    def _copied(self, held: Any, rows: Any) -> Examples:
-        """Some of the examples, whose numbers are ``rows`` here and ``held`` among what is held."""
-        labels, ids, factors = self._beside(rows)
-        x, target = self.held[held], _rows(self.held_target, held)
-        return Examples(x, labels, ids, target, factors=factors)
+    def _copied(self, rows: Array | slice) -> Examples:
+        places = rows if self.rows is None else self.rows[rows]
+        target = _rows(self.held_target, places)
+        return Examples(self.held[places], target=target, **self._beside(rows))
 
-    def _beside(self, rows: Any) -> tuple[Array | None, Array | None, Factors | None]:
-        """Labels, ids and factors of some of the examples."""
+    def _beside(self, rows: Array | slice) -> dict[str, Any]:
+        """What is known of these examples beside their values."""
         factors = None if self.factors is None else self.factors.take(rows)
-        return _rows(self.labels, rows), _rows(self.ids, rows), factors
+        return {"labels": _rows(self.labels, rows), "ids": _rows(self.ids, rows), "factors": factors}
 
     def bounded(self) -> Examples:
         """All of them: they are in memory."""

@@ -81,10 +81,10 @@ def choose_storage(parts: Sequence[Array], standardize: str = "columns") -> Stor
 
 
 def as_columns(storage: Storage, shape: tuple[int, ...], standardize: str) -> Storage:
-    """How values are kept where each column of a table shall have its own scale, whatever its range."""
-    if standardize != "all_columns" or len(shape) > 1:
-        return storage
-    return Storage(storage.dtype, "real")
+    """How values are kept where their range shall say nothing: as they are, or column by column."""
+    if standardize == "none" or (standardize == "all_columns" and len(shape) == 1):
+        return Storage(storage.dtype, "real")
+    return storage
 
 
 def _choose_storage(parts: Sequence[Array]) -> Storage:
@@ -178,7 +178,7 @@ def spec_for(
             0 and variance 1, images one mean and variance for all pixels; ``all_columns``: the same,
             also where a table's values lie in [0, 1] or look like pixels; ``global``: each entry its
             own mean but all share one scale, which leaves principal subspaces as they are; ``none``:
-            nothing.
+            nothing, and values that look like pixels are taken as they are too.
         source: (N, *D) the same examples as the user gave them, finer perhaps than stored.
         columns: of a table; only numbers among them are scaled.
     """

@@ -32,7 +32,7 @@ class Factors:
     names: tuple[str, ...]
     unordered: tuple[str, ...] = ()
 
-    def take(self, rows: Array) -> Factors:
+    def take(self, rows: Array | slice) -> Factors:
         """Those of the examples with these row numbers (M,), or of a mask (N,)."""
         return replace(self, values=self.values[rows])
 

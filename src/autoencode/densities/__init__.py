@@ -4,12 +4,14 @@ from autoencode.densities.flows import Autoregressive, FlowDensity, Inverse, Pla
 from autoencode.densities.joined import Joined
 from autoencode.densities.mixture import NormalMixture
 from autoencode.densities.relaxed import RelaxedCategorical, UniformCategorical
+from autoencode.densities.sequences import IntegerRows
 from autoencode.densities.spherical import PowerSpherical, UniformSphere, VonMisesFisher
 from autoencode.densities.stacked import Stacked
 
 __all__ = [
     "Autoregressive",
     "FlowDensity",
+    "IntegerRows",
     "Inverse",
     "Joined",
     "NormalMixture",

@@ -25,6 +25,7 @@ from autoencode.io import environment, save_model, write_history
 from autoencode.models import AutoencoderModule, Encoder
 from autoencode.progress import watched
 from autoencode.recipes import Recipe, build, recipe_info
+from autoencode.recipes.catalogue import scaling
 from autoencode.runs import fit_recipe
 from autoencode.trained import Trained, choose_device, fit_prior
 from autoencode.training import Observer
@@ -109,9 +110,11 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         unnamed = is_frame(X) and not hasattr(X, "column_names")
         if unnamed and not any(isinstance(name, str) for name in X.columns):
             X = np.asarray(X)
-        prepared = prepare(X, standardize=info.standardize, kinds=self.column_kinds, gaps=True)
-        wanted = recipe_info(self._recipe_for(prepared[1])).standardize
-        if wanted == info.standardize:
+        options = self._asked_options()
+        first = scaling(info.name, options)
+        prepared = prepare(X, standardize=first, kinds=self.column_kinds, gaps=True)
+        wanted = scaling(self._recipe_for(prepared[1]), options)
+        if wanted == first:
             return prepared
         return prepare(X, standardize=wanted, kinds=self.column_kinds, gaps=True)
 

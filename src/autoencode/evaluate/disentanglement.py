@@ -58,8 +58,8 @@ def measure(
         >>> run = train("digits", "vae", epochs=1)
         >>> known = Factors(run.data.test.labels[:, None], ("digit",))
         >>> found = measure(codes_of(run.trained, run.data.test), known)
-        >>> found["modularity"] is None, 0 <= found["mig"] <= 1
-        (True, True)
+        >>> 0 <= found["mig"] <= 1
+        True
 
     Args:
         codes: of N examples (``codes_of``).
@@ -212,7 +212,7 @@ def sap(codes: ArrayLike, factors: Known, unordered: Sequence[int] | None = None
 
     Example:
         >>> factors = np.indices((3, 5)).reshape(2, -1).T
-        >>> sap(factors, factors), round(sap(factors, factors, unordered=[0]), 4)
+        >>> round(sap(factors, factors), 4), round(sap(factors, factors, unordered=[0]), 4)
         (1.0, 0.8333)
     """
     z, numbers = checked(codes, factors)

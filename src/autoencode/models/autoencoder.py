@@ -81,6 +81,20 @@ class AutoencoderModule(nn.Module):
         z: Tensor = self.bottleneck.embed(call(self.encoder, x, context))  # type: ignore[operator]
         return z
 
+    def codes(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """The integers (B, *G) that a quantised bottleneck makes of x (B, *D).
+
+        Raises:
+            IncompatibleError: when the bottleneck has none.
+        """
+        chosen: Callable[[Tensor], Tensor] | None = getattr(self.bottleneck, "codes", None)
+        if chosen is None:
+            raise IncompatibleError(
+                "this model's codes are no integers; embed gives them, and quantised recipes (vqvae) "
+                "have integer ones"
+            )
+        return chosen(call(self.encoder, x, context))
+
     def decode(self, z: Tensor, context: Tensor | None = None) -> Observation:
         """p(x|z) of latents (B, *Z): batch shape (B,), event shape D."""
         x_dist: Observation = self.likelihood(call(self.decoder, z, context))
@@ -99,7 +113,7 @@ class AutoencoderModule(nn.Module):
         return self.decode(self.sample_latent(n, context), context).mean
 
     def sample_latent(self, n: int, context: Tensor | None = None) -> Tensor:
-        """N draws of z from the prior, (n, *Z)."""
+        """N draws of z from the prior, (n, *Z); a prior of integer codes is looked up."""
         prior = self.prior_distribution(context)
         if prior is None:
             raise IncompatibleError(
@@ -107,7 +121,11 @@ class AutoencoderModule(nn.Module):
                 "fit one to its codes with fit_prior(model, x)"
             )
         with torch.no_grad():
-            return prior.rsample(torch.Size((n,)))
+            drawn = prior.rsample(torch.Size((n,)))
+            if drawn.is_floating_point():
+                return drawn
+            z: Tensor = self.bottleneck.lookup(drawn)  # type: ignore[operator]
+            return z
 
     def prior_distribution(self, context: Tensor | None) -> Distribution | None:
         """p(z), or ``None`` when the model has none."""

@@ -3,13 +3,14 @@
 from autoencode.nets.conv import ConvDecoder, ConvEncoder
 from autoencode.nets.layers import NetOptions, make_activation
 from autoencode.nets.mlp import DictionaryDecoder, MLPDecoder, MLPEncoder
-from autoencode.nets.reader import Read, Reader, reader_for
+from autoencode.nets.reader import Logarithm, Read, Reader, reader_for
 from autoencode.nets.skip import SkipDecoder, SkipEncoder
 
 __all__ = [
     "ConvDecoder",
     "ConvEncoder",
     "DictionaryDecoder",
+    "Logarithm",
     "MLPDecoder",
     "MLPEncoder",
     "NetOptions",

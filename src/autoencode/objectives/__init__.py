@@ -55,6 +55,7 @@ from autoencode.objectives.schedule import (
     Linear,
     WeightSchedule,
 )
+from autoencode.objectives.similarity import dissimilarity, ms_ssim, ssim
 from autoencode.objectives.stages import (
     LayerError,
     Staged,
@@ -92,6 +93,7 @@ __all__ = [
     "decoder_weights",
     "density_ratio",
     "dip",
+    "dissimilarity",
     "examples_and_made",
     "feature_error",
     "fooling",
@@ -103,6 +105,7 @@ __all__ = [
     "log_weights",
     "mean_squared_error",
     "mmd",
+    "ms_ssim",
     "nested",
     "passing_for_real",
     "penalties",
@@ -115,5 +118,6 @@ __all__ = [
     "sparsity",
     "squared_error",
     "squared_mmd",
+    "ssim",
     "total_correlation",
 ]

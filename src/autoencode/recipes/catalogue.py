@@ -28,12 +28,14 @@ from autoencode.recipes import (
     variational,
 )
 from autoencode.recipes.networks import Own
+from autoencode.recipes.observed import COUNTS
 from autoencode.recipes.options import Option, arguments, options_of, resolve
 from autoencode.recipes.recipe import Recipe
 from autoencode.training import TrainingPlan
 from autoencode.types import DataSpec
 
 ScheduleName = Literal["fast", "paper"]
+Standardize = Literal["columns", "all_columns", "global", "none"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class RecipeInfo:
     function: Callable[..., Recipe]
     paper: TrainingPlan
     fast: TrainingPlan
-    standardize: Literal["columns", "all_columns", "global"] = "columns"
+    standardize: Standardize = "columns"
     conditional: bool = False
 
     @property
@@ -181,6 +183,8 @@ _INFOS = (
     _info(quantised.simvq, _adam(50, 1e-4, 256), lr=2e-3, size=128, epochs=10),
     _info(variational.beta_vae, _adam(50, 1e-3), lr=5e-3, size=128, epochs=10),
     _info(variational.sigma_vae, _adam(50, 1e-3, 128), lr=5e-3, size=128, epochs=10),
+    _info(variational.log_cosh_vae, _adam(50, 1e-3), lr=3e-3, size=128, epochs=10),
+    _info(variational.ms_ssim_vae, _adam(50, 1e-3), lr=3e-3, size=128, epochs=10),
     _info(variational.cvae, _adam(50, 1e-3), lr=5e-3, size=128, epochs=10, conditional=True),
     _info(bounds.iwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
     _info(bounds.miwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
@@ -217,6 +221,16 @@ def default_recipe(spec: DataSpec) -> str:
     'mlp_impute'
     """
     return "mlp_impute" if spec.gaps and len(spec.shape) == 1 else "mlp"
+
+
+def scaling(name: str, options: Mapping[str, Any]) -> Standardize:
+    """How the numbers of a table are scaled for a recipe with these options, see ``data.ranges``.
+
+    >>> scaling("vae", {}), scaling("vae", {"likelihood": "poisson"})
+    ('columns', 'none')
+    """
+    counted = options.get("likelihood") in COUNTS
+    return "none" if counted else recipe_info(name).standardize
 
 
 PLAN_OPTIONS: Mapping[str, Option] = options_of(TrainingPlan)
@@ -321,12 +335,13 @@ _NOT_NEGATIVE = (
     *("capacity_nats", "capacity_z", "capacity_c", "capacity_until", "beta_until", "tc_weight"),
     *("off_diagonal", "diagonal", "mmd_weight", "critic_weight"),
 )
+_ABOVE_ZERO = ("lr", "scale")
 _SHARES = ("dropout", "warmup", "validation", "codebook_decay")
 # These are counts as well, in whatever recipe they are.
 _COUNTS = (
     *("k", "k_eval", "k_dead", "n_nested", "n_directions", "positions", "n_codes", "code_dim"),
     *("n_levels", "n_parts", "n_bits", "patch", "width", "depth", "heads", "decoder_width"),
-    *("decoder_depth", "patience_dead"),
+    *("decoder_depth", "patience_dead", "n_scales", "window"),
 )
 
 
@@ -345,8 +360,9 @@ def _check_ranges(values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if name.endswith("_weight") and value < 0:
             raise OptionError(f"option {name}: must not be negative, got {value}")
-    if not values["lr"] > 0:
-        raise OptionError(f"option lr: must be above 0, got {values['lr']}")
+    for name in _ABOVE_ZERO:
+        if name in values and not values[name] > 0:
+            raise OptionError(f"option {name}: must be above 0, got {values[name]}")
     for name in _NOT_NEGATIVE:
         if name in values and values[name] < 0:
             raise OptionError(f"option {name}: must not be negative, got {values[name]}")
