@@ -71,6 +71,8 @@ SMALL = {
     "factor_vae": {"critic_hidden": (16,), "hidden": (16,)},
     "iwae_two_layers": {"top_hidden": (8,), "hidden": (16,)},
     "flow_vae": {"n_flows": 2, "hidden": (16,)},
+    "ladder_vae": {"latent_dims": (3, 2), "hidden": (8, 6)},
+    "vdvae": {"width": 8, "inner": 4, "blocks": (1,)},
     **{name: {"latent_dim": 3, "hidden": (16,)} for name in ("vmf_vae", "power_spherical_vae")},
 }
 

@@ -16,6 +16,12 @@ from autoencode.bottlenecks.finite import (
 )
 from autoencode.bottlenecks.flow import FlowPosterior
 from autoencode.bottlenecks.gaussian import DiagonalGaussian
+from autoencode.bottlenecks.hierarchy import (
+    LadderLayer,
+    ResidualLayer,
+    TopDown,
+    precision_weighted,
+)
 from autoencode.bottlenecks.nested import (
     SideBySide,
     TwoLayers,
@@ -41,6 +47,7 @@ __all__ = [
     "FlowPosterior",
     "GumbelSoftmax",
     "JumpReLU",
+    "LadderLayer",
     "LearnedCodebook",
     "LinearCodebook",
     "LookupFree",
@@ -50,10 +57,13 @@ __all__ = [
     "Product",
     "Quantised",
     "Residual",
+    "ResidualLayer",
     "SideBySide",
+    "TopDown",
     "TopK",
     "TwoLayers",
     "TwoLevels",
     "UnitSphere",
     "VectorQuantiser",
+    "precision_weighted",
 ]

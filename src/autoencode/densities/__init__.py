@@ -1,5 +1,6 @@
 """Distributions over latents beyond the Gaussian: mixtures, flows, spheres, categories, products."""
 
+from autoencode.densities.ancestral import Ancestral
 from autoencode.densities.flows import Autoregressive, FlowDensity, Inverse, Planar, Radial
 from autoencode.densities.joined import Joined
 from autoencode.densities.mixture import NormalMixture
@@ -9,6 +10,7 @@ from autoencode.densities.spherical import PowerSpherical, UniformSphere, VonMis
 from autoencode.densities.stacked import Stacked
 
 __all__ = [
+    "Ancestral",
     "Autoregressive",
     "FlowDensity",
     "IntegerRows",

@@ -26,7 +26,7 @@ from autoencode.trained import Trained
 from autoencode.training.tuning import tuned
 from autoencode.types import Batch
 
-_MOST_ENTRIES = 1 << 24  # of x, in one pass through the decoder
+_MOST_ENTRIES = 1 << 24  # of x, or of z where that is more, in one pass through the decoder
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,8 @@ def nll(
 
 def _log_likelihood(trained: Trained, batch: Batch, n_samples: int) -> Tensor:
     """The S-sample bound of each example (B,), a chunk of draws at a time."""
-    at_once = max(1, min(n_samples, _MOST_ENTRIES // max(1, batch.x.numel())))
+    entries = max(trained.spec.size, math.prod(trained.latent_shape))
+    at_once = max(1, min(n_samples, _MOST_ENTRIES // (len(batch.x) * entries)))
     total = torch.full((len(batch.x),), -math.inf, dtype=torch.float64, device=batch.x.device)
     for first in range(0, n_samples, at_once):
         output = trained.model(batch, min(at_once, n_samples - first))

@@ -63,12 +63,17 @@ class AutoencoderModule(nn.Module):
     def forward(self, batch: Batch, n_samples: int = 1) -> Output:
         """p(x|z) for ``n_samples`` draws of z: batch shape (S, B), event shape D."""
         latent = self.encode(batch.x, batch.context, n_samples)
-        samples, size = latent.z.shape[:2]
+        read = self._read(latent)
+        samples, size = read.shape[:2]
         context = batch.context
         if context is not None and samples > 1:
             context = context.repeat(samples, 1)
-        params = call(self.decoder, latent.z.flatten(0, 1), context)
+        params = call(self.decoder, read.flatten(0, 1), context)
         return Output(latent, self.likelihood(params.view(samples, size, *params.shape[1:])))
+
+    def _read(self, latent: Latent) -> Tensor:
+        """What the decoder reads, (S, B, ...)."""
+        return latent.z
 
     def encode(self, x: Tensor, context: Tensor | None = None, n_samples: int = 1) -> Latent:
         """The latent of x (B, *D): draws z (S, B, *Z) and the sites they come from."""

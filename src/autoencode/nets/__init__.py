@@ -2,7 +2,7 @@
 
 from autoencode.nets.conv import ConvDecoder, ConvEncoder
 from autoencode.nets.layers import NetOptions, make_activation
-from autoencode.nets.mlp import DictionaryDecoder, MLPDecoder, MLPEncoder
+from autoencode.nets.mlp import DictionaryDecoder, LadderEncoder, MLPDecoder, MLPEncoder
 from autoencode.nets.reader import Logarithm, Read, Reader, reader_for
 from autoencode.nets.skip import SkipDecoder, SkipEncoder
 
@@ -10,6 +10,7 @@ __all__ = [
     "ConvDecoder",
     "ConvEncoder",
     "DictionaryDecoder",
+    "LadderEncoder",
     "Logarithm",
     "MLPDecoder",
     "MLPEncoder",

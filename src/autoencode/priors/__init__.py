@@ -7,7 +7,13 @@ does not have to own it, and with the context.
 from autoencode.priors.fitted import FittedFlow, FittedMixture, FittedSphere
 from autoencode.priors.gaussian import MAX_FULL, FittedGaussian, StandardNormal
 from autoencode.priors.learned import MixtureOfGaussians, Vamp
-from autoencode.priors.simple import JoinedPrior, StackedPrior, UniformCategories, UniformOnSphere
+from autoencode.priors.simple import (
+    JoinedPrior,
+    PathPrior,
+    StackedPrior,
+    UniformCategories,
+    UniformOnSphere,
+)
 
 __all__ = [
     "MAX_FULL",
@@ -17,6 +23,7 @@ __all__ = [
     "FittedSphere",
     "JoinedPrior",
     "MixtureOfGaussians",
+    "PathPrior",
     "StackedPrior",
     "StandardNormal",
     "UniformCategories",

@@ -19,6 +19,7 @@ from autoencode.recipes import (
     convolutional,
     deterministic,
     disentangled,
+    hierarchical,
     latents,
     layerwise,
     masked,
@@ -205,6 +206,8 @@ _INFOS = (
     _info(latents.gumbel_vae, _adam(50, 1e-3, 100), lr=3e-3, size=128, epochs=20),
     _info(latents.vamp_vae, _adam(2000, 5e-4, 100), lr=2e-3, size=128, epochs=20),
     _info(latents.mog_vae, _adam(2000, 5e-4, 100), lr=2e-3, size=128, epochs=20),
+    _info(hierarchical.ladder_vae, _adam(2000, 1e-3, 256), lr=2e-3, size=128, epochs=50),
+    _info(hierarchical.vdvae, _adam(400, 2e-4, 32, weight_decay=0.01), lr=2e-3, size=128, epochs=20),
     _info(adversarial.aae, _adam(100, 1e-3, 100), lr=1e-3, size=128, epochs=20),
     _info(adversarial.wae_gan, _adam(100, 1e-3, 100), lr=1e-3, size=128, epochs=20),
     _info(adversarial.vae_gan, _adam(100, 3e-4), lr=5e-4, size=128, epochs=20),
@@ -341,7 +344,7 @@ _SHARES = ("dropout", "warmup", "validation", "codebook_decay")
 _COUNTS = (
     *("k", "k_eval", "k_dead", "n_nested", "n_directions", "positions", "n_codes", "code_dim"),
     *("n_levels", "n_parts", "n_bits", "patch", "width", "depth", "heads", "decoder_width"),
-    *("decoder_depth", "patience_dead", "n_scales", "window"),
+    *("decoder_depth", "patience_dead", "n_scales", "window", "inner", "latent_channels"),
 )
 
 
