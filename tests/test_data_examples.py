@@ -16,6 +16,7 @@ from autoencode.data import (
     Factors,
     Resident,
     apply_spec,
+    binarized_once,
     load_data,
     load_examples,
     prepare,
@@ -593,3 +594,11 @@ def test_factors_are_chosen_by_name_and_by_whether_they_vary():
     assert factors.varying().unordered == ("c",)
     np.testing.assert_array_equal(factors.of(["c", "a"]).values, values[:, [2, 0]])
     np.testing.assert_array_equal(factors.take(np.array([True, False])).values, values[:1])
+
+
+def test_factors_stay_when_values_are_drawn_as_black_and_white(tmp_path):
+    x = RNG.random((20, 4)).astype(np.float32)
+    np.savez(tmp_path / "made.npz", x=x, factors=np.arange(20)[:, None])
+    data = load_data(tmp_path / "made.npz")
+    drawn = binarized_once(data)
+    np.testing.assert_array_equal(drawn.test.factors.values, data.test.factors.values)

@@ -5,16 +5,22 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoencode.data import Factors
+from autoencode.data import Data, Examples, Factors, load_data
 from autoencode.errors import DataError, OptionError
+from autoencode.evaluate.card import card
+from autoencode.evaluate.case import Case
+from autoencode.evaluate.codes import Codes, codes_of
 from autoencode.evaluate.disentanglement import (
+    FIGURES,
     _balanced_accuracy,
     beta_vae_score,
     dci,
     factor_vae_score,
+    measure,
     sap,
 )
 from autoencode.evaluate.factors import (
@@ -26,6 +32,10 @@ from autoencode.evaluate.factors import (
     posterior_information,
     posterior_mig,
 )
+from autoencode.recipes import build
+from autoencode.runs import train
+from autoencode.trained import Trained
+from autoencode.types import DataSpec
 
 COUNTS = (3, 6, 5, 8)
 GRID = np.indices(COUNTS).reshape(len(COUNTS), -1).T  # every combination once
@@ -309,3 +319,82 @@ def test_measures_that_compare_factors_need_two():
         posterior_mig(np.ones((4, 1)), np.zeros((4, 1)), one)
     with pytest.raises(OptionError, match="forest or boosted"):
         dci(GRID, GRID, trees="oak")
+
+
+def test_the_card_has_a_section_for_examples_of_known_factors():
+    data = load_data("sprites")
+    few = data.test.take(np.arange(300))
+    recipe = build("beta_tcvae", data.spec, latent_dim=4)
+    found = card(Case(Trained(recipe), few), only=["disentanglement"])
+    assert [entry.measure.name for entry in found.entries] == ["factors"]
+    assert all(0 <= value <= 1 for value in found.values.values() if value is not None)
+    unknown = card(Case(Trained(recipe), Examples(few.x)), only=["disentanglement"])
+    assert set(unknown.values.values()) == {None}
+    assert unknown.as_dict()["absent"] == {"factors": "what the examples were made from is not known"}
+
+
+# Models
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Images of two known factors: how bright the left and the right half are."""
+    levels = np.indices((8, 8)).reshape(2, -1).T
+    x = np.repeat(levels[:, None, None, :], 4, axis=2).repeat(2, axis=3).astype(np.float32) / 7
+    data = Data("made", Examples(x), None, DataSpec((1, 4, 4)))
+    return data, Factors(np.insert(levels, 1, 0, axis=1), ("left", "nothing", "right"))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options", "with_posterior"),
+    [
+        ("vae", {"latent_dim": 3}, True),
+        ("beta_tcvae", {"latent_dim": 3}, True),
+        ("mlp", {"latent_dim": 3}, False),
+        ("iwae_two_layers", {}, False),
+        ("iaf_vae", {"latent_dim": 3}, False),
+        ("vmf_vae", {"latent_dim": 3}, False),
+        ("fsq", {}, False),
+    ],
+)
+def test_every_model_with_a_code_can_be_measured(made, recipe, options, with_posterior):
+    data, factors = made
+    run = train(data, recipe, epochs=1, device="cpu", validation=0.0, **options)
+    state = torch.random.get_rng_state()
+    codes = codes_of(run.trained, data.train)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    embedded = run.trained.embed(data.train)
+    np.testing.assert_allclose(codes.z, embedded.reshape(len(embedded), -1), rtol=1e-6)
+    assert (codes.scale is not None) == with_posterior
+    found = measure(codes, factors)
+    assert list(found) == [figure.name for figure in FIGURES]
+    absent = set() if with_posterior else {"posterior_mig"}
+    if codes.active.sum() == 1:
+        absent |= {"disentanglement", "completeness", "informativeness"}
+    assert {name for name, value in found.items() if value is None} == absent
+    assert all(0 <= value <= 1 for value in found.values() if value is not None)
+
+
+def test_a_model_with_one_dimension_for_each_factor_is_perfect(made):
+    factors = made[1].take(np.tile(np.arange(64), 10))
+    found = measure(Codes(factors.values[:, [0, 2]] - 3.5, np.full((640, 2), 0.05)), factors)
+    assert {name: value for name, value in found.items() if value < 0.98} == {}
+
+
+def test_dimensions_that_collapsed_are_not_looked_at(made):
+    """One that says all of a factor, too quietly for any decoder to hear."""
+    _, factors = made
+    z = np.stack([factors.values[:, 0], factors.values[:, 2], 1e-3 * factors.values[:, 2]], axis=1)
+    loud = Codes(z, np.full(z.shape, 0.05), np.array([2.0, 2.0, 2.0]))
+    quiet = Codes(z, np.full(z.shape, 0.05), np.array([2.0, 2.0, 1e-5]))
+    assert measure(loud, factors)["mig"] == pytest.approx(0.5)
+    assert measure(quiet, factors)["mig"] == pytest.approx(1.0)
+    silent = Codes(z, np.ones(z.shape), np.zeros(3))
+    assert set(measure(silent, factors).values()) == {0.0}
+
+
+def test_one_factor_leaves_out_what_compares_factors(made):
+    _, factors = made
+    found = measure(Codes(factors.values[:, :1].astype(float)), factors.of(["left"]))
+    assert found["mig"] == pytest.approx(1.0)
+    assert {name for name, value in found.items() if value is not None} == {"mig", "sap"}

@@ -22,7 +22,8 @@ from autoencode.data import (
     reopened,
 )
 from autoencode.errors import DataError, ModelFileError, OptionError, RunFolderError
-from autoencode.evaluate.metrics import evaluate
+from autoencode.evaluate.case import Case
+from autoencode.evaluate.metrics import quick
 from autoencode.files import storage_error
 from autoencode.fitting import Integers, empty_prior
 from autoencode.io import CONFIG, PLOTS, load_config, load_trained, read_metrics
@@ -191,6 +192,51 @@ def with_prior(
     return fit_prior(trained, pick_split(data, "train", plan.validation, run_seed), seed, kind)
 
 
+def case_of_run(
+    folder: str | os.PathLike[str],
+    source: Any = None,
+    *,
+    split: str = "test",
+    device: str = "auto",
+    data_dir: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    anomalies: Any = None,
+    **asked: Any,
+) -> tuple[Case, dict[str, Any]]:
+    """A run and a part of its own data, or other data (their test part, else all), to be measured.
+
+    Args:
+        folder: the run folder.
+        source: other data.
+        split: else which part of the run's own.
+        device: auto, cpu, cuda or mps.
+        data_dir: where named data sets lie.
+        seed: of all draws.
+        anomalies: data of another kind.
+        **asked: of ``Case``.
+
+    Returns:
+        What is to be measured; and ``data``, ``split`` and ``n`` in words.
+    """
+    _check_split(split, own=source is None)
+    trained = load_trained(folder, device=choose_device(device))
+    training = None
+    if source is None:
+        data = run_data(trained, folder, data_dir)
+        validation, run_seed = trained.recipe.plan.validation, trained.info.get("seed", 0)
+        training = pick_split(data, "train", validation, run_seed)
+        examples = pick_split(data, split, validation, run_seed)
+        name = data.name
+    else:
+        examples = examples_for(trained, folder, source, data_dir=data_dir)
+        name, split = str(source), "all"
+    others = None
+    if anomalies is not None:
+        others = examples_for(trained, folder, anomalies, data_dir=data_dir)
+    case = Case(trained, examples, training, seed, held_out=split != "train", anomalies=others, **asked)
+    return case, {"data": name, "split": split, "n": len(examples)}
+
+
 def evaluate_run(
     folder: str | os.PathLike[str],
     source: Any = None,
@@ -205,20 +251,8 @@ def evaluate_run(
     Returns:
         The metrics by name, with ``data``, ``split`` and ``n``.
     """
-    _check_split(split, own=source is None)
-    trained = load_trained(folder, device=choose_device(device))
-    training = None
-    if source is None:
-        data = run_data(trained, folder, data_dir)
-        validation, run_seed = trained.recipe.plan.validation, trained.info.get("seed", 0)
-        training = pick_split(data, "train", validation, run_seed)
-        examples = pick_split(data, split, validation, run_seed)
-        name = data.name
-    else:
-        examples = examples_for(trained, folder, source, data_dir=data_dir)
-        name, split = str(source), "all"
-    values = evaluate(trained, examples, training, seed=seed)
-    return {**values, "data": name, "split": split, "n": len(examples)}
+    case, facts = case_of_run(folder, source, split=split, device=device, data_dir=data_dir, seed=seed)
+    return {**quick(case), **facts}
 
 
 def list_runs(root: str | os.PathLike[str] = "runs") -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from autoencode.data.raw import Array
 from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError
 from autoencode.fitting import OF_INTEGERS, Integers, empty_prior, prior_of
 from autoencode.models import AutoencoderModule
-from autoencode.randomness import common_noise, mix, seeded
+from autoencode.randomness import common_noise, drawing, mix, seeded
 from autoencode.recipes import Recipe
 from autoencode.training.tuning import tuned
 from autoencode.types import Batch, DataSpec
@@ -129,7 +129,7 @@ class Trained:
             raise OptionError(f"the number of samples must be at least 1, got {n}")
         if labels is None and self.spec.classes:
             labels = [self.spec.classes[i % len(self.spec.classes)] for i in range(n)]
-        with seeded(seed, self.device), torch.inference_mode():
+        with drawing(seed, self.device), torch.inference_mode():
             context = self._context(labels, n)
             z = self.model.eval().sample_latent(n, context)
             return self.decode(z.cpu().numpy(), labels)
@@ -159,7 +159,7 @@ class Trained:
             mean: Tensor = log_p.mean(0)
             return mean
 
-        with seeded(seed, self.device):
+        with drawing(seed, self.device):
             return self._through(self._batches(x), score)
 
     def impute(self, x: Any) -> Any:
@@ -192,7 +192,7 @@ class Trained:
         def draw(batch: Batch) -> Tensor:
             return self.spec.to_raw(self.model(batch).x_dist.sample()[0])
 
-        with seeded(seed, self.device):
+        with drawing(seed, self.device):
             return self._through(self._batches(x), draw)
 
     def _fill(self, x: Any, guess: Callable[[Any], Array]) -> Any:

@@ -319,6 +319,10 @@ class TwoLevels(Chosen):
         z = self._over(z_top, z_bottom)
         return z, Choice(z, codes, _summed([top.penalties, bottom.penalties]))
 
+    def _apart(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        n_top = self.top_shape[0] * self.top_shape[1]
+        return codes[:, :n_top], codes[:, n_top:]
+
     def _over(self, z_top: Tensor, z_bottom: Tensor) -> Tensor:
         return torch.cat([F.interpolate(z_top, self.bottom_shape), z_bottom], dim=1)
 
@@ -329,8 +333,7 @@ class TwoLevels(Chosen):
 
     def lookup(self, codes: Tensor) -> Tensor:
         """Z (B, D' + D, H, W) of codes (B, H'W' + HW)."""
-        height, width = self.top_shape
-        top, bottom = codes[:, : height * width], codes[:, height * width :]
+        top, bottom = self._apart(codes)
         return self._over(
             self.top.lookup(top.unflatten(1, self.top_shape)),
             self.bottom.lookup(bottom.unflatten(1, self.bottom_shape)),

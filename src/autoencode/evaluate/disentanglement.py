@@ -9,7 +9,7 @@ drawn from those given, which is the same when these are all combinations or a r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,29 +18,42 @@ from numpy.typing import ArrayLike, NDArray
 
 from autoencode.data.raw import Array, Factors
 from autoencode.errors import DataError, OptionError
-from autoencode.evaluate.codes import Codes
+from autoencode.evaluate.case import Case
+from autoencode.evaluate.codes import Codes, codes_of
 from autoencode.evaluate.factors import Floats, Known, checked, mig, modularity, posterior_mig
-from autoencode.evaluate.metrics import MetricInfo
+from autoencode.evaluate.measures import Figure, Found, Measure, Section
 
 _TREES = 30
 Trees = Literal["forest", "boosted"]
 Numbers = NDArray[np.int64]
 
-DISENTANGLEMENT: Mapping[str, MetricInfo] = {
-    "mig": MetricInfo(
-        "share", "gap between the two dimensions that say most of a factor, of its entropy; 20 bins"
+_MOST_ROWS = 10_000
+
+FIGURES = (
+    Figure(
+        "mig",
+        "share",
+        "gap between the two dimensions that say most of a factor, of its entropy; 20 bins",
+        "higher",
     ),
-    "posterior_mig": MetricInfo("share", "the same of q(z|x), as its paper defines it"),
-    "modularity": MetricInfo("share", "whether each dimension is about one factor only; 20 bins"),
-    "sap": MetricInfo("share", "gap between the two dimensions that alone tell a factor best"),
-    "disentanglement": MetricInfo("share", "DCI: whether each dimension is needed for one factor"),
-    "completeness": MetricInfo("share", "DCI: whether each factor needs one dimension"),
-    "informativeness": MetricInfo("share", "DCI: factors guessed right from the code"),
-    "factor_vae_score": MetricInfo(
-        "share", "sets with a fixed factor told by their steadiest dimension"
+    Figure("posterior_mig", "share", "the same of q(z|x), as its paper defines it", "higher"),
+    Figure("modularity", "share", "whether each dimension is about one factor only; 20 bins", "higher"),
+    Figure("sap", "share", "gap between the two dimensions that alone tell a factor best", "higher"),
+    Figure(
+        "disentanglement", "share", "DCI: whether each dimension is needed for one factor", "higher"
     ),
-    "beta_vae_score": MetricInfo("share", "pairs with a shared factor told by a linear classifier"),
-}
+    Figure("completeness", "share", "DCI: whether each factor needs one dimension", "higher"),
+    Figure("informativeness", "share", "DCI: factors guessed right from the code", "higher"),
+    Figure(
+        "factor_vae_score",
+        "share",
+        "sets with a fixed factor told by their steadiest dimension",
+        "higher",
+    ),
+    Figure(
+        "beta_vae_score", "share", "pairs with a shared factor told by a linear classifier", "higher"
+    ),
+)
 
 
 def measure(
@@ -68,14 +81,14 @@ def measure(
         seed: of what is drawn.
 
     Returns:
-        A value for every name in ``DISENTANGLEMENT``, ``None`` where it has no meaning: those that
+        A value for every one of ``FIGURES``, ``None`` where it has no meaning: those that
         compare factors or dimensions need two.
 
     Raises:
         DataError: codes and factors do not fit together, or no factor varies.
     """
     factors = factors.varying()
-    values: dict[str, float | None] = dict.fromkeys(DISENTANGLEMENT)
+    values: dict[str, float | None] = {figure.name: None for figure in FIGURES}
     if not codes.active.any():
         return values | dict.fromkeys(values, 0.0)
     z, several = codes.z[:, codes.active], len(factors.names) > 1
@@ -376,3 +389,34 @@ def _partners(known: Numbers, rows: Array, n: int, rng: np.random.Generator) -> 
     starts = np.cumsum(counts) - counts
     drawn = rng.random((len(rows), n)) * counts[known[rows], None]
     return np.asarray(order[starts[known[rows], None] + drawn.astype(np.int64)])
+
+
+def _measured(case: Case) -> Found:
+    part = case.some(_MOST_ROWS)
+    assert part.factors is not None
+    names = ", ".join(part.factors.varying().names)
+    values = measure(codes_of(case.trained, part), part.factors, seed=case.seed)
+    return Found(values, how=f"{len(part)} examples; factors {names}")
+
+
+def _unknown(case: Case) -> str | None:
+    factors = case.examples.factors
+    if factors is None or not factors.varying().names:
+        return "what the examples were made from is not known"
+    return None
+
+
+DISENTANGLEMENT = Section(
+    "Disentanglement",
+    (
+        Measure(
+            "factors",
+            FIGURES,
+            _measured,
+            _unknown,
+            cost="long",
+            source="Challenging Common Assumptions in the Unsupervised Learning of Disentangled "
+            "Representations (Locatello et al., 2019), https://arxiv.org/abs/1811.12359",
+        ),
+    ),
+)
