@@ -21,6 +21,7 @@ from autoencode.data import (
     open_examples,
     reopened,
 )
+from autoencode.data.leaving import is_one_of
 from autoencode.errors import DataError, ModelFileError, OptionError, RunFolderError
 from autoencode.evaluate.case import Case
 from autoencode.evaluate.metrics import quick
@@ -97,6 +98,7 @@ def run_data(
             stream=False,
             table=table_of(trained),
             images=images_of(trained),
+            leave_out=facts.get("left_out", ()),
         )
     if data.fingerprint() != facts.get("sha256"):
         raise DataError(f"{source} is not what {folder} was trained on any more; give DATA")
@@ -212,7 +214,7 @@ def case_of_run(
         device: auto, cpu, cuda or mps.
         data_dir: where named data sets lie.
         seed: of all draws.
-        anomalies: data of another kind.
+        anomalies: data of another kind; by default the classes that were left out of the run's own.
         **asked: of ``Case``.
 
     Returns:
@@ -226,15 +228,35 @@ def case_of_run(
         validation, run_seed = trained.recipe.plan.validation, trained.info.get("seed", 0)
         training = pick_split(data, "train", validation, run_seed)
         examples = pick_split(data, split, validation, run_seed)
-        name = data.name
+        left_out = trained.info["data"].get("left_out", ())
+        name = f"{data.name} without {', '.join(left_out)}" if left_out else data.name
     else:
         examples = examples_for(trained, folder, source, data_dir=data_dir)
         name, split = str(source), "all"
     others = None
     if anomalies is not None:
         others = examples_for(trained, folder, anomalies, data_dir=data_dir)
+    elif source is None:
+        others = left_out_of(trained, folder, data_dir)
     case = Case(trained, examples, training, seed, held_out=split != "train", anomalies=others, **asked)
     return case, {"data": name, "split": split, "n": len(examples)}
+
+
+def left_out_of(
+    trained: Trained, folder: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None
+) -> Examples | None:
+    """Examples of the classes that were left out of a run's data, which it has never seen.
+
+    Those of the test part, where the data have one of their own, else all. ``None`` for a run that
+    left none out.
+    """
+    facts: Mapping[str, Any] = trained.info.get("data", {})
+    if not facts.get("left_out"):
+        return None
+    examples = examples_for(trained, folder, facts["source"], data_dir=data_dir)
+    assert examples.labels is not None  # or nothing could have been left out by them
+    chosen = is_one_of(examples.labels, facts["left_out"])
+    return examples.take(chosen.nonzero()[0]) if chosen.any() else None
 
 
 def evaluate_run(

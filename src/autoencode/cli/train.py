@@ -82,6 +82,13 @@ _ECHO = 2.0  # seconds
 @image_options
 @bad_file_option
 @table_options
+@click.option(
+    "--leave-out",
+    multiple=True,
+    metavar="LABEL",
+    help="A class that the model shall never see, neither in training nor in the test part; evaluate "
+    "tells how well it knows them apart; may be repeated.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the run folder if it is there.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
@@ -106,6 +113,7 @@ def train_command(
     image_size: str | None,
     fit: str,
     on_bad_file: str | None,
+    leave_out: tuple[str, ...],
     overwrite: bool,
     quiet: bool,
     as_json: bool,
@@ -158,6 +166,7 @@ def train_command(
         stream=stream,
         table=columns,
         images=images_from(image_size, fit, on_bad_file),
+        leave_out=leave_out,
         command=shlex.join(["autoencode", *context.obj]),
         checkpoint_seconds=checkpoint_every,
         **options,

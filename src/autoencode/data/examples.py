@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from autoencode.data.conform import apply_spec, times
 from autoencode.data.download import OnBytes
 from autoencode.data.files import SUPPORTED, read_file
 from autoencode.data.folders import AS_THEY_ARE, ImageOptions
+from autoencode.data.leaving import without
 from autoencode.data.ranges import (
     Standardize,
     Storage,
@@ -195,6 +196,7 @@ def load_data(
     stream: bool | None = None,
     table: TableOptions = NO_OPTIONS,
     images: ImageOptions = AS_THEY_ARE,
+    leave_out: Sequence[str] = (),
     progress: OnBytes | None = None,
 ) -> Data:
     """Read a data set from wherever it is.
@@ -218,6 +220,7 @@ def load_data(
             (``docs/large_data.md``).
         table: which columns of a table are labels, names of rows or left out, and of what kind.
         images: the size that images of a folder are brought to, how, and what becomes of damaged ones.
+        leave_out: labels whose examples are in neither part, so that a model never sees them.
         progress: called with bytes and total while something is downloaded.
 
     Returns:
@@ -228,6 +231,8 @@ def load_data(
         OptionError: there is no data set of this name, or it cannot be streamed.
     """
     if isinstance(source, Data):  # made ready by the caller
+        if leave_out:
+            raise OptionError("these data are made already; leave classes out when they are loaded")
         return source
     from autoencode.data.large import is_too_large, open_store, stays, streamed, whole
 
@@ -239,9 +244,11 @@ def load_data(
     else:
         store = open_store(source, stream, data_dir, images=images)
         if store is not None and stays(source, store, stream):
+            if leave_out:
+                raise DataError("classes are left out of data in memory only; use stream=False")
             return streamed(store, labels, standardize)
         found = _read(source, data_dir, progress) if store is None else whole(store)
-    raw = _for_training(_clean(found, labels))
+    raw = without(_for_training(_clean(found, labels)), leave_out)
     held_out = None
     notices = list(raw.notices)
     if raw.x_test is None and len(raw.x) >= HELD_OUT_FROM:

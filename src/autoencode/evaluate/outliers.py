@@ -74,6 +74,8 @@ def _measured(case: Case) -> Found:
 
 
 def _no_anomalies(case: Case) -> str | None:
+    if case.trained.spec.classes:
+        return "a model that is told the class cannot be asked about another one"
     return "no examples of another kind were given" if case.anomalies is None else None
 
 

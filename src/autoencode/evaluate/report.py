@@ -120,18 +120,19 @@ def write_page(
 
 
 def write_card(
-    path: str | os.PathLike[str], card: Card, *, title: str, pictures: Iterable[Picture] = ()
+    path: str | os.PathLike[str], card: Card, *, run: str, pictures: Iterable[Picture] = ()
 ) -> None:
     """Write an evaluation card as one HTML file, whole or not at all.
 
     Args:
         path: the file.
-        card: what was measured.
-        title: of what.
+        card: what was measured; its facts name ``recipe``, ``data``, ``split`` and ``n``.
+        run: the run folder.
         pictures: what to show, in order.
     """
     page = _template("card.html").render(
-        title=title,
+        title=f"{card.facts['recipe']} on {card.facts['data']}",
+        run=run,
         notices=(),
         card=card,
         absent=[entry for entry in card.entries if entry.absent],

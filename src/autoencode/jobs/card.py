@@ -31,7 +31,8 @@ class Asked:
         n_draws: draws of z for each example behind the likelihood by importance sampling.
         n_examples: how many examples that likelihood is of, at most.
         binarization: grey, static or dynamic; by default what the model was trained on.
-        anomalies: data of another kind, which the model should tell from its own.
+        anomalies: data of another kind, which the model should tell from its own; by default the
+            classes that were left out of its training.
         features: where samples are compared, a callable or module; the built-in space by default.
         page: an ``.html`` file to write it to.
     """
@@ -98,15 +99,15 @@ def card_of(
         binarization=asked.binarization,
         features=asked.features,
     )
-    known = case.trained.info.get("data", {}).get("source")
-    own_test = source is None and split == "test" and known in catalogue()
+    known = case.trained.info.get("data", {})
+    own_test = source is None and split == "test" and not known.get("left_out")
     found = card(
         case,
         only=asked.only,
         skip=asked.skip,
         quick=asked.quick,
         facts=facts,
-        catalogued=known if own_test else None,
+        catalogued=known.get("source") if own_test and known.get("source") in catalogue() else None,
         watch=watch,
     )
     if asked.page is not None:
@@ -129,4 +130,4 @@ def _write_page(
         for kind in _PICTURES
         if kind in pictures.available(trained)
     ]
-    write_card(page, found, title=str(folder), pictures=shown)
+    write_card(page, found, run=str(folder), pictures=shown)
