@@ -192,7 +192,7 @@ def test_the_whole_card_as_json_and_as_text(cli, images):
     text = cli(*asked).out
     assert "likelihoods of grey values" in text.splitlines()[0]
     for section in SECTIONS:
-        present = section.title not in ("Codebook", "Anomalies")
+        present = section.title not in ("Factors", "Codebook", "Anomalies")
         assert (f"\n{section.title}\n" in text) is present
     assert f"{found['nll']:.4g} ± {found['standard_error']['nll']:.2g}" in text
     assert "codebook: the code is not quantised" in text

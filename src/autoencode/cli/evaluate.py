@@ -112,7 +112,7 @@ def evaluate_command(
       likelihood       nll (nats, by importance sampling), bits_per_dim
       latent           active_units, mutual_information, aggregate_kl, prior_mmd
       representation   probe_accuracy, knn_accuracy, trustworthiness, continuity
-      disentanglement  mig, sap, completeness, ... of data whose factors are known, as sprites
+      factors          mig, sap, completeness, ... of data whose factors are known, as sprites
       codebook         codebook_perplexity, dead_codes
       samples          fid, precision, recall, density, coverage
       anomalies        anomaly_auroc, with --anomalies

@@ -407,7 +407,7 @@ def _unknown(case: Case) -> str | None:
 
 
 DISENTANGLEMENT = Section(
-    "Disentanglement",
+    "Factors",
     (
         Measure(
             "factors",
