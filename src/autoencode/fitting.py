@@ -13,11 +13,12 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from autoencode.bottlenecks import RiemannianHamiltonian
 from autoencode.data import Examples, Resident
 from autoencode.errors import IncompatibleError, OptionError, nearest
 from autoencode.models import AutoencoderModule
 from autoencode.objectives.terms import NATS
-from autoencode.priors import FittedFlow, FittedGaussian, FittedMixture, FittedSphere
+from autoencode.priors import FittedFlow, FittedGaussian, FittedMixture, FittedSphere, Manifold
 from autoencode.recipes import build
 from autoencode.training import TrainingPlan, Update, fit
 from autoencode.types import Batch, DataSpec, Distribution, Losses, Model, Output, Progress
@@ -145,24 +146,68 @@ FITTED: Mapping[str, Callable[[tuple[int, ...]], nn.Module]] = {
 }
 
 
-def empty_prior(kind: str, shape: tuple[int, ...]) -> nn.Module:
-    """A prior of that kind that is yet to be fitted, or to be read from a file.
+#: All kinds: besides them a prior on the manifold that a model's own metric describes.
+KINDS = (*FITTED, Manifold.kind)
+
+
+def check_prior(kind: str, model: nn.Module | None = None) -> None:
+    """Refuses a prior that cannot be fitted, before any work.
 
     Raises:
         OptionError: for an unknown kind, with the nearest names.
+        IncompatibleError: for a kind that the model's latents do not allow.
     """
-    if kind not in FITTED:
-        raise OptionError(f"unknown prior '{kind}'; {nearest(kind, FITTED)}")
+    if kind not in KINDS:
+        raise OptionError(f"unknown prior '{kind}'; {nearest(kind, KINDS)}")
+    space = getattr(getattr(model, "bottleneck", None), "space", None)
+    if space is not None:
+        raise IncompatibleError(
+            f"codes are points of {space} and a {kind} prior is one of flat space; keep the model's own"
+        )
+    if kind == Manifold.kind and _riemannian(model) is None:
+        raise IncompatibleError(
+            "a manifold prior draws from the metric of an rhvae and this model has none; use "
+            f"{', '.join(FITTED)}"
+        )
+
+
+def empty_prior(kind: str, shape: tuple[int, ...], model: nn.Module | None = None) -> nn.Module:
+    """A prior of that kind that is yet to be fitted, or to be read from a file.
+
+    Args:
+        kind: one of ``KINDS``.
+        shape: of a code.
+        model: whose codes these are.
+
+    Raises:
+        OptionError: for an unknown kind, with the nearest names.
+        IncompatibleError: for a kind that the model's latents do not allow.
+    """
+    check_prior(kind, model)
+    bottleneck = _riemannian(model)
+    if kind == Manifold.kind and bottleneck is not None:
+        return Manifold(bottleneck.n_examples, shape[0])
     return FITTED[kind](shape)
 
 
-def prior_of(kind: str, z: Tensor, seed: int = 0) -> nn.Module:
-    """A prior of that kind, fitted to codes (N, *Z).
+def _riemannian(model: nn.Module | None) -> RiemannianHamiltonian | None:
+    bottleneck = getattr(model, "bottleneck", None)
+    return bottleneck if isinstance(bottleneck, RiemannianHamiltonian) else None
+
+
+def prior_of(kind: str, z: Tensor, seed: int = 0, model: nn.Module | None = None) -> nn.Module:
+    """A prior of that kind, fitted to codes (N, *Z) of a model.
 
     >>> prior = prior_of("mixture", torch.randn(200, 3))
     >>> prior(None, None).rsample(torch.Size((5,))).shape
     torch.Size([5, 3])
     """
+    check_prior(kind, model)
+    bottleneck = _riemannian(model)
+    if kind == Manifold.kind and bottleneck is not None:
+        with torch.no_grad():
+            encoder: nn.Module = model.encoder  # type: ignore[union-attr, assignment]
+            return Manifold.of(bottleneck.inverse_metric(encoder)).eval()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         prior: FittedPrior = empty_prior(kind, tuple(z.shape[1:])).to(z.device)  # type: ignore[assignment]

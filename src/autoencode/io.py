@@ -261,7 +261,7 @@ def _rebuild(
         if (kind == "gaussian") != fitted:
             raise ModelFileError(f"prior {kind} does not fit fitted_prior {fitted}")
         if kind is not None:
-            recipe.model.prior = empty_prior(kind, recipe.latent_shape)
+            recipe.model.prior = empty_prior(kind, recipe.latent_shape, recipe.model)
         return recipe
     except KeyError as error:
         raise ModelFileError(f"{path} cannot be used: {error} is missing or unknown") from None

@@ -24,7 +24,7 @@ from autoencode.data import (
 from autoencode.errors import DataError, ModelFileError, OptionError, RunFolderError
 from autoencode.evaluate.metrics import evaluate
 from autoencode.files import storage_error
-from autoencode.fitting import empty_prior
+from autoencode.fitting import check_prior
 from autoencode.io import CONFIG, PLOTS, load_config, load_trained, read_metrics
 from autoencode.recipes.catalogue import scaling
 from autoencode.trained import Trained, choose_device, fit_prior
@@ -181,9 +181,10 @@ def with_prior(
 
     Raises:
         OptionError: for an unknown kind.
+        IncompatibleError: for a kind that the model's latents do not allow.
         DataError: when the training data cannot be read again.
     """
-    empty_prior(kind, trained.latent_shape)  # refuses an unknown kind before any work
+    check_prior(kind, trained.model)
     data = run_data(trained, folder, data_dir)
     plan, run_seed = trained.recipe.plan, trained.info.get("seed", 0)
     return fit_prior(trained, pick_split(data, "train", plan.validation, run_seed), seed, kind)

@@ -24,8 +24,8 @@ from autoencode.data import (
 )
 from autoencode.data.frames import fill, is_frame, select
 from autoencode.data.raw import Array
-from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError, nearest
-from autoencode.fitting import FITTED, prior_of
+from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError
+from autoencode.fitting import check_prior, prior_of
 from autoencode.models import AutoencoderModule
 from autoencode.randomness import common_noise, mix, seeded
 from autoencode.recipes import Recipe
@@ -274,15 +274,15 @@ def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | N
     """Gives a model a prior that is fitted to the codes of some examples, to sample from.
 
     Args:
-        trained: the model; changed in place.
-        examples: whose codes; up to 10 000 of them.
-        seed: which, and of the fit.
-        kind: gaussian, mixture (10 Gaussians), maf, iaf, two_stage or sphere, for any model. By default
-            gaussian for a plain autoencoder, and a model that has a prior already keeps it.
+        trained: the model; changed in place. examples: whose codes; up to 10 000 of them. seed: which,
+        and of the fit. kind: gaussian, mixture (10 Gaussians), maf, iaf, two_stage or sphere, for any
+        model; manifold for
+            an rhvae. By default gaussian for a plain autoencoder, and a model that has a prior already
+            keeps it.
 
     Raises:
         OptionError: for an unknown kind.
-        IncompatibleError: for a model whose prior depends on a context.
+        IncompatibleError: for a kind that the model's latents do not allow.
 
     Example:
         >>> from autoencode import fit_prior, load_data, train
@@ -293,13 +293,13 @@ def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | N
     """
     if kind is None and (trained.model.prior is not None or len(examples) < 2):
         return trained
-    if kind is not None and kind not in FITTED:
-        raise OptionError(f"unknown prior '{kind}'; {nearest(kind, FITTED)}")
+    kind = kind or "gaussian"
+    check_prior(kind, trained.model)
     rows = np.random.default_rng(seed).permutation(len(examples))[:_PRIOR_ROWS]
     codes = torch.from_numpy(trained.embed(examples.take(np.sort(rows))))
     if not bool(torch.isfinite(codes).all()):
         raise TrainingError("training diverged: its codes are not finite; try a lower learning rate")
-    prior = prior_of(kind or "gaussian", codes, seed)
+    prior = prior_of(kind, codes, seed, trained.model)
     trained.model.prior = prior.to(trained.device)
     return trained
 

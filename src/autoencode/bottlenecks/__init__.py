@@ -16,6 +16,12 @@ from autoencode.bottlenecks.finite import (
 )
 from autoencode.bottlenecks.flow import FlowPosterior
 from autoencode.bottlenecks.gaussian import DiagonalGaussian
+from autoencode.bottlenecks.hamiltonian import (
+    Hamiltonian,
+    RiemannianHamiltonian,
+)
+from autoencode.bottlenecks.hyperbolic import InPoincareBall
+from autoencode.bottlenecks.metric import LearnedMetric
 from autoencode.bottlenecks.nested import (
     SideBySide,
     TwoLayers,
@@ -40,8 +46,11 @@ __all__ = [
     "FiniteScalar",
     "FlowPosterior",
     "GumbelSoftmax",
+    "Hamiltonian",
+    "InPoincareBall",
     "JumpReLU",
     "LearnedCodebook",
+    "LearnedMetric",
     "LinearCodebook",
     "LookupFree",
     "MovingCodebook",
@@ -50,6 +59,7 @@ __all__ = [
     "Product",
     "Quantised",
     "Residual",
+    "RiemannianHamiltonian",
     "SideBySide",
     "TopK",
     "TwoLayers",
