@@ -13,8 +13,10 @@ from torch.utils.data import Dataset, IterableDataset, TensorDataset
 from autoencode.data import (
     Data,
     Examples,
+    Factors,
     Resident,
     apply_spec,
+    binarized_once,
     load_data,
     load_examples,
     prepare,
@@ -542,3 +544,61 @@ def test_resident_takes_memory_that_must_not_be_written():
     x = TABLE.astype(np.float32)
     x.flags.writeable = False
     assert len(Resident(Examples(x), DataSpec((3,), "real"))) == 40
+
+
+# Factors
+
+
+def test_factors_go_where_their_examples_go(tmp_path):
+    x = RNG.normal(size=(20, 3)).astype(np.float32)
+    factors = np.stack([np.arange(20), np.arange(20) % 2], axis=1)
+    np.savez(tmp_path / "made.npz", x=x, factors=factors, factor_names=["number", "parity"])
+    data = load_data(tmp_path / "made.npz")
+    for part in (data.train, data.test, *data.split(0.3, 0)):
+        assert part.factors.names == ("number", "parity")
+        np.testing.assert_array_equal(part.x, x[part.factors.values[:, 0]])
+        np.testing.assert_array_equal(part.factors.values[:, 1], part.factors.values[:, 0] % 2)
+    found = load_examples(tmp_path / "made.npz", data.spec)
+    np.testing.assert_array_equal(found.factors.values, factors)
+
+
+def test_a_test_part_has_factors_of_its_own(tmp_path):
+    x = RNG.normal(size=(20, 3)).astype(np.float32)
+    np.savez(tmp_path / "made.npz", x=x, x_test=x[:4], factors_test=[[0], [1], [0], [2]])
+    data = load_data(tmp_path / "made.npz")
+    assert data.train.factors is None
+    assert data.test.factors.names == ("0",)
+    assert load_examples(tmp_path / "made.npz", data.spec).factors.values[:, 0].tolist() == [0, 1, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("factors", "names", "says"),
+    [
+        (np.zeros((19, 2)), ["a", "b"], "expected factors of shape"),
+        (np.zeros((20, 2)), ["a"], "expected factors of shape"),
+        (np.zeros(20), ["a"], "expected factors of shape"),
+        (np.full((20, 2), 0.5), ["a", "b"], "must be integers"),
+        (np.zeros((20, 2)), ["a", "a"], "one name"),
+    ],
+)
+def test_factors_that_do_not_fit_are_refused(tmp_path, factors, names, says):
+    x = RNG.normal(size=(20, 3)).astype(np.float32)
+    np.savez(tmp_path / "made.npz", x=x, factors=factors, factor_names=names)
+    assert says in refusal(load_data, tmp_path / "made.npz")
+
+
+def test_factors_are_chosen_by_name_and_by_whether_they_vary():
+    values = np.array([[0, 5, 1], [1, 5, 0]])
+    factors = Factors(values, ("a", "b", "c"), unordered=("b", "c"))
+    assert factors.varying().names == ("a", "c")
+    assert factors.varying().unordered == ("c",)
+    np.testing.assert_array_equal(factors.of(["c", "a"]).values, values[:, [2, 0]])
+    np.testing.assert_array_equal(factors.take(np.array([True, False])).values, values[:1])
+
+
+def test_factors_stay_when_values_are_drawn_as_black_and_white(tmp_path):
+    x = RNG.random((20, 4)).astype(np.float32)
+    np.savez(tmp_path / "made.npz", x=x, factors=np.arange(20)[:, None])
+    data = load_data(tmp_path / "made.npz")
+    drawn = binarized_once(data)
+    np.testing.assert_array_equal(drawn.test.factors.values, data.test.factors.values)

@@ -42,9 +42,12 @@ def options_with(option: str) -> tuple[str, ...]:
 CONV = tuple(n for n in options_with("channels") if RECIPES[n].options["channels"].default)
 EITHER = tuple(n for n in options_with("channels") if n not in CONV)
 PATCHES = options_with("patch")
+PYRAMIDS = options_with("inner")
+IMAGES = (*CONV, *PATCHES, *PYRAMIDS)
 # Fully connected unless told otherwise, and for images in [0, 1] alone.
 UNIT_IMAGES = ("ms_ssim_vae",)
-DENSE = tuple(name for name in NAMES if name not in (*CONV, *PATCHES, *UNIT_IMAGES))
+DENSE = tuple(name for name in NAMES if name not in (*IMAGES, *UNIT_IMAGES))
+LADDERS = options_with("latent_dims")
 # Convolutions for images, dense layers for other data.
 AUTO = options_with("positions")
 SQUARED = tuple(n for n in options_with("loss") if len(RECIPES[n].options["loss"].choices) == 2)
@@ -91,6 +94,9 @@ QUICK = {
     **{key: {"n_codes": 16, "code_dim": 8, "channels": (8, 16)} for key in ("vqvae", "vqvae2")},
     **{key: {"n_codes": 16, "code_dim": 8, "channels": (8, 16)} for key in ("rvq", "pvq", "simvq")},
     "lfq": {"n_bits": 6},
+    "vq_patch_gan": {"n_codes": 16, "code_dim": 8, "channels": (8, 16), "critic_channels": (16, 16)},
+    "ladder_vae": {"latent_dims": (12, 10, 8), "hidden": (32, 24, 16)},
+    "vdvae": {"width": 16, "inner": 8, "blocks": (1,)},
     "mae": {"width": 32, "depth": 1, "decoder_width": 16, "decoder_depth": 1},
 }
 WITH_LATENT_DIM = tuple(name for name in NAMES if "latent_dim" in RECIPES[name].options)
@@ -133,17 +139,19 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 def test_the_groups_of_recipes_are_what_they_are_meant_to_be():
     assert {"linear", "mlp", "mlp_small", "mlp_latent2", "vae", "iwae"} <= set(DENSE)
     convolutional = {"conv", "conv_linear", "conv_small", "conv_latent2", "conv_vae", "conv_skip"}
-    assert set(CONV) == convolutional | set(AUTO) | {"vqvae2"}
+    assert set(CONV) == convolutional | set(AUTO) | {"vqvae2", "vq_patch_gan"}
     assert set(AUTO) == {"vqvae", "rvq", "pvq", "fsq", "lfq", "simvq"}
     assert PATCHES == ("mae",)
+    assert PYRAMIDS == ("vdvae",)
+    assert LADDERS == ("ladder_vae",)
     assert LAYERWISE == ("stacked",)
-    assert set(DENSE) - set(OWN) == {"stacked"}
+    assert set(DENSE) - set(OWN) == {"stacked", "ladder_vae"}
     assert {"vae", "conv_vae", "beta_vae", "flow_vae", "vmf_vae", "vamp_vae"} <= set(VARIATIONAL)
     assert {"vae", "iwae", "factor_vae", "vae_gan"} <= set(EITHER)
     plain = ("linear", "mlp", "conv")
     assert set(SQUARED) == {name for name in NAMES if name.startswith(plain)} - {"conv_vae"}
     without = {"conv_small", "conv_skip", "gumbel_vae", "joint_vae", "vqvae2", "mae", *AUTO}
-    assert set(NAMES) - set(WITH_LATENT_DIM) == without
+    assert set(NAMES) - set(WITH_LATENT_DIM) == without | {"ladder_vae", "vdvae", "vq_patch_gan"}
 
 
 # Shapes
@@ -161,7 +169,7 @@ def test_reconstructions_have_the_shape_of_the_data(name, shape, kind):
         with pytest.raises(IncompatibleError, match="use smaller patches"):
             build(name, spec)
         return
-    if name in (*CONV, *PATCHES) and name not in AUTO and len(shape) == 1:
+    if name in IMAGES and name not in AUTO and len(shape) == 1:
         with pytest.raises(IncompatibleError, match=r"need images.*use an MLP recipe"):
             build(name, spec)
         return
@@ -265,7 +273,7 @@ def test_beta_weighs_the_kl_term(name):
         objective = build(name, IMAGE, beta=beta, **ones).updates[0].objective
         torch.manual_seed(0)
         model = build(name, IMAGE).model
-        losses = objective(model, batch, Progress())
+        losses = objective(model, batch, Progress(1, 1))  # whatever it began with
         rest = sum(value for term, value in losses.terms.items() if term != "kl")
         expected = rest + beta * losses.terms["kl"]
         torch.testing.assert_close(losses.total.detach(), expected)
@@ -285,9 +293,13 @@ def test_every_parameter_gets_its_gradient_from_the_update_that_owns_it_and_no_o
     everything = list(recipe.model.parameters())
     everything += [p for helper in recipe.helpers.values() for p in helper.parameters()]
     touched = {id(p): set() for p in everything}
-    if name == "fsq":  # at first every entry is rounded to 0, which tells the decoder nothing
-        with torch.no_grad():
+    with torch.no_grad():
+        if name == "fsq":  # at first every entry is rounded to 0, which tells the decoder nothing
             recipe.model.bottleneck.project[0].weight.mul_(50)
+        if name == "vq_patch_gan":  # at first both margins push its last bias, one as much as the other
+            recipe.helpers["critic"].head.bias.add_(2.0)
+        for parameter in everything if name in PYRAMIDS else ():  # some begin at 0, and stop others
+            parameter.add_(0.1 * torch.randn_like(parameter))
     # An objective may change its mind on the way.
     turns = [(update, Progress(i, 4)) for update in recipe.updates for i in range(4)]
     for update, progress in turns:
@@ -611,7 +623,9 @@ def test_recipes_without_a_choice_of_loss_count_what_their_papers_do(name):
         assert unit == ("squared error per example" if name in squares else "nats per example")
 
 
-@pytest.mark.parametrize("name", [name for name in DENSE if name in options_with("hidden")])
+@pytest.mark.parametrize(
+    "name", [name for name in DENSE if name in options_with("hidden") and name not in LADDERS]
+)
 def test_hidden_widths_are_mirrored(name):
     model = build(name, IMAGE, hidden="7,5").model
     encoder = [m.out_features for m in model.encoder.modules() if isinstance(m, nn.Linear)]
@@ -888,7 +902,7 @@ def test_own_networks_go_around_a_quantised_code(name):
     assert torch.isfinite(recipe.stepper().step(Batch.of(torch.rand(16, 30)))["loss"])
 
 
-@pytest.mark.parametrize("name", [*LAYERWISE, *PATCHES, "vqvae2"])
+@pytest.mark.parametrize("name", [*LAYERWISE, *PATCHES, *PYRAMIDS, *LADDERS, "vqvae2", "vq_patch_gan"])
 def test_recipes_of_layers_of_their_own_take_no_networks(name):
     with pytest.raises(IncompatibleError, match="no networks of your own; use mlp"):
         build(name, IMAGE, encoder=nn.Linear(4, 2), decoder=nn.Linear(2, 4))
@@ -913,7 +927,7 @@ def test_conditional_recipes_are_built_from_the_width_of_the_context(name):
     assert torch.isfinite(losses["loss"])
 
 
-@pytest.mark.parametrize("name", [*CONV, *PATCHES])
-def test_convolutions_refuse_a_context_that_they_cannot_take(name):
+@pytest.mark.parametrize("name", [*IMAGES, *LADDERS])
+def test_convolutions_and_ladders_refuse_a_context_that_they_cannot_take(name):
     with pytest.raises(IncompatibleError, match="context"):
         build(name, replace(IMAGE, context_dim=3))

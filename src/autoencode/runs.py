@@ -15,7 +15,7 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,7 @@ def train(
     stream: bool | None = None,
     table: TableOptions | None = None,
     images: ImageOptions | None = None,
+    leave_out: Sequence[str] = (),
     encoder: nn.Module | None = None,
     decoder: nn.Module | None = None,
     observer: Observer | None = None,
@@ -115,6 +116,7 @@ def train(
         stream: whether the data stay on disk (``load_data``).
         table: which columns of a table are labels, names of rows or left out (``load_data``).
         images: how images of a folder are brought to one form (``load_data``).
+        leave_out: labels whose examples the model shall never see (``load_data``).
         encoder, decoder: networks of your own (``build``).
         observer: watches training.
         on_bytes: told of downloaded bytes.
@@ -146,6 +148,7 @@ def train(
             stream=stream,
             table=table or TableOptions(),
             images=images or ImageOptions(),
+            leave_out=leave_out,
             progress=on_bytes,
         )
     if info.conditional:
@@ -167,6 +170,7 @@ def train(
             "streamed": not isinstance(data.train, Examples),
             **({"table": table.as_dict()} if table else {}),
             **({"images": images.as_dict()} if images else {}),
+            **({"left_out": [str(label) for label in leave_out]} if leave_out else {}),
         },
         "recipe": recipe,
         "options": dict(built.options),
@@ -288,6 +292,7 @@ def _same_data(
             stream=asked["data"].get("streamed", False),
             table=TableOptions.from_dict(asked["data"].get("table")),
             images=ImageOptions.from_dict(asked["data"].get("images")),
+            leave_out=asked["data"].get("left_out", ()),
             progress=on_bytes,
         )
     if data.fingerprint() != asked["data"]["sha256"]:

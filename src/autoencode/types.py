@@ -366,7 +366,10 @@ class Prior(Protocol):
 
 
 class Likelihood(Protocol):
-    """The decoder's output (S, B, n_params * D) to p(x|z)."""
+    """The decoder's output (S, B, n_params * D) to p(x|z).
+
+    One that gives probabilities of values, no density, has an attribute ``discrete`` that is true.
+    """
 
     n_params: int
 

@@ -20,6 +20,12 @@ from autoencode.bottlenecks.hamiltonian import (
     Hamiltonian,
     RiemannianHamiltonian,
 )
+from autoencode.bottlenecks.hierarchy import (
+    LadderLayer,
+    ResidualLayer,
+    TopDown,
+    precision_weighted,
+)
 from autoencode.bottlenecks.hyperbolic import InPoincareBall
 from autoencode.bottlenecks.metric import LearnedMetric
 from autoencode.bottlenecks.nested import (
@@ -49,6 +55,7 @@ __all__ = [
     "Hamiltonian",
     "InPoincareBall",
     "JumpReLU",
+    "LadderLayer",
     "LearnedCodebook",
     "LearnedMetric",
     "LinearCodebook",
@@ -59,11 +66,14 @@ __all__ = [
     "Product",
     "Quantised",
     "Residual",
+    "ResidualLayer",
     "RiemannianHamiltonian",
     "SideBySide",
+    "TopDown",
     "TopK",
     "TwoLayers",
     "TwoLevels",
     "UnitSphere",
     "VectorQuantiser",
+    "precision_weighted",
 ]

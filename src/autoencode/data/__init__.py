@@ -13,7 +13,7 @@ from autoencode.data.fresh import Fresh, in_order, open_examples
 from autoencode.data.idx import read_idx
 from autoencode.data.large import on_disk, reopened
 from autoencode.data.ranges import Standardize
-from autoencode.data.raw import Raw
+from autoencode.data.raw import Factors, Raw
 from autoencode.data.source import Resident
 from autoencode.data.stored import Stored
 from autoencode.data.stream import Streamed, source_of
@@ -23,6 +23,7 @@ __all__ = [
     "Data",
     "DatasetInfo",
     "Examples",
+    "Factors",
     "Fresh",
     "ImageOptions",
     "Raw",

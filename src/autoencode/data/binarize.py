@@ -47,7 +47,7 @@ def binarized_once(data: Data, seed: int = 0) -> Data:
             share = (chunk.x.astype(np.float32) - low) / (high - low)
             on = rng.random(share.shape, np.float32) < share
             x[first * _CHUNK : first * _CHUNK + len(chunk)] = np.where(on, high, low)
-        return Examples(x, part.labels, part.ids)
+        return Examples(x, part.labels, part.ids, factors=part.factors)
 
     test = None if data.test is None else drawn(data.test)
     return replace(data, name=f"{data.name}-binarized-{seed}", train=drawn(data.train), test=test)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from autoencode.data.arrays import as_array, as_labels, from_dataset
+from autoencode.data.arrays import as_array, as_factors, as_labels, from_dataset
 from autoencode.data.catalogue import catalogue, read_named
 from autoencode.data.conform import apply_spec, times
 from autoencode.data.download import OnBytes
 from autoencode.data.files import SUPPORTED, read_file
 from autoencode.data.folders import AS_THEY_ARE, ImageOptions
+from autoencode.data.leaving import without
 from autoencode.data.ranges import (
     Standardize,
     Storage,
@@ -28,7 +29,7 @@ from autoencode.data.ranges import (
     choose_storage,
     spec_for,
 )
-from autoencode.data.raw import Array, Raw
+from autoencode.data.raw import Array, Factors, Raw
 from autoencode.data.tables import (
     NO_OPTIONS,
     TABLES,
@@ -59,6 +60,7 @@ class Examples:
         ids: (N,) what the source calls each example, or ``None``.
         target: (N, *D) what is to be made of each, where that is not the example itself.
         notices: what the user should know of the reading.
+        factors: what each example was made from, or ``None``.
         rows: (M,) which of the rows of ``x`` and ``target`` are the examples; all when ``None``. So a
             part of data that fill the memory needs no copy of them.
     """
@@ -70,11 +72,12 @@ class Examples:
         ids: Array | None = None,
         target: Array | None = None,
         notices: tuple[str, ...] = (),
+        factors: Factors | None = None,
         *,
         rows: Array | None = None,
     ) -> None:
         self.held, self.held_target, self.rows = x, target, rows
-        self.labels, self.ids, self.notices = labels, ids, notices
+        self.labels, self.ids, self.factors, self.notices = labels, ids, factors, notices
 
     @property
     def x(self) -> Array:
@@ -97,19 +100,27 @@ class Examples:
     def take(self, rows: Array) -> Examples:
         """The examples with these row numbers (M,), or where this mask (N,) is true."""
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
-        labels, ids = _rows(self.labels, rows), _rows(self.ids, rows)
-        held = rows if self.rows is None else self.rows[rows]
-        if len(held) * self.held[:1].nbytes > _COPIED:
-            return Examples(self.held, labels, ids, self.held_target, rows=held)
-        return Examples(self.held[held], labels, ids, _rows(self.held_target, held))
+        if len(rows) * self.held[:1].nbytes <= _COPIED:
+            return self._copied(rows)
+        places = rows if self.rows is None else self.rows[rows]
+        small = np.int32 if len(self.held) <= np.iinfo(np.int32).max else np.int64
+        places = places.astype(small)
+        return Examples(self.held, target=self.held_target, rows=places, **self._beside(rows))
 
     def chunks(self, size: int) -> Iterator[Examples]:
         """The examples in order, ``size`` at a time."""
         for start in range(0, len(self), size):
-            part = slice(start, start + size)
-            held = part if self.rows is None else self.rows[part]
-            labels, ids = _rows(self.labels, part), _rows(self.ids, part)
-            yield Examples(self.held[held], labels, ids, _rows(self.held_target, held))
+            yield self._copied(slice(start, start + size))
+
+    def _copied(self, rows: Array | slice) -> Examples:
+        places = rows if self.rows is None else self.rows[rows]
+        target = _rows(self.held_target, places)
+        return Examples(self.held[places], target=target, **self._beside(rows))
+
+    def _beside(self, rows: Array | slice) -> dict[str, Any]:
+        """What is known of these examples beside their values."""
+        factors = None if self.factors is None else self.factors.take(rows)
+        return {"labels": _rows(self.labels, rows), "ids": _rows(self.ids, rows), "factors": factors}
 
     def bounded(self) -> Examples:
         """All of them: they are in memory."""
@@ -185,6 +196,7 @@ def load_data(
     stream: bool | None = None,
     table: TableOptions = NO_OPTIONS,
     images: ImageOptions = AS_THEY_ARE,
+    leave_out: Sequence[str] = (),
     progress: OnBytes | None = None,
 ) -> Data:
     """Read a data set from wherever it is.
@@ -208,6 +220,7 @@ def load_data(
             (``docs/large_data.md``).
         table: which columns of a table are labels, names of rows or left out, and of what kind.
         images: the size that images of a folder are brought to, how, and what becomes of damaged ones.
+        leave_out: labels whose examples are in neither part, so that a model never sees them.
         progress: called with bytes and total while something is downloaded.
 
     Returns:
@@ -218,6 +231,8 @@ def load_data(
         OptionError: there is no data set of this name, or it cannot be streamed.
     """
     if isinstance(source, Data):  # made ready by the caller
+        if leave_out:
+            raise OptionError("these data are made already; leave classes out when they are loaded")
         return source
     from autoencode.data.large import is_too_large, open_store, stays, streamed, whole
 
@@ -229,9 +244,11 @@ def load_data(
     else:
         store = open_store(source, stream, data_dir, images=images)
         if store is not None and stays(source, store, stream):
+            if leave_out:
+                raise DataError("classes are left out of data in memory only; use stream=False")
             return streamed(store, labels, standardize)
         found = _read(source, data_dir, progress) if store is None else whole(store)
-    raw = _for_training(_clean(found, labels))
+    raw = without(_for_training(_clean(found, labels)), leave_out)
     held_out = None
     notices = list(raw.notices)
     if raw.x_test is None and len(raw.x) >= HELD_OUT_FROM:
@@ -241,8 +258,10 @@ def load_data(
             f"(seed {_HELD_OUT_SEED})"
         )
     xs, spec, more = _fit(raw, standardize, held_out)
-    train = Examples(xs[0], raw.labels, raw.ids)
-    test = Examples(xs[1], raw.labels_test, raw.ids_test) if len(xs) > 1 else None
+    train = Examples(xs[0], raw.labels, raw.ids, factors=raw.factors)
+    test = None
+    if len(xs) > 1:
+        test = Examples(xs[1], raw.labels_test, raw.ids_test, factors=raw.factors_test)
     if held_out is not None:
         train, test = train.take(~held_out), train.take(held_out)
     return Data(raw.name, train, test, spec, (*notices, *more))
@@ -286,8 +305,10 @@ def load_examples(
         found = _read(source, data_dir, progress) if store is None else whole(store)
     raw = _clean(replace(found, gaps=spec.gaps), labels, training=False)
     if raw.x_test is not None:
-        return Examples(apply_spec(raw.x_test, spec, "test"), raw.labels_test)
-    return Examples(apply_spec(raw.x, spec), raw.labels, raw.ids, notices=raw.notices)
+        x_test = apply_spec(raw.x_test, spec, "test")
+        return Examples(x_test, raw.labels_test, factors=raw.factors_test)
+    x = apply_spec(raw.x, spec)
+    return Examples(x, raw.labels, raw.ids, notices=raw.notices, factors=raw.factors)
 
 
 def prepare(
@@ -377,8 +398,10 @@ def _clean(raw: Raw, labels: Any, training: bool = True) -> Raw:
     if training:
         _refuse_empty_columns(x, raw.gaps)
     labels = as_labels(raw.labels if labels is None else labels, len(x), "train")
+    factors = as_factors(raw.factors, len(x), "train")
+    raw = replace(raw, x=x, labels=labels, factors=factors)
     if raw.x_test is None:
-        return replace(raw, x=x, labels=labels, labels_test=None)
+        return replace(raw, labels_test=None, factors_test=None)
     x_test = as_array(raw.x_test, "test", raw.gaps)
     if x_test.shape[1:] != x.shape[1:]:
         raise DataError(
@@ -386,7 +409,8 @@ def _clean(raw: Raw, labels: Any, training: bool = True) -> Raw:
             f"{times(x.shape[1:])}; give both one shape"
         )
     labels_test = as_labels(raw.labels_test, len(x_test), "test")
-    return replace(raw, x=x, labels=labels, x_test=x_test, labels_test=labels_test)
+    factors_test = as_factors(raw.factors_test, len(x_test), "test")
+    return replace(raw, x_test=x_test, labels_test=labels_test, factors_test=factors_test)
 
 
 def _refuse_empty_columns(x: Array, gaps: bool) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from autoencode.data import Resident
+from autoencode.data.raw import Array
 
 _CHUNK = 512
 
@@ -34,6 +35,12 @@ class PCA:
             covariance.addmm_(centred.T, centred)
         axes = torch.linalg.eigh(covariance).eigenvectors.T.flip(0)[:width]
         return cls(mean.float(), axes.float())
+
+    def transform(self, source: Resident) -> Array:
+        """Coordinates (N, width) of the examples along the axes."""
+        pieces = [(b.x.flatten(1).cpu() - self.mean) @ self.axes.T for b in source.batches(_CHUNK)]
+        coordinates: Array = torch.cat(pieces).numpy()
+        return coordinates
 
     def mse(self, source: Resident) -> float:
         """Mean squared error per entry of reconstructing the examples."""

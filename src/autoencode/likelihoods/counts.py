@@ -34,6 +34,7 @@ class Poisson(nn.Module):
     """
 
     n_params = 1
+    discrete = True  # probabilities, no density
 
     def __init__(self, event_dims: int) -> None:
         super().__init__()
@@ -83,6 +84,8 @@ class NegativeBinomial(nn.Module):
         event_dims: number of axes of one example.
         zero_inflated: whether there are such zeros.
     """
+
+    discrete = True
 
     def __init__(self, event_dims: int, zero_inflated: bool = False) -> None:
         super().__init__()

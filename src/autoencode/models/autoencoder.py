@@ -73,7 +73,7 @@ class AutoencoderModule(nn.Module):
     def forward(self, batch: Batch, n_samples: int = 1) -> Output:
         """p(x|z) for ``n_samples`` draws of z: batch shape (S, B), event shape D."""
         latent = self.encode(batch.x, batch.context, n_samples)
-        return Output(latent, self._decode_samples(latent.z, batch.context))
+        return Output(latent, self._decode_samples(self._read(latent), batch.context))
 
     def _decode_samples(self, z: Tensor, context: Tensor | None) -> Observation:
         """p(x|z) of latents (S, B, *Z): batch shape (S, B), event shape D."""
@@ -83,6 +83,10 @@ class AutoencoderModule(nn.Module):
         params = call(self.decoder, z.flatten(0, 1), context)
         x_dist: Observation = self.likelihood(params.view(samples, size, *params.shape[1:]))
         return x_dist
+
+    def _read(self, latent: Latent) -> Tensor:
+        """What the decoder reads, (S, B, ...)."""
+        return latent.z
 
     def encode(self, x: Tensor, context: Tensor | None = None, n_samples: int = 1) -> Latent:
         """The latent of x (B, *D): draws z (S, B, *Z) and the sites they come from."""
@@ -117,6 +121,20 @@ class AutoencoderModule(nn.Module):
 
         return Lent(log_likelihood, self.encoder)
 
+    def codes(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """The integers (B, *G) that a quantised bottleneck makes of x (B, *D).
+
+        Raises:
+            IncompatibleError: when the bottleneck has none.
+        """
+        chosen: Callable[[Tensor], Tensor] | None = getattr(self.bottleneck, "codes", None)
+        if chosen is None:
+            raise IncompatibleError(
+                "this model's codes are no integers; embed gives them, and quantised recipes (vqvae) "
+                "have integer ones"
+            )
+        return chosen(call(self.encoder, x, context))
+
     def decode(self, z: Tensor, context: Tensor | None = None) -> Observation:
         """p(x|z) of latents (B, *Z): batch shape (B,), event shape D."""
         x_dist: Observation = self.likelihood(call(self.decoder, z, context))
@@ -135,7 +153,7 @@ class AutoencoderModule(nn.Module):
         return self.decode(self.sample_latent(n, context), context).mean
 
     def sample_latent(self, n: int, context: Tensor | None = None) -> Tensor:
-        """N draws of z from the prior, (n, *Z)."""
+        """N draws of z from the prior, (n, *Z); a prior of integer codes is looked up."""
         prior = self.prior_distribution(context)
         if prior is None:
             raise IncompatibleError(
@@ -143,7 +161,11 @@ class AutoencoderModule(nn.Module):
                 "fit one to its codes with fit_prior(model, x)"
             )
         with torch.no_grad():
-            return prior.rsample(torch.Size((n,)))
+            drawn = prior.rsample(torch.Size((n,)))
+            if drawn.is_floating_point():
+                return drawn
+            z: Tensor = self.bottleneck.lookup(drawn)  # type: ignore[operator]
+            return z
 
     def prior_distribution(self, context: Tensor | None) -> Distribution | None:
         """p(z), or ``None`` when the model has none."""

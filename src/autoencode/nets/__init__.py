@@ -3,7 +3,7 @@
 from autoencode.nets.conv import ConvDecoder, ConvEncoder
 from autoencode.nets.hyperbolic import Behind, Gyroplanes, LogMap
 from autoencode.nets.layers import NetOptions, make_activation
-from autoencode.nets.mlp import DictionaryDecoder, MLPDecoder, MLPEncoder
+from autoencode.nets.mlp import DictionaryDecoder, LadderEncoder, MLPDecoder, MLPEncoder
 from autoencode.nets.reader import Logarithm, Read, Reader, reader_for
 from autoencode.nets.skip import SkipDecoder, SkipEncoder
 
@@ -13,6 +13,7 @@ __all__ = [
     "ConvEncoder",
     "DictionaryDecoder",
     "Gyroplanes",
+    "LadderEncoder",
     "LogMap",
     "Logarithm",
     "MLPDecoder",

@@ -3,13 +3,17 @@
 from autoencode.objectives.adversarial import (
     Discriminator,
     ImageCritic,
+    PatchCritic,
+    balanced,
     codes_and_permuted,
     codes_and_prior,
     density_ratio,
     examples_and_made,
+    examples_and_reconstructions,
     feature_error,
     fooling,
     passing_for_real,
+    raising_logits,
 )
 from autoencode.objectives.binarize import (
     Binarized,
@@ -50,6 +54,7 @@ from autoencode.objectives.jacobians import (
 )
 from autoencode.objectives.objective import WeightedSum
 from autoencode.objectives.schedule import (
+    After,
     Constant,
     Cyclical,
     Linear,
@@ -70,6 +75,7 @@ from autoencode.objectives.terms import (
 
 __all__ = [
     "CORRUPTIONS",
+    "After",
     "Binarized",
     "Constant",
     "Corrupted",
@@ -81,10 +87,12 @@ __all__ = [
     "LayerError",
     "Linear",
     "OwnCorruption",
+    "PatchCritic",
     "Staged",
     "StickingTheLanding",
     "WeightSchedule",
     "WeightedSum",
+    "balanced",
     "binarized",
     "capacity",
     "codes_and_permuted",
@@ -95,6 +103,7 @@ __all__ = [
     "dip",
     "dissimilarity",
     "examples_and_made",
+    "examples_and_reconstructions",
     "feature_error",
     "fooling",
     "free_bits",
@@ -111,6 +120,7 @@ __all__ = [
     "penalties",
     "penalty",
     "prior_mmd",
+    "raising_logits",
     "reconstruction",
     "revival",
     "sliced_wasserstein",

@@ -11,6 +11,7 @@ from autoencode.priors.manifold import Manifold
 from autoencode.priors.simple import (
     HyperbolicNormal,
     JoinedPrior,
+    PathPrior,
     StackedPrior,
     UniformCategories,
     UniformOnSphere,
@@ -26,6 +27,7 @@ __all__ = [
     "JoinedPrior",
     "Manifold",
     "MixtureOfGaussians",
+    "PathPrior",
     "StackedPrior",
     "StandardNormal",
     "UniformCategories",

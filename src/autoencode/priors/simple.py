@@ -68,6 +68,21 @@ class UniformCategories(_Anchored):
         return densities.UniformCategorical(self.anchor.new_zeros(self.shape), self.temperature)
 
 
+class PathPrior(nn.Module):
+    """The prior that a top-down path of latents has in itself.
+
+    Args:
+        path: owned by the model, which registers it.
+    """
+
+    def __init__(self, path: densities.ancestral.Path) -> None:
+        super().__init__()
+        self._path = [path]  # in a list, where no module is registered
+
+    def forward(self, posterior: Posterior | None, context: Tensor | None) -> Distribution:
+        return densities.Ancestral(self._path[0])
+
+
 class JoinedPrior(nn.Module):
     """Independent priors of latents that stand side by side.
 

@@ -20,6 +20,7 @@ from autoencode.recipes import (
     deterministic,
     disentangled,
     hamiltonian,
+    hierarchical,
     latents,
     layerwise,
     masked,
@@ -209,8 +210,11 @@ _INFOS = (
     _info(latents.mog_vae, _adam(2000, 5e-4, 100), lr=2e-3, size=128, epochs=20),
     _info(hamiltonian.hvae, _adam(2000, 5e-4, 100), lr=2e-3, size=128, epochs=20),
     _info(hamiltonian.rhvae, _adam(1000, 1e-3, 200), lr=2e-3, size=128, epochs=20),
+    _info(hierarchical.ladder_vae, _adam(2000, 1e-3, 256), lr=2e-3, size=128, epochs=50),
+    _info(hierarchical.vdvae, _adam(400, 2e-4, 32, weight_decay=0.01), lr=2e-3, size=128, epochs=20),
     _info(adversarial.aae, _adam(100, 1e-3, 100), lr=1e-3, size=128, epochs=20),
     _info(adversarial.wae_gan, _adam(100, 1e-3, 100), lr=1e-3, size=128, epochs=20),
+    _info(adversarial.vq_patch_gan, _adam(100, 3.6e-5, 8), lr=1e-3, size=128, epochs=20),
     _info(adversarial.vae_gan, _adam(100, 3e-4), lr=5e-4, size=128, epochs=20),
 )
 
@@ -340,12 +344,12 @@ _NOT_NEGATIVE = (
     *("off_diagonal", "diagonal", "mmd_weight", "critic_weight"),
 )
 _ABOVE_ZERO = ("lr", "scale", "curvature", "step_size", "reach", "regularization")
-_SHARES = ("dropout", "warmup", "validation", "codebook_decay")
+_SHARES = ("dropout", "warmup", "validation", "codebook_decay", "critic_from")
 # These are counts as well, in whatever recipe they are.
 _COUNTS = (
     *("k", "k_eval", "k_dead", "n_nested", "n_directions", "positions", "n_codes", "code_dim"),
     *("n_levels", "n_parts", "n_bits", "patch", "width", "depth", "heads", "decoder_width"),
-    *("decoder_depth", "patience_dead", "n_scales", "window"),
+    *("decoder_depth", "patience_dead", "n_scales", "window", "inner", "latent_channels"),
     *("n_leapfrog", "n_centroids"),
 )
 

@@ -62,6 +62,10 @@ class Body(Widths):
         """The data as the noise leaves them, and the networks for them."""
         return noise.readable(spec), self.networks(net, own)
 
+    def reads(self, encoder: nn.Module) -> nn.Module:
+        """The encoder, which is given the logarithms of counts."""
+        return Read(Logarithm(), encoder) if self.likelihood in COUNTS else encoder
+
     def wrap(self, objective: Objective, spec: DataSpec, noise: NoiseOptions) -> Objective:
         """The objective on noisy inputs and, if so asked, on binarised data."""
         # A bound on log p of what is known is one as it is. An encoder that must guess more than is
@@ -148,8 +152,8 @@ def latent_model(
         prior: standard normal by default.
     """
     encoder, features = networks.encoder(spec)
-    if body.likelihood in COUNTS and not networks.own:
-        encoder = Read(Logarithm(), encoder)
+    if not networks.own:
+        encoder = body.reads(encoder)
     p_x = likelihood_of(spec, body.likelihood, body.scale)
     made = bottleneck(features) if bottleneck else DiagonalGaussian(features, latent_dim)
     decoder = decoder_for(networks, latent_dim, spec, p_x)

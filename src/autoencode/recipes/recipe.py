@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -52,17 +52,21 @@ class Recipe:
     @property
     def latent_shape(self) -> tuple[int, ...]:
         """Shape Z of one latent."""
-        return tuple(self._probe_latent().shape[1:])
+        return tuple(self.probe(self.model.embed).shape[1:])
 
-    def _probe_latent(self) -> torch.Tensor:
+    def probe(
+        self, method: Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
+    ) -> torch.Tensor:
+        """What a method of the model makes of two examples of zeros, and of a context of zeros."""
         model = self.model
         was_training = model.training
         device = next(model.parameters()).device
         with torch.no_grad():
             x = torch.zeros(2, *self.spec.shape, device=device)
-            z = model.eval().embed(x, self._no_context(device))
+            model.eval()
+            found = method(x, self._no_context(device))
         model.train(was_training)
-        return z
+        return found
 
     def _no_context(self, device: torch.device | None = None) -> torch.Tensor | None:
         """Zeros in the place of a context, to try the parts with."""
