@@ -13,13 +13,14 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from autoencode.bottlenecks import RiemannianHamiltonian
 from autoencode.data import Examples, Resident
 from autoencode.densities import IntegerRows
 from autoencode.errors import DataError, IncompatibleError, OptionError, nearest
 from autoencode.models import AutoencoderModule
 from autoencode.nets.transformer import CausalTransformer
 from autoencode.objectives.terms import NATS
-from autoencode.priors import FittedFlow, FittedGaussian, FittedMixture, FittedSphere
+from autoencode.priors import FittedFlow, FittedGaussian, FittedMixture, FittedSphere, Manifold
 from autoencode.randomness import epoch_order
 from autoencode.recipes import Recipe, build
 from autoencode.training import TrainingPlan, Update, fit
@@ -220,6 +221,46 @@ FITTED: Mapping[str, Callable[[tuple[int, ...]], nn.Module]] = {
 }
 #: Kinds of priors fitted to integer codes by name; each is called with what those are.
 OF_INTEGERS: Mapping[str, Callable[[Integers], nn.Module]] = {"autoregressive": AutoregressivePrior}
+#: All kinds: besides those a prior on the manifold that a model's own metric describes.
+KINDS = (*FITTED, *OF_INTEGERS, Manifold.kind)
+
+
+def prior_for(recipe: Recipe, kind: str) -> nn.Module:
+    """A prior of that kind for the codes of a recipe, yet to be fitted or to be read from a file.
+
+    Raises:
+        OptionError: for an unknown kind, with the nearest names.
+        IncompatibleError: for a kind that is not for these codes.
+    """
+    space = getattr(recipe.model.bottleneck, "space", None)
+    if space is not None and kind in KINDS:
+        raise IncompatibleError(
+            f"codes are points of {space} and a {kind} prior is one of flat space; keep the model's own"
+        )
+    if kind == Manifold.kind:
+        bottleneck = _riemannian(recipe)
+        return Manifold(bottleneck.n_examples, bottleneck.metric.latent_dim)
+    return empty_prior(kind, recipe.latent_shape, Integers.of(recipe))
+
+
+def manifold_of(recipe: Recipe) -> Manifold:
+    """The prior on the manifold that a recipe's own metric describes.
+
+    Raises:
+        IncompatibleError: when it has none.
+    """
+    with torch.no_grad():
+        return Manifold.of(_riemannian(recipe).inverse_metric(recipe.model.encoder)).eval()
+
+
+def _riemannian(recipe: Recipe) -> RiemannianHamiltonian:
+    bottleneck = recipe.model.bottleneck
+    if not isinstance(bottleneck, RiemannianHamiltonian):
+        raise IncompatibleError(
+            "a manifold prior draws from the metric of an rhvae and this model has none; use "
+            f"{', '.join(FITTED)}"
+        )
+    return bottleneck
 
 
 def empty_prior(kind: str, shape: tuple[int, ...], integers: Integers | None = None) -> nn.Module:
@@ -242,7 +283,7 @@ def empty_prior(kind: str, shape: tuple[int, ...], integers: Integers | None = N
             )
         return OF_INTEGERS[kind](integers)
     if kind not in FITTED:
-        raise OptionError(f"unknown prior '{kind}'; {nearest(kind, (*FITTED, *OF_INTEGERS))}")
+        raise OptionError(f"unknown prior '{kind}'; {nearest(kind, KINDS)}")
     return FITTED[kind](shape)
 
 

@@ -26,7 +26,7 @@ from autoencode.errors import DataError, ModelFileError, OptionError, RunFolderE
 from autoencode.evaluate.case import Case
 from autoencode.evaluate.metrics import quick
 from autoencode.files import storage_error
-from autoencode.fitting import Integers, empty_prior
+from autoencode.fitting import prior_for
 from autoencode.io import CONFIG, PLOTS, load_config, load_trained, read_metrics
 from autoencode.recipes.catalogue import scaling
 from autoencode.trained import Trained, choose_device, fit_prior
@@ -187,8 +187,7 @@ def with_prior(
         IncompatibleError: for a kind that is not for this model's codes.
         DataError: when the training data cannot be read again.
     """
-    # Refuses a kind that is unknown, or not for these codes, before any work.
-    empty_prior(kind, trained.latent_shape, Integers.of(trained.recipe))
+    prior_for(trained.recipe, kind)  # refuses before any work what cannot be fitted
     data = run_data(trained, folder, data_dir)
     plan, run_seed = trained.recipe.plan, trained.info.get("seed", 0)
     return fit_prior(trained, pick_split(data, "train", plan.validation, run_seed), seed, kind)

@@ -25,8 +25,9 @@ from autoencode.data import (
 from autoencode.data.frames import fill, is_frame, select
 from autoencode.data.raw import Array
 from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError
-from autoencode.fitting import OF_INTEGERS, Integers, empty_prior, prior_of
+from autoencode.fitting import OF_INTEGERS, Integers, manifold_of, prior_for, prior_of
 from autoencode.models import AutoencoderModule
+from autoencode.priors import Manifold
 from autoencode.randomness import common_noise, drawing, mix, seeded
 from autoencode.recipes import Recipe
 from autoencode.training.tuning import tuned
@@ -286,13 +287,13 @@ def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | N
         examples: whose codes; up to 10 000 of them, 100 000 where they are integers.
         seed: which, and of the fit.
         kind: gaussian, mixture (10 Gaussians), maf, iaf, two_stage or sphere, for any model;
-            autoregressive, a transformer over the integer codes of a quantised one. By default
-            gaussian for a plain autoencoder, and a model that has a prior already keeps it.
+            autoregressive, a transformer over the integer codes of a quantised one; manifold, for an
+            rhvae. By default gaussian for a plain autoencoder, and a model that has a prior already
+            keeps it.
 
     Raises:
         OptionError: for an unknown kind.
-        IncompatibleError: for a kind that is not for this model's codes, or a model whose prior
-            depends on a context.
+        IncompatibleError: for a kind that is not for this model's codes.
 
     Example:
         >>> from autoencode import fit_prior, load_data, train
@@ -303,8 +304,11 @@ def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | N
     """
     if kind is None and (trained.model.prior is not None or len(examples) < 2):
         return trained
-    kind, integers = kind or "gaussian", Integers.of(trained.recipe)
-    empty_prior(kind, trained.latent_shape, integers)  # refuses before any work what it cannot fit
+    kind = kind or "gaussian"
+    prior_for(trained.recipe, kind)  # refuses before any work what cannot be fitted
+    if kind == Manifold.kind:
+        trained.model.prior = manifold_of(trained.recipe).to(trained.device)
+        return trained
     most = _PRIOR_INTEGERS if kind in OF_INTEGERS else _PRIOR_ROWS
     rows = np.random.default_rng(seed).permutation(len(examples))[:most]
     few = examples.take(np.sort(rows))
@@ -314,7 +318,7 @@ def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | N
         codes = torch.from_numpy(trained.embed(few))
     if not bool(torch.isfinite(codes).all()):
         raise TrainingError("training diverged: its codes are not finite; try a lower learning rate")
-    prior = prior_of(kind, codes, seed, integers)
+    prior = prior_of(kind, codes, seed, Integers.of(trained.recipe))
     trained.model.prior = prior.to(trained.device)
     return trained
 

@@ -16,12 +16,18 @@ from autoencode.bottlenecks.finite import (
 )
 from autoencode.bottlenecks.flow import FlowPosterior
 from autoencode.bottlenecks.gaussian import DiagonalGaussian
+from autoencode.bottlenecks.hamiltonian import (
+    Hamiltonian,
+    RiemannianHamiltonian,
+)
 from autoencode.bottlenecks.hierarchy import (
     LadderLayer,
     ResidualLayer,
     TopDown,
     precision_weighted,
 )
+from autoencode.bottlenecks.hyperbolic import InPoincareBall
+from autoencode.bottlenecks.metric import LearnedMetric
 from autoencode.bottlenecks.nested import (
     SideBySide,
     TwoLayers,
@@ -46,9 +52,12 @@ __all__ = [
     "FiniteScalar",
     "FlowPosterior",
     "GumbelSoftmax",
+    "Hamiltonian",
+    "InPoincareBall",
     "JumpReLU",
     "LadderLayer",
     "LearnedCodebook",
+    "LearnedMetric",
     "LinearCodebook",
     "LookupFree",
     "MovingCodebook",
@@ -58,6 +67,7 @@ __all__ = [
     "Quantised",
     "Residual",
     "ResidualLayer",
+    "RiemannianHamiltonian",
     "SideBySide",
     "TopDown",
     "TopK",

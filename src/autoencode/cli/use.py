@@ -223,8 +223,8 @@ def decode_command(run: str, codes: str, out: str | None, device: str, as_json: 
     "--prior",
     metavar="KIND",
     help="Fit a prior to the codes of the run's training examples first: gaussian, mixture, maf, iaf, "
-    "two_stage or sphere; autoregressive for the integer codes of a quantised recipe.  "
-    "[default: the run's own]",
+    "two_stage or sphere; autoregressive for the integer codes of a quantised recipe; manifold for "
+    "rhvae.  [default: the run's own]",
 )
 @_out
 @seed_option("Of the draws, and of the fit of a prior.")

@@ -7,7 +7,9 @@ does not have to own it, and with the context.
 from autoencode.priors.fitted import FittedFlow, FittedMixture, FittedSphere
 from autoencode.priors.gaussian import MAX_FULL, FittedGaussian, StandardNormal
 from autoencode.priors.learned import MixtureOfGaussians, Vamp
+from autoencode.priors.manifold import Manifold
 from autoencode.priors.simple import (
+    HyperbolicNormal,
     JoinedPrior,
     PathPrior,
     StackedPrior,
@@ -21,7 +23,9 @@ __all__ = [
     "FittedGaussian",
     "FittedMixture",
     "FittedSphere",
+    "HyperbolicNormal",
     "JoinedPrior",
+    "Manifold",
     "MixtureOfGaussians",
     "PathPrior",
     "StackedPrior",

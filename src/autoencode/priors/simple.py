@@ -35,6 +35,23 @@ class UniformOnSphere(_Anchored):
         return densities.UniformSphere(self.dim, self.anchor)
 
 
+class HyperbolicNormal(_Anchored):
+    """N(0, I) wrapped onto a Poincaré ball at its centre.
+
+    Args:
+        dim: Z.
+        ball: the space.
+    """
+
+    def __init__(self, dim: int, ball: densities.PoincareBall) -> None:
+        super().__init__()
+        self.dim, self.ball = dim, ball
+
+    def forward(self, posterior: Posterior | None, context: Tensor | None) -> Distribution:
+        zeros = self.anchor.new_zeros(self.dim)
+        return densities.WrappedNormal(zeros, zeros, self.ball)
+
+
 class UniformCategories(_Anchored):
     """Categorical variables whose categories are equally probable.
 

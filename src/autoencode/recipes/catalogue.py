@@ -19,6 +19,7 @@ from autoencode.recipes import (
     convolutional,
     deterministic,
     disentangled,
+    hamiltonian,
     hierarchical,
     latents,
     layerwise,
@@ -203,9 +204,12 @@ _INFOS = (
     _info(latents.iaf_vae, _adam(50, 1e-3, 100), lr=2e-3, size=128, epochs=20),
     _info(latents.vmf_vae, _adam(50, 1e-3), lr=3e-3, size=128, epochs=20),
     _info(latents.power_spherical_vae, _adam(50, 1e-3), lr=3e-3, size=128, epochs=20),
+    _info(latents.poincare_vae, _adam(80, 5e-4, 128), lr=3e-3, size=128, epochs=20),
     _info(latents.gumbel_vae, _adam(50, 1e-3, 100), lr=3e-3, size=128, epochs=20),
     _info(latents.vamp_vae, _adam(2000, 5e-4, 100), lr=2e-3, size=128, epochs=20),
     _info(latents.mog_vae, _adam(2000, 5e-4, 100), lr=2e-3, size=128, epochs=20),
+    _info(hamiltonian.hvae, _adam(2000, 5e-4, 100), lr=2e-3, size=128, epochs=20),
+    _info(hamiltonian.rhvae, _adam(1000, 1e-3, 200), lr=2e-3, size=128, epochs=20),
     _info(hierarchical.ladder_vae, _adam(2000, 1e-3, 256), lr=2e-3, size=128, epochs=50),
     _info(hierarchical.vdvae, _adam(400, 2e-4, 32, weight_decay=0.01), lr=2e-3, size=128, epochs=20),
     _info(adversarial.aae, _adam(100, 1e-3, 100), lr=1e-3, size=128, epochs=20),
@@ -339,13 +343,14 @@ _NOT_NEGATIVE = (
     *("capacity_nats", "capacity_z", "capacity_c", "capacity_until", "beta_until", "tc_weight"),
     *("off_diagonal", "diagonal", "mmd_weight", "critic_weight"),
 )
-_ABOVE_ZERO = ("lr", "scale")
+_ABOVE_ZERO = ("lr", "scale", "curvature", "step_size", "reach", "regularization")
 _SHARES = ("dropout", "warmup", "validation", "codebook_decay", "critic_from")
 # These are counts as well, in whatever recipe they are.
 _COUNTS = (
     *("k", "k_eval", "k_dead", "n_nested", "n_directions", "positions", "n_codes", "code_dim"),
     *("n_levels", "n_parts", "n_bits", "patch", "width", "depth", "heads", "decoder_width"),
     *("decoder_depth", "patience_dead", "n_scales", "window", "inner", "latent_channels"),
+    *("n_leapfrog", "n_centroids"),
 )
 
 
