@@ -17,6 +17,7 @@ from autoencode.errors import IncompatibleError
 from autoencode.evaluate.nll import nll
 from autoencode.likelihoods import Gaussian
 from autoencode.models import Encoder, HierarchicalAutoencoder
+from autoencode.nets import Logarithm
 from autoencode.nets.pyramid import Larger, PyramidEncoder, Smaller, resolutions
 from autoencode.objectives import (
     ImportanceWeighted,
@@ -31,7 +32,7 @@ from autoencode.trained import Trained, fit_prior
 from autoencode.training import TrainingPlan, Update
 from autoencode.training.checkup import examine
 from autoencode.training.rules import unused_dimensions
-from autoencode.types import Batch, DataSpec, Progress
+from autoencode.types import Batch, Column, DataSpec, Progress
 
 SMALL = {
     "ladder_vae": {"latent_dims": (4, 3, 2), "hidden": (12, 8, 6)},
@@ -319,6 +320,28 @@ def test_gaps_are_read_and_filled(name):
     filled = trained.impute(holed)
     assert np.isfinite(filled).all()
     assert np.array_equal(filled[~np.isnan(holed)], holed[~np.isnan(holed)])
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian_learned", "logistic_mixture", "laplace"])
+@both
+def test_any_likelihood_stands_at_the_end_of_the_path(name, likelihood):
+    recipe = small(name, DataSpec((3, 6, 5)), likelihood=likelihood)
+    x = torch.randint(0, 256, (4, 3, 6, 5)) / 255
+    losses = recipe.stepper().step(Batch.of(x), Progress(1, 1))
+    assert set(losses) == {"loss", "reconstruction", "kl"}
+    assert all(bool(torch.isfinite(value)) for value in losses.values())
+
+
+def test_a_ladder_takes_counts_and_mixed_columns():
+    counts = small("ladder_vae", DataSpec((7,), "real"), likelihood="poisson")
+    x = torch.poisson(torch.full((8, 7), 400.0))
+    assert isinstance(counts.model.encoder.reader, Logarithm)
+    assert bool(torch.isfinite(counts.stepper().step(Batch.of(x))["loss"]))
+    columns = (Column("size"), Column("kind", "category", ("a", "b", "c")))
+    mixed = small("ladder_vae", DataSpec((2,), "real", columns=columns, gaps=True))
+    x = torch.tensor([[0.3, 2.0], [torch.nan, 1.0], [-1.0, torch.nan]])
+    losses = mixed.stepper().step(mixed.spec.batch(x))
+    assert bool(torch.isfinite(losses["loss"]))
 
 
 def test_a_ladder_on_mnist_has_the_parameters_counted_by_hand():
