@@ -29,7 +29,7 @@ T = TypeVar("T")
 SEEN: dict[Seen, str] = {
     "grey": "grey values as they are",
     "static": "statically binarised values (each drawn once as 0 or 1)",
-    "dynamic": "dynamically binarised values (drawn as 0 or 1 here, and anew at each step of training)",
+    "dynamic": "dynamically binarised values (each drawn as 0 or 1)",
     "binary": "values that are 0 or 1 as they are",
     "values": "values as the model sees them",
 }

@@ -55,7 +55,7 @@ def variances_of_means(case: Case) -> Tensor:
         if not all(_exact(site) for site in sites):
             sites = _units(case.trained.model(batch, _DRAWS).latent.sites)
         pairs = [_two_means(site) for site in sites]
-        a, b = (torch.cat([pair[i] for pair in pairs], 1).double().cpu() for i in (0, 1))
+        a, b = (torch.cat([pair[i] for pair in pairs], 1).cpu().double() for i in (0, 1))
         sums, n = sums + torch.stack([a.sum(0), b.sum(0), (a * b).sum(0)]), n + len(a)
     first, second, both = (sums / n).unbind()
     return both - first * second
@@ -148,10 +148,10 @@ def _log_densities(draws: Mapping[str, Tensor], sites: Sites) -> Tensor:
 def log_density_pairs(z: Tensor, posterior: Distribution) -> Tensor:
     """Log-densities of draws z (M, *Z) under each of N posteriors, (M, N), float64 on the CPU."""
     if not isinstance(posterior, Normal):
-        return posterior.log_prob(z.unsqueeze(1)).double().cpu()
-    z = z.flatten(1).double().cpu()
-    loc = posterior.loc.flatten(1).double().cpu()
-    log_scale = posterior.log_scale.expand_as(posterior.loc).flatten(1).double().cpu()
+        return posterior.log_prob(z.unsqueeze(1)).cpu().double()
+    z = z.flatten(1).cpu().double()
+    loc = posterior.loc.flatten(1).cpu().double()
+    log_scale = posterior.log_scale.expand_as(posterior.loc).flatten(1).cpu().double()
     precision = (-2 * log_scale).exp()
     constant = (loc.square() * precision + 2 * log_scale + LOG_2PI).sum(1)
     squares = z.square() @ precision.T - 2 * z @ (loc * precision).T
@@ -186,7 +186,7 @@ def _gap(case: Case) -> Found:
         for site in sites.values():
             if site.prior.mean.dim() != site.z.dim() - 2:
                 raise IncompatibleError("its prior is another one for each example")
-        parts = [site.prior.log_prob(site.z[0]).double().cpu() for site in sites.values()]
+        parts = [site.prior.log_prob(site.z[0]).cpu().double() for site in sites.values()]
         log_prior.append(torch.stack(parts).sum(0))
     each = case.once(_aggregate)[1] - torch.cat(log_prior)
     how = f"q(z) is the mean of q(z|x) over {len(each)} examples"

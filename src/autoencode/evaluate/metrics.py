@@ -91,8 +91,8 @@ def _elbo(case: Case) -> Found:
     distortions: list[Tensor] = []
     for batch in case.seen_batches():
         output = case.trained.model(batch)
-        distortions.append(-output.x_dist.log_prob(batch.target, batch.mask).mean(0).double().cpu())
-        rates.append(total_kl(output).double().cpu())
+        distortions.append(-output.x_dist.log_prob(batch.target, batch.mask).mean(0).cpu().double())
+        rates.append(total_kl(output).cpu().double())
     kl, reconstruction = torch.cat(rates), torch.cat(distortions)
     both = kl + reconstruction
     values = {"reconstruction": reconstruction, "kl": kl, "elbo": -both}

@@ -28,7 +28,7 @@ class PCA:
     @classmethod
     def fit(cls, train: Resident, width: int) -> PCA:
         """The first ``width`` axes, from one pass over the data (its covariance, in float64)."""
-        mean = train.mean().flatten().double().cpu()
+        mean = train.mean().flatten().cpu().double()
         covariance = torch.zeros(len(mean), len(mean), dtype=torch.float64)
         for batch in train.batches(_CHUNK):
             centred = batch.x.flatten(1).cpu().double() - mean
