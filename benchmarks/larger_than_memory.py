@@ -57,6 +57,11 @@ def write_images(path: Path, n_rows: int) -> None:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
+def file_rows(path: str) -> int:
+    """How many rows a file has."""
+    return len(np.lib.format.open_memmap(path, mode="r"))
+
+
 class Until(Observer):
     """An observer that ends training after some steps and times the later ones."""
 
@@ -82,12 +87,10 @@ def serve(path: str, stream: bool, recipe_name: str, n_rows: int) -> None:
     from autoencode.training import fit
 
     begun = time.perf_counter()
-    if stream:
-        data = load_data(path, stream=True)
-        spec, examples = data.spec, data.train
-    else:
+    data = load_data(path, stream=stream or n_rows < file_rows(path))
+    spec, examples = data.spec, data.split(1 / 60, 0)[0]
+    if not stream and n_rows < file_rows(path):
         x = np.lib.format.open_memmap(path, mode="r")[:n_rows]
-        spec = load_data(path, stream=True).spec
         examples = Examples(np.array(x))
     recipe = build(recipe_name, spec, epochs=100, min_steps=0)
     source = source_of(examples, spec)

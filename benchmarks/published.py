@@ -34,6 +34,10 @@ MODELS: dict[str, tuple[str, dict[str, Any], float]] = {
     "miwae": ("miwae", {}, 84.97),
     "piwae": ("piwae", {}, 84.46),
     "ciwae": ("ciwae", {}, 84.57),
+    # After 2000 epochs and fine tuning with 10 samples.
+    "ladder_vae": ("ladder_vae", {}, 81.74),
+    # The ELBO of pytorch-generative's VD-VAE after 500 epochs, an upper bound.
+    "vdvae": ("vdvae", {}, 80.72),
 }
 
 

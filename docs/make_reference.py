@@ -1,4 +1,4 @@
-"""Writes what can be read off the program: ``docs/cli.md`` and the recipe table of the README.
+"""Writes what can be read off the program: ``docs/cli.md`` and the tables of recipes and figures.
 
 python docs/make_reference.py
 
@@ -13,13 +13,17 @@ from pathlib import Path
 import click
 
 from autoencode.cli import cli
+from autoencode.evaluate.card import SECTIONS
 from autoencode.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
 CLI_PAGE = ROOT / "docs" / "cli.md"
 README = ROOT / "README.md"
+CARD_PAGE = ROOT / "docs" / "evaluation.md"
 WIDTH = 100
 _TABLE = re.compile(r"(<!-- recipes -->\n).*?(<!-- /recipes -->)", re.DOTALL)
+_FIGURES = re.compile(r"(<!-- figures -->\n).*?(<!-- /figures -->)", re.DOTALL)
+_ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
 
 
 def cli_page() -> str:
@@ -57,9 +61,33 @@ def readme(text: str) -> str:
     return _TABLE.sub(lambda found: found[1] + recipe_table() + found[2], text)
 
 
+def figure_table() -> str:
+    """The figures of the evaluation card by section, as Markdown tables."""
+    parts = []
+    for section in SECTIONS:
+        rows = [
+            f"**{section.title}**\n",
+            "| figure | unit | what it means | measure |",
+            "|---|---|---|---|",
+        ]
+        for measure in section.measures:
+            for figure in measure.figures:
+                name = f"`{figure.name}`{_ARROWS[figure.better]}"
+                meaning = figure.meaning.replace("|", "\\|")
+                rows.append(f"| {name} | {figure.unit} | {meaning} | `{measure.name}` |")
+        parts.append("\n".join(rows) + "\n")
+    return "\n".join(parts)
+
+
+def card_page(text: str) -> str:
+    """The page on evaluation with a fresh table between its two comments."""
+    return _FIGURES.sub(lambda found: found[1] + figure_table() + found[2], text)
+
+
 def main() -> None:
     CLI_PAGE.write_text(cli_page(), encoding="utf-8")
     README.write_text(readme(README.read_text(encoding="utf-8")), encoding="utf-8")
+    CARD_PAGE.write_text(card_page(CARD_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

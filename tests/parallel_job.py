@@ -191,6 +191,11 @@ def _recipe(name, shape=(D,), **options):
     return recipe.model, recipe.updates
 
 
+def _with_patches():
+    options = {"channels": (4, 8), "critic_channels": (8,), "critic_strides": (2,), "critic_from": 0.1}
+    return _recipe("vq_patch_gan", (1, 8, 8), n_codes=6, code_dim=3, codebook_decay=0.8, **options)
+
+
 _QUANTISED = {"hidden": (8,), "positions": 2, "n_codes": 6, "code_dim": 3}
 
 
@@ -246,6 +251,8 @@ CASES = {
     "sparse_kl": (lambda: _recipe("sparse_kl", latent_dim=Z), 85),
     "contractive": (lambda: _recipe("contractive", latent_dim=Z, jacobian="estimate"), 85),
     "mae": (lambda: _recipe("mae", (1, 8, 8), width=8, depth=1, decoder_width=8), 85),
+    "ladder_vae": (lambda: _recipe("ladder_vae", latent_dims=(3, 2), hidden=(8, 6)), 85),
+    "vq_patch_gan": (_with_patches, 81),
 }
 
 
@@ -253,7 +260,7 @@ def train(name):
     make, n = CASES[name]
     torch.manual_seed(0)
     model, updates = make()
-    x = torch.rand(n, 1, 8, 8) if name in ("images", "mae") else torch.randn(n, D)
+    x = torch.rand(n, 1, 8, 8) if name in ("images", "mae", "vq_patch_gan") else torch.randn(n, D)
     optimizer = "muon" if name == "muon" else "adam"
     plan = TrainingPlan(epochs=4, batch_size=16, lr=3e-3, optimizer=optimizer)
     held_out = Rows(x[:7])

@@ -95,7 +95,7 @@ def test_digits():
 
 
 def test_the_catalogue_describes_each_set():
-    assert list(catalogue()) == ["digits", "mnist", "fashion-mnist", "kmnist"]
+    assert list(catalogue()) == ["digits", "sprites", "mnist", "fashion-mnist", "kmnist"]
     for name, info in catalogue().items():
         assert info.name == name
         assert info.url.startswith("http")
@@ -223,3 +223,98 @@ def test_missing_files_are_downloaded(small, module, tmp_path, monkeypatch):
     assert notice.startswith("downloaded train-images-idx3-ubyte.gz, ")
     shutil.rmtree(shop)
     assert load_data("mnist", data_dir=tmp_path / "d").notices == ()
+
+
+# Sprites
+
+
+@pytest.fixture(scope="module")
+def sprites():
+    from autoencode.data import sprites
+
+    x, factors = sprites.grid()
+    return x, factors.values
+
+
+def test_sprites_are_the_same_bytes_on_every_machine(sprites):
+    x, _ = sprites
+    assert x.dtype == np.uint8
+    assert hashlib.sha256(x).hexdigest() == (
+        "f94b49932af7d76861906773ffd02eaa943d8ae3420c1e197393c1e53b50844f"
+    )
+
+
+def test_no_point_of_a_sprite_hangs_on_a_rounding_error():
+    from autoencode.data.sprites import outline
+
+    assert np.abs(outline()).min() > 1e-9
+
+
+def test_no_sprite_occurs_twice(sprites):
+    x, _ = sprites
+    assert len(np.unique(x.reshape(len(x), -1).view("V1024"))) == len(x) == 46_080
+
+
+def test_every_combination_of_factors_occurs_once(sprites):
+    from autoencode.data.sprites import COUNTS
+
+    _, factors = sprites
+    assert len(np.unique(factors, axis=0)) == len(factors)
+    assert tuple(factors.max(axis=0) + 1) == tuple(COUNTS.values()) == (3, 6, 10, 16, 16)
+
+
+def moments(x):
+    """Area, centre and central second moments of each image, in pixels."""
+    grey = x[:, 0].astype(float) / 255
+    at = np.arange(32)
+    area = grey.sum((1, 2))
+    right, down = (grey.sum(axis) @ at / area for axis in (1, 2))
+    u, v = at - right[:, None], at - down[:, None]
+    second = (
+        np.einsum("nyx,nx,ny->n", grey, u, v),
+        (grey.sum(1) * u**2).sum(1) - (grey.sum(2) * v**2).sum(1),
+    )
+    return area, right, down, second
+
+
+def test_factors_of_sprites_mean_what_they_say(sprites):
+    x, factors = sprites
+    area, right, down, (across, stretch) = moments(x)
+    scale = 0.5 + 0.1 * factors[:, 1]
+    np.testing.assert_allclose(area, 100 * scale**2, rtol=0.03)
+    # The centre of mass is the place, whatever the shape: 8.0 is the middle of the first window.
+    np.testing.assert_allclose(right, 8.0 + factors[:, 3], atol=0.06)
+    np.testing.assert_allclose(down, 8.0 + factors[:, 4], atol=0.06)
+    # The long axis of an ellipse; rows go down, so a counter-clockwise turn has the other sign.
+    ellipse = factors[:, 0] == 1
+    angle = np.degrees(np.arctan2(-2 * across, stretch) / 2)[ellipse]
+    np.testing.assert_allclose(angle, 9 * factors[ellipse, 2], atol=2.0)
+
+
+def test_a_square_would_repeat_itself_after_a_quarter_turn(sprites):
+    """Why rotations end before it: no other shape does."""
+    from autoencode.data import sprites as module
+
+    curve = module._CURVES["square"]
+    u, v = np.meshgrid(np.linspace(-8, 8, 41), np.linspace(-8, 8, 41))
+    np.testing.assert_array_equal(curve(u, v), curve(v, -u))
+    assert max(module.DEGREES) < 90
+
+
+def test_the_name_sprites_is_all_that_is_needed():
+    data = load_data("sprites")
+    info = catalogue()["sprites"]
+    assert (len(data.train), len(data.test)) == (info.n_train, info.n_test)
+    assert data.train.x.shape[1:] == data.spec.shape == info.shape
+    assert data.spec.scale == (255.0,)
+    assert data.notices == ()
+    for part in (data.train, data.test):
+        assert part.factors.names == ("shape", "scale", "rotation", "x", "y")
+        assert part.factors.unordered == ("shape",)
+        np.testing.assert_array_equal(part.labels, part.factors.values[:, 0])
+        assert len(part.factors.varying().names) == 5
+    everything = np.concatenate([data.train.factors.values, data.test.factors.values])
+    assert len(np.unique(everything, axis=0)) == 46_080
+    train, validation = data.split(0.1, 0)
+    assert len(train.factors.values) == len(train)
+    assert len(validation.factors.values) == len(validation)

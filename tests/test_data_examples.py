@@ -13,8 +13,10 @@ from torch.utils.data import Dataset, IterableDataset, TensorDataset
 from autoencode.data import (
     Data,
     Examples,
+    Factors,
     Resident,
     apply_spec,
+    binarized_once,
     load_data,
     load_examples,
     prepare,
@@ -546,10 +548,113 @@ def test_resident(source):
 
 def test_resident_keeps_bytes():
     data = load_data(BYTES)
-    assert Resident(data.train, data.spec).x.dtype == torch.uint8
+    assert data.train.held.dtype == np.uint8
+    batch = Resident(data.train, data.spec).batch(torch.tensor([3]))
+    np.testing.assert_array_equal(batch.x.numpy(), data.train.x[[3]] / np.float32(255))
+
+
+@pytest.mark.parametrize("copied", [True, False])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_some_rows_are_the_same_examples_copied_or_not(copied, dtype, monkeypatch):
+    if not copied:
+        monkeypatch.setattr("autoencode.data.examples._COPIED", 100)
+    n = 60
+    x = np.random.default_rng(0).integers(0, 256, (100, 1, 4, 4)).astype(dtype)
+    labels, ids = np.arange(100) % 3, np.arange(100) * 7
+    rows = np.sort(np.random.default_rng(1).permutation(100)[:n])
+    some = Examples(x, labels, ids, target=x // 2).take(rows)
+    plain = Examples(x[rows], labels[rows], ids[rows], x[rows] // 2)
+    assert (some.rows is None) == copied
+    assert len(some) == n
+    assert some.shape == plain.shape
+    again = np.array([4, 0, 2])
+    for one, other in [(some, plain), (some.take(again), plain.take(again))]:
+        for name in ("x", "labels", "ids", "target"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    for one, other in zip(some.chunks(4), plain.chunks(4), strict=True):
+        np.testing.assert_array_equal(one.x, other.x)
+        np.testing.assert_array_equal(one.labels, other.labels)
+    spec = DataSpec((1, 4, 4), scale=(255.0,), context_dim=3, classes=("0", "1", "2"))
+    for batch, other in zip(
+        Resident(some, spec).batches(4), Resident(plain, spec).batches(4), strict=True
+    ):
+        torch.testing.assert_close(batch.x, other.x, rtol=0, atol=0)
+        torch.testing.assert_close(batch.target, other.target, rtol=0, atol=0)
+        torch.testing.assert_close(batch.context, other.context, rtol=0, atol=0)
+    assert Data("a", some, None, spec).fingerprint() == Data("a", plain, None, spec).fingerprint()
+
+
+def test_parts_of_bytes_are_not_copied(monkeypatch):
+    monkeypatch.setattr("autoencode.data.examples._COPIED", 100)
+    x = np.random.default_rng(0).integers(0, 256, (1000, 1, 4, 4), dtype=np.uint8)
+    data = load_data(x)
+    training, validation = data.split(0.1, 0)
+    assert np.shares_memory(training.held, x)
+    assert len(training) == 810
+    assert len(validation) == 90
+    assert np.shares_memory(validation.held, x)
+    assert np.shares_memory(data.test.held, x)
 
 
 def test_resident_takes_memory_that_must_not_be_written():
     x = TABLE.astype(np.float32)
     x.flags.writeable = False
     assert len(Resident(Examples(x), DataSpec((3,), "real"))) == 40
+
+
+# Factors
+
+
+def test_factors_go_where_their_examples_go(tmp_path):
+    x = RNG.normal(size=(20, 3)).astype(np.float32)
+    factors = np.stack([np.arange(20), np.arange(20) % 2], axis=1)
+    np.savez(tmp_path / "made.npz", x=x, factors=factors, factor_names=["number", "parity"])
+    data = load_data(tmp_path / "made.npz")
+    for part in (data.train, data.test, *data.split(0.3, 0)):
+        assert part.factors.names == ("number", "parity")
+        np.testing.assert_array_equal(part.x, x[part.factors.values[:, 0]])
+        np.testing.assert_array_equal(part.factors.values[:, 1], part.factors.values[:, 0] % 2)
+    found = load_examples(tmp_path / "made.npz", data.spec)
+    np.testing.assert_array_equal(found.factors.values, factors)
+
+
+def test_a_test_part_has_factors_of_its_own(tmp_path):
+    x = RNG.normal(size=(20, 3)).astype(np.float32)
+    np.savez(tmp_path / "made.npz", x=x, x_test=x[:4], factors_test=[[0], [1], [0], [2]])
+    data = load_data(tmp_path / "made.npz")
+    assert data.train.factors is None
+    assert data.test.factors.names == ("0",)
+    assert load_examples(tmp_path / "made.npz", data.spec).factors.values[:, 0].tolist() == [0, 1, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("factors", "names", "says"),
+    [
+        (np.zeros((19, 2)), ["a", "b"], "expected factors of shape"),
+        (np.zeros((20, 2)), ["a"], "expected factors of shape"),
+        (np.zeros(20), ["a"], "expected factors of shape"),
+        (np.full((20, 2), 0.5), ["a", "b"], "must be integers"),
+        (np.zeros((20, 2)), ["a", "a"], "one name"),
+    ],
+)
+def test_factors_that_do_not_fit_are_refused(tmp_path, factors, names, says):
+    x = RNG.normal(size=(20, 3)).astype(np.float32)
+    np.savez(tmp_path / "made.npz", x=x, factors=factors, factor_names=names)
+    assert says in refusal(load_data, tmp_path / "made.npz")
+
+
+def test_factors_are_chosen_by_name_and_by_whether_they_vary():
+    values = np.array([[0, 5, 1], [1, 5, 0]])
+    factors = Factors(values, ("a", "b", "c"), unordered=("b", "c"))
+    assert factors.varying().names == ("a", "c")
+    assert factors.varying().unordered == ("c",)
+    np.testing.assert_array_equal(factors.of(["c", "a"]).values, values[:, [2, 0]])
+    np.testing.assert_array_equal(factors.take(np.array([True, False])).values, values[:1])
+
+
+def test_factors_stay_when_values_are_drawn_as_black_and_white(tmp_path):
+    x = RNG.random((20, 4)).astype(np.float32)
+    np.savez(tmp_path / "made.npz", x=x, factors=np.arange(20)[:, None])
+    data = load_data(tmp_path / "made.npz")
+    drawn = binarized_once(data)
+    np.testing.assert_array_equal(drawn.test.factors.values, data.test.factors.values)

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from autoencode.cli import cli
+from autoencode.evaluate.card import FIGURES
 from autoencode.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
@@ -92,6 +93,13 @@ def test_the_readmes_recipe_table_is_current():
     text = module.README.read_text(encoding="utf-8")
     assert text == module.readme(text), "run make docs"
     assert all(f"| `{name}` |" in text for name in RECIPES)
+
+
+def test_the_table_of_figures_is_current():
+    module = reference()
+    text = module.CARD_PAGE.read_text(encoding="utf-8")
+    assert text == module.card_page(text), "run make docs"
+    assert all(f"| `{name}`" in text for name in FIGURES)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from autoencode import Autoencoder
 from autoencode.data import prepare
-from autoencode.data.examples import apply_spec
+from autoencode.data.conform import apply_spec
 
 SHARE = 0.2
 

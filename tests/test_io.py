@@ -13,7 +13,8 @@ from autoencode.errors import InputError, ModelFileError, RunFolderError, Storag
 from autoencode.io import load_config, load_trained, read_history
 from autoencode.sealed import seal
 
-CONVOLUTIONAL = [name for name in RECIPES if name.startswith("conv") or name in ("vqvae2", "mae")]
+IMAGES_ONLY = ("vqvae2", "mae", "ms_ssim_vae", "vdvae", "vq_patch_gan")
+CONVOLUTIONAL = [name for name in RECIPES if name.startswith("conv") or name in IMAGES_ONLY]
 SMALL = {"epochs": 1, "batch_size": 8, "random_state": 0, "device": "cpu"}
 
 

@@ -59,7 +59,13 @@ ALLOWED = {
 
 # The only places for each of these libraries.
 OUTSIDE = {
-    "sklearn": {"estimators", "data/catalogue", "priors/fitted"},
+    "sklearn": {
+        "estimators",
+        "data/catalogue",
+        "priors/fitted",
+        "evaluate/disentanglement",
+        "evaluate/representation",
+    },
     "click": {"cli"},
     "rich": {"progress"},
     "matplotlib": {"evaluate"},

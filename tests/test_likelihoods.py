@@ -12,6 +12,7 @@ from autoencode.likelihoods import (
     DiscretizedLogistic,
     Gaussian,
     Laplace,
+    LogCosh,
     NegativeBinomial,
     Poisson,
 )
@@ -19,7 +20,7 @@ from autoencode.likelihoods import (
 LEVELS = 16
 # What each is summed over, and how.
 UNIT = torch.linspace(0, 1, 20_001, dtype=torch.float64)
-REAL = torch.linspace(-60, 60, 120_001, dtype=torch.float64)
+REAL = torch.linspace(-7, 7, 120_001, dtype=torch.float64).sinh()  # to +-548, dense around 0
 COUNTS = torch.arange(0, 3000, dtype=torch.float64)
 GRID = torch.linspace(0, 1, LEVELS, dtype=torch.float64)
 CASES = {
@@ -27,6 +28,9 @@ CASES = {
     "laplace": (lambda: Laplace(1), REAL),
     "laplace_sigmoid": (lambda: Laplace(1, LINKS["sigmoid"], 0.3), REAL),
     "laplace_learned": (lambda: Laplace(1, scale="learned"), REAL),
+    "log_cosh": (lambda: LogCosh(1), REAL),
+    "log_cosh_sigmoid": (lambda: LogCosh(1, LINKS["sigmoid"], 0.1, power=0.1), REAL),
+    "log_cosh_learned": (lambda: LogCosh(1, scale="learned"), REAL),
     "continuous_bernoulli": (lambda: ContinuousBernoulli(1), UNIT),
     "logistic": (lambda: DiscretizedLogistic(1, levels=LEVELS), GRID),
     "logistic_mixture": (lambda: DiscretizedLogistic(1, 3, LEVELS), GRID),

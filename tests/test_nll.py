@@ -46,7 +46,7 @@ def test_the_estimate_is_the_exact_likelihood_within_its_error():
     exact = -marginal.log_prob(x)
     found = nll(trained, Examples(x.numpy()), 4000, seed=1)
     assert found.nats == pytest.approx(float(exact.mean()), abs=0.05)
-    assert found.standard_error == pytest.approx(float(exact.std()) / math.sqrt(200), rel=0.05)
+    assert found.standard_error == pytest.approx(float(exact.std()) / math.sqrt(200), rel=0.15)
     assert found.bits_per_dim == pytest.approx(found.nats / 4 / math.log(2))
     assert (found.n_samples, found.n_examples, found.binarization) == (4000, 200, "grey")
 

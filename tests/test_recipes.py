@@ -14,7 +14,7 @@ from torch import nn
 
 from autoencode import Autoencoder, runs
 from autoencode.data import Examples, Resident, load_data
-from autoencode.errors import IncompatibleError, OptionError
+from autoencode.errors import DataError, IncompatibleError, OptionError
 from autoencode.evaluate.nll import nll
 from autoencode.io import load_trained, save_model
 from autoencode.nets import scratch
@@ -23,7 +23,7 @@ from autoencode.objectives import CORRUPTIONS, Corrupted
 from autoencode.recipes import RECIPES, recipe_info
 from autoencode.recipes import build as build_at_full_size
 from autoencode.recipes.catalogue import PLAN_OPTIONS
-from autoencode.recipes.parts import LikelihoodName
+from autoencode.recipes.observed import LikelihoodName
 from autoencode.trained import Trained, fit_prior
 from autoencode.training import TrainingPlan, fit
 from autoencode.training.update import only
@@ -42,7 +42,12 @@ def options_with(option: str) -> tuple[str, ...]:
 CONV = tuple(n for n in options_with("channels") if RECIPES[n].options["channels"].default)
 EITHER = tuple(n for n in options_with("channels") if n not in CONV)
 PATCHES = options_with("patch")
-DENSE = tuple(name for name in NAMES if name not in (*CONV, *PATCHES))
+PYRAMIDS = options_with("inner")
+IMAGES = (*CONV, *PATCHES, *PYRAMIDS)
+# Fully connected unless told otherwise, and for images in [0, 1] alone.
+UNIT_IMAGES = ("ms_ssim_vae",)
+DENSE = tuple(name for name in NAMES if name not in (*IMAGES, *UNIT_IMAGES))
+LADDERS = options_with("latent_dims")
 # Convolutions for images, dense layers for other data.
 AUTO = options_with("positions")
 SQUARED = tuple(n for n in options_with("loss") if len(RECIPES[n].options["loss"].choices) == 2)
@@ -78,6 +83,8 @@ QUICK = {
     "flow_vae": {"n_flows": 3},
     "vmf_vae": {"latent_dim": 4, "hidden": (32,)},
     "power_spherical_vae": {"latent_dim": 4, "hidden": (32,)},
+    "hvae": {"hidden": (32,), "latent_dim": 4, "n_leapfrog": 2},
+    "rhvae": {"hidden": (32,), "latent_dim": 4, "n_leapfrog": 2, "n_centroids": 20},
     "aae": {"critic_hidden": (32,)},
     "wae_gan": {"critic_hidden": (32,)},
     "topk": {"latent_dim": 60, "k": 2, "k_eval": 2},
@@ -87,6 +94,9 @@ QUICK = {
     **{key: {"n_codes": 16, "code_dim": 8, "channels": (8, 16)} for key in ("vqvae", "vqvae2")},
     **{key: {"n_codes": 16, "code_dim": 8, "channels": (8, 16)} for key in ("rvq", "pvq", "simvq")},
     "lfq": {"n_bits": 6},
+    "vq_patch_gan": {"n_codes": 16, "code_dim": 8, "channels": (8, 16), "critic_channels": (16, 16)},
+    "ladder_vae": {"latent_dims": (12, 10, 8), "hidden": (32, 24, 16)},
+    "vdvae": {"width": 16, "inner": 8, "blocks": (1,)},
     "mae": {"width": 32, "depth": 1, "decoder_width": 16, "decoder_depth": 1},
 }
 WITH_LATENT_DIM = tuple(name for name in NAMES if "latent_dim" in RECIPES[name].options)
@@ -129,17 +139,19 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 def test_the_groups_of_recipes_are_what_they_are_meant_to_be():
     assert {"linear", "mlp", "mlp_small", "mlp_latent2", "vae", "iwae"} <= set(DENSE)
     convolutional = {"conv", "conv_linear", "conv_small", "conv_latent2", "conv_vae", "conv_skip"}
-    assert set(CONV) == convolutional | set(AUTO) | {"vqvae2"}
+    assert set(CONV) == convolutional | set(AUTO) | {"vqvae2", "vq_patch_gan"}
     assert set(AUTO) == {"vqvae", "rvq", "pvq", "fsq", "lfq", "simvq"}
     assert PATCHES == ("mae",)
+    assert PYRAMIDS == ("vdvae",)
+    assert LADDERS == ("ladder_vae",)
     assert LAYERWISE == ("stacked",)
-    assert set(DENSE) - set(OWN) == {"stacked"}
+    assert set(DENSE) - set(OWN) == {"stacked", "ladder_vae"}
     assert {"vae", "conv_vae", "beta_vae", "flow_vae", "vmf_vae", "vamp_vae"} <= set(VARIATIONAL)
     assert {"vae", "iwae", "factor_vae", "vae_gan"} <= set(EITHER)
     plain = ("linear", "mlp", "conv")
     assert set(SQUARED) == {name for name in NAMES if name.startswith(plain)} - {"conv_vae"}
     without = {"conv_small", "conv_skip", "gumbel_vae", "joint_vae", "vqvae2", "mae", *AUTO}
-    assert set(NAMES) - set(WITH_LATENT_DIM) == without
+    assert set(NAMES) - set(WITH_LATENT_DIM) == without | {"ladder_vae", "vdvae", "vq_patch_gan"}
 
 
 # Shapes
@@ -157,8 +169,12 @@ def test_reconstructions_have_the_shape_of_the_data(name, shape, kind):
         with pytest.raises(IncompatibleError, match="use smaller patches"):
             build(name, spec)
         return
-    if name in (*CONV, *PATCHES) and name not in AUTO and len(shape) == 1:
+    if name in IMAGES and name not in AUTO and len(shape) == 1:
         with pytest.raises(IncompatibleError, match=r"need images.*use an MLP recipe"):
+            build(name, spec)
+        return
+    if name in UNIT_IMAGES and (len(shape) == 1 or kind == "real"):
+        with pytest.raises(IncompatibleError, match=r"needs images with values in \[0, 1\]; use vae"):
             build(name, spec)
         return
     recipe = build(name, spec)
@@ -171,9 +187,13 @@ def test_reconstructions_have_the_shape_of_the_data(name, shape, kind):
     assert output.latent.z.shape == (1, 2, *recipe.latent_shape)
 
 
-@pytest.mark.parametrize("kind", ["unit", "real"])
-@every_recipe
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [(n, k) for n in NAMES for k in ("unit", "real") if k == "unit" or n not in UNIT_IMAGES],
+)
 def test_reconstructions_stay_inside_the_range_of_the_data(name, kind):
+    if kind == "real" and name in UNIT_IMAGES:
+        return
     recipe = build(name, DataSpec(IMAGE.shape, kind))
     with torch.no_grad():
         for parameter in recipe.model.decoder.parameters():
@@ -211,17 +231,49 @@ def test_likelihoods_of_counts_are_for_counts_as_they_are(likelihood):
     for spec in (DataSpec((30,)), DataSpec((30,), "real", scale=(2.0,))):
         with pytest.raises(IncompatibleError, match="needs counts"):
             build("vae", spec, likelihood=likelihood)
+    x = np.random.default_rng(0).poisson(40.0, (60, 100))  # as wide as an image of 10 x 10
+    estimator = Autoencoder("vae", options={"likelihood": likelihood}, epochs=1, random_state=0).fit(x)
+    assert estimator.trained_.spec.scale == (1.0,)
+    assert estimator.reconstruct(x).mean() == pytest.approx(40, rel=0.5)
+    run = runs.train(x, "vae", likelihood=likelihood, epochs=1)
+    assert run.trained.spec.offset == (0.0,)
+    with pytest.raises(DataError, match=r"whole numbers from 0 and these data have \d+\.5"):
+        runs.train(x + 0.5 * (x == x.max()), "vae", likelihood=likelihood, epochs=1)
+    with pytest.raises(DataError, match=r"whole numbers from 0 and these data have -1"):
+        Autoencoder("vae", options={"likelihood": likelihood}, epochs=1).fit(np.where(x > 60, -1, x))
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "laplace", "log_cosh"])
+@pytest.mark.parametrize("name", ["vae", "conv_vae", "iwae"])
+def test_scale_is_that_of_the_likelihoods_whose_scale_is_fixed(name, likelihood):
+    recipe = build(name, IMAGE, likelihood=likelihood, scale=0.1)
+    assert recipe.model.likelihood.log_scale.exp().item() == pytest.approx(0.1)
+    with pytest.raises(OptionError, match="option scale: must be above 0"):
+        build(name, IMAGE, likelihood=likelihood, scale=0.0)
+    for other in ("auto", "bernoulli", f"{likelihood}_learned"):
+        with pytest.raises(IncompatibleError, match=r"a fixed scale is for .*leave .* scale out"):
+            build(name, IMAGE, likelihood=other, scale=0.1)
+
+
+def test_the_loss_of_log_cosh_vae_is_the_papers_but_for_a_constant():
+    x, mean, a = images(4), torch.rand(1, 4, *IMAGE.shape), 10.0
+    likelihood = build("log_cosh_vae", IMAGE).model.likelihood
+    ours = -likelihood(torch.logit(mean)).log_prob(x)
+    theirs = (torch.log(torch.cosh(a * (mean.double() - x))) / a).flatten(2).sum(-1)
+    apart = ours - theirs
+    torch.testing.assert_close(apart, apart[0, 0].expand(1, 4), atol=1e-4, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", VARIATIONAL)
 def test_beta_weighs_the_kl_term(name):
     batch = Batch.of(images(8))
     values = []
+    ones = {"ssim_weight": 1.0} if name in UNIT_IMAGES else {}
     for beta in (0.0, 1.0, 4.0):
-        objective = build(name, IMAGE, beta=beta).updates[0].objective
+        objective = build(name, IMAGE, beta=beta, **ones).updates[0].objective
         torch.manual_seed(0)
         model = build(name, IMAGE).model
-        losses = objective(model, batch, Progress())
+        losses = objective(model, batch, Progress(1, 1))  # whatever it began with
         rest = sum(value for term, value in losses.terms.items() if term != "kl")
         expected = rest + beta * losses.terms["kl"]
         torch.testing.assert_close(losses.total.detach(), expected)
@@ -237,12 +289,17 @@ def test_beta_weighs_the_kl_term(name):
 @every_recipe
 def test_every_parameter_gets_its_gradient_from_the_update_that_owns_it_and_no_other(name):
     recipe = build(name, IMAGE)
+    recipe.model.start_at_data(images)
     everything = list(recipe.model.parameters())
     everything += [p for helper in recipe.helpers.values() for p in helper.parameters()]
     touched = {id(p): set() for p in everything}
-    if name == "fsq":  # at first every entry is rounded to 0, which tells the decoder nothing
-        with torch.no_grad():
+    with torch.no_grad():
+        if name == "fsq":  # at first every entry is rounded to 0, which tells the decoder nothing
             recipe.model.bottleneck.project[0].weight.mul_(50)
+        if name == "vq_patch_gan":  # at first both margins push its last bias, one as much as the other
+            recipe.helpers["critic"].head.bias.add_(2.0)
+        for parameter in everything if name in PYRAMIDS else ():  # some begin at 0, and stop others
+            parameter.add_(0.1 * torch.randn_like(parameter))
     # An objective may change its mind on the way.
     turns = [(update, Progress(i, 4)) for update in recipe.updates for i in range(4)]
     for update, progress in turns:
@@ -398,7 +455,7 @@ def test_normalization_goes_into_every_hidden_layer(name, normalization):
     if normalization == "none" or name not in HIDDEN:
         assert not found
     else:
-        wanted = nn.LayerNorm if normalization == "layer" and name in DENSE else nn.GroupNorm
+        wanted = nn.LayerNorm if normalization == "layer" and name not in CONV else nn.GroupNorm
         assert found
         assert all(isinstance(m, wanted) for m in found)
         if normalization == "layer" and name in CONV:
@@ -433,7 +490,7 @@ def test_init_draws_every_weight_inside_its_bound_with_zero_biases(name, init):
         assert module.bias is None or not module.bias.detach().any()
 
 
-@pytest.mark.parametrize("name", DENSE)
+@pytest.mark.parametrize("name", [*DENSE, *UNIT_IMAGES])
 def test_init_torch_and_seed_give_torchs_own_layers(name):
     model = build(name, IMAGE, seed=0).model
     linear = [m for m in model.modules() if isinstance(m, nn.Linear)]
@@ -517,7 +574,7 @@ def test_latent_dim_is_the_width_of_the_code(name):
 
 @pytest.mark.parametrize("name", WITH_LATENT_DIM)
 def test_n_components_of_the_estimator_is_the_width_of_the_code(name):
-    shape = (20, 12, 10) if name in CONV else (20, 30)
+    shape = (20, 12, 10) if name in (*CONV, *UNIT_IMAGES) else (20, 30)
     x = np.random.default_rng(0).random(shape).astype(np.float32)
     few = {option: 2 for option in ("k", "k_eval") if name in options_with(option)}
     model = Autoencoder(name, n_components=3, epochs=1, random_state=0, options=few)
@@ -566,7 +623,9 @@ def test_recipes_without_a_choice_of_loss_count_what_their_papers_do(name):
         assert unit == ("squared error per example" if name in squares else "nats per example")
 
 
-@pytest.mark.parametrize("name", [name for name in DENSE if name in options_with("hidden")])
+@pytest.mark.parametrize(
+    "name", [name for name in DENSE if name in options_with("hidden") and name not in LADDERS]
+)
 def test_hidden_widths_are_mirrored(name):
     model = build(name, IMAGE, hidden="7,5").model
     encoder = [m.out_features for m in model.encoder.modules() if isinstance(m, nn.Linear)]
@@ -843,7 +902,7 @@ def test_own_networks_go_around_a_quantised_code(name):
     assert torch.isfinite(recipe.stepper().step(Batch.of(torch.rand(16, 30)))["loss"])
 
 
-@pytest.mark.parametrize("name", [*LAYERWISE, *PATCHES, "vqvae2"])
+@pytest.mark.parametrize("name", [*LAYERWISE, *PATCHES, *PYRAMIDS, *LADDERS, "vqvae2", "vq_patch_gan"])
 def test_recipes_of_layers_of_their_own_take_no_networks(name):
     with pytest.raises(IncompatibleError, match="no networks of your own; use mlp"):
         build(name, IMAGE, encoder=nn.Linear(4, 2), decoder=nn.Linear(2, 4))
@@ -852,8 +911,8 @@ def test_recipes_of_layers_of_their_own_take_no_networks(name):
 @pytest.mark.parametrize("name", [*OWN, *LAYERWISE])
 def test_conditional_recipes_are_built_from_the_width_of_the_context(name):
     spec = replace(DataSpec((30,)), context_dim=3)
-    if name == "vamp_vae":
-        with pytest.raises(IncompatibleError, match="no context; use MixtureOfGaussians"):
+    if name in ("vamp_vae", "rhvae"):
+        with pytest.raises(IncompatibleError, match=r"no context; use (MixtureOfGaussians|hvae)"):
             build(name, spec)
         return
     if name in LAYERWISE:
@@ -868,7 +927,7 @@ def test_conditional_recipes_are_built_from_the_width_of_the_context(name):
     assert torch.isfinite(losses["loss"])
 
 
-@pytest.mark.parametrize("name", [*CONV, *PATCHES])
-def test_convolutions_refuse_a_context_that_they_cannot_take(name):
+@pytest.mark.parametrize("name", [*IMAGES, *LADDERS])
+def test_convolutions_and_ladders_refuse_a_context_that_they_cannot_take(name):
     with pytest.raises(IncompatibleError, match="context"):
         build(name, replace(IMAGE, context_dim=3))

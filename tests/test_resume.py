@@ -60,7 +60,7 @@ SMALL = {
     **{n: {"hidden": (16,)} for n in ("wae_mmd", "swae", "rae_l2", "rae_gp", "spherical", "stacked")},
     **{
         name: {"channels": (4, 8), "n_codes": 8, "code_dim": 4}
-        for name in ("vqvae", "vqvae2", "rvq", "pvq", "simvq")
+        for name in ("vqvae", "vqvae2", "rvq", "pvq", "simvq", "vq_patch_gan")
     },
     "fsq": {"channels": (4, 8)},
     "lfq": {"channels": (4, 8), "n_bits": 4},
@@ -71,6 +71,8 @@ SMALL = {
     "factor_vae": {"critic_hidden": (16,), "hidden": (16,)},
     "iwae_two_layers": {"top_hidden": (8,), "hidden": (16,)},
     "flow_vae": {"n_flows": 2, "hidden": (16,)},
+    "ladder_vae": {"latent_dims": (3, 2), "hidden": (8, 6)},
+    "vdvae": {"width": 8, "inner": 4, "blocks": (1,)},
     **{name: {"latent_dim": 3, "hidden": (16,)} for name in ("vmf_vae", "power_spherical_vae")},
 }
 

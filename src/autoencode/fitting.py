@@ -6,19 +6,23 @@ Those that have to be trained are trained by the one loop, with the codes as the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from autoencode.bottlenecks import RiemannianHamiltonian
 from autoencode.data import Examples, Resident
-from autoencode.errors import IncompatibleError, OptionError, nearest
+from autoencode.densities import IntegerRows
+from autoencode.errors import DataError, IncompatibleError, OptionError, nearest
 from autoencode.models import AutoencoderModule
+from autoencode.nets.transformer import CausalTransformer
 from autoencode.objectives.terms import NATS
-from autoencode.priors import FittedFlow, FittedGaussian, FittedMixture, FittedSphere
-from autoencode.recipes import build
+from autoencode.priors import FittedFlow, FittedGaussian, FittedMixture, FittedSphere, Manifold
+from autoencode.randomness import epoch_order
+from autoencode.recipes import Recipe, build
 from autoencode.training import TrainingPlan, Update, fit
 from autoencode.types import Batch, DataSpec, Distribution, Losses, Model, Output, Progress
 
@@ -27,6 +31,11 @@ _FLOW_PLAN = TrainingPlan(
 )
 _INVERSE_PLAN = replace(_FLOW_PLAN, epochs=10, min_steps=500)  # each step takes a pass per entry
 _MAX_STAGE = 2048  # entries of a code; a second stage of a feature map would dwarf the first
+_CODES_PLAN = TrainingPlan(
+    epochs=1, batch_size=64, lr=2e-3, warmup=0.1, decay="linear", min_steps=1500, doctor=False
+)
+_HELD_OUT, _PATIENCE = 0.1, 0.1  # of the codes, which say when to stop; of the epochs, without gain
+_MAX_ROW, _MAX_VALUES = 4096, 1 << 16  # attention takes the square of a row, the last layer all values
 
 
 class FittedPrior(Protocol):
@@ -134,7 +143,74 @@ class TrainedFlow(FittedFlow):
         return self
 
 
-#: Kinds of fitted priors by name; each is called with the shape of a code.
+@dataclass(frozen=True)
+class Integers:
+    """What the codes of a quantised model are.
+
+    Attributes:
+        shape: of one example's integers.
+        n_values: how many values each can take, from 0.
+        books: for each place of the flat row the number of the codebook that its integer is from.
+    """
+
+    shape: tuple[int, ...]
+    n_values: int
+    books: tuple[int, ...]
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Integers | None:
+        """Those of a recipe; ``None`` where its codes are no integers."""
+        bottleneck = recipe.model.bottleneck
+        if not hasattr(bottleneck, "codes"):
+            return None
+        shape = recipe.probe(recipe.model.codes).shape[1:]
+        count = shape.numel()
+        return cls(tuple(shape), bottleneck.n_codes, tuple(bottleneck.books(count)))  # type: ignore[operator, arg-type]
+
+
+class AutoregressivePrior(nn.Module):
+    """A transformer over the integers of a code, each in sight of those before it.
+
+    Neural Discrete Representation Learning (van den Oord et al., 2017), https://arxiv.org/abs/1711.00937,
+    has a PixelCNN in its place; transformers are those of Taming Transformers for High-Resolution Image
+    Synthesis (Esser et al., 2021), https://arxiv.org/abs/2012.09841. The codebooks stay as they are.
+
+    Args:
+        integers: what the codes are.
+    """
+
+    kind = "autoregressive"
+
+    def __init__(self, integers: Integers) -> None:
+        super().__init__()
+        length = len(integers.books)
+        if length > _MAX_ROW or integers.n_values > _MAX_VALUES:
+            raise IncompatibleError(
+                f"an autoregressive prior takes up to {_MAX_ROW} integers of {_MAX_VALUES} values and "
+                f"these codes have {length} of {integers.n_values}; use strides that make a smaller "
+                "map, a smaller codebook, or gaussian"
+            )
+        self.shape = integers.shape
+        self.network = CausalTransformer(integers.books, integers.n_values)
+
+    def fit(self, z: Tensor, seed: int = 0) -> AutoregressivePrior:
+        """Trains on integers (N, *shape) until those that are held out are explained no better."""
+        if len(z) < 2:
+            raise DataError(f"an autoregressive prior needs at least 2 codes, got {len(z)}")
+        order = epoch_order(len(z), seed, 0)
+        n_held_out = max(1, round(_HELD_OUT * len(z)))
+        held_out, train = (_source(z[rows]) for rows in (order[:n_held_out], order[n_held_out:]))
+        update = Update(_Likelihood(self), (self,))
+        patience = max(2, round(_PATIENCE * _CODES_PLAN.n_epochs(len(train))))
+        plan = replace(_CODES_PLAN, patience=patience)
+        fit(self, (update,), train, plan, validation=held_out, seed=seed, device=z.device)
+        return self
+
+    def forward(self, posterior: object, context: Tensor | None) -> Distribution:
+        return IntegerRows(self.network, self.shape)
+
+
+#: Kinds of priors fitted to real codes by name; each is called with the shape of a code.
 FITTED: Mapping[str, Callable[[tuple[int, ...]], nn.Module]] = {
     "gaussian": FittedGaussian,
     "mixture": FittedMixture,
@@ -143,21 +219,76 @@ FITTED: Mapping[str, Callable[[tuple[int, ...]], nn.Module]] = {
     "two_stage": SecondStage,
     "sphere": FittedSphere,
 }
+#: Kinds of priors fitted to integer codes by name; each is called with what those are.
+OF_INTEGERS: Mapping[str, Callable[[Integers], nn.Module]] = {"autoregressive": AutoregressivePrior}
+#: All kinds: besides those a prior on the manifold that a model's own metric describes.
+KINDS = (*FITTED, *OF_INTEGERS, Manifold.kind)
 
 
-def empty_prior(kind: str, shape: tuple[int, ...]) -> nn.Module:
-    """A prior of that kind that is yet to be fitted, or to be read from a file.
+def prior_for(recipe: Recipe, kind: str) -> nn.Module:
+    """A prior of that kind for the codes of a recipe, yet to be fitted or to be read from a file.
 
     Raises:
         OptionError: for an unknown kind, with the nearest names.
+        IncompatibleError: for a kind that is not for these codes.
     """
+    space = getattr(recipe.model.bottleneck, "space", None)
+    if space is not None and kind in KINDS:
+        raise IncompatibleError(
+            f"codes are points of {space} and a {kind} prior is one of flat space; keep the model's own"
+        )
+    if kind == Manifold.kind:
+        bottleneck = _riemannian(recipe)
+        return Manifold(bottleneck.n_examples, bottleneck.metric.latent_dim)
+    return empty_prior(kind, recipe.latent_shape, Integers.of(recipe))
+
+
+def manifold_of(recipe: Recipe) -> Manifold:
+    """The prior on the manifold that a recipe's own metric describes.
+
+    Raises:
+        IncompatibleError: when it has none.
+    """
+    with torch.no_grad():
+        return Manifold.of(_riemannian(recipe).inverse_metric(recipe.model.encoder)).eval()
+
+
+def _riemannian(recipe: Recipe) -> RiemannianHamiltonian:
+    bottleneck = recipe.model.bottleneck
+    if not isinstance(bottleneck, RiemannianHamiltonian):
+        raise IncompatibleError(
+            "a manifold prior draws from the metric of an rhvae and this model has none; use "
+            f"{', '.join(FITTED)}"
+        )
+    return bottleneck
+
+
+def empty_prior(kind: str, shape: tuple[int, ...], integers: Integers | None = None) -> nn.Module:
+    """A prior of that kind that is yet to be fitted, or to be read from a file.
+
+    Args:
+        kind: a name.
+        shape: of one code.
+        integers: what the integers are that codes stand for, where there are any.
+
+    Raises:
+        OptionError: for an unknown kind, with the nearest names.
+        IncompatibleError: for a prior of integers where codes are none.
+    """
+    if kind in OF_INTEGERS:
+        if integers is None:
+            raise IncompatibleError(
+                f"prior '{kind}' is for integer codes and this model's are real numbers; use "
+                f"{' or '.join(FITTED)}, or a quantised recipe (vqvae)"
+            )
+        return OF_INTEGERS[kind](integers)
     if kind not in FITTED:
-        raise OptionError(f"unknown prior '{kind}'; {nearest(kind, FITTED)}")
+        raise OptionError(f"unknown prior '{kind}'; {nearest(kind, KINDS)}")
     return FITTED[kind](shape)
 
 
-def prior_of(kind: str, z: Tensor, seed: int = 0) -> nn.Module:
-    """A prior of that kind, fitted to codes (N, *Z).
+def prior_of(kind: str, z: Tensor, seed: int = 0, integers: Integers | None = None) -> nn.Module:
+    """A prior of that kind, fitted to codes (N, *Z), or to integers (N, *G) if it is one of integers.
 
     >>> prior = prior_of("mixture", torch.randn(200, 3))
     >>> prior(None, None).rsample(torch.Size((5,))).shape
@@ -165,9 +296,10 @@ def prior_of(kind: str, z: Tensor, seed: int = 0) -> nn.Module:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        prior: FittedPrior = empty_prior(kind, tuple(z.shape[1:])).to(z.device)  # type: ignore[assignment]
+        empty = empty_prior(kind, tuple(z.shape[1:]), integers).to(z.device)
+    prior: FittedPrior = empty  # type: ignore[assignment]
     prior.fit(z, seed)
-    return prior.eval().requires_grad_(False)  # type: ignore[attr-defined, no-any-return]
+    return empty.eval().requires_grad_(False)
 
 
 def _source(z: Tensor) -> Resident:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from autoencode import __version__
 from autoencode.errors import AutoencodeError, ModelFileError, RunFolderError
 from autoencode.files import write_atomically
-from autoencode.fitting import empty_prior
+from autoencode.fitting import prior_for
 from autoencode.priors import FittedGaussian
 from autoencode.recipes import Recipe, build, recipe_info
 from autoencode.recipes.catalogue import PLAN_OPTIONS
@@ -286,7 +286,7 @@ def _rebuild(
         if (kind == "gaussian") != fitted:
             raise ModelFileError(f"prior {kind} does not fit fitted_prior {fitted}")
         if kind is not None:
-            recipe.model.prior = empty_prior(kind, recipe.latent_shape)
+            recipe.model.prior = prior_for(recipe, kind)
         return recipe
     except KeyError as error:
         raise ModelFileError(f"{path} cannot be used: {error} is missing or unknown") from None

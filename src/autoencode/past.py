@@ -21,12 +21,14 @@ from autoencode.data import (
     open_examples,
     reopened,
 )
+from autoencode.data.leaving import is_one_of
 from autoencode.errors import DataError, ModelFileError, OptionError, RunFolderError
-from autoencode.evaluate.metrics import evaluate
+from autoencode.evaluate.case import Case
+from autoencode.evaluate.metrics import quick
 from autoencode.files import storage_error
-from autoencode.fitting import empty_prior
+from autoencode.fitting import prior_for
 from autoencode.io import CONFIG, PLOTS, load_config, load_trained, read_metrics
-from autoencode.recipes import recipe_info
+from autoencode.recipes.catalogue import scaling
 from autoencode.trained import Trained, choose_device, fit_prior
 
 SPLITS = ("test", "validation", "train")
@@ -86,17 +88,18 @@ def run_data(
     source = facts.get("source")
     if not source:
         raise DataError(f"{folder} was trained on data in memory; give DATA")
-    info = recipe_info(trained.recipe.name)
     if facts.get("streamed"):
         data = reopened(source, trained.spec, data_dir, images_of(trained))
     else:
         data = load_data(
             source,
             data_dir=data_dir,
-            standardize=facts.get("standardize", info.standardize),
+            standardize=facts.get("standardize")
+            or scaling(trained.recipe.name, trained.recipe.options),
             stream=False,
             table=table_of(trained),
             images=images_of(trained),
+            leave_out=facts.get("left_out", ()),
         )
     if data.fingerprint() != facts.get("sha256"):
         raise DataError(f"{source} is not what {folder} was trained on any more; give DATA")
@@ -182,12 +185,78 @@ def with_prior(
 
     Raises:
         OptionError: for an unknown kind.
+        IncompatibleError: for a kind that is not for this model's codes.
         DataError: when the training data cannot be read again.
     """
-    empty_prior(kind, trained.latent_shape)  # refuses an unknown kind before any work
+    prior_for(trained.recipe, kind)  # refuses before any work what cannot be fitted
     data = run_data(trained, folder, data_dir)
     plan, run_seed = trained.recipe.plan, trained.info.get("seed", 0)
     return fit_prior(trained, pick_split(data, "train", plan.validation, run_seed), seed, kind)
+
+
+def case_of_run(
+    folder: str | os.PathLike[str],
+    source: Any = None,
+    *,
+    split: str = "test",
+    device: str = "auto",
+    data_dir: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    anomalies: Any = None,
+    **asked: Any,
+) -> tuple[Case, dict[str, Any]]:
+    """A run and a part of its own data, or other data (their test part, else all), to be measured.
+
+    Args:
+        folder: the run folder.
+        source: other data.
+        split: else which part of the run's own.
+        device: auto, cpu, cuda or mps.
+        data_dir: where named data sets lie.
+        seed: of all draws.
+        anomalies: data of another kind; by default the classes that were left out of the run's own.
+        **asked: of ``Case``.
+
+    Returns:
+        What is to be measured; and ``data``, ``split`` and ``n`` in words.
+    """
+    _check_split(split, own=source is None)
+    trained = load_trained(folder, device=choose_device(device))
+    training = None
+    if source is None:
+        data = run_data(trained, folder, data_dir)
+        validation, run_seed = trained.recipe.plan.validation, trained.info.get("seed", 0)
+        training = pick_split(data, "train", validation, run_seed)
+        examples = pick_split(data, split, validation, run_seed)
+        left_out = trained.info["data"].get("left_out", ())
+        name = f"{data.name} without {', '.join(left_out)}" if left_out else data.name
+    else:
+        examples = examples_for(trained, folder, source, data_dir=data_dir)
+        name, split = str(source), "all"
+    others = None
+    if anomalies is not None:
+        others = examples_for(trained, folder, anomalies, data_dir=data_dir)
+    elif source is None:
+        others = left_out_of(trained, folder, data_dir)
+    case = Case(trained, examples, training, seed, held_out=split != "train", anomalies=others, **asked)
+    return case, {"data": name, "split": split, "n": len(examples)}
+
+
+def left_out_of(
+    trained: Trained, folder: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None
+) -> Examples | None:
+    """Examples of the classes that were left out of a run's data, which it has never seen.
+
+    Those of the test part, where the data have one of their own, else all. ``None`` for a run that
+    left none out.
+    """
+    facts: Mapping[str, Any] = trained.info.get("data", {})
+    if not facts.get("left_out"):
+        return None
+    examples = examples_for(trained, folder, facts["source"], data_dir=data_dir)
+    assert examples.labels is not None  # or nothing could have been left out by them
+    chosen = is_one_of(examples.labels, facts["left_out"])
+    return examples.take(chosen.nonzero()[0]) if chosen.any() else None
 
 
 def evaluate_run(
@@ -204,20 +273,8 @@ def evaluate_run(
     Returns:
         The metrics by name, with ``data``, ``split`` and ``n``.
     """
-    _check_split(split, own=source is None)
-    trained = load_trained(folder, device=choose_device(device))
-    training = None
-    if source is None:
-        data = run_data(trained, folder, data_dir)
-        validation, run_seed = trained.recipe.plan.validation, trained.info.get("seed", 0)
-        training = pick_split(data, "train", validation, run_seed)
-        examples = pick_split(data, split, validation, run_seed)
-        name = data.name
-    else:
-        examples = examples_for(trained, folder, source, data_dir=data_dir)
-        name, split = str(source), "all"
-    values = evaluate(trained, examples, training, seed=seed)
-    return {**values, "data": name, "split": split, "n": len(examples)}
+    case, facts = case_of_run(folder, source, split=split, device=device, data_dir=data_dir, seed=seed)
+    return {**quick(case), **facts}
 
 
 def list_runs(root: str | os.PathLike[str] = "runs") -> list[dict[str, Any]]:

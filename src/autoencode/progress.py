@@ -168,3 +168,42 @@ class Download:
         if total is not None and done >= total:
             self._bar.stop()
             self._bar = None
+
+
+class Measuring:
+    """Shows which measure is taken and how far it is: a bar on a terminal, elsewhere a line each."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self._now = ""
+        self._next = 0.0
+        console = Console(stderr=True)
+        self._bar: Progress | None = None
+        if console.is_terminal and not quiet:
+            columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=console, transient=True)
+
+    def __enter__(self) -> Measuring:
+        if self._bar is not None:
+            self._bar.start()
+            self._task = self._bar.add_task("", total=None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def progress(self, name: str, done: int, total: int) -> None:
+        """Called with the name of a measure when it begins (of 0) and while it goes on."""
+        if self._bar is None:
+            if not self.quiet and name != self._now:
+                note(f"measuring {name}")
+            self._now = name
+            return
+        now = time.monotonic()
+        if name != self._now:
+            self._now, self._next = name, 0.0
+            self._bar.reset(self._task, description=name, total=None)
+        if total and now >= self._next:
+            self._next = now + _REDRAW
+            self._bar.update(self._task, completed=done, total=total)

@@ -16,6 +16,7 @@ from torch import Tensor
 from autoencode import parallel
 
 _MASK = (1 << 63) - 1
+_DRAWING = 5  # beside the numbers of the other streams, below
 
 
 def mix(*values: int) -> int:
@@ -83,6 +84,17 @@ def common_noise() -> Iterator[None]:
         yield
     finally:
         _common = before
+
+
+@contextmanager
+def drawing(seed: int, device: torch.device | None = None) -> Iterator[None]:
+    """Runs a block that draws from a trained model, and gives the caller's random state back.
+
+    The first weights of a model come from its seed. Draws that are compared with some of them (the
+    components of a prior) must not be the same numbers again, whatever the seed.
+    """
+    with seeded(mix(seed, _DRAWING), device):
+        yield
 
 
 def standard_normal(shape: tuple[int, ...], like: Tensor, axis: int | None = None) -> Tensor:

@@ -15,7 +15,7 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ from autoencode.io import (
 )
 from autoencode.past import run_data
 from autoencode.recipes import Recipe, build, recipe_info
-from autoencode.recipes.catalogue import ScheduleName, check_options
+from autoencode.recipes.catalogue import ScheduleName, check_options, scaling
 from autoencode.record import History, Run, write_run
 from autoencode.trained import Trained, choose_device, fit_prior
 from autoencode.training import EpochRecord, Keeper, Observer, TrainingState, fit
@@ -90,6 +90,7 @@ def train(
     table: TableOptions | None = None,
     images: ImageOptions | None = None,
     standardize: Standardize | None = None,
+    leave_out: Sequence[str] = (),
     encoder: nn.Module | None = None,
     decoder: nn.Module | None = None,
     observer: Observer | None = None,
@@ -119,6 +120,7 @@ def train(
         images: how images of a folder are brought to one form (``load_data``).
         standardize: how values that are neither pixels nor in [0, 1] are scaled (``load_data``); the
             recipe's own way by default.
+        leave_out: labels whose examples the model shall never see (``load_data``).
         encoder, decoder: networks of your own (``build``).
         observer: watches training.
         on_bytes: told of downloaded bytes.
@@ -146,10 +148,11 @@ def train(
         data = load_data(
             source,
             data_dir=data_dir,
-            standardize=standardize or info.standardize,
+            standardize=standardize or scaling(recipe, options),
             stream=stream,
             table=table or TableOptions(),
             images=images or ImageOptions(),
+            leave_out=leave_out,
             progress=on_bytes,
         )
     if info.conditional:
@@ -172,6 +175,7 @@ def train(
             **({"table": table.as_dict()} if table else {}),
             **({"images": images.as_dict()} if images else {}),
             **({"standardize": standardize} if standardize else {}),
+            **({"left_out": [str(label) for label in leave_out]} if leave_out else {}),
         },
         "recipe": recipe,
         "options": dict(built.options),
@@ -289,10 +293,11 @@ def _same_data(
         data = load_data(
             where,
             data_dir=data_dir,
-            standardize=asked["data"].get("standardize", info.standardize),
+            standardize=asked["data"].get("standardize") or scaling(asked["recipe"], asked["options"]),
             stream=asked["data"].get("streamed", False),
             table=TableOptions.from_dict(asked["data"].get("table")),
             images=ImageOptions.from_dict(asked["data"].get("images")),
+            leave_out=asked["data"].get("left_out", ()),
             progress=on_bytes,
         )
     if data.fingerprint() != asked["data"]["sha256"]:
@@ -412,10 +417,12 @@ def fit_recipe(
 ) -> list[EpochRecord]:
     """Trains a recipe on the training part of some data, watching its validation part."""
     examples, held_out = data.split(recipe.plan.validation, seed)
+    source = source_of(examples, recipe.spec, device)
+    recipe.check_data(source)
     records = fit(
         recipe.model,
         recipe.updates,
-        source_of(examples, recipe.spec, device),
+        source,
         recipe.plan,
         validation=None if held_out is None else source_of(held_out, recipe.spec, device),
         seed=seed,

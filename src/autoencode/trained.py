@@ -24,16 +24,17 @@ from autoencode.data import (
 )
 from autoencode.data.frames import fill, is_frame, select
 from autoencode.data.raw import Array
-from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError, nearest
-from autoencode.fitting import FITTED, prior_of
+from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError
+from autoencode.fitting import OF_INTEGERS, Integers, manifold_of, prior_for, prior_of
 from autoencode.models import AutoencoderModule
-from autoencode.randomness import common_noise, mix, seeded
+from autoencode.priors import Manifold
+from autoencode.randomness import common_noise, drawing, mix, seeded
 from autoencode.recipes import Recipe
 from autoencode.training.tuning import tuned
 from autoencode.types import Batch, DataSpec
 
 CHUNK = 1000  # rows that are computed together
-_PRIOR_ROWS = 10_000
+_PRIOR_ROWS, _PRIOR_INTEGERS = 10_000, 100_000
 
 
 @dataclass
@@ -82,6 +83,14 @@ class Trained:
         """
         yield from self._each(self._batches(x, first, last), lambda b: self.model.embed(b.x, b.context))
 
+    def codes(self, x: Any) -> Array:
+        """X (N, *D) in the data's own units to the integers (N, *G) of a quantised model, int64.
+
+        Raises:
+            IncompatibleError: for a model whose codes are no integers.
+        """
+        return self._through(self._batches(x), lambda b: self.model.codes(b.x, b.context))
+
     def reconstruct(self, x: Any) -> Array:
         """X (N, *D) to its reconstruction (N, *D), both in the data's own units."""
         pieces = self._batches(x)
@@ -121,7 +130,7 @@ class Trained:
             raise OptionError(f"the number of samples must be at least 1, got {n}")
         if labels is None and self.spec.classes:
             labels = [self.spec.classes[i % len(self.spec.classes)] for i in range(n)]
-        with seeded(seed, self.device), torch.inference_mode():
+        with drawing(seed, self.device), torch.inference_mode():
             context = self._context(labels, n)
             z = self.model.eval().sample_latent(n, context)
             return self.decode(z.cpu().numpy(), labels)
@@ -151,7 +160,7 @@ class Trained:
             mean: Tensor = log_p.mean(0)
             return mean
 
-        with seeded(seed, self.device):
+        with drawing(seed, self.device):
             return self._through(self._batches(x), score)
 
     def impute(self, x: Any) -> Any:
@@ -184,7 +193,7 @@ class Trained:
         def draw(batch: Batch) -> Tensor:
             return self.spec.to_raw(self.model(batch).x_dist.sample()[0])
 
-        with seeded(seed, self.device):
+        with drawing(seed, self.device):
             return self._through(self._batches(x), draw)
 
     def _fill(self, x: Any, guess: Callable[[Any], Array]) -> Any:
@@ -275,14 +284,16 @@ def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | N
 
     Args:
         trained: the model; changed in place.
-        examples: whose codes; up to 10 000 of them.
+        examples: whose codes; up to 10 000 of them, 100 000 where they are integers.
         seed: which, and of the fit.
-        kind: gaussian, mixture (10 Gaussians), maf, iaf, two_stage or sphere, for any model. By default
-            gaussian for a plain autoencoder, and a model that has a prior already keeps it.
+        kind: gaussian, mixture (10 Gaussians), maf, iaf, two_stage or sphere, for any model;
+            autoregressive, a transformer over the integer codes of a quantised one; manifold, for an
+            rhvae. By default gaussian for a plain autoencoder, and a model that has a prior already
+            keeps it.
 
     Raises:
         OptionError: for an unknown kind.
-        IncompatibleError: for a model whose prior depends on a context.
+        IncompatibleError: for a kind that is not for this model's codes.
 
     Example:
         >>> from autoencode import fit_prior, load_data, train
@@ -293,13 +304,21 @@ def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | N
     """
     if kind is None and (trained.model.prior is not None or len(examples) < 2):
         return trained
-    if kind is not None and kind not in FITTED:
-        raise OptionError(f"unknown prior '{kind}'; {nearest(kind, FITTED)}")
-    rows = np.random.default_rng(seed).permutation(len(examples))[:_PRIOR_ROWS]
-    codes = torch.from_numpy(trained.embed(examples.take(np.sort(rows))))
+    kind = kind or "gaussian"
+    prior_for(trained.recipe, kind)  # refuses before any work what cannot be fitted
+    if kind == Manifold.kind:
+        trained.model.prior = manifold_of(trained.recipe).to(trained.device)
+        return trained
+    most = _PRIOR_INTEGERS if kind in OF_INTEGERS else _PRIOR_ROWS
+    rows = np.random.default_rng(seed).permutation(len(examples))[:most]
+    few = examples.take(np.sort(rows))
+    if kind in OF_INTEGERS:
+        codes = torch.from_numpy(trained.codes(few)).to(trained.device)
+    else:
+        codes = torch.from_numpy(trained.embed(few))
     if not bool(torch.isfinite(codes).all()):
         raise TrainingError("training diverged: its codes are not finite; try a lower learning rate")
-    prior = prior_of(kind or "gaussian", codes, seed)
+    prior = prior_of(kind, codes, seed, Integers.of(trained.recipe))
     trained.model.prior = prior.to(trained.device)
     return trained
 

@@ -267,6 +267,19 @@ class Latent:
 
 
 @dataclass(frozen=True)
+class Lent:
+    """What a model lends to a bottleneck whose posterior follows p(x, z) (``asks_model``).
+
+    Attributes:
+        log_likelihood: latents (S, B, *Z) to log p(x|z) of what the encoder saw, (S, B), nats.
+        features: examples (N, *D) to the encoder's features (N, F).
+    """
+
+    log_likelihood: Callable[[Tensor], Tensor]
+    features: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
 class Output:
     """What a model returns for a batch: the latent and p(x|z), batch shape (S, B), event D."""
 
@@ -353,7 +366,10 @@ class Prior(Protocol):
 
 
 class Likelihood(Protocol):
-    """The decoder's output (S, B, n_params * D) to p(x|z)."""
+    """The decoder's output (S, B, n_params * D) to p(x|z).
+
+    One that gives probabilities of values, no density, has an attribute ``discrete`` that is true.
+    """
 
     n_params: int
 
@@ -400,6 +416,7 @@ __all__ = [
     "HasKL",
     "Kind",
     "Latent",
+    "Lent",
     "Likelihood",
     "Losses",
     "Model",

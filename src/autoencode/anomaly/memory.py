@@ -53,7 +53,7 @@ class Memory:
       are found by ridge regression; small on the surface that the rows lie on, also between them.
       Nonlinear Dimensionality Reduction by Locally Linear Embedding (Roweis & Saul, 2000),
       https://doi.org/10.1126/science.290.5500.2323
-    - ``neighbourhood``: root mean square distance to the nearest tenth of the rows (of 1 000 of
+    - ``neighbourhood``: root mean square distance to the nearest tenth of the rows (of 300 of
       them). A group of anomalies has near neighbours, but not that many.
 
     A remembered row is compared with the others only: the row with its key is left out.

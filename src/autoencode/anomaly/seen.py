@@ -16,7 +16,7 @@ from autoencode.errors import OptionError
 from autoencode.mixed import MixedObservation
 from autoencode.models import AutoencoderModule
 from autoencode.nets.reader import reader_for
-from autoencode.randomness import common_noise, seeded
+from autoencode.randomness import common_noise, drawing
 from autoencode.trained import CHUNK, Trained
 from autoencode.types import Batch, DataSpec, Observation
 
@@ -87,7 +87,7 @@ def see(trained: Trained, examples: Examples) -> Seen:
     model = copy.deepcopy(trained.model).double() if exact else trained.model
     stochastic = trained.stochastic
     pieces = []
-    with seeded(0, trained.device), torch.inference_mode():
+    with drawing(0, trained.device), torch.inference_mode():
         for batch in Resident(examples, trained.spec, trained.device).batches(CHUNK):
             with common_noise():
                 wide = _double(batch) if exact else batch

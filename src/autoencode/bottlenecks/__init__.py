@@ -16,6 +16,18 @@ from autoencode.bottlenecks.finite import (
 )
 from autoencode.bottlenecks.flow import FlowPosterior
 from autoencode.bottlenecks.gaussian import DiagonalGaussian
+from autoencode.bottlenecks.hamiltonian import (
+    Hamiltonian,
+    RiemannianHamiltonian,
+)
+from autoencode.bottlenecks.hierarchy import (
+    LadderLayer,
+    ResidualLayer,
+    TopDown,
+    precision_weighted,
+)
+from autoencode.bottlenecks.hyperbolic import InPoincareBall
+from autoencode.bottlenecks.metric import LearnedMetric
 from autoencode.bottlenecks.nested import (
     SideBySide,
     TwoLayers,
@@ -40,8 +52,12 @@ __all__ = [
     "FiniteScalar",
     "FlowPosterior",
     "GumbelSoftmax",
+    "Hamiltonian",
+    "InPoincareBall",
     "JumpReLU",
+    "LadderLayer",
     "LearnedCodebook",
+    "LearnedMetric",
     "LinearCodebook",
     "LookupFree",
     "MovingCodebook",
@@ -50,10 +66,14 @@ __all__ = [
     "Product",
     "Quantised",
     "Residual",
+    "ResidualLayer",
+    "RiemannianHamiltonian",
     "SideBySide",
+    "TopDown",
     "TopK",
     "TwoLayers",
     "TwoLevels",
     "UnitSphere",
     "VectorQuantiser",
+    "precision_weighted",
 ]

@@ -49,6 +49,15 @@ class GumbelSoftmax(nn.Module):
         codes = z.unflatten(-1, self.shape).argmax(-1)
         return Latent(z, sites={"z": Site(z, q, prior)}, codes=codes)
 
+    @property
+    def n_codes(self) -> int:
+        """C, how many values each integer of the code can take."""
+        return self.shape[1]
+
+    def books(self, count: int) -> list[int]:
+        """For each of the ``count`` integers of an example what it chooses from: its own categories."""
+        return list(range(count))
+
     def embed(self, h: Tensor) -> Tensor:
         """The most probable categories, one-hot, (B, V * C)."""
         logits = self.posterior(h).logits

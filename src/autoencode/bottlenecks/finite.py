@@ -29,6 +29,7 @@ class FiniteScalar(nn.Module):
     [[-1.0, -1.0], [0.0, -1.0], [1.0, -1.0], [-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]
     """
 
+    n_books = 1
     sizes: Tensor
     places: Tensor
 
@@ -78,6 +79,7 @@ class LookupFree(nn.Module):
         temperature: of q(c|z), above 0.
     """
 
+    n_books = 1
     places: Tensor
 
     def __init__(self, n_bits: int, temperature: float = 1.0) -> None:

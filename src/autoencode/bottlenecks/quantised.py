@@ -50,6 +50,7 @@ class Quantiser(Protocol):
 
     dim: int
     n_codes: int
+    n_books: int  # integers of each position
 
     def __call__(self, vectors: Tensor, move: bool = False) -> Choice:
         """What stands for vectors; with ``move``, codebooks that follow them do so."""
@@ -97,6 +98,8 @@ class VectorQuantiser(nn.Module):
     Args:
         codebook: where the vectors are from.
     """
+
+    n_books = 1
 
     def __init__(self, codebook: MovingCodebook | LearnedCodebook | LinearCodebook) -> None:
         super().__init__()
@@ -146,6 +149,7 @@ class Residual(nn.Module):
         super().__init__()
         self.levels = nn.ModuleList(levels)
         self.dim, self.n_codes = levels[0].dim, levels[0].n_codes
+        self.n_books = len(levels)
 
     def forward(self, vectors: Tensor, move: bool = False) -> Choice:
         left, total = vectors, torch.zeros_like(vectors)
@@ -179,6 +183,7 @@ class Product(nn.Module):
         self.parts = nn.ModuleList(parts)
         self.widths = [int(part.dim) for part in parts]  # type: ignore[arg-type]
         self.dim, self.n_codes = sum(self.widths), parts[0].n_codes
+        self.n_books = len(parts)
 
     def forward(self, vectors: Tensor, move: bool = False) -> Choice:
         pieces = vectors.split(self.widths, dim=-1)
@@ -217,6 +222,10 @@ class Chosen(nn.Module):
         """Z of features, as ``choose`` gives it; no codebook moves."""
         return self.choose(h)[0]
 
+    def books(self, count: int) -> list[int]:
+        """For each of the ``count`` integers of an example the number of the codebook it is from."""
+        raise NotImplementedError
+
 
 class Quantised(Chosen):
     """A bottleneck that quantises the vector at each position of a map (B, D, *G).
@@ -250,6 +259,11 @@ class Quantised(Chosen):
         z = choice.z.transpose(1, 2).reshape(len(h), width, *grid)
         codes = choice.codes.reshape(len(h), *grid, *choice.codes.shape[2:])
         return z, Choice(choice.z, codes, choice.penalties)
+
+    def books(self, count: int) -> list[int]:
+        """For each of the ``count`` integers of an example the number of the codebook it is from."""
+        n_books: int = self.quantiser.n_books  # type: ignore[assignment]
+        return [place % n_books for place in range(count)]
 
     def lookup(self, codes: Tensor) -> Tensor:
         """Z (B, D, *G) of codes (B, *G[, L]), so that whatever makes codes can be decoded."""
@@ -305,13 +319,21 @@ class TwoLevels(Chosen):
         z = self._over(z_top, z_bottom)
         return z, Choice(z, codes, _summed([top.penalties, bottom.penalties]))
 
+    def _apart(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        n_top = self.top_shape[0] * self.top_shape[1]
+        return codes[:, :n_top], codes[:, n_top:]
+
     def _over(self, z_top: Tensor, z_bottom: Tensor) -> Tensor:
         return torch.cat([F.interpolate(z_top, self.bottom_shape), z_bottom], dim=1)
 
+    def books(self, count: int) -> list[int]:
+        """For each of the ``count`` integers of an example the number of the codebook it is from."""
+        height, width = self.top_shape
+        return [int(place >= height * width) for place in range(count)]
+
     def lookup(self, codes: Tensor) -> Tensor:
         """Z (B, D' + D, H, W) of codes (B, H'W' + HW)."""
-        height, width = self.top_shape
-        top, bottom = codes[:, : height * width], codes[:, height * width :]
+        top, bottom = self._apart(codes)
         return self._over(
             self.top.lookup(top.unflatten(1, self.top_shape)),
             self.bottom.lookup(bottom.unflatten(1, self.bottom_shape)),

@@ -14,12 +14,12 @@ import click
 from autoencode import __version__
 from autoencode.cli.apply import anomalies_command, denoise_command, impute_command
 from autoencode.cli.common import Commands, Interrupted, Signals, discard_stdout, fail
+from autoencode.cli.evaluate import evaluate_command
 from autoencode.cli.look import plot_command, recipes_command, runs_command
 from autoencode.cli.train import train_command
 from autoencode.cli.use import (
     decode_command,
     embed_command,
-    evaluate_command,
     reconstruct_command,
     sample_command,
 )

@@ -28,14 +28,17 @@ from autoencode.errors import OptionError
     "--kind",
     default="all",
     show_default=True,
-    metavar="reconstructions|loss|latent|grid|samples|all",
+    metavar="reconstructions|loss|latent|grid|traversals|samples|all",
     help="What to draw.",
 )
 @click.option(
     "--range",
     "extent",
     metavar="X0,X1,Y0,Y1",
-    help="Of the grid's codes.  [default: where 98 % of the codes lie]",
+    help="Of the grid's codes; X0,X1 alone: of a traversal.  [default: where 98 % of the codes lie]",
+)
+@click.option(
+    "--dims", metavar="I,J,...", help="Dimensions to traverse.  [default: the ten most active]"
 )
 @click.option("--rows", type=int, default=20, show_default=True, help="Rows and columns of a grid.")
 @click.option("-o", "--out", metavar="FILE", help="A .png for one kind.  [default: RUN/plots/]")
@@ -49,6 +52,7 @@ def plot_command(
     data: str | None,
     kind: str,
     extent: str | None,
+    dims: str | None,
     rows: int,
     out: str | None,
     split: str,
@@ -62,8 +66,10 @@ def plot_command(
     \b
     Example:
       autoencode plot runs/mnist-mlp_latent2 --kind grid --range -5,10,-10,5
+      autoencode plot runs/sprites-beta_tcvae --kind traversals --dims 0,3,7 --range -2,2
     """
-    corners = None if extent is None else _extent(extent)
+    corners, sweep = _extent(extent, kind)
+    chosen = None if dims is None else _numbers(dims)
     if not 2 <= rows <= 100:
         raise OptionError(f"--rows must lie between 2 and 100, got {rows}")
     target = _target(out, kind)
@@ -78,7 +84,17 @@ def plot_command(
     history = read_history(run)
     examples = examples_for(trained, run, data, split, data_dir)
     figures = [
-        pictures.draw(each, trained, examples, history, extent=corners, rows=rows, seed=seed)
+        pictures.draw(
+            each,
+            trained,
+            examples,
+            history,
+            extent=corners,
+            rows=rows,
+            seed=seed,
+            dimensions=chosen,
+            sweep=sweep,
+        )
         for each in kinds
     ]
     targets = [target or plots_folder(run) / f"{each}.png" for each in kinds]
@@ -100,14 +116,35 @@ def _target(out: str | None, kind: str) -> Path | None:
     return check_ending(out, (".png",))
 
 
-def _extent(text: str) -> tuple[float, float, float, float]:
+def _extent(
+    text: str | None, kind: str
+) -> tuple[tuple[float, float, float, float] | None, tuple[float, float] | None]:
+    """The corners of a grid, or the ends of a traversal."""
+    if text is None:
+        return None, None
     try:
-        x0, x1, y0, y1 = (float(part) for part in text.split(","))
+        ends = [float(part) for part in text.split(",")]
     except ValueError:
-        raise OptionError(f"--range takes four numbers X0,X1,Y0,Y1, got '{text}'") from None
+        ends = []
+    if kind == "traversals":
+        if len(ends) != 2:
+            raise OptionError(f"--range of a traversal takes two numbers X0,X1, got '{text}'")
+        if not (ends[0] < ends[1] and abs(ends[0] + ends[1]) < float("inf")):
+            raise OptionError(f"--range needs X0 < X1, got '{text}'")
+        return None, (ends[0], ends[1])
+    if len(ends) != 4:
+        raise OptionError(f"--range takes four numbers X0,X1,Y0,Y1, got '{text}'")
+    x0, x1, y0, y1 = ends
     if not (x0 < x1 and y0 < y1 and abs(x0 + x1 + y0 + y1) < float("inf")):
         raise OptionError(f"--range needs X0 < X1 and Y0 < Y1, got '{text}'")
-    return x0, x1, y0, y1
+    return (x0, x1, y0, y1), None
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise OptionError(f"--dims takes numbers such as 0,3,7, got '{text}'") from None
 
 
 @click.command("recipes")

@@ -88,6 +88,13 @@ _ECHO = 2.0  # seconds
 @image_options
 @bad_file_option
 @table_options
+@click.option(
+    "--leave-out",
+    multiple=True,
+    metavar="LABEL",
+    help="A class that the model shall never see, neither in training nor in the test part; evaluate "
+    "tells how well it knows them apart; may be repeated.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the run folder if it is there.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
@@ -113,20 +120,22 @@ def train_command(
     image_size: str | None,
     fit: str,
     on_bad_file: str | None,
+    leave_out: tuple[str, ...],
     overwrite: bool,
     quiet: bool,
     as_json: bool,
 ) -> int:
     """Train a recipe on DATA and leave a run folder.
 
-    DATA is digits (bundled), mnist, fashion-mnist or kmnist; a table (.csv, .tsv, .parquet, .feather),
-    whose columns may be numbers, words, dates, and have gaps; an array (.npy, .npz, .zarr); a folder of
-    images or .tar shards of them. The run folder holds the model, its configuration, the history, the
-    metrics, pictures and a report page.
+    DATA is digits or sprites (bundled), mnist, fashion-mnist or kmnist; a table (.csv, .tsv, .parquet,
+    .feather), whose columns may be numbers, words, dates, and have gaps; an array (.npy, .npz, .zarr);
+    a folder of images or .tar shards of them. The run folder holds the model, its configuration, the
+    history, the metrics, pictures and a report page.
 
     \b
     Example:
       autoencode train digits --recipe vae
+      autoencode train sprites --recipe beta_tcvae
       autoencode train mnist --recipe mlp --epochs 3 --set latent_dim=8 --set activation=gelu
       autoencode train people.csv --id name --label group --kind visits=count
       autoencode train images.npy --recipe conv --set noise=masking --out runs/denoised
@@ -165,6 +174,7 @@ def train_command(
         standardize=standardize,
         table=columns,
         images=images_from(image_size, fit, on_bad_file),
+        leave_out=leave_out,
         command=shlex.join(["autoencode", *context.obj]),
         checkpoint_seconds=checkpoint_every,
         **options,

@@ -1,4 +1,4 @@
-"""Commands that use a trained model: evaluate, reconstruct, embed, decode, sample."""
+"""Commands that use a trained model: reconstruct, embed, decode, sample."""
 
 from __future__ import annotations
 
@@ -18,68 +18,12 @@ from autoencode.cli.common import (
     print_json,
     seed_option,
     split_option,
-    table,
 )
-from autoencode.console import note, number
+from autoencode.console import note
 
 if TYPE_CHECKING:
     from autoencode.data import Examples
     from autoencode.trained import Trained
-
-
-@click.command("evaluate")
-@click.argument("run")
-@click.argument("data", required=False)
-@split_option
-@seed_option("Of the draws of z behind the ELBO.")
-@device_option
-@data_dir_option
-@json_option
-def evaluate_command(
-    run: str,
-    data: str | None,
-    split: str,
-    seed: int,
-    device: str,
-    data_dir: str | None,
-    as_json: bool,
-) -> None:
-    """Measure a run on held-out examples, or on DATA.
-
-    \b
-    Metrics and their units (null where a metric has no meaning for the model or data):
-      mse                 squared units per entry (pixels 0..1), mean over entries
-      accuracy            share, right guesses of known categories and booleans; mixed tables
-      psnr                dB, 10 log10(1 / mse); data in [0, 1]
-      explained_variance  share, 1 - mse / variance around the mean example
-      pca_mse             squared units per entry, mse of PCA of the same width
-      mse_to_pca          ratio mse / pca_mse; below 1 is better than PCA
-      mean_mse            mse of guessing each column's mean; tables with gaps or categories
-      mode_accuracy       accuracy of guessing each column's most frequent value; mixed tables
-      bernoulli_nats      nats per example, cross-entropy under the reconstruction
-      reconstruction      nats per example, -log p(x|z) at one draw of z; variational
-      kl                  nats per example, KL(q(z|x) || p(z)); variational
-      elbo                nats per example, -(reconstruction + kl); variational
-
-    \b
-    Example:
-      autoencode evaluate runs/mnist-vae
-      autoencode evaluate runs/mnist-vae --split validation --json
-    """
-    from autoencode.evaluate.metrics import METRICS
-    from autoencode.past import evaluate_run
-
-    values = evaluate_run(run, data, split=split, device=device, data_dir=data_dir, seed=seed)
-    if as_json:
-        print_json(values)
-        return
-    click.echo(f"{run} on {values['n']} examples of {values['data']} ({values['split']})")
-    rows = [
-        [name, number(values[name]), info.unit, info.meaning]
-        for name, info in METRICS.items()
-        if values[name] is not None
-    ]
-    click.echo(table([["metric", "value", "unit", "meaning"], *rows]))
 
 
 def _examples(
@@ -279,7 +223,8 @@ def decode_command(run: str, codes: str, out: str | None, device: str, as_json: 
     "--prior",
     metavar="KIND",
     help="Fit a prior to the codes of the run's training examples first: gaussian, mixture, maf, iaf, "
-    "two_stage or sphere.  [default: the run's own]",
+    "two_stage or sphere; autoregressive for the integer codes of a quantised recipe; manifold for "
+    "rhvae.  [default: the run's own]",
 )
 @_out
 @seed_option("Of the draws, and of the fit of a prior.")
@@ -302,6 +247,7 @@ def sample_command(
     Example:
       autoencode sample runs/mnist-vae -n 100 -o samples.png
       autoencode sample runs/mnist-conv --prior mixture -o samples.png
+      autoencode sample runs/mnist-vqvae --prior autoregressive -o samples.png
     """
     from autoencode.past import with_prior
 

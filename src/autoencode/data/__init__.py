@@ -4,15 +4,16 @@ from autoencode.data.arrays import as_array, as_labels
 from autoencode.data.binarize import binarized_once
 from autoencode.data.catalogue import DatasetInfo, catalogue, data_folder
 from autoencode.data.conditions import class_numbers, conditioned, one_hot
+from autoencode.data.conform import apply_spec
 from autoencode.data.download import fetch
-from autoencode.data.examples import Data, Examples, apply_spec, load_data, load_examples, prepare
+from autoencode.data.examples import Data, Examples, load_data, load_examples, prepare
 from autoencode.data.files import read_file
 from autoencode.data.folders import ImageOptions
 from autoencode.data.fresh import Fresh, in_order, open_examples
 from autoencode.data.idx import read_idx
 from autoencode.data.large import on_disk, reopened
 from autoencode.data.ranges import Standardize
-from autoencode.data.raw import Raw
+from autoencode.data.raw import Factors, Raw
 from autoencode.data.source import Resident
 from autoencode.data.stored import Stored
 from autoencode.data.stream import Streamed, source_of
@@ -22,6 +23,7 @@ __all__ = [
     "Data",
     "DatasetInfo",
     "Examples",
+    "Factors",
     "Fresh",
     "ImageOptions",
     "Raw",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch.utils.data import Dataset, IterableDataset
 
 from autoencode.data.limits import require_memory
-from autoencode.data.raw import Array
+from autoencode.data.raw import Array, Factors
 from autoencode.errors import DataError, DataTypeError
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -61,6 +62,27 @@ def as_labels(source: Any, n_examples: int, part: str = "data") -> Array | None:
     if labels.dtype == object:  # pandas keeps text so; a plain dtype can be sorted and stored
         labels = labels.astype(str)
     return labels.astype(labels.dtype.newbyteorder("="), copy=False)
+
+
+def as_factors(source: Factors | None, n_examples: int, part: str = "data") -> Factors | None:
+    """Factors as int64 (N, F), ``None`` if there are none.
+
+    Raises:
+        DataError: they are no integers, or not one row for each example.
+    """
+    if source is None:
+        return None
+    values = np.asarray(source.values)
+    if values.ndim != 2 or len(values) != n_examples or values.shape[1] != len(source.names):
+        wanted, got = (n_examples, len(source.names)), values.shape
+        raise DataError(
+            f"{part}: expected factors of shape {wanted}, a row for each example, got {got}"
+        )
+    if len(set(source.names)) < len(source.names):
+        raise DataError(f"{part}: two factors have one name ({', '.join(source.names)})")
+    if values.dtype.kind not in "iub" and not (values == np.rint(values)).all():
+        raise DataError(f"{part}: factors must be integers, the number of each factor's value")
+    return replace(source, values=values.astype(np.int64))
 
 
 def from_dataset(dataset: Dataset[Any]) -> tuple[Array, Array | None]:

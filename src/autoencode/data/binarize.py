@@ -42,12 +42,12 @@ def binarized_once(data: Data, seed: int = 0) -> Data:
     rng = np.random.default_rng(seed)
 
     def drawn(part: Examples) -> Examples:
-        x: Array = np.empty_like(part.x)
-        for first in range(0, len(x), _CHUNK):
-            rows = slice(first, first + _CHUNK)
-            share = (part.x[rows].astype(np.float32) - low) / (high - low)
-            x[rows] = np.where(rng.random(share.shape, np.float32) < share, high, low)
-        return replace(part, x=x)
+        x: Array = np.empty(part.shape, part.held.dtype)
+        for first, chunk in enumerate(part.chunks(_CHUNK)):
+            share = (chunk.x.astype(np.float32) - low) / (high - low)
+            on = rng.random(share.shape, np.float32) < share
+            x[first * _CHUNK : first * _CHUNK + len(chunk)] = np.where(on, high, low)
+        return Examples(x, part.labels, part.ids, factors=part.factors)
 
     test = None if data.test is None else drawn(data.test)
     return replace(data, name=f"{data.name}-binarized-{seed}", train=drawn(data.train), test=test)

@@ -1,9 +1,9 @@
 """The data sets that are known by name.
 
-``digits`` comes with scikit-learn. The others are four IDX files each, with or without ``.gz``,
-looked for in ``<dir>/<name>/``, ``<dir>/`` and ``<dir>/<torchvision's name>/raw/``, and downloaded
-to the first of these when they are in none. ``<dir>`` is the caller's, else ``$AUTOENCODE_DATA``,
-else the user's cache folder.
+``digits`` comes with scikit-learn, ``sprites`` are drawn when they are asked for. The others are four
+IDX files each, with or without ``.gz``, looked for in ``<dir>/<name>/``, ``<dir>/`` and
+``<dir>/<torchvision's name>/raw/``, and downloaded to the first of these when they are in none.
+``<dir>`` is the caller's, else ``$AUTOENCODE_DATA``, else the user's cache folder.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -94,6 +94,15 @@ _DIGITS = DatasetInfo(
     "https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits",
 )
 
+_SPRITES = DatasetInfo(
+    "sprites",
+    "shapes of five known factors, drawn when asked for: nothing to download",
+    (1, 32, 32),
+    41_472,
+    4_608,
+    "https://github.com/google-deepmind/dsprites-dataset",
+)
+
 _IDX_SETS = {
     "mnist": _idx_set(
         DatasetInfo(
@@ -166,10 +175,10 @@ def catalogue() -> Mapping[str, DatasetInfo]:
 
     Example:
         >>> list(catalogue())
-        ['digits', 'mnist', 'fashion-mnist', 'kmnist']
+        ['digits', 'sprites', 'mnist', 'fashion-mnist', 'kmnist']
     """
     idx_sets = {name: idx_set.info for name, idx_set in _IDX_SETS.items()}
-    return MappingProxyType({"digits": _DIGITS, **idx_sets})
+    return MappingProxyType({"digits": _DIGITS, "sprites": _SPRITES, **idx_sets})
 
 
 def data_folder(explicit: str | os.PathLike[str] | None = None) -> Path:
@@ -198,6 +207,8 @@ def read_named(
     """
     if name == "digits":
         return _read_digits()
+    if name == "sprites":
+        return _draw_sprites()
     return _read_idx_set(_IDX_SETS[name], data_folder(data_dir), progress)
 
 
@@ -207,11 +218,27 @@ def _read_digits() -> Raw:
     digits = load_digits()
     images = digits.images.astype(np.uint8)[:, None]
     # Writer by writer as published; a fixed shuffle gives both parts the same writers.
-    order = np.random.default_rng(0).permutation(len(images))
-    train, test = order[: _DIGITS.n_train], order[_DIGITS.n_train :]
+    train, test = _parted(_DIGITS)
     spec = DataSpec(_DIGITS.shape, "unit", scale=(16.0,))
     labels = digits.target
     return Raw("digits", images[train], labels[train], images[test], labels[test], spec)
+
+
+def _draw_sprites() -> Raw:
+    from autoencode.data.sprites import grid
+
+    images, factors = grid()
+    shapes = factors.values[:, 0]
+    train, test = _parted(_SPRITES)
+    spec = DataSpec(_SPRITES.shape, "unit", scale=(255.0,))
+    raw = Raw("sprites", images[train], shapes[train], images[test], shapes[test], spec)
+    return replace(raw, factors=factors.take(train), factors_test=factors.take(test))
+
+
+def _parted(info: DatasetInfo) -> tuple[Array, Array]:
+    """Row numbers of the training and of the test part, always the same."""
+    order = np.random.default_rng(0).permutation(info.n_train + info.n_test)
+    return order[: info.n_train], order[info.n_train :]
 
 
 def _read_idx_set(idx_set: _IdxSet, folder: Path, progress: OnBytes | None) -> Raw:

@@ -6,9 +6,8 @@ source -> read -> Raw -> as_array -> channels_first -> choose_storage -> Example
 from __future__ import annotations
 
 import hashlib
-import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,21 +15,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from autoencode.data.arrays import as_array, as_labels, extremes, from_dataset, place
+from autoencode.data.arrays import as_array, as_factors, as_labels, from_dataset
 from autoencode.data.catalogue import catalogue, read_named
+from autoencode.data.conform import apply_spec, times
 from autoencode.data.download import OnBytes
 from autoencode.data.files import SUPPORTED, read_file
 from autoencode.data.folders import AS_THEY_ARE, ImageOptions
-from autoencode.data.frames import encode, is_frame
+from autoencode.data.leaving import without
 from autoencode.data.ranges import (
-    CHANNELS,
     Standardize,
     Storage,
     channels_first,
     choose_storage,
     spec_for,
 )
-from autoencode.data.raw import Array, Raw
+from autoencode.data.raw import Array, Factors, Raw
 from autoencode.data.tables import (
     NO_OPTIONS,
     TABLES,
@@ -48,35 +47,80 @@ if TYPE_CHECKING:
 HELD_OUT_SHARE = 0.1
 HELD_OUT_FROM = 10  # examples; fewer are all needed for training
 _HELD_OUT_SEED = 0
-_ROUNDING = 1e-6  # of the range; as far outside as a float32 on its way through a file may come
-_NOISE = 10  # of the range; farther outside no noise comes that anything could be seen behind
+_CHUNK = 4096  # examples; of those that are some rows of more, copied at a time
+_COPIED = 32 << 20  # bytes; more rows of more are known by their numbers
 
 
-@dataclass(frozen=True, eq=False)
 class Examples:
     """Examples as they are stored, raw: a ``DataSpec`` says how a model sees them.
 
-    Attributes:
+    Args:
         x: (N, *D) uint8 or float32, images as (N, C, H, W).
         labels: (N,) or ``None``.
         ids: (N,) what the source calls each example, or ``None``.
         target: (N, *D) what is to be made of each, where that is not the example itself.
         notices: what the user should know of the reading.
+        factors: what each example was made from, or ``None``.
+        rows: (M,) which of the rows of ``x`` and ``target`` are the examples; all when ``None``. So a
+            part of data that fill the memory needs no copy of them.
     """
 
-    x: Array
-    labels: Array | None = None
-    ids: Array | None = None
-    target: Array | None = None
-    notices: tuple[str, ...] = ()
+    def __init__(
+        self,
+        x: Array,
+        labels: Array | None = None,
+        ids: Array | None = None,
+        target: Array | None = None,
+        notices: tuple[str, ...] = (),
+        factors: Factors | None = None,
+        *,
+        rows: Array | None = None,
+    ) -> None:
+        self.held, self.held_target, self.rows = x, target, rows
+        self.labels, self.ids, self.factors, self.notices = labels, ids, factors, notices
+
+    @property
+    def x(self) -> Array:
+        """(N, *D) the examples; a copy where they are some rows of more."""
+        return self.held if self.rows is None else self.held[self.rows]
+
+    @property
+    def target(self) -> Array | None:
+        """(N, *D) what is to be made of each, ``None`` where that is the example itself."""
+        return self.held_target if self.rows is None else _rows(self.held_target, self.rows)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape (N, *D) of the examples."""
+        return (len(self), *self.held.shape[1:])
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.held) if self.rows is None else len(self.rows)
 
     def take(self, rows: Array) -> Examples:
-        """The examples with these row numbers (M,)."""
-        labels, ids = _rows(self.labels, rows), _rows(self.ids, rows)
-        return Examples(self.x[rows], labels, ids, _rows(self.target, rows))
+        """The examples with these row numbers (M,), or where this mask (N,) is true."""
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        if len(rows) * self.held[:1].nbytes <= _COPIED:
+            return self._copied(rows)
+        places = rows if self.rows is None else self.rows[rows]
+        small = np.int32 if len(self.held) <= np.iinfo(np.int32).max else np.int64
+        places = places.astype(small)
+        return Examples(self.held, target=self.held_target, rows=places, **self._beside(rows))
+
+    def chunks(self, size: int) -> Iterator[Examples]:
+        """The examples in order, ``size`` at a time."""
+        for start in range(0, len(self), size):
+            yield self._copied(slice(start, start + size))
+
+    def _copied(self, rows: Array | slice) -> Examples:
+        places = rows if self.rows is None else self.rows[rows]
+        target = _rows(self.held_target, places)
+        return Examples(self.held[places], target=target, **self._beside(rows))
+
+    def _beside(self, rows: Array | slice) -> dict[str, Any]:
+        """What is known of these examples beside their values."""
+        factors = None if self.factors is None else self.factors.take(rows)
+        return {"labels": _rows(self.labels, rows), "ids": _rows(self.ids, rows), "factors": factors}
 
     def bounded(self) -> Examples:
         """All of them: they are in memory."""
@@ -114,10 +158,13 @@ class Data:
             return self.train.fingerprint()
         digest = hashlib.sha256()
         parts = [part for part in (self.train, self.test) if part is not None]
-        for array in (array for part in parts for array in (part.x, part.target)):
-            if array is not None:
-                digest.update(f"{array.shape} {array.dtype.str}\n".encode())
-                digest.update(np.ascontiguousarray(array).data)
+        for part in parts:
+            for name in ("held", "held_target"):
+                held: Array | None = getattr(part, name)
+                if held is not None:
+                    digest.update(f"{part.shape} {held.dtype.str}\n".encode())
+                    for chunk in part.chunks(_CHUNK):
+                        digest.update(np.ascontiguousarray(getattr(chunk, name)).data)
         return digest.hexdigest()
 
     def split(self, validation: float, seed: int) -> tuple[Examples | Stored, Examples | None]:
@@ -149,6 +196,7 @@ def load_data(
     stream: bool | None = None,
     table: TableOptions = NO_OPTIONS,
     images: ImageOptions = AS_THEY_ARE,
+    leave_out: Sequence[str] = (),
     progress: OnBytes | None = None,
 ) -> Data:
     """Read a data set from wherever it is.
@@ -172,6 +220,7 @@ def load_data(
             (``docs/large_data.md``).
         table: which columns of a table are labels, names of rows or left out, and of what kind.
         images: the size that images of a folder are brought to, how, and what becomes of damaged ones.
+        leave_out: labels whose examples are in neither part, so that a model never sees them.
         progress: called with bytes and total while something is downloaded.
 
     Returns:
@@ -182,6 +231,8 @@ def load_data(
         OptionError: there is no data set of this name, or it cannot be streamed.
     """
     if isinstance(source, Data):  # made ready by the caller
+        if leave_out:
+            raise OptionError("these data are made already; leave classes out when they are loaded")
         return source
     from autoencode.data.large import is_too_large, open_store, stays, streamed, whole
 
@@ -193,9 +244,12 @@ def load_data(
     else:
         store = open_store(source, stream, data_dir, images=images)
         if store is not None and stays(source, store, stream):
+            if leave_out:
+                raise DataError("classes are left out of data in memory only; use stream=False")
             return streamed(store, labels, standardize)
         found = _read(source, data_dir, progress) if store is None else whole(store)
-    raw = _for_training(_clean(found, labels))
+    raw = without(_for_training(_clean(found, labels)), leave_out)
+    held_out = None
     notices = list(raw.notices)
     if raw.x_test is None and len(raw.x) >= HELD_OUT_FROM:
         held_out = _some_rows(len(raw.x), HELD_OUT_SHARE, _HELD_OUT_SEED)
@@ -203,10 +257,13 @@ def load_data(
             f"{held_out.sum()} of {len(raw.x)} examples held out as the test part "
             f"(seed {_HELD_OUT_SEED})"
         )
-        raw = _hold_out(raw, held_out)
-    xs, spec, more = _fit(raw, standardize)
-    train = Examples(xs[0], raw.labels, raw.ids)
-    test = Examples(xs[1], raw.labels_test, raw.ids_test) if len(xs) > 1 else None
+    xs, spec, more = _fit(raw, standardize, held_out)
+    train = Examples(xs[0], raw.labels, raw.ids, factors=raw.factors)
+    test = None
+    if len(xs) > 1:
+        test = Examples(xs[1], raw.labels_test, raw.ids_test, factors=raw.factors_test)
+    if held_out is not None:
+        train, test = train.take(~held_out), train.take(held_out)
     return Data(raw.name, train, test, spec, (*notices, *more))
 
 
@@ -248,8 +305,10 @@ def load_examples(
         found = _read(source, data_dir, progress) if store is None else whole(store)
     raw = _clean(replace(found, gaps=spec.gaps), labels, training=False)
     if raw.x_test is not None:
-        return Examples(apply_spec(raw.x_test, spec, "test"), raw.labels_test)
-    return Examples(apply_spec(raw.x, spec), raw.labels, raw.ids, notices=raw.notices)
+        x_test = apply_spec(raw.x_test, spec, "test")
+        return Examples(x_test, raw.labels_test, factors=raw.factors_test)
+    x = apply_spec(raw.x, spec)
+    return Examples(x, raw.labels, raw.ids, notices=raw.notices, factors=raw.factors)
 
 
 def prepare(
@@ -297,58 +356,6 @@ def prepare(
     return Examples(stored, raw.labels), spec, tuple(notices)
 
 
-def apply_spec(x: Any, spec: DataSpec, part: str = "data") -> Array:
-    """Bring new examples to the layout and range that a spec expects.
-
-    Example:
-        >>> apply_spec(np.zeros((5, 784)), DataSpec((1, 28, 28))).shape
-        (5, 1, 28, 28)
-
-    Args:
-        x: (N, ...) anything array-like: in the spec's shape, flat, without the axis of a single
-            channel, or with channels last.
-        spec: what the model was trained on.
-        part: what to call the data in an error message.
-
-    Returns:
-        (N, *D) raw values, uint8 or float32, for ``spec.to_model``.
-
-    Raises:
-        DataError: the examples do not fit.
-    """
-    if spec.columns and is_frame(x):
-        x = encode(x, spec.columns, part)
-    given = as_array(x, part, spec.gaps)
-    fitted = to_spec(given, spec, part)
-    if scaled_up(spec, given.dtype):
-        _refuse_scaled(given, _range(spec)[1], part)
-    return fitted
-
-
-def to_spec(given: Array, spec: DataSpec, part: str, first_row: int = 0) -> Array:
-    """``apply_spec`` for clean rows, perhaps a stretch of more that begins at ``first_row``.
-
-    Whether values are in 0..1 that should reach to 255 is not looked at: all of them must say so.
-    """
-    array = _to_shape(given, spec, part)
-    if spec.kind == "unit":
-        _refuse_outside(given, spec, part, first_row)
-        if given.dtype.kind == "f" and not spec.noisy:
-            array = array.clip(*_range(spec))  # of what rounding left outside
-    dtype = np.uint8 if given.dtype in (bool, np.uint8) else np.float32
-    return np.ascontiguousarray(array, dtype=dtype)
-
-
-def scaled_up(spec: DataSpec, dtype: np.dtype[Any]) -> bool:
-    """Whether fractions of 1 could be taken for values that reach to 255."""
-    return spec.kind == "unit" and _range(spec)[1] > 1 and dtype.kind == "f"
-
-
-def are_fractions(x: Array) -> bool:
-    """Whether values lie in 0..1 and not only at its ends."""
-    return bool(extremes(x)[1] <= 1 and ((x != np.rint(x)) & ~np.isnan(x)).any())
-
-
 def read(source: Any, data_dir: str | os.PathLike[str] | None = None) -> Raw:
     """All that a source holds, in memory and as it is; see ``load_data``."""
     from autoencode.data.large import open_store, whole
@@ -391,16 +398,19 @@ def _clean(raw: Raw, labels: Any, training: bool = True) -> Raw:
     if training:
         _refuse_empty_columns(x, raw.gaps)
     labels = as_labels(raw.labels if labels is None else labels, len(x), "train")
+    factors = as_factors(raw.factors, len(x), "train")
+    raw = replace(raw, x=x, labels=labels, factors=factors)
     if raw.x_test is None:
-        return replace(raw, x=x, labels=labels, labels_test=None)
+        return replace(raw, labels_test=None, factors_test=None)
     x_test = as_array(raw.x_test, "test", raw.gaps)
     if x_test.shape[1:] != x.shape[1:]:
         raise DataError(
-            f"test: examples are {_times(x_test.shape[1:])} and those of train "
-            f"{_times(x.shape[1:])}; give both one shape"
+            f"test: examples are {times(x_test.shape[1:])} and those of train "
+            f"{times(x.shape[1:])}; give both one shape"
         )
     labels_test = as_labels(raw.labels_test, len(x_test), "test")
-    return replace(raw, x=x, labels=labels, x_test=x_test, labels_test=labels_test)
+    factors_test = as_factors(raw.factors_test, len(x_test), "test")
+    return replace(raw, x_test=x_test, labels_test=labels_test, factors_test=factors_test)
 
 
 def _refuse_empty_columns(x: Array, gaps: bool) -> None:
@@ -417,22 +427,16 @@ def _for_training(raw: Raw) -> Raw:
     return raw
 
 
-def _hold_out(raw: Raw, rows: Array) -> Raw:
-    labels, labels_test = (None, None) if raw.labels is None else (raw.labels[~rows], raw.labels[rows])
-    ids, ids_test = _rows(raw.ids, ~rows), _rows(raw.ids, rows)
-    return replace(
-        raw,
-        x=raw.x[~rows],
-        labels=labels,
-        ids=ids,
-        x_test=raw.x[rows],
-        labels_test=labels_test,
-        ids_test=ids_test,
-    )
+def _fit(
+    raw: Raw, standardize: str, held_out: Array | None = None
+) -> tuple[list[Array], DataSpec, list[str]]:
+    """The parts as they are stored, their spec (from the source or from the values), notices.
 
-
-def _fit(raw: Raw, standardize: str) -> tuple[list[Array], DataSpec, list[str]]:
-    """The parts as they are stored, their spec (from the source or from the values), notices."""
+    Args:
+        raw: what was read.
+        standardize: see ``load_data``.
+        held_out: (N,) true for rows of the first part that the spec may not know of.
+    """
     parts = [raw.x] if raw.x_test is None else [raw.x, raw.x_test]
     if raw.spec is not None:
         return [apply_spec(part, raw.spec) for part in parts], raw.spec, []
@@ -440,7 +444,11 @@ def _fit(raw: Raw, standardize: str) -> tuple[list[Array], DataSpec, list[str]]:
     mixed = not all(column.numeric for column in raw.columns)
     storage = Storage(np.float32, "real") if mixed else choose_storage(moved, standardize)
     stored = [storage.store(part) for part in moved]
-    spec, notices = spec_for(stored[0], storage, standardize, moved[0], raw.columns)
+    known, source = stored[0], moved[0]
+    # What bytes mean does not hang on which of them are held out.
+    if held_out is not None and storage.dtype != np.uint8:
+        known, source = known[~held_out], source[~held_out]
+    spec, notices = spec_for(known, storage, standardize, source, raw.columns)
     return stored, spec, [*filter(None, notice[:1]), *notices]
 
 
@@ -450,66 +458,3 @@ def _some_rows(n: int, share: float, seed: int) -> Array:
     mask = np.zeros(n, dtype=bool)
     mask[np.random.default_rng(seed).permutation(n)[:n_chosen]] = True
     return mask
-
-
-def _to_shape(x: Array, spec: DataSpec, part: str) -> Array:
-    shape = x.shape[1:]
-    if shape == spec.shape:
-        return x
-    channels_last = len(shape) == 3 and shape[-1] in CHANNELS
-    if channels_last and (shape[-1], *shape[:-1]) == spec.shape:
-        return np.moveaxis(x, -1, 1)
-    same_but_ones = _without_ones(shape) == _without_ones(spec.shape)
-    if math.prod(shape) == spec.size and (min(len(shape), len(spec.shape)) == 1 or same_but_ones):
-        return x.reshape(len(x), *spec.shape)
-    hint = "; for a single example give x[None]" if x.size == spec.size else ""
-    raise DataError(
-        f"{part}: expected {spec.size} values per example ({_times(spec.shape)}), "
-        f"got {math.prod(shape)} ({_times(shape)}){hint}"
-    )
-
-
-def _range(spec: DataSpec) -> tuple[float, float]:
-    """Lowest and highest raw value of a unit spec."""
-    return spec.offset[0], spec.offset[0] + spec.scale[0]
-
-
-def _refuse_outside(x: Array, spec: DataSpec, part: str, first_row: int) -> None:
-    """Refuse values that a unit spec has no place for, by more than rounding."""
-    if not x.size:
-        return
-    low, high = _range(spec)
-    slack = (_NOISE if spec.noisy else _ROUNDING) * (high - low)
-    lowest, highest = extremes(x)
-    if lowest < low - slack:
-        flat = int(np.argmax(x == lowest))
-    elif highest > high + slack:
-        flat = int(np.argmax(x == highest))
-    else:
-        return
-    where = place(np.unravel_index(flat, x.shape), first_row)
-    raise DataError(
-        f"{part}: the value {x.flat[flat]:g} at {where} lies outside {low:g}..{high:g}, "
-        "the range that the model was trained on"
-    )
-
-
-def _refuse_scaled(x: Array, high: float, part: str) -> None:
-    """Refuse fractions of 1 where pixels to 255 are due: taken as they are, all would be black."""
-    if are_fractions(x):
-        raise fractions_error(high, part)
-
-
-def fractions_error(high: float, part: str) -> DataError:
-    """What to say of values in 0..1 for a model of pixels."""
-    return DataError(
-        f"{part}: values are in 0..1, the model was trained on 0..{high:g}; multiply them by {high:g}"
-    )
-
-
-def _without_ones(shape: Sequence[int]) -> list[int]:
-    return [length for length in shape if length != 1]
-
-
-def _times(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape))

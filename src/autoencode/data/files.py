@@ -9,6 +9,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from autoencode.data.arrays import refuse_dtype
 from autoencode.data.limits import CHUNK, DEFLATE_RATIO, human, require_memory
-from autoencode.data.raw import LABEL_KEYS, X_KEYS, Array, Raw
+from autoencode.data.raw import FACTOR_KEYS, LABEL_KEYS, X_KEYS, Array, Factors, Raw
 from autoencode.errors import DataError
 
 SUPPORTED = (".npy", ".npz")
@@ -32,7 +33,8 @@ def read_file(path: str | os.PathLike[str]) -> Raw:
     """The arrays of a ``.npy`` or ``.npz`` file.
 
     In a ``.npz`` the examples are looked for under the names in common use (``x``, ``x_train``,
-    ``data``, ...), and so are their labels and a test part.
+    ``data``, ...), and so are their labels, a test part, and ``factors`` (N, F) that the examples were
+    made from, called ``factor_names`` (F,).
 
     Args:
         path: the file.
@@ -124,7 +126,18 @@ def _read_archive(archive: zipfile.ZipFile, path: Path) -> Raw:
         x = read((_only_candidate(archive, members, path),))
     assert x is not None
     labels, labels_test = (read(keys, text=True) for keys in (LABEL_KEYS, _LABEL_TEST_KEYS))
-    return Raw(path.stem, x, labels, read(_X_TEST_KEYS), labels_test)
+    found = Raw(path.stem, x, labels, read(_X_TEST_KEYS), labels_test)
+    names = read(("factor_names",), text=True)
+    factors, factors_test = (_factors(read(keys), names) for keys in (FACTOR_KEYS, ("factors_test",)))
+    return replace(found, factors=factors, factors_test=factors_test)
+
+
+def _factors(values: Array | None, names: Array | None) -> Factors | None:
+    if values is None:
+        return None
+    if names is None:
+        names = np.arange(values.shape[-1] if values.ndim else 0)
+    return Factors(values, tuple(str(name) for name in names.ravel()))
 
 
 def _only_candidate(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], path: Path) -> str:

@@ -14,14 +14,8 @@ import numpy as np
 
 from autoencode.data.arrays import refuse_unusable
 from autoencode.data.catalogue import catalogue
-from autoencode.data.examples import (
-    Examples,
-    are_fractions,
-    fractions_error,
-    load_examples,
-    scaled_up,
-    to_spec,
-)
+from autoencode.data.conform import are_fractions, fractions_error, scaled_up, to_spec
+from autoencode.data.examples import Examples, load_examples
 from autoencode.data.files import rows_in_order
 from autoencode.data.folders import AS_THEY_ARE, ImageOptions
 from autoencode.data.large import is_too_large, open_store

@@ -20,7 +20,6 @@ def column_quantiles(x: Array, levels: Array) -> Array:
         x: the columns.
         levels: (Q,) in [0, 1], rising.
 
-
     Example:
         >>> column_quantiles(np.array([[0.0, 5.0], [1.0, np.nan], [2.0, 7.0]]), np.array([0.25, 0.5]))
         array([[0.5, 5.5],

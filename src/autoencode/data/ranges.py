@@ -82,10 +82,10 @@ def choose_storage(parts: Sequence[Array], standardize: str = "columns") -> Stor
 
 
 def as_columns(storage: Storage, shape: tuple[int, ...], standardize: str) -> Storage:
-    """How values are kept where each column of a table shall have its own scale, whatever its range."""
-    if standardize != "all_columns" or len(shape) > 1:
-        return storage
-    return Storage(storage.dtype, "real")
+    """How values are kept where their range shall say nothing: as they are, or column by column."""
+    if standardize == "none" or (standardize == "all_columns" and len(shape) == 1):
+        return Storage(storage.dtype, "real")
+    return storage
 
 
 def _choose_storage(parts: Sequence[Array]) -> Storage:
@@ -180,7 +180,8 @@ def spec_for(
             also where a table's values lie in [0, 1] or look like pixels; ``robust``: as ``columns``
             with median and interquartile range, which no outlier moves (``robust_moments``);
             ``global``: each entry its own mean but all share one scale, which leaves principal
-            subspaces as they are; ``none``: nothing.
+            subspaces as they are; ``none``: nothing, and values that look like pixels are taken as
+            they are too.
         source: (N, *D) the same examples as the user gave them, finer perhaps than stored.
         columns: of a table; only numbers among them are scaled.
     """

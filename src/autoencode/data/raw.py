@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -12,8 +13,39 @@ from autoencode.types import Column, DataSpec
 Array = NDArray[Any]
 
 # The first key that is there is taken. Keras' mnist.npz, the ADBench files and plain np.savez fit.
-X_KEYS = ("x", "X", "x_train", "X_train", "train_images", "train", "images", "data", "arr_0")
+X_KEYS = ("x", "X", "x_train", "X_train", "train_images", "train", "images", "imgs", "data", "arr_0")
 LABEL_KEYS = ("y", "Y", "y_train", "Y_train", "train_labels", "labels", "label", "targets")
+FACTOR_KEYS = ("factors", "factors_train", "latents_classes")  # the last one is dSprites'
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """What examples were made from, where that is known.
+
+    Attributes:
+        values: (N, F) integers, the number of each factor's value.
+        names: what the F factors are called.
+        unordered: those whose values have no order.
+    """
+
+    values: Array
+    names: tuple[str, ...]
+    unordered: tuple[str, ...] = ()
+
+    def take(self, rows: Array | slice) -> Factors:
+        """Those of the examples with these row numbers (M,), or of a mask (N,)."""
+        return replace(self, values=self.values[rows])
+
+    def of(self, names: Sequence[str]) -> Factors:
+        """The factors of these names alone."""
+        columns = [self.names.index(name) for name in names]
+        unordered = tuple(name for name in self.unordered if name in names)
+        return Factors(self.values[:, columns], tuple(names), unordered)
+
+    def varying(self) -> Factors:
+        """The factors that do not have one value only."""
+        varies = (self.values != self.values[:1]).any(axis=0)
+        return self.of([name for name, one in zip(self.names, varies, strict=True) if one])
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +65,8 @@ class Raw:
         gaps: whether values may be missing (NaN).
         ids: (N,) what the source calls each example, ``None`` when it has no names for them.
         ids_test: (M,) the same of the test part.
+        factors: what each example was made from, ``None`` where that is not known.
+        factors_test: the same of the test part.
     """
 
     name: str
@@ -46,3 +80,5 @@ class Raw:
     gaps: bool = False
     ids: Array | None = None
     ids_test: Array | None = None
+    factors: Factors | None = None
+    factors_test: Factors | None = None

@@ -39,20 +39,23 @@ class Resident:
 
     def __init__(self, examples: Examples, spec: DataSpec, device: torch.device | str = "cpu") -> None:
         self._spec = spec
-        self._x = _Held(examples.x, spec, device)
-        self._target = None if examples.target is None else _Held(examples.target, spec, device)
+        rows = None if examples.rows is None else torch.from_numpy(examples.rows).to(device)
+        target = examples.held_target
+        self._x = _Held(examples.held, spec, device, rows)
+        self._target = None if target is None else _Held(target, spec, device, rows)
+        self._n = len(examples)
         self._context: Tensor | None = None
         if spec.classes:
             numbers = class_numbers(examples.labels, spec, len(examples))
             self._context = one_hot(numbers, spec).to(device)
 
     @property
-    def x(self) -> Tensor:
-        """(N, *D) what the encoder sees, as it is held."""
-        return self._x.values
+    def device(self) -> torch.device:
+        """Where the examples are."""
+        return self._x.values.device
 
     def __len__(self) -> int:
-        return len(self.x)
+        return self._n
 
     def batch(self, index: Tensor) -> Batch:
         """The examples with the row numbers ``index`` (B,), as the model sees them."""
@@ -60,7 +63,7 @@ class Resident:
 
     def shuffled(self, one: Pass) -> Iterator[Batch]:
         """The batches of one pass, in the order of a random permutation."""
-        order = epoch_order(len(self), one.seed, one.epoch).to(self.x.device)
+        order = epoch_order(len(self), one.seed, one.epoch).to(self.device)
         for first in range(one.start * one.batch_size, len(self), one.batch_size):
             yield self.batch(order[first : first + one.batch_size][one.rank :: one.world])
 
@@ -83,22 +86,35 @@ class Resident:
         for batch in self.batches(size):
             total = total + batch.target.cpu().nansum(0, dtype=torch.float64)
             known = known + (len(batch.x) if batch.mask is None else batch.mask.cpu().sum(0))
-        return (total / known.clamp_min(1)).to(self.x.device, torch.float32)
+        return (total / known.clamp_min(1)).to(self.device, torch.float32)
 
 
 class _Held:
-    """An array (N, *D) on the device, of which rows are asked for as the model sees them."""
+    """An array on the device, of which rows are asked for as the model sees them.
 
-    def __init__(self, array: Array, spec: DataSpec, device: torch.device | str) -> None:
+    Args:
+        array: (N, *D) raw values.
+        spec: how a model sees them.
+        device: where they are kept.
+        numbers: (M,) those of its rows that are the examples; all when ``None``.
+    """
+
+    def __init__(
+        self, array: Array, spec: DataSpec, device: torch.device | str, numbers: Tensor | None
+    ) -> None:
         # A tensor over memory that must not be written is a trap that torch warns of.
         writeable = array if array.flags.writeable else array.copy()
         values = torch.from_numpy(np.ascontiguousarray(writeable)).to(device)
         if values.is_floating_point():
+            if numbers is not None:  # of what is scaled, so copied, no more than the examples
+                values, numbers = values.index_select(0, numbers), None
             values = spec.to_model(values)
             spec = DataSpec(spec.shape, spec.kind)
-        self.values, self._spec = values, spec
+        self.values, self._spec, self._numbers = values, spec, numbers
 
     def rows(self, which: Tensor | slice) -> Tensor:
-        """The rows (B, *D) with these numbers."""
+        """The examples (B, *D) with these numbers."""
+        if self._numbers is not None:
+            which = self._numbers[which]
         found = self.values[which] if isinstance(which, slice) else self.values.index_select(0, which)
         return self._spec.to_model(found)

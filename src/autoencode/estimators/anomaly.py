@@ -27,7 +27,7 @@ from autoencode.anomaly import (
     typical_rows,
 )
 from autoencode.data import Data, Examples
-from autoencode.data.examples import apply_spec
+from autoencode.data.conform import apply_spec
 from autoencode.data.raw import Array
 from autoencode.errors import IncompatibleError, OptionError, nearest
 from autoencode.estimators.base import CoreEstimator

@@ -12,7 +12,7 @@ from sklearn.utils import Tags
 from torch import nn
 
 from autoencode.data import Examples
-from autoencode.data.examples import apply_spec
+from autoencode.data.conform import apply_spec
 from autoencode.data.frames import empty_like, is_frame
 from autoencode.data.ranges import Standardize
 from autoencode.data.raw import Array

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from autoencode.checkpoints import kept_in
 from autoencode.data import Data, Examples, prepare
-from autoencode.data.examples import apply_spec
+from autoencode.data.conform import apply_spec
 from autoencode.data.frames import decode, is_frame, to_frame
 from autoencode.data.raw import Array
 from autoencode.errors import DataError, OptionError
@@ -27,6 +27,7 @@ from autoencode.io import environment, save_model, write_history
 from autoencode.models import AutoencoderModule, Encoder
 from autoencode.progress import watched
 from autoencode.recipes import Recipe, build, recipe_info
+from autoencode.recipes.catalogue import scaling
 from autoencode.runs import fit_recipe
 from autoencode.trained import Trained, choose_device, fit_prior
 from autoencode.training import Observer
@@ -117,9 +118,10 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         unnamed = is_frame(X) and not hasattr(X, "column_names")
         if unnamed and not any(isinstance(name, str) for name in X.columns):
             X = np.asarray(X)
-        first = self.standardize or info.standardize
+        options = self._asked_options()
+        first = self.standardize or scaling(info.name, options)
         prepared = prepare(X, standardize=first, kinds=self.column_kinds, gaps=True)
-        wanted = self.standardize or recipe_info(self._recipe_for(prepared[1])).standardize
+        wanted = self.standardize or scaling(self._recipe_for(prepared[1]), options)
         if wanted == first:
             return prepared
         return prepare(X, standardize=wanted, kinds=self.column_kinds, gaps=True)

@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 
 from autoencode.data import Resident
+from autoencode.evaluate.case import Case
+from autoencode.evaluate.measures import Figure, Found, Measure
 from autoencode.types import Batch, DataSpec
 
 _CHUNK = 4096
+_WHOSE = "over the training examples"
 
 
 @dataclass(frozen=True)
@@ -65,3 +68,38 @@ class Constant:
 def _known(batch: Batch) -> Tensor:
     x = batch.target.cpu()
     return torch.ones_like(x, dtype=torch.bool) if batch.mask is None else batch.mask.cpu()
+
+
+def _guessed(case: Case) -> Found:
+    assert case.train is not None  # or there was an obstacle
+    spec = case.trained.spec
+    errors = Constant.fit(Resident(case.train, spec), spec).errors(case.source)
+    return Found(dict(zip(("mean_mse", "mode_accuracy"), errors, strict=True)))
+
+
+def _no_guess(case: Case) -> str | None:
+    if case.train is None:
+        return "there are no training examples to take means of"
+    if not (case.trained.spec.gaps or case.trained.spec.mixed):
+        return "the data have neither gaps nor categories; explained_variance says the same"
+    return None
+
+
+CONSTANT = Measure(
+    "constant",
+    (
+        Figure(
+            "mean_mse",
+            "squared units per entry",
+            f"mse of guessing each column's mean {_WHOSE}; tables with gaps or categories",
+        ),
+        Figure(
+            "mode_accuracy",
+            "share",
+            f"accuracy of guessing each column's most frequent value {_WHOSE}; mixed tables",
+        ),
+    ),
+    _guessed,
+    _no_guess,
+    cost="quick",
+)

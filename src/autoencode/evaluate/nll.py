@@ -10,21 +10,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from autoencode.data import Examples, Resident
 from autoencode.errors import IncompatibleError, OptionError
-from autoencode.objectives import binarized, log_weights
-from autoencode.randomness import seeded
+from autoencode.evaluate.case import Binarization, Case, Tick, as_seen, silent
+from autoencode.evaluate.measures import Figure, Found, Measure
+from autoencode.evaluate.metrics import no_posterior
+from autoencode.objectives import log_weights
+from autoencode.randomness import drawing
 from autoencode.trained import Trained
 from autoencode.training.tuning import tuned
 from autoencode.types import Batch
 
-Binarization = Literal["grey", "static", "dynamic"]
-_MOST_ENTRIES = 1 << 24  # of x, in one pass through the decoder
+_MOST_ENTRIES = 1 << 24  # of x, or of z where that is more, in one pass through the decoder
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def nll(
     binarization: Binarization = "grey",
     seed: int = 0,
     batch_size: int = 20,
+    tick: Tick = silent,
 ) -> NLL:
     """Estimates -log p(x) of some examples by importance sampling from the posterior.
 
@@ -73,6 +76,7 @@ def nll(
             on, and goes into the result.
         seed: of the draws.
         batch_size: examples that are computed together.
+        tick: told how many examples are done, and of how many.
 
     Raises:
         IncompatibleError: when the code is deterministic, or values cannot be binarised.
@@ -98,9 +102,10 @@ def nll(
     source = Resident(examples, trained.spec, trained.device)
     trained.model.eval()
     found: list[Tensor] = []
-    with tuned(trained.device), seeded(seed, trained.device), torch.inference_mode():
+    with tuned(trained.device), drawing(seed, trained.device), torch.inference_mode():
         for batch in source.batches(batch_size):
-            found.append(_log_likelihood(trained, _drawn(batch, binarization), n_samples).cpu())
+            tick(len(found) * batch_size, len(source))
+            found.append(_log_likelihood(trained, as_seen(batch, binarization), n_samples).cpu())
     each = -torch.cat(found).double()
     nats = float(each.mean())
     return NLL(
@@ -114,18 +119,57 @@ def nll(
     )
 
 
-def _drawn(batch: Batch, binarization: Binarization) -> Batch:
-    if binarization == "grey":
-        return batch
-    x = binarized(batch.x)
-    return Batch(x, x, batch.context, batch.mask)
-
-
 def _log_likelihood(trained: Trained, batch: Batch, n_samples: int) -> Tensor:
     """The S-sample bound of each example (B,), a chunk of draws at a time."""
-    at_once = max(1, min(n_samples, _MOST_ENTRIES // max(1, batch.x.numel())))
+    entries = max(trained.spec.size, math.prod(trained.latent_shape))
+    at_once = max(1, min(n_samples, _MOST_ENTRIES // (len(batch.x) * entries)))
     total = torch.full((len(batch.x),), -math.inf, dtype=torch.float64, device=batch.x.device)
     for first in range(0, n_samples, at_once):
         output = trained.model(batch, min(at_once, n_samples - first))
         total = torch.logaddexp(total, log_weights(output, batch).double().logsumexp(0))
     return total - math.log(n_samples)
+
+
+def _measured(case: Case) -> Found:
+    seen, examples = case.seen, case.some(case.n_examples)
+    binarization: Binarization = seen if seen in ("static", "dynamic") else "grey"
+    found = nll(
+        case.trained,
+        examples,
+        case.n_draws,
+        binarization=binarization,
+        seed=case.seed,
+        tick=case.tick,
+    )
+    mass = case.has_mass
+    how = f"{case.seen_in_words}; {found.n_samples} draws of z for each of {found.n_examples} examples"
+    if not mass:
+        how += "; no bits per entry, as p(x|z) gives a density or a cross-entropy and no probability"
+    return Found(
+        {"nll": found.nats, "bits_per_dim": found.bits_per_dim if mass else None},
+        {"nll": found.standard_error},
+        how,
+    )
+
+
+LIKELIHOOD = Measure(
+    "nll",
+    (
+        Figure(
+            "nll",
+            "nats per example",
+            "-log p(x) by importance sampling; in expectation an upper bound, nearer with more draws",
+            "lower",
+        ),
+        Figure(
+            "bits_per_dim",
+            "bits per entry",
+            "nll / (entries ln 2), where p(x|z) gives probabilities: bits to code an entry",
+            "lower",
+        ),
+    ),
+    _measured,
+    no_posterior,
+    cost="long",
+    source="Importance Weighted Autoencoders (Burda et al., 2015), https://arxiv.org/abs/1509.00519",
+)

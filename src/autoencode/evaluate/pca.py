@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from autoencode.data import Resident
+from autoencode.data.raw import Array
 from autoencode.types import Batch
 
-_CHUNK = 4096
+_CHUNK = 512
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,19 @@ class PCA:
 
         Missing values (NaN) count as the mean of what is known.
         """
-        mean = train.mean().flatten().double().cpu()
+        mean = train.mean().flatten().cpu().double()
         covariance = torch.zeros(len(mean), len(mean), dtype=torch.float64)
         for batch in train.batches(_CHUNK):
             centred = _centred(batch, mean)
             covariance.addmm_(centred.T, centred)
         axes = torch.linalg.eigh(covariance).eigenvectors.T.flip(0)[:width]
         return cls(mean.float(), axes.float())
+
+    def transform(self, source: Resident) -> Array:
+        """Coordinates (N, width) of the examples along the axes."""
+        pieces = [_centred(b, self.mean) @ self.axes.T for b in source.batches(_CHUNK)]
+        coordinates: Array = torch.cat(pieces).numpy()
+        return coordinates
 
     def mse(self, source: Resident) -> float:
         """Mean squared error per known entry of reconstructing the examples."""

@@ -13,10 +13,13 @@ from autoencode.data import Examples
 from autoencode.data.raw import Array
 from autoencode.errors import OptionError
 from autoencode.evaluate import plots
+from autoencode.evaluate.codes import Codes, codes_of
 from autoencode.priors import FittedGaussian
 from autoencode.trained import Trained, flat
 
-KINDS = ("reconstructions", "loss", "latent", "grid", "samples")
+KINDS = ("reconstructions", "loss", "latent", "grid", "traversals", "samples")
+MOST_DIMENSIONS = 10  # of a code, swept in one picture
+STEPS = 11  # of a sweep
 Extent = tuple[float, float, float, float]
 
 CAPTIONS = {
@@ -24,6 +27,9 @@ CAPTIONS = {
     "loss": "Training and validation loss.",
     "latent": "Codes of held-out examples.",
     "grid": "What the decoder makes of a regular grid of codes.",
+    "traversals": (
+        "One held-out example while one dimension of its code is swept; the most active ones first."
+    ),
     "samples": "Decoded draws from the prior.",
     "samples_fitted": (
         "Decoded draws from a Gaussian fitted to the codes. Nothing asked this model to give its "
@@ -35,9 +41,11 @@ CAPTIONS = {
 def available(trained: Trained) -> tuple[str, ...]:
     """The kinds that can be drawn for this model.
 
-    A grid needs a code of two numbers, samples need a prior.
+    A grid needs a code of two numbers, traversals one that is a vector; samples need a prior.
     """
     without = {"grid"} if trained.latent_shape != (2,) else set()
+    if len(trained.latent_shape) != 1:
+        without.add("traversals")
     if trained.model.prior is None:
         without.add("samples")
     return tuple(kind for kind in KINDS if kind not in without)
@@ -62,6 +70,8 @@ def draw(
     extent: Extent | None = None,
     rows: int = 20,
     seed: int = 0,
+    dimensions: Sequence[int] | None = None,
+    sweep: tuple[float, float] | None = None,
 ) -> Figure:
     """One picture.
 
@@ -73,9 +83,12 @@ def draw(
         extent: of the grid, (x0, x1, y0, y1); the central 98 % of the codes by default.
         rows: of the grid.
         seed: of the samples.
+        dimensions: of the code, which to sweep; the ten most active by default.
+        sweep: from where to where; the central 98 % of each dimension's codes by default.
 
     Raises:
-        OptionError: for an unknown kind, or a grid of a code that is not two numbers.
+        OptionError: for an unknown kind, a grid of a code that is not two numbers, or sweeps of one
+            that is no vector or has no such dimension.
     """
     if kind == "reconstructions":
         few = examples.take(np.arange(min(10, len(examples))))
@@ -87,6 +100,8 @@ def draw(
         return _latent(trained, examples)
     if kind == "grid":
         return _grid(trained, examples, extent, rows)
+    if kind == "traversals":
+        return _traversals(trained, examples, dimensions, sweep)
     if kind == "samples":
         return _samples(trained, seed)
     check_kind(kind)
@@ -117,6 +132,65 @@ def _grid(trained: Trained, examples: Examples, extent: Extent | None, rows: int
     labels = [trained.spec.classes[0]] * len(codes) if trained.spec.classes else None
     decoded = _as_seen(trained, trained.decode(codes, labels))
     return plots.grid(decoded.reshape(rows, rows, *trained.spec.shape), extent)
+
+
+def _traversals(
+    trained: Trained,
+    examples: Examples,
+    dimensions: Sequence[int] | None,
+    sweep: tuple[float, float] | None,
+) -> Figure:
+    if len(trained.latent_shape) != 1:
+        size = "x".join(map(str, trained.latent_shape))
+        raise OptionError(f"traversals need a code that is a vector and this model's is a map, {size}")
+    codes = codes_of(trained, examples)
+    chosen = _chosen(codes, dimensions)
+    middle = int(np.square(codes.z - codes.z.mean(axis=0)).sum(axis=1).argmin())
+    steps = _steps(codes.z[:, chosen], sweep)
+    swept = np.tile(codes.z[middle], (len(chosen), STEPS, 1))
+    for row, j in enumerate(chosen):
+        swept[row, :, j] = steps[row]
+    labels = _same_class(trained, examples, middle, len(chosen) * STEPS)
+    decoded = _as_seen(trained, trained.decode(swept.reshape(-1, swept.shape[-1]), labels))
+    shown = "{:.2g} sd" if codes.nats is None else "{:.2f} nats"
+    names = [f"z{j} ({shown.format(codes.activity[j])})" for j in chosen]
+    if sweep is None:
+        ticks = ["1 %", *[""] * (STEPS - 2), "99 %"]
+        across = "from the 1 % to the 99 % quantile of each dimension, in equal steps"
+    else:
+        ticks, across = [f"{value:.3g}" for value in steps[0]], "value of the dimension"
+    n = len(codes.activity)
+    title = f"Traversals of {len(chosen)} of {n} latent dimensions, the others held"
+    shape = (len(chosen), STEPS, *trained.spec.shape)
+    return plots.traversals(decoded.reshape(shape), names, ticks, title=title, sweep=across)
+
+
+def _same_class(trained: Trained, examples: Examples, row: int, n: int) -> list[Any] | None:
+    """The label of one example n times, for a conditional model; its first class without labels."""
+    if not trained.spec.classes:
+        return None
+    labels = examples.labels
+    return [trained.spec.classes[0] if labels is None else labels[row]] * n
+
+
+def _chosen(codes: Codes, dimensions: Sequence[int] | None) -> list[int]:
+    """The numbers of the dimensions to sweep."""
+    n = codes.z.shape[1]
+    if dimensions is None:
+        most_active = np.argsort(-codes.activity, kind="stable")[:MOST_DIMENSIONS]
+        return [int(j) for j in most_active]
+    for j in dimensions:
+        if not 0 <= j < n:
+            raise OptionError(f"there is no latent dimension {j}; the code's are 0 to {n - 1}")
+    return list(dimensions)
+
+
+def _steps(z: Array, sweep: tuple[float, float] | None) -> Array:
+    """The values (R, K) of each of R dimensions along its sweep."""
+    if sweep is not None:
+        return np.tile(np.linspace(*sweep, STEPS), (z.shape[1], 1))
+    low, high = np.quantile(z, [0.01, 0.99], axis=0)
+    return np.linspace(low, high, STEPS, axis=1)
 
 
 def _samples(trained: Trained, seed: int) -> Figure:

@@ -1,4 +1,4 @@
-"""The pictures of a report: reconstructions, loss curves, latent space, decoded grids, samples.
+"""The pictures of a report: reconstructions, loss, latent space, decoded grids and sweeps, samples.
 
 Arrays in, one matplotlib ``Figure`` out. Nothing here touches pyplot, and every call leaves
 matplotlib's settings as they were, so a server or a notebook may call from any thread.
@@ -62,6 +62,7 @@ __all__ = [
     "reconstructions",
     "samples",
     "save",
+    "traversals",
     "write_atomically",
 ]
 
@@ -235,6 +236,50 @@ def grid(
         width, height = edges[1] - edges[0], edges[3] - edges[2]
         ax.set_aspect(tall * width / height)  # square pixels, whatever the ranges
     ax.set(xlabel=names[0], ylabel=names[1])
+    return figure
+
+
+@_styled
+def traversals(
+    decoded: ArrayLike, names: Sequence[str], ticks: Sequence[str], *, title: str, sweep: str
+) -> Figure:
+    """What becomes of one example while one latent dimension after the other is swept.
+
+    Args:
+        decoded: (R, K, C, H, W) images in [0, 1], or (R, K, F) rows, a line profile in each cell: one
+            row for each dimension, K steps of its sweep.
+        names: (R,) what to write beside each row.
+        ticks: (K,) what to write below each column; an empty text for nothing.
+        title: what is drawn.
+        sweep: what the columns are.
+
+    """
+    cells = np.asarray(decoded)
+    if cells.ndim not in (3, 5) or 0 in cells.shape:
+        raise DataError(f"sweeps have 3 or 5 axes, none of them empty, not {cells.shape}")
+    rows, columns = cells.shape[:2]
+    room = 0.2 + 0.07 * max(map(len, names))  # inches for the names
+    if cells.ndim == 3:
+        figure = new_figure(7.0, 0.7 * rows + 1.0, title + profile_note(cells))
+        ax = figure.subplots()
+        draw_profiles(ax, cells, (0.0, columns, 0.0, rows))
+        middles = np.arange(columns) + 0.5, rows - np.arange(rows) - 0.5
+    else:
+        pixels, note = as_pixels(cells)
+        gap, (width, height) = gap_of(pixels[0]), cell_size(pixels[0])
+        size = max(5.0, columns * width + room), rows * height + 0.9
+        figure = new_figure(*size, title + note)
+        ax = figure.subplots()
+        show(ax, tiled(pixels, gap))
+        high, wide = pixels.shape[2:4]
+        middles = tuple(
+            np.arange(count) * (side + gap) + (side - 1) / 2
+            for count, side in ((columns, wide), (rows, high))
+        )
+    ax.set_xticks(middles[0], ticks)
+    ax.set_yticks(middles[1], names)
+    ax.tick_params(length=0)
+    ax.set(xlabel=sweep, ylabel="latent dimension")
     return figure
 
 

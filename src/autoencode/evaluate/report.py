@@ -18,6 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from autoencode.errors import DataError, StorageError
+from autoencode.evaluate.card import Card
 from autoencode.evaluate.plots import png
 from autoencode.files import write_atomically
 
@@ -118,6 +119,28 @@ def write_page(
     write_atomically(path, page.encode())
 
 
+def write_card(
+    path: str | os.PathLike[str], card: Card, *, run: str, pictures: Iterable[Picture] = ()
+) -> None:
+    """Write an evaluation card as one HTML file, whole or not at all.
+
+    Args:
+        path: the file.
+        card: what was measured; its facts name ``recipe``, ``data``, ``split`` and ``n``.
+        run: the run folder.
+        pictures: what to show, in order.
+    """
+    page = _template("card.html").render(
+        title=f"{card.facts['recipe']} on {card.facts['data']}",
+        run=run,
+        notices=(),
+        card=card,
+        absent=[entry for entry in card.entries if entry.absent],
+        pictures=[_embedded(picture) for picture in pictures],
+    )
+    write_atomically(path, page.encode())
+
+
 def format_number(value: Any) -> str:
     """A number to four significant digits (and all digits before the point); a dash for nothing.
 
@@ -149,6 +172,7 @@ def _template(name: str) -> Any:
         lstrip_blocks=True,
     )
     environment.filters["number"] = format_number
+    environment.filters["rounded"] = "{:.2g}".format
     return environment.get_template(name)
 
 

@@ -12,6 +12,7 @@ from autoencode.likelihoods.continuous import (
     GaussianObservation,
     Laplace,
     Link,
+    LogCosh,
 )
 from autoencode.likelihoods.counts import NegativeBinomial, Poisson
 from autoencode.likelihoods.discrete import Categorical, DiscretizedLogistic
@@ -31,6 +32,7 @@ __all__ = [
     "GaussianObservation",
     "Laplace",
     "Link",
+    "LogCosh",
     "NegativeBinomial",
     "Poisson",
 ]

@@ -7,11 +7,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autoencode import distributions
+from autoencode.errors import DataError
 from autoencode.likelihoods.entries import Entries
 from autoencode.types import Observation
 
 # exp of these is what float32 counts and their logarithms can hold.
 _MAX_LOG_RATE = 15.0
+
+
+def refuse_what_are_no_counts(x: Tensor) -> None:
+    """Raises ``DataError`` for known values that are none of 0, 1, 2, ..."""
+    wrong = (x < 0) | (x != x.round())
+    if bool((wrong & ~x.isnan()).any()):
+        value = float(x[wrong & ~x.isnan()][0])
+        raise DataError(
+            f"a likelihood of counts needs whole numbers from 0 and these data have {value:g}; use "
+            "likelihood=gaussian"
+        )
 
 
 class Poisson(nn.Module):
@@ -22,6 +34,7 @@ class Poisson(nn.Module):
     """
 
     n_params = 1
+    discrete = True  # probabilities, no density
 
     def __init__(self, event_dims: int) -> None:
         super().__init__()
@@ -29,6 +42,10 @@ class Poisson(nn.Module):
 
     def forward(self, params: Tensor) -> Observation:
         return PoissonObservation(distributions.full_precision(params), self.event_dims)
+
+    def check(self, x: Tensor) -> None:
+        """Raises ``DataError`` when values (N, *D) are no counts."""
+        refuse_what_are_no_counts(x)
 
     def params_for_mean(self, mean: Tensor) -> Tensor:
         """The log-rates (*D) at which the mean is ``mean``."""
@@ -68,6 +85,8 @@ class NegativeBinomial(nn.Module):
         zero_inflated: whether there are such zeros.
     """
 
+    discrete = True
+
     def __init__(self, event_dims: int, zero_inflated: bool = False) -> None:
         super().__init__()
         self.event_dims = event_dims
@@ -78,6 +97,10 @@ class NegativeBinomial(nn.Module):
         log_mean, log_r, *zero = params.chunk(self.n_params, dim=-self.event_dims)
         counts = NegativeBinomialObservation(log_mean, log_r, self.event_dims)
         return ZeroInflated(counts, zero[0], self.event_dims) if zero else counts
+
+    def check(self, x: Tensor) -> None:
+        """Raises ``DataError`` when values (N, *D) are no counts."""
+        refuse_what_are_no_counts(x)
 
     def params_for_mean(self, mean: Tensor) -> Tensor:
         """The decoder output (n_params * D0, ...) at which counts have the mean ``mean`` (*D)."""

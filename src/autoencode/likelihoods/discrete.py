@@ -36,6 +36,8 @@ class Categorical(nn.Module):
         levels: of the data, 256 for 8-bit pixels.
     """
 
+    discrete = True  # probabilities, no density
+
     def __init__(self, event_dims: int, levels: int = 256) -> None:
         super().__init__()
         self.event_dims = event_dims
@@ -86,6 +88,8 @@ class DiscretizedLogistic(nn.Module):
         n_components: logistics in the mixture.
         levels: of the data, 256 for 8-bit pixels, evenly spaced in [0, 1].
     """
+
+    discrete = True  # probabilities, no density
 
     def __init__(self, event_dims: int, n_components: int = 1, levels: int = 256) -> None:
         super().__init__()

@@ -22,6 +22,7 @@ class Bernoulli(nn.Module):
     """
 
     n_params = 1
+    discrete = True  # of values that are 0 or 1
 
     def __init__(self, event_dims: int) -> None:
         super().__init__()

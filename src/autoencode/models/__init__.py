@@ -2,6 +2,7 @@
 
 from autoencode.models.autoencoder import AutoencoderModule
 from autoencode.models.encoder import Encoder
+from autoencode.models.hierarchy import HierarchicalAutoencoder
 from autoencode.models.masked import MaskedAutoencoder
 
-__all__ = ["AutoencoderModule", "Encoder", "MaskedAutoencoder"]
+__all__ = ["AutoencoderModule", "Encoder", "HierarchicalAutoencoder", "MaskedAutoencoder"]

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from autoencode.errors import IncompatibleError
-from autoencode.types import Batch, Distribution, Latent, Observation, Output
+from autoencode.types import Batch, Distribution, Latent, Lent, Observation, Output
 
 
 def call(module: nn.Module, x: Tensor, context: Tensor | None) -> Tensor:
     """Calls a network with the context only where there is one, so that any module will do."""
     result: Tensor = module(x) if context is None else module(x, context)
     return result
+
+
+@contextmanager
+def _ordinary(x: Tensor, context: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Leaves inference mode, which a slope cannot be taken in; x and context as ordinary tensors."""
+    with torch.inference_mode(False), torch.no_grad():
+        yield x.clone(), None if context is None else context.clone()
 
 
 class AutoencoderModule(nn.Module):
@@ -25,6 +33,8 @@ class AutoencoderModule(nn.Module):
         x ──► encoder ──► h ──► bottleneck ──► z ──► decoder ──► params ──► likelihood ──► p(x|z)
                                     ▲
                        prior(posterior, context)
+
+    A bottleneck with ``asks_model`` gets the way from z to log p(x|z) as well (``Lent``).
 
     Any ``nn.Module`` pair serves as encoder and decoder; with a context they are called with two
     arguments. The parts do not know each other.
@@ -63,23 +73,67 @@ class AutoencoderModule(nn.Module):
     def forward(self, batch: Batch, n_samples: int = 1) -> Output:
         """p(x|z) for ``n_samples`` draws of z: batch shape (S, B), event shape D."""
         latent = self.encode(batch.x, batch.context, n_samples)
-        samples, size = latent.z.shape[:2]
-        context = batch.context
+        return Output(latent, self._decode_samples(self._read(latent), batch.context))
+
+    def _decode_samples(self, z: Tensor, context: Tensor | None) -> Observation:
+        """p(x|z) of latents (S, B, *Z): batch shape (S, B), event shape D."""
+        samples, size = z.shape[:2]
         if context is not None and samples > 1:
             context = context.repeat(samples, 1)
-        params = call(self.decoder, latent.z.flatten(0, 1), context)
-        return Output(latent, self.likelihood(params.view(samples, size, *params.shape[1:])))
+        params = call(self.decoder, z.flatten(0, 1), context)
+        x_dist: Observation = self.likelihood(params.view(samples, size, *params.shape[1:]))
+        return x_dist
+
+    def _read(self, latent: Latent) -> Tensor:
+        """What the decoder reads, (S, B, ...)."""
+        return latent.z
 
     def encode(self, x: Tensor, context: Tensor | None = None, n_samples: int = 1) -> Latent:
         """The latent of x (B, *D): draws z (S, B, *Z) and the sites they come from."""
+        if self.asks_model and torch.is_inference_mode_enabled():
+            with _ordinary(x, context) as given:
+                return self.encode(*given, n_samples)
         h = call(self.encoder, x, context)
-        latent: Latent = self.bottleneck(h, self.prior_distribution(context), n_samples)
+        lent = (self._lent(x, context),) if self.asks_model else ()
+        latent: Latent = self.bottleneck(h, self.prior_distribution(context), n_samples, *lent)
         return latent
 
     def embed(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """One deterministic z for each x: (B, *D) to (B, *Z)."""
-        z: Tensor = self.bottleneck.embed(call(self.encoder, x, context))  # type: ignore[operator]
+        if self.asks_model and torch.is_inference_mode_enabled():
+            with _ordinary(x, context) as given:
+                return self.embed(*given)
+        h = call(self.encoder, x, context)
+        lent = (self._lent(x, context),) if self.asks_model else ()
+        z: Tensor = self.bottleneck.embed(h, *lent)  # type: ignore[operator]
         return z
+
+    @property
+    def asks_model(self) -> bool:
+        """Whether the bottleneck asks for the rest of the model."""
+        return bool(getattr(self.bottleneck, "asks_model", False))
+
+    def _lent(self, x: Tensor, context: Tensor | None) -> Lent:
+        mask = ~x.isnan()
+
+        def log_likelihood(z: Tensor) -> Tensor:
+            return self._decode_samples(z, context).log_prob(x, mask)
+
+        return Lent(log_likelihood, self.encoder)
+
+    def codes(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """The integers (B, *G) that a quantised bottleneck makes of x (B, *D).
+
+        Raises:
+            IncompatibleError: when the bottleneck has none.
+        """
+        chosen: Callable[[Tensor], Tensor] | None = getattr(self.bottleneck, "codes", None)
+        if chosen is None:
+            raise IncompatibleError(
+                "this model's codes are no integers; embed gives them, and quantised recipes (vqvae) "
+                "have integer ones"
+            )
+        return chosen(call(self.encoder, x, context))
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Observation:
         """p(x|z) of latents (B, *Z): batch shape (B,), event shape D."""
@@ -99,7 +153,7 @@ class AutoencoderModule(nn.Module):
         return self.decode(self.sample_latent(n, context), context).mean
 
     def sample_latent(self, n: int, context: Tensor | None = None) -> Tensor:
-        """N draws of z from the prior, (n, *Z)."""
+        """N draws of z from the prior, (n, *Z); a prior of integer codes is looked up."""
         prior = self.prior_distribution(context)
         if prior is None:
             raise IncompatibleError(
@@ -107,7 +161,11 @@ class AutoencoderModule(nn.Module):
                 "fit one to its codes with fit_prior(model, x)"
             )
         with torch.no_grad():
-            return prior.rsample(torch.Size((n,)))
+            drawn = prior.rsample(torch.Size((n,)))
+            if drawn.is_floating_point():
+                return drawn
+            z: Tensor = self.bottleneck.lookup(drawn)  # type: ignore[operator]
+            return z
 
     def prior_distribution(self, context: Tensor | None) -> Distribution | None:
         """p(z), or ``None`` when the model has none."""
@@ -124,14 +182,15 @@ class AutoencoderModule(nn.Module):
         return posterior
 
     def start_at_data(self, examples: Callable[[int], Tensor]) -> None:
-        """Lets a prior that starts at training data take its first values from them.
+        """Lets a prior or a bottleneck that starts at training data take its first values from them.
 
         Args:
             examples: a number to that many training examples (or all there are), (n, *D).
         """
-        start = getattr(self.prior, "start_at", None)
-        if start is not None:
-            start(examples(self.prior.n_examples))  # type: ignore[union-attr, arg-type]
+        for part in (self.prior, self.bottleneck):
+            start = getattr(part, "start_at", None)
+            if start is not None:
+                start(examples(part.n_examples))  # type: ignore[union-attr, arg-type]
 
     def start_at_mean(self, mean: Tensor) -> None:
         """Sets the decoder's output bias so that training starts at the data's mean (*D).

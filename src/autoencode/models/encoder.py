@@ -20,21 +20,32 @@ class Encoder(nn.Module):
         encoder: (B, *D) to features.
         bottleneck: features to z by its ``embed``.
         spec: how the encoder sees the data.
+        whole: the model they are of, where the bottleneck asks for the rest of it.
     """
 
-    def __init__(self, encoder: nn.Module, bottleneck: nn.Module, spec: DataSpec) -> None:
+    def __init__(
+        self,
+        encoder: nn.Module,
+        bottleneck: nn.Module,
+        spec: DataSpec,
+        whole: AutoencoderModule | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.bottleneck = bottleneck
         self.spec = spec
+        self.whole = whole
 
     @classmethod
     def of(cls, model: AutoencoderModule, spec: DataSpec) -> Encoder:
         """A copy of a model's encoder and bottleneck, ready to be trained further."""
-        pair = copy.deepcopy((model.encoder, model.bottleneck))
-        return cls(*pair, spec).requires_grad_(True)
+        copied = copy.deepcopy(model)
+        whole = copied if copied.asks_model else None
+        return cls(copied.encoder, copied.bottleneck, spec, whole).requires_grad_(True)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         seen = self.spec.to_model(x.reshape(len(x), *self.spec.shape))
+        if self.whole is not None:
+            return self.whole.embed(seen, context)
         z: Tensor = self.bottleneck.embed(call(self.encoder, seen, context))  # type: ignore[operator]
         return z

@@ -1,15 +1,21 @@
 """Encoders and decoders. They know shapes and layers, nothing of bottlenecks or losses."""
 
 from autoencode.nets.conv import ConvDecoder, ConvEncoder
+from autoencode.nets.hyperbolic import Behind, Gyroplanes, LogMap
 from autoencode.nets.layers import NetOptions, make_activation
-from autoencode.nets.mlp import DictionaryDecoder, MLPDecoder, MLPEncoder
-from autoencode.nets.reader import Read, Reader, reader_for
+from autoencode.nets.mlp import DictionaryDecoder, LadderEncoder, MLPDecoder, MLPEncoder
+from autoencode.nets.reader import Logarithm, Read, Reader, reader_for
 from autoencode.nets.skip import SkipDecoder, SkipEncoder
 
 __all__ = [
+    "Behind",
     "ConvDecoder",
     "ConvEncoder",
     "DictionaryDecoder",
+    "Gyroplanes",
+    "LadderEncoder",
+    "LogMap",
+    "Logarithm",
     "MLPDecoder",
     "MLPEncoder",
     "NetOptions",

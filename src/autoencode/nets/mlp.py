@@ -49,6 +49,39 @@ class MLPEncoder(nn.Module):
         return h
 
 
+class LadderEncoder(nn.Module):
+    """Flattens x (B, *D); features (B, F) are what each level makes of the one below, the lowest first.
+
+    Args:
+        shape: D.
+        hidden: width of each level.
+        depth: layers of a level.
+        options: how layers are made.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        hidden: tuple[int, ...],
+        depth: int,
+        options: NetOptions | None = None,
+    ) -> None:
+        super().__init__()
+        self.maps = [(width,) for width in hidden]
+        self.features = sum(hidden)
+        pairs = itertools.pairwise((math.prod(shape), *hidden))
+        self.levels = nn.ModuleList(
+            _stack((below, *(width,) * depth), options or NetOptions()) for below, width in pairs
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, found = x.flatten(1), list[Tensor]()
+        for level in self.levels:
+            h = level(h)
+            found.append(h)
+        return torch.cat(found, dim=1)
+
+
 class MLPDecoder(nn.Module):
     """Latents (N, latent_dim) to params (N, n_params * D0, ...).
 

@@ -66,6 +66,13 @@ class Reader(nn.Module):
         return x.new_zeros(len(x), self.n_slots).scatter(1, slots, ones)
 
 
+class Logarithm(nn.Module):
+    """Counts x as log(1 + x), which a network can take whatever their size."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.clamp_min(0).log1p()
+
+
 def _places(chosen: list[bool]) -> Tensor:
     return torch.tensor([i for i, yes in enumerate(chosen) if yes], dtype=torch.long)
 
@@ -73,7 +80,7 @@ def _places(chosen: list[bool]) -> Tensor:
 class Read(nn.Module):
     """A network that is given what a reader makes of x."""
 
-    def __init__(self, reader: Reader, network: nn.Module) -> None:
+    def __init__(self, reader: nn.Module, network: nn.Module) -> None:
         super().__init__()
         self.reader = reader
         self.network = network

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from autoencode.errors import IncompatibleError
+from autoencode.nets.transformer import Block
 
 
 class Patches:
@@ -50,34 +51,6 @@ class Patches:
         whole: Tensor = grid.permute(0, 3, 1, 4, 2, 5).flatten(4).flatten(2, 3)
         image: Tensor = whole[:, :, : self.height, : self.width]
         return image
-
-
-class Block(nn.Module):
-    """Self-attention and a two-layer network, each after a LayerNorm and around a shortcut."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        if width % heads:
-            raise IncompatibleError(f"width must be a multiple of heads, got {width} and {heads}")
-        self.heads = heads
-        self.before, self.after = nn.LayerNorm(width), nn.LayerNorm(width)
-        # A bias of the keys would change nothing, and its gradient would be noise.
-        self.queries, self.keys = nn.Linear(width, width), nn.Linear(width, width, bias=False)
-        self.values, self.out = nn.Linear(width, width), nn.Linear(width, width)
-        self.network = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
-        )
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        given = self.before(tokens)
-        q, k, v = (
-            one(given).unflatten(2, (self.heads, -1)).transpose(1, 2)
-            for one in (self.queries, self.keys, self.values)
-        )
-        seen = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        tokens = tokens + self.out(seen)
-        result: Tensor = tokens + self.network(self.after(tokens))
-        return result
 
 
 def _places(count: int, width: int) -> nn.Parameter:

@@ -3,13 +3,17 @@
 from autoencode.objectives.adversarial import (
     Discriminator,
     ImageCritic,
+    PatchCritic,
+    balanced,
     codes_and_permuted,
     codes_and_prior,
     density_ratio,
     examples_and_made,
+    examples_and_reconstructions,
     feature_error,
     fooling,
     passing_for_real,
+    raising_logits,
 )
 from autoencode.objectives.binarize import (
     Binarized,
@@ -50,11 +54,13 @@ from autoencode.objectives.jacobians import (
 )
 from autoencode.objectives.objective import WeightedSum
 from autoencode.objectives.schedule import (
+    After,
     Constant,
     Cyclical,
     Linear,
     WeightSchedule,
 )
+from autoencode.objectives.similarity import dissimilarity, ms_ssim, ssim
 from autoencode.objectives.stages import (
     LayerError,
     Staged,
@@ -69,6 +75,7 @@ from autoencode.objectives.terms import (
 
 __all__ = [
     "CORRUPTIONS",
+    "After",
     "Binarized",
     "Constant",
     "Corrupted",
@@ -80,10 +87,12 @@ __all__ = [
     "LayerError",
     "Linear",
     "OwnCorruption",
+    "PatchCritic",
     "Staged",
     "StickingTheLanding",
     "WeightSchedule",
     "WeightedSum",
+    "balanced",
     "binarized",
     "capacity",
     "codes_and_permuted",
@@ -92,7 +101,9 @@ __all__ = [
     "decoder_weights",
     "density_ratio",
     "dip",
+    "dissimilarity",
     "examples_and_made",
+    "examples_and_reconstructions",
     "feature_error",
     "fooling",
     "free_bits",
@@ -103,11 +114,13 @@ __all__ = [
     "log_weights",
     "mean_squared_error",
     "mmd",
+    "ms_ssim",
     "nested",
     "passing_for_real",
     "penalties",
     "penalty",
     "prior_mmd",
+    "raising_logits",
     "reconstruction",
     "revival",
     "sliced_wasserstein",
@@ -115,5 +128,6 @@ __all__ = [
     "sparsity",
     "squared_error",
     "squared_mmd",
+    "ssim",
     "total_correlation",
 ]

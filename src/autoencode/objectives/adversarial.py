@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autoencode.objectives.discrepancies import prior_draws
-from autoencode.objectives.terms import NATS, NamedTerm
+from autoencode.objectives.schedule import Constant, WeightSchedule
+from autoencode.objectives.terms import ANY, NATS, NamedTerm
+from autoencode.parallel import batch_sum, batch_weight
 from autoencode.randomness import permuted
 from autoencode.types import Batch, Losses, Model, Output, Progress
 
@@ -36,25 +39,41 @@ def codes_and_permuted(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
 class Discriminator:
     """The critic's side: minus the log-likelihood of telling real from fake, nats per example.
 
-    Generative Adversarial Networks (Goodfellow et al., 2014), https://arxiv.org/abs/1406.2661
+    Generative Adversarial Networks (Goodfellow et al., 2014), https://arxiv.org/abs/1406.2661. With
+    ``hinge`` the loss is max(0, 1 - D(real)) + max(0, 1 + D(fake)) of the logits D instead: Geometric
+    GAN (Lim & Ye, 2017), https://arxiv.org/abs/1705.02894
 
     Args:
         critic: what the update moves.
         kinds: the real and the fakes of a batch.
         name: of the loss.
+        hinge: which loss.
+        weight: of the loss, or its schedule; while it is zero nothing moves.
     """
 
     unit = NATS
 
-    def __init__(self, critic: nn.Module, kinds: Kinds, name: str = "critic") -> None:
-        self.critic, self.kinds, self.name = critic, kinds, name
+    def __init__(
+        self,
+        critic: nn.Module,
+        kinds: Kinds,
+        name: str = "critic",
+        hinge: bool = False,
+        weight: float | WeightSchedule = 1.0,
+    ) -> None:
+        self.critic, self.kinds, self.name, self.hinge = critic, kinds, name, hinge
+        self.weight = weight if callable(weight) else Constant(float(weight))
 
     def __call__(self, model: Model, batch: Batch, progress: Progress) -> Losses:
         real, *fakes = self.kinds(model, batch)
-        loss = F.softplus(-self.critic(real.detach())).mean()
+        loss = self._telling(self.critic(real.detach()))
         for fake in fakes:
-            loss = loss + F.softplus(self.critic(fake.detach())).mean()
-        return Losses(loss, {self.name: loss.detach()})
+            loss = loss + self._telling(-self.critic(fake.detach()))
+        return Losses(self.weight(progress) * loss, {self.name: loss.detach()})
+
+    def _telling(self, logits: Tensor) -> Tensor:
+        """The loss of logits that should be high."""
+        return (F.relu(1 - logits) if self.hinge else F.softplus(-logits)).mean()
 
     def check(self, output: Output) -> None:
         """Anything with a latent will do."""
@@ -106,6 +125,74 @@ class ImageCritic(nn.Module):
         return logit
 
 
+class PatchCritic(nn.Module):
+    """A logit for each patch of an image, of whether it is real: (B, 1, H', W').
+
+    Image-to-Image Translation with Conditional Adversarial Networks (Isola et al., 2017),
+    https://arxiv.org/abs/1611.07004
+
+    Args:
+        body: x (B, C, H, W) to a map of features (B, channels, H', W').
+        channels: of that map.
+    """
+
+    def __init__(self, body: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.body = body
+        self.head = nn.Conv2d(channels, 1, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.body(x))
+        return logits
+
+
+def raising_logits(critic: nn.Module) -> NamedTerm:
+    """-D(x_hat), the mean over the logits of a reconstruction: the other side of the hinge loss."""
+
+    def compute(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
+        logits: Tensor = critic(output.x_dist.mean[0])
+        return -logits.flatten(1).mean(1)
+
+    return NamedTerm(compute, unit=ANY)
+
+
+def balanced(
+    term: NamedTerm, beside: NamedTerm, weights: Callable[[Model], Tensor], most: float = 1e4
+) -> NamedTerm:
+    """A term times a factor that makes its gradient at some weights as long as that of another term.
+
+    Taming Transformers for High-Resolution Image Synthesis (Esser et al., 2021), equation 7,
+    https://arxiv.org/abs/2012.09841. The factor is a number: no gradient goes through it. Where there
+    are no gradients, outside of training, the term is zero.
+
+    Args:
+        term: what is scaled.
+        beside: the term that it is measured by.
+        weights: the weights of a model at which gradients are taken: its last layer's.
+        most: the largest factor.
+    """
+
+    def compute(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
+        value = term(model, batch, output, progress).mean()
+        at = weights(model)
+        if not (torch.is_grad_enabled() and at.requires_grad):
+            return torch.zeros_like(value)
+        other = beside(model, batch, output, progress).mean()
+        factor = _slope(other, at) / (_slope(value, at) + 1e-4)
+        return factor.clamp_max(most).detach() * value
+
+    return NamedTerm(compute, unit=term.unit)
+
+
+def _slope(value: Tensor, at: Tensor) -> Tensor:
+    """Length of a gradient, that of the mean over the whole batch."""
+    (gradient,) = torch.autograd.grad(value, at, retain_graph=True)
+    weight = batch_weight()  # a mean over no rows has no gradient
+    mine = gradient * weight if weight else torch.zeros_like(gradient)
+    length: Tensor = torch.linalg.vector_norm(batch_sum(mine))
+    return length
+
+
 def feature_error(critic: ImageCritic) -> NamedTerm:
     """-log N(f(x); f(x_hat), I) but for its constant, of the critic's features f; nats.
 
@@ -135,6 +222,12 @@ def passing_for_real(critic: nn.Module) -> NamedTerm:
 def examples_and_made(model: Model, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """Examples (real), their reconstructions and samples from the prior (both fake), each (b, *D)."""
     return batch.target, model(batch).x_dist.mean[0], sampled(model, batch)
+
+
+def examples_and_reconstructions(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Examples (real) and their reconstructions (fake), each (b, *D); nothing of the model moves."""
+    with torch.no_grad():
+        return batch.target, model(batch).x_dist.mean[0]
 
 
 def sampled(model: Model, batch: Batch) -> Tensor:

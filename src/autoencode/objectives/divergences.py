@@ -75,8 +75,7 @@ def free_bits(nats: float) -> NamedTerm:
             if entries is None:
                 total = total + _rows(site.kl(), output).mean().clamp_min(nats)
             else:
-                samples, size = output.latent.z.shape[:2]
-                wide = entries.expand(samples, size, *entries.shape[-1:]).mean(0)
+                wide = entries.expand(site.z.shape).mean(0)
                 total = total + global_batch(wide).mean(0).clamp_min(nats).sum()
         return total
 

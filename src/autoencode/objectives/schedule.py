@@ -38,6 +38,22 @@ class Linear:
 
 
 @dataclass(frozen=True)
+class After:
+    """Zero over the first ``start`` of training, then ``value``.
+
+    >>> weight = After(0.25, 0.8)
+    >>> weight(Progress(24, 100)), weight(Progress(25, 100))
+    (0.0, 0.8)
+    """
+
+    start: float
+    value: float
+
+    def __call__(self, progress: Progress) -> float:
+        return self.value if progress.fraction >= self.start else 0.0
+
+
+@dataclass(frozen=True)
 class Cyclical:
     """``cycles`` times from ``start`` to ``end``: rising over a share ``rise`` of a cycle, then level.
 

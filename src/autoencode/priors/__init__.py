@@ -7,7 +7,15 @@ does not have to own it, and with the context.
 from autoencode.priors.fitted import FittedFlow, FittedMixture, FittedSphere
 from autoencode.priors.gaussian import MAX_FULL, FittedGaussian, StandardNormal
 from autoencode.priors.learned import MixtureOfGaussians, Vamp
-from autoencode.priors.simple import JoinedPrior, StackedPrior, UniformCategories, UniformOnSphere
+from autoencode.priors.manifold import Manifold
+from autoencode.priors.simple import (
+    HyperbolicNormal,
+    JoinedPrior,
+    PathPrior,
+    StackedPrior,
+    UniformCategories,
+    UniformOnSphere,
+)
 
 __all__ = [
     "MAX_FULL",
@@ -15,8 +23,11 @@ __all__ = [
     "FittedGaussian",
     "FittedMixture",
     "FittedSphere",
+    "HyperbolicNormal",
     "JoinedPrior",
+    "Manifold",
     "MixtureOfGaussians",
+    "PathPrior",
     "StackedPrior",
     "StandardNormal",
     "UniformCategories",

@@ -35,6 +35,23 @@ class UniformOnSphere(_Anchored):
         return densities.UniformSphere(self.dim, self.anchor)
 
 
+class HyperbolicNormal(_Anchored):
+    """N(0, I) wrapped onto a Poincaré ball at its centre.
+
+    Args:
+        dim: Z.
+        ball: the space.
+    """
+
+    def __init__(self, dim: int, ball: densities.PoincareBall) -> None:
+        super().__init__()
+        self.dim, self.ball = dim, ball
+
+    def forward(self, posterior: Posterior | None, context: Tensor | None) -> Distribution:
+        zeros = self.anchor.new_zeros(self.dim)
+        return densities.WrappedNormal(zeros, zeros, self.ball)
+
+
 class UniformCategories(_Anchored):
     """Categorical variables whose categories are equally probable.
 
@@ -49,6 +66,21 @@ class UniformCategories(_Anchored):
 
     def forward(self, posterior: Posterior | None, context: Tensor | None) -> Distribution:
         return densities.UniformCategorical(self.anchor.new_zeros(self.shape), self.temperature)
+
+
+class PathPrior(nn.Module):
+    """The prior that a top-down path of latents has in itself.
+
+    Args:
+        path: owned by the model, which registers it.
+    """
+
+    def __init__(self, path: densities.ancestral.Path) -> None:
+        super().__init__()
+        self._path = [path]  # in a list, where no module is registered
+
+    def forward(self, posterior: Posterior | None, context: Tensor | None) -> Distribution:
+        return densities.Ancestral(self._path[0])
 
 
 class JoinedPrior(nn.Module):

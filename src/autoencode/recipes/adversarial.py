@@ -4,30 +4,35 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from torch import nn
+from torch import Tensor, nn
 
-from autoencode.bottlenecks import Plain
+from autoencode.bottlenecks import Plain, Quantised
 from autoencode.likelihoods import IDENTITY, SIGMOID, Gaussian
 from autoencode.models import AutoencoderModule
 from autoencode.nets import NetOptions
 from autoencode.objectives import (
+    After,
     Discriminator,
     ImageCritic,
+    PatchCritic,
     WeightedSum,
+    balanced,
     codes_and_prior,
     examples_and_made,
+    examples_and_reconstructions,
     feature_error,
     fooling,
     kl,
     passing_for_real,
+    raising_logits,
     reconstruction,
     squared_error,
 )
 from autoencode.objectives.terms import SUM_SQUARED
 from autoencode.priors import StandardNormal
-from autoencode.recipes.compose import NoiseOptions
+from autoencode.recipes.compose import ERRORS, Error, NoiseOptions, Terms, plain
 from autoencode.recipes.disentangled import DEFAULT_BODY, code_critic
-from autoencode.recipes.networks import Networks
+from autoencode.recipes.networks import Convolutional, Networks
 from autoencode.recipes.parts import (
     DEFAULT_NET,
     NO_NOISE,
@@ -36,8 +41,12 @@ from autoencode.recipes.parts import (
     latent_model,
     recipe_of,
 )
+from autoencode.recipes.quantised import commitment, moving
 from autoencode.recipes.recipe import Recipe
-from autoencode.types import DataSpec
+from autoencode.training import Update
+from autoencode.types import DataSpec, Model
+
+_CRITIC_NET = NetOptions(activation="leaky_relu", normalization="group")
 
 
 def _project(networks: Networks, features: int, latent_dim: int) -> nn.Module:
@@ -188,3 +197,70 @@ def vae_gan(
         noise=noise,
         helpers={"critic": critic},
     )
+
+
+def vq_patch_gan(
+    spec: DataSpec,
+    channels: tuple[int, ...] = (32, 64),
+    strides: tuple[int, ...] = (2, 2),
+    n_codes: int = 512,
+    code_dim: int = 64,
+    codebook_decay: float = 0.99,
+    commitment_weight: float = 0.25,
+    critic_weight: float = 0.8,
+    critic_from: float = 0.25,
+    critic_channels: tuple[int, ...] = (32, 64),
+    critic_strides: tuple[int, ...] = (2, 2),
+    loss: Error = "sse",
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+) -> Recipe:
+    """``vqvae`` whose reconstructions a critic of patches cannot tell from images.
+
+    Taming Transformers for High-Resolution Image Synthesis (Esser, Rombach & Ommer, 2021),
+    https://arxiv.org/abs/2012.09841
+
+    The paper's VQGAN without its perceptual loss (LPIPS), which needs a network trained on ImageNet:
+    here errors of pixels stand in its place, so only the critic asks for textures, and they are
+    smoother than in the original. The adaptive weight is the paper's. Its second stage is
+    ``fit_prior(kind="autoregressive")``.
+
+    Args:
+        channels: output channels of the encoder's 3x3 convolutions; the decoder mirrors them.
+        strides: their strides.
+        n_codes: vectors in the codebook.
+        code_dim: their width.
+        codebook_decay: of the running means.
+        commitment_weight: beta in the paper.
+        critic_weight: of the critic's side, where 1 makes its gradient at the decoder's last layer as
+            long as that of the error.
+        critic_from: share of training before the critic takes part.
+        critic_channels: output channels of the critic's 3x3 convolutions.
+        critic_strides: their strides; each position of the last map judges a patch.
+        loss: sse, mse or nll.
+    """
+    complete_numbers(spec, "vq_patch_gan")
+    body = Convolutional(critic_channels, critic_strides, _CRITIC_NET, spatial=True)
+    critic = PatchCritic(body.encoder(spec)[0], critic_channels[-1])
+    weight = After(critic_from, critic_weight)
+    raising = balanced(raising_logits(critic), ERRORS[loss], _last_weights)
+    terms: Terms = {**commitment(commitment_weight), "raising_logits": (raising, weight)}
+    recipe = plain(
+        spec,
+        Convolutional(channels, strides, net, spatial=True),
+        latent_dim=code_dim,
+        loss=loss,
+        noise=noise,
+        bottleneck=lambda project: Quantised(project, moving(n_codes, code_dim, codebook_decay)),
+        terms=terms,
+    )
+    telling = Discriminator(
+        critic, examples_and_reconstructions, hinge=True, weight=After(critic_from, 1.0)
+    )
+    critics_turn = Update(noise.wrap(telling, recipe.spec), (critic,))
+    return replace(recipe, updates=(*recipe.updates, critics_turn), helpers={"critic": critic})
+
+
+def _last_weights(model: Model) -> Tensor:
+    weights: Tensor = model.decoder.output.weight  # type: ignore[attr-defined]
+    return weights

@@ -19,6 +19,8 @@ from autoencode.recipes import (
     convolutional,
     deterministic,
     disentangled,
+    hamiltonian,
+    hierarchical,
     latents,
     layerwise,
     masked,
@@ -28,12 +30,14 @@ from autoencode.recipes import (
     variational,
 )
 from autoencode.recipes.networks import Own
+from autoencode.recipes.observed import COUNTS
 from autoencode.recipes.options import Option, arguments, options_of, resolve
 from autoencode.recipes.recipe import Recipe
 from autoencode.training import TrainingPlan
 from autoencode.types import DataSpec
 
 ScheduleName = Literal["fast", "paper"]
+Standardize = Literal["columns", "all_columns", "global", "none"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class RecipeInfo:
     function: Callable[..., Recipe]
     paper: TrainingPlan
     fast: TrainingPlan
-    standardize: Literal["columns", "all_columns", "global"] = "columns"
+    standardize: Standardize = "columns"
     conditional: bool = False
 
     @property
@@ -183,6 +187,8 @@ _INFOS = (
     _info(quantised.simvq, _adam(50, 1e-4, 256), lr=2e-3, size=128, epochs=10),
     _info(variational.beta_vae, _adam(50, 1e-3), lr=5e-3, size=128, epochs=10),
     _info(variational.sigma_vae, _adam(50, 1e-3, 128), lr=5e-3, size=128, epochs=10),
+    _info(variational.log_cosh_vae, _adam(50, 1e-3), lr=3e-3, size=128, epochs=10),
+    _info(variational.ms_ssim_vae, _adam(50, 1e-3), lr=3e-3, size=128, epochs=10),
     _info(variational.cvae, _adam(50, 1e-3), lr=5e-3, size=128, epochs=10, conditional=True),
     _info(bounds.iwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
     _info(bounds.miwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
@@ -200,11 +206,17 @@ _INFOS = (
     _info(latents.iaf_vae, _adam(50, 1e-3, 100), lr=2e-3, size=128, epochs=20),
     _info(latents.vmf_vae, _adam(50, 1e-3), lr=3e-3, size=128, epochs=20),
     _info(latents.power_spherical_vae, _adam(50, 1e-3), lr=3e-3, size=128, epochs=20),
+    _info(latents.poincare_vae, _adam(80, 5e-4, 128), lr=3e-3, size=128, epochs=20),
     _info(latents.gumbel_vae, _adam(50, 1e-3, 100), lr=3e-3, size=128, epochs=20),
     _info(latents.vamp_vae, _adam(2000, 5e-4, 100), lr=2e-3, size=128, epochs=20),
     _info(latents.mog_vae, _adam(2000, 5e-4, 100), lr=2e-3, size=128, epochs=20),
+    _info(hamiltonian.hvae, _adam(2000, 5e-4, 100), lr=2e-3, size=128, epochs=20),
+    _info(hamiltonian.rhvae, _adam(1000, 1e-3, 200), lr=2e-3, size=128, epochs=20),
+    _info(hierarchical.ladder_vae, _adam(2000, 1e-3, 256), lr=2e-3, size=128, epochs=50),
+    _info(hierarchical.vdvae, _adam(400, 2e-4, 32, weight_decay=0.01), lr=2e-3, size=128, epochs=20),
     _info(adversarial.aae, _adam(100, 1e-3, 100), lr=1e-3, size=128, epochs=20),
     _info(adversarial.wae_gan, _adam(100, 1e-3, 100), lr=1e-3, size=128, epochs=20),
+    _info(adversarial.vq_patch_gan, _adam(100, 3.6e-5, 8), lr=1e-3, size=128, epochs=20),
     _info(adversarial.vae_gan, _adam(100, 3e-4), lr=5e-4, size=128, epochs=20),
 )
 
@@ -219,6 +231,16 @@ def default_recipe(spec: DataSpec) -> str:
     'mlp_impute'
     """
     return "mlp_impute" if spec.gaps and len(spec.shape) == 1 else "mlp"
+
+
+def scaling(name: str, options: Mapping[str, Any]) -> Standardize:
+    """How the numbers of a table are scaled for a recipe with these options, see ``data.ranges``.
+
+    >>> scaling("vae", {}), scaling("vae", {"likelihood": "poisson"})
+    ('columns', 'none')
+    """
+    counted = options.get("likelihood") in COUNTS
+    return "none" if counted else recipe_info(name).standardize
 
 
 PLAN_OPTIONS: Mapping[str, Option] = options_of(TrainingPlan)
@@ -323,12 +345,14 @@ _NOT_NEGATIVE = (
     *("capacity_nats", "capacity_z", "capacity_c", "capacity_until", "beta_until", "tc_weight"),
     *("off_diagonal", "diagonal", "mmd_weight", "critic_weight"),
 )
-_SHARES = ("dropout", "warmup", "validation", "codebook_decay")
+_ABOVE_ZERO = ("lr", "scale", "curvature", "step_size", "reach", "regularization")
+_SHARES = ("dropout", "warmup", "validation", "codebook_decay", "critic_from")
 # These are counts as well, in whatever recipe they are.
 _COUNTS = (
     *("k", "k_eval", "k_dead", "n_nested", "n_directions", "positions", "n_codes", "code_dim"),
     *("n_levels", "n_parts", "n_bits", "patch", "width", "depth", "heads", "decoder_width"),
-    *("decoder_depth", "patience_dead"),
+    *("decoder_depth", "patience_dead", "n_scales", "window", "inner", "latent_channels"),
+    *("n_leapfrog", "n_centroids"),
 )
 
 
@@ -347,8 +371,9 @@ def _check_ranges(values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if name.endswith("_weight") and value < 0:
             raise OptionError(f"option {name}: must not be negative, got {value}")
-    if not values["lr"] > 0:
-        raise OptionError(f"option lr: must be above 0, got {values['lr']}")
+    for name in _ABOVE_ZERO:
+        if name in values and not values[name] > 0:
+            raise OptionError(f"option {name}: must be above 0, got {values[name]}")
     for name in _NOT_NEGATIVE:
         if name in values and values[name] < 0:
             raise OptionError(f"option {name}: must not be negative, got {values[name]}")

@@ -36,7 +36,7 @@ Error = Literal["mse", "sse", "nll"]
 Terms = Mapping[str, tuple[NamedTerm, float | WeightSchedule]]
 Noise = Literal["auto", "none", "gaussian", "masking", "salt_and_pepper", "blur", "missing"]
 
-_ERRORS = {"mse": mean_squared_error, "sse": squared_error, "nll": reconstruction}
+ERRORS = {"mse": mean_squared_error, "sse": squared_error, "nll": reconstruction}
 _SCRATCH_SIGMOID = Link("sigmoid", scratch.sigmoid, SIGMOID.inverse)
 
 
@@ -120,7 +120,7 @@ def plain(
     model = AutoencoderModule(encoder, decoder, made, p_x, prior)
     # Categories have no squared errors; nats are what they share with the other columns.
     name = "reconstruction" if spec.mixed or loss == "nll" else loss
-    first: dict[str, NamedTerm] = {name: reconstruction if spec.mixed else _ERRORS[loss]}
+    first: dict[str, NamedTerm] = {name: reconstruction if spec.mixed else ERRORS[loss]}
     more = terms or {}
     weights = {name: weight for name, (_, weight) in more.items()}
     every = first | {name: term for name, (term, _) in more.items()}

@@ -6,10 +6,29 @@ from typing import Literal
 
 from torch import nn
 
-from autoencode.bottlenecks import DiagonalGaussian, FlowPosterior, GumbelSoftmax, OnSphere
-from autoencode.densities import Autoregressive, Planar, PowerSpherical, Radial, VonMisesFisher
-from autoencode.nets import NetOptions
-from autoencode.priors import MixtureOfGaussians, UniformCategories, UniformOnSphere, Vamp
+from autoencode.bottlenecks import (
+    DiagonalGaussian,
+    FlowPosterior,
+    GumbelSoftmax,
+    InPoincareBall,
+    OnSphere,
+)
+from autoencode.densities import (
+    Autoregressive,
+    Planar,
+    PoincareBall,
+    PowerSpherical,
+    Radial,
+    VonMisesFisher,
+)
+from autoencode.nets import Behind, Gyroplanes, LogMap, NetOptions
+from autoencode.priors import (
+    HyperbolicNormal,
+    MixtureOfGaussians,
+    UniformCategories,
+    UniformOnSphere,
+    Vamp,
+)
 from autoencode.recipes.compose import NoiseOptions
 from autoencode.recipes.disentangled import DEFAULT_BODY
 from autoencode.recipes.networks import Networks
@@ -26,6 +45,7 @@ from autoencode.recipes.parts import (
 from autoencode.recipes.recipe import Recipe
 from autoencode.types import DataSpec
 
+_UNITS = (64,)  # hyperplanes before a decoder without hidden layers
 _FLOWS = {"planar": Planar, "radial": Radial}
 
 
@@ -143,6 +163,48 @@ def power_spherical_vae(
 
     prior = UniformOnSphere(latent_dim)
     model = latent_model(spec, networks, body, latent_dim, bottleneck, prior)
+    return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
+
+
+def poincare_vae(
+    spec: DataSpec,
+    latent_dim: int = 5,
+    curvature: float = 1.0,
+    first_layer: Literal["gyroplanes", "log_map"] = "gyroplanes",
+    body: Body = DEFAULT_BODY,
+    kl: KLOptions = ELBO,
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """Codes in hyperbolic space, which has room for trees; wrapped Gaussians, near and far.
+
+    Continuous Hierarchical Representations with Poincaré Variational Auto-Encoders (Mathieu et al.,
+    2019), https://arxiv.org/abs/1901.06033
+
+    Posterior and prior are wrapped normal. A code is a point of the ball of radius 1 / sqrt(curvature).
+    Decoders of your own are given its tangent vector (log_map).
+
+    Args:
+        latent_dim: width of z.
+        curvature: c of the space's curvature -c, above 0; near 0 it is flat and this the VAE.
+        first_layer: what the decoder sees of z: its distances to as many hyperplanes as the encoder has
+            units in its last hidden layer (gyroplanes), or its tangent vector at the centre (log_map).
+    """
+    spec, networks = body.ready(spec, noise, net, networks)
+    ball = PoincareBall(curvature)
+
+    def bottleneck(features: int) -> nn.Module:
+        return InPoincareBall(features, latent_dim, ball)
+
+    flat = first_layer == "log_map" or networks.own
+    units = latent_dim if flat else (body.hidden or _UNITS)[-1]
+    prior = HyperbolicNormal(latent_dim, ball)
+    model = latent_model(spec, networks, body, units, bottleneck, prior)
+    first: nn.Module = LogMap(ball)
+    if not flat:
+        first = nn.Sequential(*net.hidden(Gyroplanes(ball, latent_dim, units), units))
+    model.decoder = Behind(first, model.decoder)
     return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -43,6 +44,19 @@ class Networks(Protocol):
         """The decoder; ``latent_dim`` is ``None`` where z is the encoder's output itself."""
 
 
+def reading(spec: DataSpec, make: Callable[[tuple[int, ...]], nn.Module]) -> tuple[nn.Module, int]:
+    """An encoder that reads such data, and the width of its features.
+
+    Args:
+        spec: the data.
+        make: an encoder with ``features``, of the shape of what it is given.
+    """
+    reader = reader_for(spec)
+    encoder = make(spec.shape if reader is None else reader.shape)
+    features: int = encoder.features  # type: ignore[assignment]
+    return encoder if reader is None else Read(reader, encoder), features
+
+
 @dataclass(frozen=True)
 class Dense:
     """Fully connected layers of the given widths, mirrored."""
@@ -52,10 +66,9 @@ class Dense:
     own = False
 
     def encoder(self, spec: DataSpec) -> tuple[nn.Module, int]:
-        reader = reader_for(spec)
-        shape = spec.shape if reader is None else reader.shape
-        encoder = MLPEncoder(shape, self.hidden, self.options, spec.context_dim)
-        return encoder if reader is None else Read(reader, encoder), encoder.features
+        return reading(
+            spec, lambda shape: MLPEncoder(shape, self.hidden, self.options, spec.context_dim)
+        )
 
     def decoder(self, latent_dim: int | None, spec: DataSpec, n_params: int) -> nn.Module:
         assert latent_dim is not None
@@ -91,10 +104,10 @@ class Convolutional:
 
     def encoder(self, spec: DataSpec) -> tuple[nn.Module, int]:
         _refuse_for_convolutions(self.options, spec)
-        reader = reader_for(spec)
-        shape = spec.shape if reader is None else reader.shape
-        encoder = ConvEncoder(shape, self.channels, self.strides, self.options, self.spatial)
-        return encoder if reader is None else Read(reader, encoder), encoder.features
+        return reading(
+            spec,
+            lambda shape: ConvEncoder(shape, self.channels, self.strides, self.options, self.spatial),
+        )
 
     def decoder(self, latent_dim: int | None, spec: DataSpec, n_params: int) -> nn.Module:
         widths = (self.channels, self.strides)
@@ -138,10 +151,9 @@ class Skipping:
 
     def encoder(self, spec: DataSpec) -> tuple[nn.Module, int]:
         _refuse_for_convolutions(self.options, spec)
-        reader = reader_for(spec)
-        shape = spec.shape if reader is None else reader.shape
-        encoder = SkipEncoder(shape, self.channels, self.strides, self.options)
-        return encoder if reader is None else Read(reader, encoder), encoder.features
+        return reading(
+            spec, lambda shape: SkipEncoder(shape, self.channels, self.strides, self.options)
+        )
 
     def decoder(self, latent_dim: int | None, spec: DataSpec, n_params: int) -> nn.Module:
         reader = reader_for(spec)

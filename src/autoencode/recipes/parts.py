@@ -10,22 +10,8 @@ from torch import nn
 
 from autoencode.bottlenecks import DiagonalGaussian
 from autoencode.errors import IncompatibleError
-from autoencode.likelihoods import (
-    IDENTITY,
-    SIGMOID,
-    Bernoulli,
-    Categorical,
-    ContinuousBernoulli,
-    DiscretizedLogistic,
-    Gaussian,
-    Laplace,
-    Link,
-    NegativeBinomial,
-    Poisson,
-)
-from autoencode.mixed import Mixed
 from autoencode.models import AutoencoderModule
-from autoencode.nets import NetOptions
+from autoencode.nets import Logarithm, NetOptions, Read
 from autoencode.objectives import (
     Binarized,
     Constant,
@@ -41,47 +27,10 @@ from autoencode.objectives.terms import NamedTerm
 from autoencode.priors import StandardNormal
 from autoencode.recipes.compose import NoiseOptions, decoder_for
 from autoencode.recipes.networks import Networks, Widths
+from autoencode.recipes.observed import COUNTS, LikelihoodName, likelihood_of
 from autoencode.recipes.recipe import Recipe
 from autoencode.training import Update
 from autoencode.types import DataSpec, Objective
-
-LikelihoodName = Literal[
-    "auto",
-    "bernoulli",
-    "continuous_bernoulli",
-    "gaussian",
-    "gaussian_shared",
-    "gaussian_learned",
-    "laplace",
-    "laplace_learned",
-    "logistic",
-    "logistic_mixture",
-    "categorical",
-    "poisson",
-    "negative_binomial",
-    "zero_inflated",
-]
-
-_MIXED = 5  # components of a mixture of logistics
-_UNIT: Mapping[str, Callable[[int], nn.Module]] = {
-    "bernoulli": Bernoulli,
-    "continuous_bernoulli": ContinuousBernoulli,
-    "logistic": DiscretizedLogistic,
-    "logistic_mixture": lambda dims: DiscretizedLogistic(dims, _MIXED),
-    "categorical": Categorical,
-}
-_REAL: Mapping[str, Callable[[int, Link], nn.Module]] = {
-    "gaussian": Gaussian,
-    "gaussian_shared": lambda dims, link: Gaussian(dims, link, "shared"),
-    "gaussian_learned": lambda dims, link: Gaussian(dims, link, "learned"),
-    "laplace": Laplace,
-    "laplace_learned": lambda dims, link: Laplace(dims, link, "learned"),
-}
-_COUNTS: Mapping[str, Callable[[int], nn.Module]] = {
-    "poisson": Poisson,
-    "negative_binomial": NegativeBinomial,
-    "zero_inflated": lambda dims: NegativeBinomial(dims, zero_inflated=True),
-}
 
 
 @dataclass(frozen=True)
@@ -94,15 +43,17 @@ class Body(Widths):
             none by default.
         strides: strides of the convolutions.
         likelihood: for data in [0, 1] bernoulli, continuous_bernoulli, or, over 256 levels, logistic,
-            logistic_mixture (of 5) and categorical; for any data gaussian or laplace of unit scale,
-            gaussian_shared (one learned scale), gaussian_learned and laplace_learned (the decoder
-            gives each entry's); for counts poisson, negative_binomial, zero_inflated. auto is
-            bernoulli on [0, 1] data, else gaussian.
+            logistic_mixture (of 5) and categorical; for any data gaussian, laplace or log_cosh of a
+            fixed scale, gaussian_shared (one learned scale), gaussian_learned, laplace_learned and
+            log_cosh_learned (the decoder gives each entry's); for counts poisson, negative_binomial,
+            zero_inflated. auto is bernoulli on [0, 1] data, else gaussian.
+        scale: of gaussian (its standard deviation), laplace and log_cosh, in the model's units.
         binarize: draw each entry of [0, 1] data as 0 or 1 anew at every step of training.
     """
 
     hidden: tuple[int, ...] = (256,)
     likelihood: LikelihoodName = "auto"
+    scale: float = 1.0
     binarize: bool = False
 
     def ready(
@@ -110,6 +61,10 @@ class Body(Widths):
     ) -> tuple[DataSpec, Networks]:
         """The data as the noise leaves them, and the networks for them."""
         return noise.readable(spec), self.networks(net, own)
+
+    def reads(self, encoder: nn.Module) -> nn.Module:
+        """The encoder, which is given the logarithms of counts."""
+        return Read(Logarithm(), encoder) if self.likelihood in COUNTS else encoder
 
     def wrap(self, objective: Objective, spec: DataSpec, noise: NoiseOptions) -> Objective:
         """The objective on noisy inputs and, if so asked, on binarised data."""
@@ -178,37 +133,6 @@ def complete_numbers(spec: DataSpec, recipe: str) -> None:
         )
 
 
-def likelihood_of(spec: DataSpec, name: LikelihoodName) -> nn.Module:
-    """The likelihood of that name.
-
-    Raises:
-        IncompatibleError: when the data are of another kind.
-    """
-    dims, unit = len(spec.shape), spec.kind == "unit"
-    if spec.mixed:
-        if name not in ("auto", "gaussian", "gaussian_learned"):
-            raise IncompatibleError(
-                f"likelihood={name} is for columns of one kind and these are mixed; use likelihood=auto"
-            )
-        return Mixed(spec, learned=name == "gaussian_learned")
-    chosen: str = name if name != "auto" else "bernoulli" if unit else "gaussian"
-    if chosen in _UNIT:
-        if not unit:
-            raise IncompatibleError(
-                f"likelihood={chosen} needs values in [0, 1] and these data have others; "
-                "use likelihood=gaussian, or scale the data"
-            )
-        return _UNIT[chosen](dims)
-    if chosen in _COUNTS:
-        if unit or any(spec.offset) or set(spec.scale) != {1.0}:
-            raise IncompatibleError(
-                f"likelihood={chosen} needs counts 0, 1, 2, ... as they are and these data are scaled; "
-                "use likelihood=gaussian, or load them with standardize='none'"
-            )
-        return _COUNTS[chosen](dims)
-    return _REAL[chosen](dims, SIGMOID if unit else IDENTITY)
-
-
 def latent_model(
     spec: DataSpec,
     networks: Networks,
@@ -228,7 +152,9 @@ def latent_model(
         prior: standard normal by default.
     """
     encoder, features = networks.encoder(spec)
-    p_x = likelihood_of(spec, body.likelihood)
+    if not networks.own:
+        encoder = body.reads(encoder)
+    p_x = likelihood_of(spec, body.likelihood, body.scale)
     made = bottleneck(features) if bottleneck else DiagonalGaussian(features, latent_dim)
     decoder = decoder_for(networks, latent_dim, spec, p_x)
     model = AutoencoderModule(encoder, decoder, made, p_x, prior or StandardNormal((latent_dim,)))

@@ -86,12 +86,14 @@ class Grid:
 _GRID = Grid()
 
 
-def _commitment(weight: float, learned: bool = False) -> Terms:
+def commitment(weight: float, learned: bool = False) -> Terms:
+    """The terms of codebooks: moving ones, or those ``learned`` by gradients."""
     codebook: Terms = {"codebook": (penalty("codebook"), 1.0)} if learned else {}
     return {"commitment": (penalty("commitment"), weight), **codebook}
 
 
-def _moving(n_codes: int, width: int, decay: float) -> VectorQuantiser:
+def moving(n_codes: int, width: int, decay: float) -> VectorQuantiser:
+    """A quantiser whose vectors follow what chooses them."""
     if n_codes < 2:
         raise OptionError(f"option n_codes: a codebook needs at least 2 vectors, got {n_codes}")
     return VectorQuantiser(MovingCodebook(n_codes, width, decay))
@@ -129,9 +131,9 @@ def vqvae(
     quantiser = (
         VectorQuantiser(LearnedCodebook(n_codes, code_dim))
         if learned
-        else _moving(n_codes, code_dim, codebook_decay)
+        else moving(n_codes, code_dim, codebook_decay)
     )
-    terms = _commitment(commitment_weight, learned)
+    terms = commitment(commitment_weight, learned)
     return grid.build(spec, quantiser, net, networks, loss, noise, terms)
 
 
@@ -158,7 +160,7 @@ def simvq(
         loss: sse, mse or nll.
     """
     quantiser = VectorQuantiser(LinearCodebook(n_codes, code_dim))
-    terms = _commitment(commitment_weight, learned=True)
+    terms = commitment(commitment_weight, learned=True)
     return grid.build(spec, quantiser, net, networks, loss, noise, terms)
 
 
@@ -190,8 +192,8 @@ def rvq(
         commitment_weight: of the squared distance at each level.
         loss: sse, mse or nll.
     """
-    quantiser = Residual([_moving(n_codes, code_dim, codebook_decay) for _ in range(n_levels)])
-    terms = _commitment(commitment_weight)
+    quantiser = Residual([moving(n_codes, code_dim, codebook_decay) for _ in range(n_levels)])
+    terms = commitment(commitment_weight)
     return grid.build(spec, quantiser, net, networks, loss, noise, terms)
 
 
@@ -226,8 +228,8 @@ def pvq(
             f"code_dim must be a multiple of n_parts, got {code_dim} and {n_parts}; "
             f"use code_dim={n_parts * math.ceil(code_dim / n_parts)}"
         )
-    parts = [_moving(n_codes, code_dim // n_parts, codebook_decay) for _ in range(n_parts)]
-    terms = _commitment(commitment_weight)
+    parts = [moving(n_codes, code_dim // n_parts, codebook_decay) for _ in range(n_parts)]
+    terms = commitment(commitment_weight)
     return grid.build(spec, Product(parts), net, networks, loss, noise, terms)
 
 
@@ -280,7 +282,7 @@ def lfq(
         loss: sse, mse or nll.
     """
     entropy: Terms = {"entropy": (penalty("entropy"), entropy_weight)}
-    terms = {**_commitment(commitment_weight), **entropy}
+    terms = {**commitment(commitment_weight), **entropy}
     quantiser = LookupFree(n_bits, temperature)
     return grid.build(spec, quantiser, net, networks, loss, noise, terms)
 
@@ -316,7 +318,7 @@ def vqvae2(
     networks = Convolutional(channels, strides, net, spatial=True)
     width, *fine = feature_shape(spec.shape, channels, strides)
     coarse = [(size + 1) // 2 for size in fine]
-    quantisers = [_moving(n_codes, code_dim, codebook_decay) for _ in range(2)]
+    quantisers = [moving(n_codes, code_dim, codebook_decay) for _ in range(2)]
     down = nn.Sequential(*net.hidden(nn.Conv2d(width, width, 3, 2, 1), width, spatial=True))
     up = nn.Sequential(
         nn.Upsample((fine[0], fine[1])),
@@ -331,5 +333,5 @@ def vqvae2(
         loss=loss,
         noise=noise,
         bottleneck=lambda _: TwoLevels(down, top, up, bottom, coarse, fine),
-        terms=_commitment(commitment_weight),
+        terms=commitment(commitment_weight),
     )

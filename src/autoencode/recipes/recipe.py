@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +15,9 @@ from autoencode.errors import IncompatibleError
 from autoencode.models import AutoencoderModule
 from autoencode.objectives import WeightedSum
 from autoencode.training import Stepper, TrainingPlan, Update
-from autoencode.types import DataSpec
+from autoencode.types import DataSpec, Source
+
+_ROWS, _BATCHES = 1000, 100  # of the data that are looked at before training
 
 
 @dataclass(frozen=True)
@@ -49,17 +52,21 @@ class Recipe:
     @property
     def latent_shape(self) -> tuple[int, ...]:
         """Shape Z of one latent."""
-        return tuple(self._probe_latent().shape[1:])
+        return tuple(self.probe(self.model.embed).shape[1:])
 
-    def _probe_latent(self) -> torch.Tensor:
+    def probe(
+        self, method: Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
+    ) -> torch.Tensor:
+        """What a method of the model makes of two examples of zeros, and of a context of zeros."""
         model = self.model
         was_training = model.training
         device = next(model.parameters()).device
         with torch.no_grad():
             x = torch.zeros(2, *self.spec.shape, device=device)
-            z = model.eval().embed(x, self._no_context(device))
+            model.eval()
+            found = method(x, self._no_context(device))
         model.train(was_training)
-        return z
+        return found
 
     def _no_context(self, device: torch.device | None = None) -> torch.Tensor | None:
         """Zeros in the place of a context, to try the parts with."""
@@ -108,6 +115,17 @@ class Recipe:
         """
         updates = self.plan.arrange(self.updates)
         return Stepper(self.model, updates, self.plan.make_optimizer, helpers=self.helpers)
+
+    def check_data(self, source: Source) -> None:
+        """Looks at some examples before training on them.
+
+        Raises:
+            DataError: when the likelihood gives such values no probability.
+        """
+        check = getattr(self.model.likelihood, "check", None)
+        if check is not None:
+            for batch in itertools.islice(source.batches(_ROWS), _BATCHES):
+                check(batch.target)
 
     def with_plan(self, **figures: Any) -> Recipe:
         """The same recipe with other training figures."""

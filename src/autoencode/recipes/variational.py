@@ -7,15 +7,17 @@ from torch import nn
 from autoencode.bottlenecks import DiagonalGaussian
 from autoencode.errors import IncompatibleError
 from autoencode.nets import NetOptions, make_activation
+from autoencode.objectives import WeightedSum, dissimilarity
 from autoencode.recipes.compose import CodeActivation, NoiseOptions
 from autoencode.recipes.networks import Convolutional, Networks
+from autoencode.recipes.observed import LikelihoodName
 from autoencode.recipes.parts import (
     DEFAULT_NET,
     ELBO,
     NO_NOISE,
     Body,
     KLOptions,
-    LikelihoodName,
+    complete_numbers,
     latent_model,
     recipe_of,
 )
@@ -59,6 +61,7 @@ def conv_vae(
     strides: tuple[int, ...] = (2, 2),
     latent_dim: int = 20,
     likelihood: LikelihoodName = "auto",
+    scale: float = 1.0,
     binarize: bool = False,
     code_activation: CodeActivation = "none",
     kl: KLOptions = ELBO,
@@ -75,10 +78,11 @@ def conv_vae(
         strides: their strides.
         latent_dim: width of z.
         likelihood: p(x|z), as of the recipe vae; auto is bernoulli on [0, 1] data, else gaussian.
+        scale: of gaussian (its standard deviation), laplace and log_cosh, in the model's units.
         binarize: draw each entry of [0, 1] data as 0 or 1 anew at every step of training.
         code_activation: bounds the posterior's mean: none, tanh, sigmoid, relu.
     """
-    body = Body((), channels, strides, likelihood, binarize)
+    body = Body((), channels, strides, likelihood, scale, binarize)
     networks = networks or Convolutional(channels, strides, net)
     return vae(spec, latent_dim, code_activation, body, kl, net, noise, networks)
 
@@ -121,6 +125,66 @@ def sigma_vae(
         latent_dim: width of z.
     """
     return vae(spec, latent_dim, "none", body, kl, net, noise, networks)
+
+
+def log_cosh_vae(
+    spec: DataSpec,
+    latent_dim: int = 20,
+    body: Body = Body(likelihood="log_cosh", scale=0.1),  # noqa: B008
+    kl: KLOptions = ELBO,
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """Errors that count squared near zero and as they are far from it, so that outliers weigh less.
+
+    Log Hyperbolic Cosine Loss Improves Variational Auto-Encoder (Chen et al., 2018),
+    https://openreview.net/forum?id=rkglvsC9Ym
+
+    The paper's loss sum log(cosh(a (x - mean))) / a is the negative logarithm of a density, but for its
+    constant, which is added here so that the loss is in nats; ``scale`` is 1 / a.
+
+    Args:
+        latent_dim: width of z.
+    """
+    return vae(spec, latent_dim, "none", body, kl, net, noise, networks)
+
+
+def ms_ssim_vae(
+    spec: DataSpec,
+    latent_dim: int = 20,
+    ssim_weight: float = 300.0,
+    window: int = 11,
+    n_scales: int = 5,
+    body: Body = Body(likelihood="gaussian"),  # noqa: B008
+    kl: KLOptions = ELBO,
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """Reconstructions that look like their images, by structural similarity over several scales.
+
+    Learning to Generate Images with Perceptual Similarity Metrics (Snell et al., 2017),
+    https://arxiv.org/abs/1511.06409
+
+    C E[1 - MS-SSIM] + KL, the expected-loss VAE of the paper: no likelihood is fitted, and an ELBO of
+    such a model is that of the likelihood around its mean. A smaller image has fewer scales: 28 x 28
+    pixels two of a window of 11, or three of a window of 7.
+
+    Args:
+        latent_dim: width of z.
+        ssim_weight: C, in nats.
+        window: side of the Gaussian window, odd; smaller where the image is.
+        n_scales: at most, 1 to 5.
+    """
+    complete_numbers(spec, "ms_ssim_vae")
+    if len(spec.shape) != 3 or spec.kind != "unit":
+        raise IncompatibleError("ms_ssim_vae needs images with values in [0, 1]; use vae")
+    spec, networks = body.ready(spec, noise, net, networks)
+    model = latent_model(spec, networks, body, latent_dim)
+    terms = {"dissimilarity": dissimilarity(window, n_scales), "kl": kl.term()}
+    objective = WeightedSum(terms, dissimilarity=ssim_weight, kl=kl.weight())
+    return recipe_of(spec, model, networks, (objective, ()), body=body, noise=noise)
 
 
 def cvae(

@@ -131,10 +131,20 @@ def unused_dimensions(c: Checkup) -> Finding | None:
     if early(c) or collapsed or unused <= most * width:
         return None
     why = "; a variational model leaves what it does not need" if stochastic else ""
-    name = "channels ending in " if c.output.latent.z.dim() > 3 else "latent_dim="
     # Where nothing is left, a narrower code is no remedy.
-    cure = f"{name}{active + math.ceil(active / 4)}" if active else f"lr={c.plan.lr / 2:.3g}"
+    cure = _narrower(c, active) if active else f"lr={c.plan.lr / 2:.3g}"
     return Finding(f"{unused} of {width} latent dimensions are unused{why}", cure)
+
+
+def _narrower(c: Checkup, active: int) -> str:
+    """What to change where so many dimensions would do."""
+    if len(c.output.latent.sites) > 1:
+        used = _active_entries(c)
+        worst = max(used, key=lambda name: int((~used[name]).sum()))
+        n, width = int(used[worst].sum()), used[worst].numel()
+        return f"a narrower {worst}, of which {n} of {width} dimensions vary"
+    name = "channels ending in " if c.output.latent.z.dim() > 3 else "latent_dim="
+    return f"{name}{active + math.ceil(active / 4)}"
 
 
 def dead_units(c: Checkup) -> Finding | None:
@@ -278,14 +288,18 @@ def _kl(c: Checkup) -> float | None:
 
 def _active(c: Checkup) -> tuple[int, int]:
     """How many latent dimensions (channels of a map) vary over examples, and how many there are."""
+    flags = _active_entries(c).values()
+    return sum(int(flag.sum()) for flag in flags), sum(flag.numel() for flag in flags)
+
+
+def _active_entries(c: Checkup) -> dict[str, Tensor]:
+    """Which dimensions of each latent vary over examples."""
     sites = c.output.latent.sites
     if sites:
-        means = [_mean_of(site) for site in sites.values()]
-        flags = [_spread(mean).square() > _ACTIVE_VARIANCE for mean in means]
-    else:
-        spread = _spread(c.output.latent.z[0])
-        flags = [spread > _ACTIVE_SPREAD * spread.max()]
-    return sum(int(flag.sum()) for flag in flags), sum(flag.numel() for flag in flags)
+        spreads = {name: _spread(_mean_of(site)) for name, site in sites.items()}
+        return {name: spread.square() > _ACTIVE_VARIANCE for name, spread in spreads.items()}
+    spread = _spread(c.output.latent.z[0])
+    return {"z": spread > _ACTIVE_SPREAD * spread.max()}
 
 
 def _mean_of(site: Site) -> Tensor:

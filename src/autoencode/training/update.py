@@ -200,7 +200,8 @@ class Stepper:
             bad = f"{', '.join(terms or ['loss'])} became {losses[(terms or ['loss'])[0]].item()}"
         elif self.check_gradients:
             gradients = [p.grad for p in self._owned[i] if p.grad is not None]
-            if not bool(torch.stack(torch._foreach_norm(gradients)).isfinite().all()):
+            # A sum of norms is finite if all of them are, and is one number to read.
+            if not math.isfinite(torch.stack(torch._foreach_norm(gradients)).sum().item()):
                 bad = "a gradient was not finite"
         if bad is not None:
             self.optimizers[i].zero_grad()

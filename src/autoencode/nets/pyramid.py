@@ -1,0 +1,163 @@
+"""Residual convolutions at ever coarser resolutions, for images of any size.
+
+The networks of Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on Images
+(Child, 2021), https://arxiv.org/abs/2011.10650.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from autoencode.errors import IncompatibleError
+
+_COARSE = 4  # a map of no longer sides is followed by a single position
+_POINTWISE = 2  # sides of maps that 3x3 convolutions would mostly pad
+
+
+def resolutions(shape: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Height and width of the maps of an image: halved (rounded up) down to 4, then 1.
+
+    >>> resolutions((1, 28, 28))
+    [(28, 28), (14, 14), (7, 7), (4, 4), (1, 1)]
+    """
+    if len(shape) != 3:
+        raise IncompatibleError(
+            f"convolutions need images (channels, height, width), got examples of shape "
+            f"{'x'.join(map(str, shape))}; use an MLP recipe, or give the data as images"
+        )
+    sizes = [(shape[1], shape[2])]
+    while max(sizes[-1]) > _COARSE:
+        sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))
+    return sizes if sizes[-1] == (1, 1) else [*sizes, (1, 1)]
+
+
+def residual_block(
+    inputs: int, inner: int, outputs: int, size: tuple[int, int], scale: float = 1.0
+) -> nn.Sequential:
+    """1x1, 3x3, 3x3 and 1x1 convolutions, each after a GELU; 1x1 ones only on the smallest maps.
+
+    Args:
+        inputs, inner, outputs: channels.
+        size: of the map.
+        scale: of the last weights at the start.
+    """
+    kernel = 3 if max(size) > _POINTWISE else 1
+    widths = [(inputs, inner, 1), (inner, inner, kernel), (inner, inner, kernel), (inner, outputs, 1)]
+    layers: list[nn.Module] = []
+    for before, after, k in widths:
+        convolution = nn.Conv2d(before, after, k, padding=k // 2)
+        nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+        layers += [nn.GELU(), convolution]
+    with torch.no_grad():
+        convolution.weight.mul_(scale)
+    return nn.Sequential(*layers)
+
+
+class Around(nn.Module):
+    """A network around which its input goes as well.
+
+    Args:
+        network: (N, C, H, W) to the same.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        sum_: Tensor = x + self.network(x)
+        return sum_
+
+
+class Smaller(nn.Module):
+    """The mean of each 2x2 pixels, fewer at an odd edge; of all pixels where one position is left."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.size == (1, 1):
+            return x.mean(dim=(2, 3), keepdim=True)
+        return F.avg_pool2d(x, 2, ceil_mode=True)
+
+
+class Larger(nn.Module):
+    """The nearest pixel of a smaller map, and a learned one.
+
+    Args:
+        channels: of both maps.
+        size: height and width of the larger one.
+    """
+
+    def __init__(self, channels: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+        self.bias = nn.Parameter(torch.zeros(channels, *size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, self.size) + self.bias
+
+
+class PyramidEncoder(nn.Module):
+    """Residual convolutions; features (B, F) are the map of each resolution, flat, the finest first.
+
+    A map has its channels last, as convolutions keep them in memory.
+
+    Args:
+        shape: (channels, height, width).
+        width: channels of every map.
+        inner: channels inside the blocks.
+        blocks: how many there are at each resolution.
+    """
+
+    def __init__(self, shape: tuple[int, ...], width: int, inner: int, blocks: Sequence[int]) -> None:
+        super().__init__()
+        sizes = resolutions(shape)
+        self.maps = [(*size, width) for size in sizes]
+        self.features = sum(map(math.prod, self.maps))
+        self.input = nn.Conv2d(shape[0], width, 3, padding=1)
+        scale = sum(blocks) ** -0.5
+        self.stages = nn.ModuleList()
+        for i, (size, count) in enumerate(zip(sizes, blocks, strict=True)):
+            stage: list[nn.Module] = [Smaller(size)] if i else []
+            for _ in range(count):
+                stage.append(Around(residual_block(width, inner, width, size, scale)))
+            self.stages.append(nn.Sequential(*stage))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, maps = self.input(x), list[Tensor]()
+        for stage in self.stages:
+            h = stage(h)
+            maps.append(h.movedim(1, -1).flatten(1))
+        return torch.cat(maps, dim=1)
+
+
+class MapDecoder(nn.Module):
+    """A scale and shift of each channel, and a 1x1 convolution to params (N, n_params * C, H, W).
+
+    Args:
+        width: channels of the map.
+        outputs: n_params * C.
+    """
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.gain, self.shift = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+        self.output = nn.Conv2d(width, outputs, 1)
+
+    def forward(self, state: Tensor) -> Tensor:
+        gain, shift = self.gain[:, None, None], self.shift[:, None, None]
+        params: Tensor = self.output(state * gain + shift)
+        return params
+
+    def set_output_bias(self, params: Tensor) -> None:
+        """Makes the channel means of ``params`` (n_params * C, H, W) what the output starts from."""
+        assert self.output.bias is not None
+        with torch.no_grad():
+            self.output.bias.copy_(params.mean(dim=(1, 2)))

@@ -1,0 +1,116 @@
+"""Posteriors that follow the joint density of data and latents by Hamiltonian dynamics."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from autoencode.bottlenecks import (
+    DiagonalGaussian,
+    Hamiltonian,
+    LearnedMetric,
+    RiemannianHamiltonian,
+)
+from autoencode.bottlenecks.hamiltonian import Tempering
+from autoencode.errors import IncompatibleError
+from autoencode.nets import NetOptions
+from autoencode.recipes.compose import NoiseOptions
+from autoencode.recipes.disentangled import DEFAULT_BODY
+from autoencode.recipes.networks import Networks
+from autoencode.recipes.parts import (
+    DEFAULT_NET,
+    ELBO,
+    NO_NOISE,
+    Body,
+    KLOptions,
+    complete_numbers,
+    latent_model,
+    recipe_of,
+)
+from autoencode.recipes.recipe import Recipe
+from autoencode.types import DataSpec
+
+
+def hvae(
+    spec: DataSpec,
+    latent_dim: int = 20,
+    n_leapfrog: int = 3,
+    step_size: float = 0.05,
+    tempering: Tempering = "quadratic",
+    heat: float = 2.0,
+    body: Body = DEFAULT_BODY,
+    kl: KLOptions = ELBO,
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """A posterior whose draws follow the slope of p(x, z) for some leapfrog steps.
+
+    Hamiltonian Variational Auto-Encoder (Caterini, Doucet & Sejdinovic, 2018),
+    https://arxiv.org/abs/1805.11328
+
+    The bound is over z and a momentum together. A step for each dimension is learned, up to 0.5.
+
+    Args:
+        latent_dim: width of z.
+        n_leapfrog: steps, each of which takes two slopes of the decoder.
+        step_size: of the steps at the start, in (0, 0.5).
+        tempering: momenta start hot and cool by a quadratic rule, or not (none).
+        heat: temperature of the momenta at the start, above 1; learned.
+    """
+    spec, networks = body.ready(spec, noise, net, networks)
+
+    def bottleneck(features: int) -> nn.Module:
+        base = DiagonalGaussian(features, latent_dim)
+        steps = {"n_steps": n_leapfrog, "step_size": step_size}
+        return Hamiltonian(base, latent_dim, **steps, tempering=tempering, temperature=heat)  # type: ignore[arg-type]
+
+    model = latent_model(spec, networks, body, latent_dim, bottleneck)
+    return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
+
+
+def rhvae(
+    spec: DataSpec,
+    latent_dim: int = 10,
+    n_leapfrog: int = 3,
+    step_size: float = 0.001,
+    heat: float = 2.0,
+    n_centroids: int = 200,
+    reach: float = 1.5,
+    regularization: float = 0.01,
+    body: Body = DEFAULT_BODY,
+    kl: KLOptions = ELBO,
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """A posterior whose draws follow p(x, z) along a metric that is learned with the model.
+
+    Geometry-Aware Hamiltonian Variational Auto-Encoder (Chadebec, Mantoux & Allassonniere, 2020),
+    https://arxiv.org/abs/2010.11518
+
+    The metric is spanned by the codes of training examples. ``fit_prior(kind="manifold")`` draws from
+    its volume, after Data Generation in Low Sample Size Setting Using Manifold Sampling and a
+    Geometry-Aware VAE (Chadebec & Allassonniere, 2021), https://arxiv.org/abs/2105.00026
+
+    Args:
+        latent_dim: width of z.
+        n_leapfrog: steps of the generalised leapfrog.
+        step_size: of each.
+        heat: temperature of the momenta at the start, above 1.
+        n_centroids: training examples whose codes span the metric; all where there are fewer.
+        reach: how far the metric of a centroid reaches, the paper's temperature T.
+        regularization: of the inverse metric, all that is left of it far from the centroids.
+    """
+    complete_numbers(spec, "rhvae")
+    if spec.context_dim:
+        raise IncompatibleError("a metric of examples takes no context; use hvae")
+    spec, networks = body.ready(spec, noise, net, networks)
+    network, width = networks.encoder(spec)
+    metric = LearnedMetric(network, width, latent_dim, spec.shape, n_centroids, reach, regularization)
+
+    def bottleneck(features: int) -> nn.Module:
+        base = DiagonalGaussian(features, latent_dim)
+        return RiemannianHamiltonian(base, metric, n_leapfrog, step_size, heat)
+
+    model = latent_model(spec, networks, body, latent_dim, bottleneck)
+    return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
