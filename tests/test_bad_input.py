@@ -100,7 +100,7 @@ FITTING = {
 def test_tables_that_do_not_fit_a_model(name, case):
     fitted = ESTIMATORS[name]().fit(people())
     frame, mentions = FITTING[case]
-    with pytest.raises(ValueError, match="") as refused:
+    with pytest.raises(ValueError, match=mentions[0]) as refused:
         use(fitted, frame)
     for mention in mentions:
         assert mention in str(refused.value)
