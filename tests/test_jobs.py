@@ -166,6 +166,35 @@ def test_a_run_and_a_recipe_are_one_too_many(table, tmp_path):
         denoise(table, tmp_path / "x.csv", tmp_path, clean=table)
 
 
+def test_pictures_are_brought_to_a_size_and_bad_ones_skipped_by_choice(cli, tmp_path):  # noqa: F811
+    for folder, n in (("photos", 24), ("more", 3)):
+        (tmp_path / folder).mkdir()
+        for i in range(n):
+            size = (12 + i % 3, 10, 3)
+            picture = Image.fromarray(RNG.integers(100, 120, size, dtype=np.uint8))
+            picture.save(tmp_path / folder / f"{i:02}.png")
+        (tmp_path / folder / "torn.png").write_bytes(b"PNG")
+    refused = cli("anomalies", "photos", "--quiet", "-o", "found.csv")
+    assert (refused.code, "torn.png" in refused.err) == (2, True), refused
+    options = ("--image-size", "8", "--fit", "resize", "--on-bad-file", "skip")
+    result = cli("anomalies", "photos", *options, "--quiet", "-o", "found.csv", "--save", "kept")
+    assert result.code == 0, result
+    assert "torn.png" in result.err
+    assert len(pd.read_csv("found.csv")) == 24
+    # The saved detector knows the size, and what to do with a damaged file.
+    again = cli("anomalies", "more", "--run", "kept", "--quiet", "-o", "more.csv")
+    assert again.code == 0, again
+    assert len(pd.read_csv("more.csv")) == 3
+    refused = cli("anomalies", "more", "--run", "kept", "--image-size", "9", "--quiet")
+    assert (refused.code, "has its image size already" in refused.err) == (2, True), refused
+    restored = cli(
+        *("denoise", "more", "--clean", "photos", *options, "--noise", "blur", "--level", "1"),
+        *("-o", "restored.npy", "--quiet"),
+    )
+    assert restored.code == 0, restored
+    assert np.load("restored.npy").shape == (3, 3, 8, 8)
+
+
 def test_noise_is_taken_out_of_files(cli, tmp_path):  # noqa: F811
     """Ramps at any height: what is left after denoising is nearer to them than what was given."""
     ramps = (RNG.random((400, 1, 1)) + np.linspace(0, 1, 10)[:, None] + np.zeros(10)) / 2

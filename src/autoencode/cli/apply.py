@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoencode.cli.common import (
+    bad_file_option,
     data_dir_option,
     device_option,
+    image_options,
+    images_from,
     json_option,
     print_json,
     seed_option,
     table,
     table_options,
 )
-from autoencode.console import number
+from autoencode.console import note, number
 from autoencode.errors import OptionError
 
 if TYPE_CHECKING:
@@ -117,6 +120,8 @@ def impute_command(
     help=".npy, .npz, .csv, .parquet, .feather or .png.",
 )
 @click.option("--save", metavar="FOLDER", help="With --clean: keep what is trained, for a later --run.")
+@image_options
+@bad_file_option
 @table_options
 @seed_option("Of the training.")
 @device_option
@@ -130,6 +135,9 @@ def denoise_command(
     level: float,
     out: str,
     save: str | None,
+    image_size: str | None,
+    fit: str,
+    on_bad_file: str | None,
     columns: TableOptions | None,
     seed: int,
     device: str,
@@ -141,6 +149,7 @@ def denoise_command(
     \b
     Example:
       autoencode denoise noisy.npy --clean clean.npy --noise salt_and_pepper --level 0.1 -o restored.npy
+      autoencode denoise photos --clean scans --image-size 64 --save restorer -o restored.npy
       autoencode denoise noisy.npy --run runs/mnist-conv_skip -o restored.png
     """
     from autoencode.cli.files import check_ending
@@ -154,15 +163,21 @@ def denoise_command(
         corruption=corruption,
         level=level,
         table=columns,
+        images=images_from(image_size, fit, on_bad_file),
         save=save,
         seed=seed,
         device=device,
         verbose=not quiet,
+        note=_note,
     )
     if as_json:
         print_json({"file": str(file), "n": n})
     else:
         click.echo(f"{file}: {n} examples")
+
+
+def _note(notice: str) -> None:
+    note(f"note: {notice}")
 
 
 @click.command("anomalies")
@@ -185,7 +200,7 @@ def denoise_command(
     metavar="SHARE",
     default="auto",
     show_default=True,
-    help="The share of rows to call anomalous; auto calls those far outside.",
+    help="The share of rows to call anomalous; auto calls about one in a hundred where none is.",
 )
 @click.option(
     "--fdr",
@@ -199,6 +214,8 @@ def denoise_command(
 @click.option(
     "--save", metavar="FOLDER", help="Without --run: keep what is trained, for a later --run."
 )
+@image_options
+@bad_file_option
 @table_options
 @seed_option("Of the training and of which rows are held out.")
 @device_option
@@ -215,6 +232,9 @@ def anomalies_command(
     fdr: float | None,
     measure: str,
     save: str | None,
+    image_size: str | None,
+    fit: str,
+    on_bad_file: str | None,
     columns: TableOptions | None,
     seed: int,
     device: str,
@@ -232,6 +252,7 @@ def anomalies_command(
       autoencode anomalies people.csv --id name --report found.html -o found.csv
       autoencode anomalies people.csv --id name --save usual
       autoencode anomalies new.csv --run usual --fdr 0.05
+      autoencode anomalies photos --image-size 32 --on-bad-file skip --report found.html
     """
     from autoencode.cli.files import check_ending
     from autoencode.jobs import anomalies
@@ -247,12 +268,14 @@ def anomalies_command(
         fdr=fdr,
         measure=measure,
         table=columns,
+        images=images_from(image_size, fit, on_bad_file),
         report=page,
         save=save,
         seed=seed,
         device=device,
         data_dir=data_dir,
         verbose=not quiet,
+        note=_note,
     )
     if target is not None:
         write_frame(target, found.table)

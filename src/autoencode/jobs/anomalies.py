@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ import numpy as np
 
 from autoencode.anomaly import Explanation, benjamini_hochberg
 from autoencode.data import apply_spec
+from autoencode.data.folders import ImageOptions
 from autoencode.data.frames import as_table, columns_of, is_frame, take_rows
 from autoencode.data.inputs import Input
 from autoencode.data.raw import Array
 from autoencode.data.tables import TableOptions
 from autoencode.errors import OptionError
 from autoencode.io import load_trained
-from autoencode.jobs.common import given_by, keep, refuse_taken
+from autoencode.jobs.common import Note, given_by, keep, refuse_taken
 from autoencode.past import pick_split, run_data
 from autoencode.trained import choose_device
 
@@ -55,12 +57,14 @@ def anomalies(
     fdr: float | None = None,
     measure: str = "combined",
     table: TableOptions | None = None,
+    images: ImageOptions | None = None,
     report: str | os.PathLike[str] | None = None,
     save: str | os.PathLike[str] | None = None,
     seed: int = 0,
     device: str = "auto",
     data_dir: str | os.PathLike[str] | None = None,
     verbose: bool = False,
+    note: Note = warnings.warn,
 ) -> Found:
     """Finds the rows of a file that are not like those of a run, or not like each other.
 
@@ -73,10 +77,12 @@ def anomalies(
         fdr: instead, call so many anomalous that at most this share of them is none, on average.
         measure: the score that counts (``AnomalyDetector``).
         table: which columns of a table are labels, names of rows or left out.
+        images: how images of a folder are brought to one form; as in training where there is a run.
         report: a page with pictures to write.
         save: without a run, a folder for the detector, which then can be one.
         seed, device, verbose: of the training.
         data_dir: where named data sets lie.
+        note: told what the user should know of the reading.
 
     Raises:
         OptionError: for an option that does not fit.
@@ -87,7 +93,7 @@ def anomalies(
     if run is not None and recipe is not None:
         raise OptionError("a run has its recipe already; leave one of run and recipe out")
     refuse_taken(save, run)
-    given = given_by(source, run, table)
+    given = given_by(source, run, table, images, note)
     options = {"contamination": contamination, "measure": measure}
     if run is None:
         detector = AnomalyDetector(
@@ -98,7 +104,7 @@ def anomalies(
             verbose=verbose,
             **options,
         ).fit(given.x)
-        keep(detector, save, table)
+        keep(detector, save, table, images)
     else:
         detector = _detector_of(run, options, seed, device, data_dir)
     scores = -detector.score_samples(given.x)
