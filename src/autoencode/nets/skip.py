@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from autoencode.nets.conv import KERNEL, PADDING, check_layers, map_sizes, transposed
-from autoencode.nets.layers import NetOptions
+from autoencode.nets.layers import NetOptions, zeroed
 
 
 def _maps(
@@ -85,8 +85,7 @@ class SkipDecoder(nn.Module):
             self.layers.append(conv)
             hidden = options.hidden(nn.Identity(), outputs[i], spatial=True)[1:] if i else []
             self.after.append(nn.Sequential(*hidden))
-        for parameter in conv.parameters():
-            nn.init.zeros_(parameter)
+        zeroed(conv)
 
     def forward(self, z: Tensor) -> Tensor:
         h: Tensor
