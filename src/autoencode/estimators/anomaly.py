@@ -273,14 +273,6 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         """Anomaly scores (n_held_out,) of rows by a model that was trained without them."""
         return self._calibrated()[1]
 
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Writes model, configuration, history and what rows are compared with into a folder.
-
-        ``load`` reads it; the detector then gives the same scores, to the bit. The model behind
-        ``pvalues`` is part of it, and is trained now if it has not been yet.
-        """
-        super().save(folder)
-
     def _kept(self) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Trained]]:
         if self.is_calibrated:
             self._calibrated()
@@ -365,7 +357,8 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         small. The least that can come out is 1 / (1 + the number of held-out rows).
 
         They come from a model of their own, trained without the rows that were held out, at the first
-        call; it is kept. So they need not order rows quite as ``score_samples`` does.
+        call or when the detector is saved; it is kept. So they need not order rows quite as
+        ``score_samples`` does.
 
         Raises
         ------

@@ -94,7 +94,7 @@ def anomalies(
         raise OptionError("a run has its recipe already; leave one of run and recipe out")
     refuse_taken(save, run)
     given = given_by(source, run, table, images, note)
-    options = {"contamination": contamination, "measure": measure}
+    options: dict[str, Any] = {"contamination": contamination, "measure": measure}
     if run is None:
         detector = AnomalyDetector(
             recipe or "mlp_masked",
