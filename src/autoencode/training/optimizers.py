@@ -159,8 +159,14 @@ def orthogonalize(matrix: Tensor, steps: int = 5) -> Tensor:
     return result.T if tall else result
 
 
+# Dimensions of what is a matrix to Muon: (m, n), and kernels of images (m, n, height, width).
+MATRICES = (2, 4)
+
+
 class Muon:
-    """Muon on matrices, Adam on everything else.
+    """Muon on matrices and kernels of convolutions, Adam on everything else.
+
+    A kernel (m, n, height, width) is taken as the matrix (m, n * height * width).
 
     Muon: An optimizer for hidden layers in neural networks (Jordan et al., 2024),
     https://kellerjordan.github.io/posts/muon/; the update is scaled to Adam's usual size as in Muon is
@@ -187,10 +193,10 @@ class Muon:
         weight_decay: float = 0.0,
     ) -> None:
         parameters = list(parameters)
-        self.matrices = [p for p in parameters if p.dim() == 2]
+        self.matrices = [p for p in parameters if p.dim() in MATRICES]
         self.lr, self.momentum, self.steps = lr, momentum, steps
         self.weight_decay = weight_decay
-        rest = [p for p in parameters if p.dim() != 2]
+        rest = [p for p in parameters if p.dim() not in MATRICES]
         self._adam = Adam(rest, lr=adam_lr, weight_decay=weight_decay)
         self._momenta = [torch.zeros_like(p) for p in self.matrices]
 
@@ -202,10 +208,11 @@ class Muon:
                 continue
             momentum.lerp_(matrix.grad, 1 - self.momentum)
             direction = matrix.grad.lerp_(momentum, self.momentum)
-            update = orthogonalize(direction, self.steps)
+            update = orthogonalize(direction.flatten(1), self.steps)
             if self.weight_decay:
                 matrix.mul_(1 - factor * self.lr * self.weight_decay)
-            size = -self.lr * 0.2 * math.sqrt(max(matrix.shape))
+            size = -self.lr * 0.2 * math.sqrt(max(update.shape))
+            update = update.view_as(matrix)
             if isinstance(factor, Tensor):
                 matrix.add_(update * (factor * size))
             else:
