@@ -125,7 +125,7 @@ _INFOS = (
         optimizer="muon",
         standardize="global",
     ),
-    _info(deterministic.mlp, _adam(12, 1e-3, 128), lr=0.016, size=256, optimizer="muon"),
+    _info(deterministic.mlp, _adam(12, 1e-3, 128), lr=0.02, size=512, optimizer="muon"),
     _info(deterministic.mlp_small, _adam(10, 1e-3), lr=0.016, size=256, optimizer="muon"),
     _info(deterministic.mlp_latent2, _adam(20, 1e-3, 128), lr=4e-3, size=128),
     _info(
