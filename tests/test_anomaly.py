@@ -177,9 +177,12 @@ def test_about_one_in_a_hundred_clean_rows_is_called_an_outlier(kind):
 
 @pytest.mark.parametrize("measure", SCORES)
 def test_the_threshold_of_every_measure_is_one_of_clean_rows(measure):
-    x = correlated(2600)
-    fitted = AnomalyDetector(measure=measure, random_state=0, device="cpu").fit(x[:600])
-    assert 0.001 < (fitted.predict(x[600:]) == -1).mean() < 0.03
+    shares = []
+    for seed in range(3):
+        x = correlated(2600, seed)
+        fitted = AnomalyDetector(measure=measure, random_state=seed, device="cpu").fit(x[:600])
+        shares.append((fitted.predict(x[600:]) == -1).mean())
+    assert 0.001 < np.mean(shares) < 0.03
 
 
 def test_pvalues_of_new_rows_hold_for_a_fitted_detector():

@@ -289,8 +289,9 @@ class Break(Observer):
 def test_an_interrupted_fit_goes_on_to_the_bit_and_only_with_the_same(tmp_path, monkeypatch, pairs):
     monkeypatch.setattr(Checkpoints, "due", lambda self: True)
     data = (NOISY, LINE) if pairs else (LINE, None)
-    figures = {"epochs": 4, "checkpoint": tmp_path / "kept"}
-    whole = small(noisy_pixels, 0.2, epochs=4).fit(*data)
+    plan = {"epochs": 4, "batch_size": 128}
+    figures = {**plan, "checkpoint": tmp_path / "kept"}
+    whole = small(noisy_pixels, 0.2, **plan).fit(*data)
     with pytest.raises(KeyboardInterrupt):
         small(noisy_pixels, 0.2, observer=Break(5), **figures).fit(*data)
     changed = (NOISY, LINE * 0.5) if pairs else (LINE * 0.5, None)

@@ -105,14 +105,16 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
     --------
     >>> import numpy as np
     >>> from autoencode import AnomalyDetector
-    >>> x = np.random.default_rng(0).normal(size=(200, 4))
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=(200, 1)) * [1, -1, 1, -1] + 0.1 * rng.normal(size=(200, 4))
     >>> detector = AnomalyDetector(random_state=0).fit(x)
-    >>> detector.predict([[0.0, 0.1, 0.0, 0.2], [9.0, 0.0, 0.0, 0.0]]).tolist()
+    >>> odd = [[0.5, -0.5, 0.5, 9.0]]
+    >>> detector.predict([[0.5, -0.5, 0.5, -0.5], *odd]).tolist()
     [1, -1]
-    >>> detector.pvalues([[9.0, 0.0, 0.0, 0.0]]).round(3).tolist()
+    >>> detector.pvalues(odd).round(3).tolist()
     [0.024]
-    >>> detector.explain([[9.0, 0.0, 0.0, 0.0]]).top(0, 1)[0][0]
-    'x0'
+    >>> detector.explain(odd).top(0, 1)[0][0]
+    'x3'
     """
 
     encoder: nn.Module | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from autoencode.anomaly import Explanation, benjamini_hochberg
 from autoencode.data import apply_spec
 from autoencode.data.folders import ImageOptions
-from autoencode.data.frames import as_table, columns_of, is_frame, take_rows
+from autoencode.data.frames import as_table, columns_of, in_order, is_frame, take_rows
 from autoencode.data.inputs import Input
 from autoencode.data.raw import Array
 from autoencode.data.tables import TableOptions
@@ -107,6 +107,8 @@ def anomalies(
         keep(detector, save, table, images)
     else:
         detector = _detector_of(run, options, seed, device, data_dir)
+        if is_frame(given.x) and (columns := detector.trained_.spec.columns):
+            given = replace(given, x=in_order(given.x, columns))
     scores = -detector.score_samples(given.x)
     # The rows of the file may be those of the training: nothing can be held out of few of them.
     spared = run is None and len(given) >= _CALIBRATED_FROM
