@@ -211,7 +211,13 @@ _INFOS = (
     _info(hamiltonian.hvae, _adam(2000, 5e-4, 100), lr=2e-3, size=128, epochs=20),
     _info(hamiltonian.rhvae, _adam(1000, 1e-3, 200), lr=2e-3, size=128, epochs=20),
     _info(hierarchical.ladder_vae, _adam(2000, 1e-3, 256), lr=2e-3, size=128, epochs=50),
-    _info(hierarchical.vdvae, _adam(400, 2e-4, 32, weight_decay=0.01), lr=2e-3, size=128, epochs=20),
+    _info(
+        hierarchical.vdvae,
+        _adam(400, 2e-4, 32, weight_decay=0.01, ema=0.999),
+        lr=2e-3,
+        size=128,
+        epochs=20,
+    ),
     _info(adversarial.aae, _adam(100, 1e-3, 100), lr=1e-3, size=128, epochs=20),
     _info(adversarial.wae_gan, _adam(100, 1e-3, 100), lr=1e-3, size=128, epochs=20),
     _info(adversarial.vq_patch_gan, _adam(100, 3.6e-5, 8), lr=1e-3, size=128, epochs=20),
@@ -344,7 +350,7 @@ _NOT_NEGATIVE = (
     *("off_diagonal", "diagonal", "mmd_weight", "critic_weight"),
 )
 _ABOVE_ZERO = ("lr", "scale", "curvature", "step_size", "reach", "regularization")
-_SHARES = ("dropout", "warmup", "validation", "codebook_decay", "critic_from")
+_SHARES = ("ema", "dropout", "warmup", "validation", "codebook_decay", "critic_from")
 # These are counts as well, in whatever recipe they are.
 _COUNTS = (
     *("k", "k_eval", "k_dead", "n_nested", "n_directions", "positions", "n_codes", "code_dim"),
