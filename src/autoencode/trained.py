@@ -26,7 +26,7 @@ from autoencode.data.frames import fill, is_frame, select
 from autoencode.data.raw import Array
 from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError
 from autoencode.fitting import OF_INTEGERS, Integers, manifold_of, prior_for, prior_of
-from autoencode.models import AutoencoderModule
+from autoencode.models import AutoencoderModule, SemiSupervisedAutoencoder
 from autoencode.priors import Manifold
 from autoencode.randomness import common_noise, drawing, mix, seeded
 from autoencode.recipes import Recipe
@@ -91,6 +91,28 @@ class Trained:
         """
         return self._through(self._batches(x), lambda b: self.model.codes(b.x, b.context))
 
+    def class_probabilities(self, x: Any) -> Array:
+        """X (N, *D) in the data's own units to q(y|x) of each of ``spec.classes``, (N, C), float32.
+
+        Raises:
+            IncompatibleError: for a model that guesses no labels.
+        """
+        model = self.model
+        if not isinstance(model, SemiSupervisedAutoencoder):
+            raise IncompatibleError(
+                f"recipe '{self.recipe.name}' guesses no labels; use m2_vae, which does"
+            )
+        return self._through(self._batches(x), lambda b: model.class_log_probs(b.x).exp())
+
+    def classify(self, x: Any) -> Array:
+        """X (N, *D) in the data's own units to the likeliest label of each, (N,), as text.
+
+        Raises:
+            IncompatibleError: for a model that guesses no labels.
+        """
+        guesses: Array = np.array(self.spec.classes)[self.class_probabilities(x).argmax(1)]
+        return guesses
+
     def reconstruct(self, x: Any) -> Array:
         """X (N, *D) to its reconstruction (N, *D), both in the data's own units."""
         pieces = self._batches(x)
@@ -147,13 +169,16 @@ class Trained:
         example; with mixed columns log p(x|z) in nats; else minus the mean squared error per entry in
         the model's units.
         """
-        stochastic = self.stochastic
+        stochastic, mixed = self.stochastic, self.spec.mixed
 
         def score(batch: Batch) -> Tensor:
+            if not stochastic:
+                if not mixed:
+                    return -_mean_squares(batch, self.model.reconstruct(batch.x, batch.context))
+                p_x = self.model.explained(batch.x, batch.context)
+                return p_x.log_prob(batch.target, batch.mask)
             with common_noise():
-                output = self.model(batch, n_samples if stochastic else 1)
-            if not (stochastic or self.spec.mixed):
-                return -_mean_squares(batch, output.x_dist.mean[0])
+                output = self.model(batch, n_samples)
             log_p = output.x_dist.log_prob(batch.target, batch.mask)
             for site in output.latent.sites.values():
                 log_p = log_p - site.kl()

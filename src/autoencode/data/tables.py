@@ -29,8 +29,8 @@ class TableOptions:
     """What a table's columns are for.
 
     Attributes:
-        label: the column that holds each row's label; nothing is learned from it but pictures'
-            colours.
+        label: the column that holds each row's label, of which only recipes that are conditional on
+            labels learn; the others colour pictures by it.
         id: the column that names each row, for the files that are written.
         drop: columns that are left out.
         kinds: what the values of a column are, where the file does not tell.

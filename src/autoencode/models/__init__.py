@@ -4,5 +4,12 @@ from autoencode.models.autoencoder import AutoencoderModule
 from autoencode.models.encoder import Encoder
 from autoencode.models.hierarchy import HierarchicalAutoencoder
 from autoencode.models.masked import MaskedAutoencoder
+from autoencode.models.semi_supervised import SemiSupervisedAutoencoder
 
-__all__ = ["AutoencoderModule", "Encoder", "HierarchicalAutoencoder", "MaskedAutoencoder"]
+__all__ = [
+    "AutoencoderModule",
+    "Encoder",
+    "HierarchicalAutoencoder",
+    "MaskedAutoencoder",
+    "SemiSupervisedAutoencoder",
+]

@@ -52,6 +52,7 @@ from autoencode.objectives.jacobians import (
     decoder_weights,
     smoothness,
 )
+from autoencode.objectives.labels import SemiSupervised
 from autoencode.objectives.objective import WeightedSum
 from autoencode.objectives.schedule import (
     After,
@@ -88,6 +89,7 @@ __all__ = [
     "Linear",
     "OwnCorruption",
     "PatchCritic",
+    "SemiSupervised",
     "Staged",
     "StickingTheLanding",
     "WeightSchedule",

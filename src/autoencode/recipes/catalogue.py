@@ -21,6 +21,7 @@ from autoencode.recipes import (
     disentangled,
     hamiltonian,
     hierarchical,
+    labelled,
     latents,
     layerwise,
     masked,
@@ -51,6 +52,7 @@ class RecipeInfo:
             split, see ``benchmarks/``); the default.
         standardize: how tables are scaled for it, see ``data.ranges``.
         conditional: the labels of the data are its context.
+        guesses: it guesses labels that are missing.
     """
 
     function: Callable[..., Recipe]
@@ -58,6 +60,7 @@ class RecipeInfo:
     fast: TrainingPlan
     standardize: Standardize = "columns"
     conditional: bool = False
+    guesses: bool = False
 
     @property
     def name(self) -> str:
@@ -112,8 +115,8 @@ def _info(
     function: Callable[..., Recipe], paper: TrainingPlan, lr: float, size: int, **more: Any
 ) -> RecipeInfo:
     standardize = more.pop("standardize", "columns")
-    conditional = more.pop("conditional", False)
-    return RecipeInfo(function, paper, _tuned(paper, lr, size, **more), standardize, conditional)
+    labels = {name: more.pop(name, False) for name in ("conditional", "guesses")}
+    return RecipeInfo(function, paper, _tuned(paper, lr, size, **more), standardize, **labels)
 
 
 _INFOS = (
@@ -188,6 +191,15 @@ _INFOS = (
     _info(variational.log_cosh_vae, _adam(50, 1e-3), lr=3e-3, size=128, epochs=10),
     _info(variational.ms_ssim_vae, _adam(50, 1e-3), lr=3e-3, size=128, epochs=10),
     _info(variational.cvae, _adam(50, 1e-3), lr=5e-3, size=128, epochs=10, conditional=True),
+    _info(
+        labelled.m2_vae,
+        _adam(3000, 3e-4, 250),
+        lr=1e-3,
+        size=128,
+        epochs=20,
+        conditional=True,
+        guesses=True,
+    ),
     _info(bounds.iwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
     _info(bounds.miwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
     _info(bounds.piwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
