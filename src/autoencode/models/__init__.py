@@ -3,7 +3,7 @@
 from autoencode.models.autoencoder import AutoencoderModule
 from autoencode.models.encoder import Encoder
 from autoencode.models.hierarchy import HierarchicalAutoencoder
-from autoencode.models.masked import MaskedAutoencoder
+from autoencode.models.masked import MaskedAutoencoder, MaskedColumns
 from autoencode.models.semi_supervised import SemiSupervisedAutoencoder
 
 __all__ = [
@@ -11,5 +11,6 @@ __all__ = [
     "Encoder",
     "HierarchicalAutoencoder",
     "MaskedAutoencoder",
+    "MaskedColumns",
     "SemiSupervisedAutoencoder",
 ]

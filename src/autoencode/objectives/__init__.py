@@ -28,10 +28,13 @@ from autoencode.objectives.bounds import (
 from autoencode.objectives.codes import (
     half_square,
     hidden_error,
+    hidden_nats,
     l1,
     nested,
     penalty,
     revival,
+    seen_error,
+    seen_nats,
     sparsity,
 )
 from autoencode.objectives.corrupt import CORRUPTIONS, Corrupted, OwnCorruption
@@ -111,6 +114,7 @@ __all__ = [
     "free_bits",
     "half_square",
     "hidden_error",
+    "hidden_nats",
     "kl",
     "l1",
     "log_weights",
@@ -125,6 +129,8 @@ __all__ = [
     "raising_logits",
     "reconstruction",
     "revival",
+    "seen_error",
+    "seen_nats",
     "sliced_wasserstein",
     "smoothness",
     "sparsity",
