@@ -60,8 +60,13 @@ def as_labels(source: Any, n_examples: int, part: str = "data") -> Array | None:
         shape = " x ".join(map(str, labels.shape)) or "one value"
         raise DataError(f"{part}: expected one label for each of {n_examples} examples, got {shape}")
     if labels.dtype == object:  # pandas keeps text so; a plain dtype can be sorted and stored
-        labels = np.where([_is_gone(label) for label in labels], "", labels.astype(str))
+        labels = as_text(labels)
     return labels.astype(labels.dtype.newbyteorder("="), copy=False)
+
+
+def as_text(values: Array) -> Array:
+    """Objects (N,) as text, empty where one is missing."""
+    return np.where([_is_gone(value) for value in values], "", values.astype(str))
 
 
 def _is_gone(label: Any) -> bool:

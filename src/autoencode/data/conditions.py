@@ -85,9 +85,17 @@ def conditioned(
         )
     if not may_miss:
         _refuse_missing(labels, data.name)
-        return replace(data, spec=_with_classes(data, labels, None))
+        spec = _with_classes(data, labels, None)
+        if len(spec.classes) > max(2, len(labels) // 2):
+            raise DataError(
+                f"the labels of {data.name} have {len(spec.classes)} values among {len(labels)} "
+                "examples, which are no classes; name another column"
+            )
+        _refuse_unseen(data, spec)
+        return replace(data, spec=spec)
     names, known = known_labels(labels)
     spec = _with_classes(data, labels[known], 1.0)
+    _refuse_unseen(data, spec)
     train = data.train
     if n_labels is not None:
         kept = _some_of_each(names, known, n_labels, len(spec.classes), seed)
@@ -102,6 +110,21 @@ def _refuse_missing(labels: Array, name: str) -> None:
         raise DataError(
             f"labels missing for a conditional recipe: {int(missing.sum())} of {len(labels)} examples "
             f"of {name} have none; leave those out, or use m2_vae, which guesses them"
+        )
+
+
+def _refuse_unseen(data: Data, spec: DataSpec) -> None:
+    """Refuses labels of the test part that no training example has, before anything is trained."""
+    if data.test is None or data.test.labels is None:
+        return
+    names = _names(data.test.labels)
+    if spec.labelled is not None:
+        names = names[known_labels(data.test.labels)[1]]
+    unseen = sorted(set(names.tolist()) - set(spec.classes))
+    if unseen:
+        raise DataError(
+            f"the test part of {data.name} has the label {unseen[0]!r} and no training example has it; "
+            f"leave that class out (leave_out=, --leave-out {unseen[0]})"
         )
 
 

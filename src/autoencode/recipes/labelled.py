@@ -44,9 +44,11 @@ def m2_vae(
         )
     if alpha < 0:
         raise OptionError(f"option alpha: must not be negative, got {alpha}")
-    spec = replace(spec, labelled=1.0 if spec.labelled is None else spec.labelled)
+    share = 1.0 if spec.labelled is None else spec.labelled
+    spec = replace(spec, labelled=share)
     spec, networks = body.ready(spec, noise, net, None)
     made = latent_model(spec, networks, body, latent_dim)
+    assert made.prior is not None  # standard normal
     classifier, features = networks.encoder(replace(spec, context_dim=0))
     model = SemiSupervisedAutoencoder(
         made.encoder,
@@ -58,6 +60,5 @@ def m2_vae(
         Guess(features, spec.context_dim),
     )
     networks.options.initialize(model)
-    assert spec.labelled is not None
-    objective = SemiSupervised(alpha, spec.labelled)
+    objective = SemiSupervised(alpha, share)
     return recipe_of(spec, model, networks, (objective, ()), body=body, noise=noise)

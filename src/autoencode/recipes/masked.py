@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import nn
+
 from autoencode.bottlenecks import Plain
 from autoencode.errors import IncompatibleError, OptionError
 from autoencode.likelihoods import IDENTITY, SIGMOID, Gaussian
@@ -98,9 +100,11 @@ def mae_table(
         raise IncompatibleError("mae_table takes no context; use cvae for data with labels")
     spec = noise.readable(spec)
     if spec.mixed:
-        p_x: Mixed | Gaussian = Mixed(spec)
+        mixed = Mixed(spec)
+        p_x: nn.Module = mixed
         terms = {"hidden_nats": hidden_nats, "seen_nats": seen_nats}
-        owners, shape = p_x.owners, (p_x.width,)
+        owners: tuple[int, ...] = mixed.owners
+        shape: tuple[int, ...] = (mixed.width,)
     else:
         p_x = Gaussian(len(spec.shape), SIGMOID if spec.kind == "unit" else IDENTITY)
         terms = {"hidden_mse": hidden_error, "seen_mse": seen_error}
