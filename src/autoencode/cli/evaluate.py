@@ -105,6 +105,7 @@ def evaluate_command(
       reconstruction      nats per example, -log p(x|z) at one draw of z; variational
       kl                  nats per example, KL(q(z|x) || p(z)); variational
       elbo                nats per example, -(reconstruction + kl); variational
+      label_accuracy      share, right guesses of labels that it is not told; m2_vae
 
     \b
     With --card also, by section (what each means: docs/evaluation.md):

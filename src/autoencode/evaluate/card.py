@@ -19,7 +19,6 @@ from autoencode.evaluate.case import Case
 from autoencode.evaluate.codebook import CODEBOOK
 from autoencode.evaluate.disentanglement import DISENTANGLEMENT
 from autoencode.evaluate.information import LATENT
-from autoencode.evaluate.labels import LABELS
 from autoencode.evaluate.measures import Entry, Figure, Section, Watch, chosen, taken
 from autoencode.evaluate.nll import LIKELIHOOD as NLL
 from autoencode.evaluate.outliers import ANOMALIES
@@ -32,7 +31,6 @@ SECTIONS = (
     Section("Reconstructions", (metrics.ERRORS, SIMILARITY, metrics.YARDSTICK)),
     Section("Likelihood", (metrics.BOUND, NLL)),
     LATENT,
-    LABELS,
     REPRESENTATION,
     DISENTANGLEMENT,
     CODEBOOK,

@@ -7,7 +7,7 @@ import torch
 
 from autoencode.data import known_labels
 from autoencode.evaluate.case import Case
-from autoencode.evaluate.measures import Figure, Found, Measure, Section
+from autoencode.evaluate.measures import Figure, Found, Measure
 from autoencode.models import SemiSupervisedAutoencoder
 
 
@@ -49,5 +49,3 @@ GUESSES = Measure(
     source="Semi-supervised Learning with Deep Generative Models (Kingma et al., 2014), "
     "https://arxiv.org/abs/1406.5298",
 )
-
-LABELS = Section("Labels", (GUESSES,))

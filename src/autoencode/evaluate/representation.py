@@ -12,6 +12,7 @@ import torch
 from autoencode.data import Examples, Resident, known_labels
 from autoencode.data.raw import Array
 from autoencode.evaluate.case import Case
+from autoencode.evaluate.labels import GUESSES
 from autoencode.evaluate.measures import Figure, Found, Measure, Section
 from autoencode.evaluate.pca import PCA
 from autoencode.trained import CHUNK, flat
@@ -189,6 +190,7 @@ REPRESENTATION = Section(
             _voted,
             _no_labels,
         ),
+        GUESSES,
         Measure(
             "neighbours",
             (
