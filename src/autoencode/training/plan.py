@@ -22,8 +22,9 @@ class TrainingPlan:
     Attributes:
         epochs: passes over the training data.
         batch_size: examples in each step.
-        lr: peak learning rate (of the matrices, with Muon).
-        optimizer: adam, or muon (matrices by Muon, the rest by Adam at a quarter of the rate).
+        lr: peak learning rate (of matrices and kernels, with Muon).
+        optimizer: adam, or muon (matrices and kernels of convolutions by Muon, the rest by Adam at a
+            quarter of the rate).
         warmup: share of the steps over which the rate grows from zero.
         decay: constant rate after that, or linear to zero at the last step.
         mean_start: set the output's bias so that training starts at the mean of the data.
