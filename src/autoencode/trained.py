@@ -34,7 +34,7 @@ from autoencode.training.tuning import tuned
 from autoencode.types import Batch, DataSpec
 
 CHUNK = 1000  # rows that are computed together
-_PRIOR_ROWS, _PRIOR_INTEGERS = 10_000, 100_000
+_PRIOR_ROWS, _PRIOR_MANY = 10_000, 100_000
 
 
 @dataclass
@@ -287,7 +287,7 @@ def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | N
 
     Args:
         trained: the model; changed in place.
-        examples: whose codes; up to 10 000 of them, 100 000 where they are integers.
+        examples: whose codes; up to 10 000 of them, 100 000 for a mixture and of integers.
         seed: which, and of the fit.
         kind: gaussian, mixture (10 Gaussians), maf, iaf, two_stage or sphere, for any model;
             autoregressive, a transformer over the integer codes of a quantised one; manifold, for an
@@ -312,7 +312,7 @@ def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | N
     if kind == Manifold.kind:
         trained.model.prior = manifold_of(trained.recipe).to(trained.device)
         return trained
-    most = _PRIOR_INTEGERS if kind in OF_INTEGERS else _PRIOR_ROWS
+    most = _PRIOR_MANY if kind == "mixture" or kind in OF_INTEGERS else _PRIOR_ROWS
     rows = np.random.default_rng(seed).permutation(len(examples))[:most]
     few = examples.take(np.sort(rows))
     if kind in OF_INTEGERS:
