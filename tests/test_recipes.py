@@ -431,6 +431,28 @@ def test_a_saved_model_gives_the_same_embeddings_bit_by_bit(name, tmp_path):
     assert loaded.recipe.name == name
 
 
+def test_a_prior_is_fitted_to_draws_where_codes_are_drawn():
+    x = torch.rand(4000, 5, generator=torch.Generator().manual_seed(0))
+    trained = Trained(build("vae", DataSpec((5,), "unit"), latent_dim=3, hidden=(16,)))
+    model = trained.model.eval()
+    with torch.no_grad():
+        posterior = model.bottleneck.posterior(model.encoder(x))
+    total = torch.cov(posterior.loc.T) + posterior.scale.square().mean(0).diag()
+    fit_prior(trained, Examples(x.numpy()), kind="gaussian")
+    factor = trained.model.prior.factor
+    torch.testing.assert_close(factor @ factor.T, total, rtol=0.0, atol=0.1)
+    assert float(torch.cov(posterior.loc.T).trace()) < 0.5 * float(total.trace())
+
+
+@every_recipe
+def test_another_prior_can_be_fitted_to_any_flat_code(name):
+    trained = Trained(build(name, IMAGE))
+    if getattr(trained.model.bottleneck, "space", None) is not None:
+        pytest.skip("its codes are points of a curved space, which is refused elsewhere")
+    fit_prior(trained, Examples(images(48).numpy()), kind="gaussian")
+    assert trained.sample(3, seed=1).shape == (3, *IMAGE.shape)
+
+
 # Options
 
 

@@ -34,7 +34,7 @@ from autoencode.training.tuning import tuned
 from autoencode.types import Batch, DataSpec
 
 CHUNK = 1000  # rows that are computed together
-_PRIOR_ROWS, _PRIOR_INTEGERS = 10_000, 100_000
+_PRIOR_ROWS, _PRIOR_MANY = 10_000, 100_000
 
 
 @dataclass
@@ -307,9 +307,12 @@ def _mean_squares(batch: Batch, mean: Tensor) -> Tensor:
 def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | None = None) -> Trained:
     """Gives a model a prior that is fitted to the codes of some examples, to sample from.
 
+    Where codes are draws from a posterior, it is fitted to a draw for each example, since that is what
+    the decoder has learned to read; their means are closer together.
+
     Args:
         trained: the model; changed in place.
-        examples: whose codes; up to 10 000 of them, 100 000 where they are integers.
+        examples: whose codes; up to 10 000 of them, 100 000 for a mixture and of integers.
         seed: which, and of the fit.
         kind: gaussian, mixture (10 Gaussians), maf, iaf, two_stage or sphere, for any model;
             autoregressive, a transformer over the integer codes of a quantised one; manifold, for an
@@ -334,18 +337,26 @@ def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | N
     if kind == Manifold.kind:
         trained.model.prior = manifold_of(trained.recipe).to(trained.device)
         return trained
-    most = _PRIOR_INTEGERS if kind in OF_INTEGERS else _PRIOR_ROWS
+    most = _PRIOR_MANY if kind == "mixture" or kind in OF_INTEGERS else _PRIOR_ROWS
     rows = np.random.default_rng(seed).permutation(len(examples))[:most]
     few = examples.take(np.sort(rows))
     if kind in OF_INTEGERS:
         codes = torch.from_numpy(trained.codes(few)).to(trained.device)
     else:
-        codes = torch.from_numpy(trained.embed(few))
+        codes = torch.from_numpy(_drawn(trained, few, seed))
     if not bool(torch.isfinite(codes).all()):
         raise TrainingError("training diverged: its codes are not finite; try a lower learning rate")
     prior = prior_of(kind, codes, seed, Integers.of(trained.recipe))
     trained.model.prior = prior.to(trained.device)
     return trained
+
+
+def _drawn(trained: Trained, examples: Examples, seed: int) -> Array:
+    """What the decoder reads of each example in training, (N, *Z): a draw where codes are drawn."""
+    if not trained.stochastic:
+        return trained.embed(examples)
+    with drawing(seed, trained.device):
+        return trained._through(trained._batches(examples), lambda b: trained.model(b).latent.z[0])
 
 
 def choose_device(name: str) -> torch.device:
