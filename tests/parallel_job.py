@@ -39,8 +39,12 @@ ELBO = {"reconstruction": reconstruction, "kl": kl}
 class Rows:
     """Examples in memory; the last batch is as small as it comes."""
 
-    def __init__(self, x, masked=False):
+    def __init__(self, x, masked=False, labelled=False):
         self.x = x
+        self.context = None
+        if labelled:  # every third example, of two classes
+            self.context = torch.full((len(x), 2), torch.nan)
+            self.context[::3] = torch.eye(2)[(x[::3, 0] > 0).long()]
         self.mask = torch.rand(x.shape, generator=torch.Generator().manual_seed(5)) > 0.3
         self.masked = masked
 
@@ -48,7 +52,9 @@ class Rows:
         return len(self.x)
 
     def batch(self, index):
-        return Batch(self.x[index], self.x[index], mask=self.mask[index] if self.masked else None)
+        mask = self.mask[index] if self.masked else None
+        context = None if self.context is None else self.context[index]
+        return Batch(self.x[index], self.x[index], context, mask)
 
     def shuffled(self, one):
         for index in epoch_order(len(self), one.seed, one.epoch).split(one.batch_size):
@@ -196,6 +202,12 @@ def _with_patches():
     return _recipe("vq_patch_gan", (1, 8, 8), n_codes=6, code_dim=3, codebook_decay=0.8, **options)
 
 
+def _with_labels():
+    spec = DataSpec((D,), "real", context_dim=2, classes=("a", "b"), labelled=1 / 3)
+    recipe = build("m2_vae", spec, latent_dim=Z, hidden=(8,))
+    return recipe.model, recipe.updates
+
+
 _QUANTISED = {"hidden": (8,), "positions": 2, "n_codes": 6, "code_dim": 3}
 
 
@@ -252,6 +264,10 @@ CASES = {
     "contractive": (lambda: _recipe("contractive", latent_dim=Z, jacobian="estimate"), 85),
     "mae": (lambda: _recipe("mae", (1, 8, 8), width=8, depth=1, decoder_width=8), 85),
     "ladder_vae": (lambda: _recipe("ladder_vae", latent_dims=(3, 2), hidden=(8, 6)), 85),
+    "mae_table": (lambda: _recipe("mae_table", width=8, depth=1, decoder_width=8, heads=2), 81),
+    "m2_vae": (_with_labels, 85),
+    "m2_vae_one_row_left": (_with_labels, 81),
+    "ema": (lambda: _one(vae(), WeightedSum(ELBO)), 85),
     "vq_patch_gan": (_with_patches, 81),
 }
 
@@ -262,9 +278,11 @@ def train(name):
     model, updates = make()
     x = torch.rand(n, 1, 8, 8) if name in ("images", "mae", "vq_patch_gan") else torch.randn(n, D)
     optimizer = "muon" if name == "muon" else "adam"
-    plan = TrainingPlan(epochs=4, batch_size=16, lr=3e-3, optimizer=optimizer)
-    held_out = Rows(x[:7])
-    return fit(model, updates, Rows(x, name == "masked"), plan, validation=held_out, seed=3), model
+    ema = 0.9 if name == "ema" else 0.0
+    plan = TrainingPlan(epochs=4, batch_size=16, lr=3e-3, optimizer=optimizer, ema=ema)
+    labelled = name.startswith("m2_vae")
+    rows, held_out = Rows(x, name == "masked", labelled), Rows(x[:7], labelled=labelled)
+    return fit(model, updates, rows, plan, validation=held_out, seed=3), model
 
 
 def states():

@@ -63,6 +63,8 @@ DICTIONARY = ("sparse", "batch_topk", "matryoshka_sparse", "jumprelu")
 UNBOUNDED = ("linear", "conv_linear", "topk", *DICTIONARY, *PATCHES)
 WITH_NET = options_with("activation")
 LAYERWISE = options_with("pretraining")
+# Whose tokens are the entries of an example.
+COLUMNS = options_with("seen_weight")
 OWN = tuple(n for n in DENSE if "networks" in inspect.signature(RECIPES[n].function).parameters)
 WITH_LIKELIHOOD = options_with("likelihood")
 ONLY_UNIT = ("bernoulli", "continuous_bernoulli", "logistic", "logistic_mixture", "categorical")
@@ -98,6 +100,8 @@ QUICK = {
     "ladder_vae": {"latent_dims": (12, 10, 8), "hidden": (32, 24, 16)},
     "vdvae": {"width": 16, "inner": 8, "blocks": (1,)},
     "mae": {"width": 32, "depth": 1, "decoder_width": 16, "decoder_depth": 1},
+    "mae_table": {"width": 16, "depth": 1, "decoder_width": 16, "heads": 2},
+    "m2_vae": {"hidden": (32,), "latent_dim": 10},
 }
 WITH_LATENT_DIM = tuple(name for name in NAMES if "latent_dim" in RECIPES[name].options)
 
@@ -145,13 +149,15 @@ def test_the_groups_of_recipes_are_what_they_are_meant_to_be():
     assert PYRAMIDS == ("vdvae",)
     assert LADDERS == ("ladder_vae",)
     assert LAYERWISE == ("stacked",)
-    assert set(DENSE) - set(OWN) == {"stacked", "ladder_vae"}
+    assert COLUMNS == ("mae_table",)
+    assert set(DENSE) - set(OWN) == {"stacked", "ladder_vae", "mae_table"}
     assert {"vae", "conv_vae", "beta_vae", "flow_vae", "vmf_vae", "vamp_vae"} <= set(VARIATIONAL)
     assert {"vae", "iwae", "factor_vae", "vae_gan"} <= set(EITHER)
     plain = ("linear", "mlp", "conv")
     assert set(SQUARED) == {name for name in NAMES if name.startswith(plain)} - {"conv_vae"}
     without = {"conv_small", "conv_skip", "gumbel_vae", "joint_vae", "vqvae2", "mae", *AUTO}
-    assert set(NAMES) - set(WITH_LATENT_DIM) == without | {"ladder_vae", "vdvae", "vq_patch_gan"}
+    without |= {"ladder_vae", "vdvae", "vq_patch_gan", "mae_table"}
+    assert set(NAMES) - set(WITH_LATENT_DIM) == without
 
 
 # Shapes
@@ -425,6 +431,28 @@ def test_a_saved_model_gives_the_same_embeddings_bit_by_bit(name, tmp_path):
     assert loaded.recipe.name == name
 
 
+def test_a_prior_is_fitted_to_draws_where_codes_are_drawn():
+    x = torch.rand(4000, 5, generator=torch.Generator().manual_seed(0))
+    trained = Trained(build("vae", DataSpec((5,), "unit"), latent_dim=3, hidden=(16,)))
+    model = trained.model.eval()
+    with torch.no_grad():
+        posterior = model.bottleneck.posterior(model.encoder(x))
+    total = torch.cov(posterior.loc.T) + posterior.scale.square().mean(0).diag()
+    fit_prior(trained, Examples(x.numpy()), kind="gaussian")
+    factor = trained.model.prior.factor
+    torch.testing.assert_close(factor @ factor.T, total, rtol=0.0, atol=0.1)
+    assert float(torch.cov(posterior.loc.T).trace()) < 0.5 * float(total.trace())
+
+
+@every_recipe
+def test_another_prior_can_be_fitted_to_any_flat_code(name):
+    trained = Trained(build(name, IMAGE))
+    if getattr(trained.model.bottleneck, "space", None) is not None:
+        pytest.skip("its codes are points of a curved space, which is refused elsewhere")
+    fit_prior(trained, Examples(images(48).numpy()), kind="gaussian")
+    assert trained.sample(3, seed=1).shape == (3, *IMAGE.shape)
+
+
 # Options
 
 
@@ -615,7 +643,7 @@ def test_loss_chooses_between_squares_and_nats(name):
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in (*SQUARED, *ERRORS)])
 def test_recipes_without_a_choice_of_loss_count_what_their_papers_do(name):
     squares = ("wae_gan", *DICTIONARY)
-    means = (*LAYERWISE, *PATCHES)
+    means = (*LAYERWISE, *PATCHES, *COLUMNS)
     unit = build(name, IMAGE).unit
     if name in means:
         assert unit == "mean squared error per entry"
@@ -902,7 +930,9 @@ def test_own_networks_go_around_a_quantised_code(name):
     assert torch.isfinite(recipe.stepper().step(Batch.of(torch.rand(16, 30)))["loss"])
 
 
-@pytest.mark.parametrize("name", [*LAYERWISE, *PATCHES, *PYRAMIDS, *LADDERS, "vqvae2", "vq_patch_gan"])
+@pytest.mark.parametrize(
+    "name", [*LAYERWISE, *PATCHES, *COLUMNS, *PYRAMIDS, *LADDERS, "vqvae2", "vq_patch_gan"]
+)
 def test_recipes_of_layers_of_their_own_take_no_networks(name):
     with pytest.raises(IncompatibleError, match="no networks of your own; use mlp"):
         build(name, IMAGE, encoder=nn.Linear(4, 2), decoder=nn.Linear(2, 4))
@@ -927,7 +957,7 @@ def test_conditional_recipes_are_built_from_the_width_of_the_context(name):
     assert torch.isfinite(losses["loss"])
 
 
-@pytest.mark.parametrize("name", [*IMAGES, *LADDERS])
+@pytest.mark.parametrize("name", [*IMAGES, *LADDERS, *COLUMNS])
 def test_convolutions_and_ladders_refuse_a_context_that_they_cannot_take(name):
     with pytest.raises(IncompatibleError, match="context"):
         build(name, replace(IMAGE, context_dim=3))

@@ -65,6 +65,7 @@ SMALL = {
     "fsq": {"channels": (4, 8)},
     "lfq": {"channels": (4, 8), "n_bits": 4},
     "mae": {"width": 8, "depth": 1, "decoder_width": 8, "decoder_depth": 1},
+    "mae_table": {"width": 8, "depth": 1, "decoder_width": 8, "heads": 2},
     **{name: {"n_samples": 2, "n_groups": 2, "hidden": (16,)} for name in ("miwae", "piwae")},
     "ciwae": {"n_samples": 2, "hidden": (16,)},
     **{name: {"n_components": 5, "hidden": (16,)} for name in ("vamp_vae", "mog_vae")},

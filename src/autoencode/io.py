@@ -308,6 +308,7 @@ def _spec(fields: Mapping[str, Any]) -> DataSpec:
         gaps=bool(fields.get("gaps", False)),
         noisy=bool(fields.get("noisy", False)),
         classes=tuple(str(name) for name in fields.get("classes", ())),
+        labelled=None if fields.get("labelled") is None else float(fields["labelled"]),
     )
     names = [column.name for column in spec.columns]
     sound = (
@@ -320,6 +321,7 @@ def _spec(fields: Mapping[str, Any]) -> DataSpec:
         and all(len(values) in (1, spec.size) for values in (spec.offset, spec.scale))
         and spec.context_dim >= 0
         and len(spec.classes) in (0, spec.context_dim)
+        and (spec.labelled is None or 0 < spec.labelled <= 1)
         and len(names) in (0, spec.size)
         and len(set(names)) == len(names)
     )

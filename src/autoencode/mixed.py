@@ -65,6 +65,13 @@ class Mixed(nn.Module):
         self.widths = [n_real * (1 + learned), n_boolean, n_count, sum(sizes)]
         #: Numbers that the decoder gives for one example.
         self.width = sum(self.widths)
+        #: For each of them the number of its column.
+        self.owners = (
+            *(places["real"] * (1 + learned)),
+            *places["boolean"],
+            *places["count"],
+            *(i for i in places["category"] for _ in spec.columns[i].categories),
+        )
         # All categorical columns side by side, padded to the longest.
         padded = torch.full((len(sizes), max(sizes, default=1)), -1)
         first = 0

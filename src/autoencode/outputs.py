@@ -108,6 +108,14 @@ def codes_table(codes: Array, trained: Trained, ids: Sequence[Array | None] = ()
     return to_frame({**id_column(trained, together), **numbered("z", flat(codes))})
 
 
+def classes_table(shares: Array, trained: Trained, ids: Array | None = None) -> Any:
+    """Probabilities (N, C) of a model's classes as a table, beside the likeliest one."""
+    classes = trained.spec.classes
+    best = {"label": np.array(classes)[shares.argmax(1)]}
+    each = {f"p({name})": column for name, column in zip(classes, shares.T, strict=True)}
+    return to_frame({**id_column(trained, ids), **best, **each})
+
+
 def numbered(prefix: str, table: Array) -> dict[str, Array]:
     """The columns of an array (N, C) under names with numbers."""
     return {f"{prefix}{i}": column for i, column in enumerate(table.T)}

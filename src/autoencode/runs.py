@@ -56,7 +56,7 @@ from autoencode.io import (
 )
 from autoencode.past import run_data
 from autoencode.recipes import Recipe, build, recipe_info
-from autoencode.recipes.catalogue import ScheduleName, check_options, scaling
+from autoencode.recipes.catalogue import RecipeInfo, ScheduleName, check_options, scaling
 from autoencode.record import History, Run, write_run
 from autoencode.trained import Trained, choose_device, fit_prior
 from autoencode.training import EpochRecord, Keeper, Observer, TrainingState, fit
@@ -91,6 +91,8 @@ def train(
     images: ImageOptions | None = None,
     standardize: Standardize | None = None,
     leave_out: Sequence[str] = (),
+    labels: Any = None,
+    n_labels: int | None = None,
     encoder: nn.Module | None = None,
     decoder: nn.Module | None = None,
     observer: Observer | None = None,
@@ -121,6 +123,9 @@ def train(
         standardize: how values that are neither pixels nor in [0, 1] are scaled (``load_data``); the
             recipe's own way by default.
         leave_out: labels whose examples the model shall never see (``load_data``).
+        labels: (N,) one label for each example, where the source has none (``load_data``).
+        n_labels: how many labels of the training examples to keep, the same number of each class, for a
+            recipe that guesses the others (``m2_vae``); by default all there are.
         encoder, decoder: networks of your own (``build``).
         observer: watches training.
         on_bytes: told of downloaded bytes.
@@ -153,10 +158,10 @@ def train(
             table=table or TableOptions(),
             images=images or ImageOptions(),
             leave_out=leave_out,
+            labels=labels,
             progress=on_bytes,
         )
-    if info.conditional:
-        data = conditioned(data)
+    data = _for_recipe(data, info, n_labels, seed)
     built = build(
         recipe,
         data.spec,
@@ -168,7 +173,7 @@ def train(
     )
     asked = {
         "data": {
-            "source": _source_name(source),
+            "source": _source_name(source) if labels is None else None,
             "name": data.name,
             "sha256": data.fingerprint(),
             "streamed": not isinstance(data.train, Examples),
@@ -176,6 +181,7 @@ def train(
             **({"images": images.as_dict()} if images else {}),
             **({"standardize": standardize} if standardize else {}),
             **({"left_out": [str(label) for label in leave_out]} if leave_out else {}),
+            **({} if n_labels is None else {"n_labels": n_labels}),
         },
         "recipe": recipe,
         "options": dict(built.options),
@@ -304,7 +310,19 @@ def _same_data(
         raise DataError(
             f"the data are not what {folder} was started with; restore them, or train again"
         )
-    return conditioned(data) if info.conditional else data
+    return _for_recipe(data, info, asked["data"].get("n_labels"), asked["seed"])
+
+
+def _for_recipe(data: Data, info: RecipeInfo, n_labels: int | None, seed: int) -> Data:
+    """The data with their labels as context, where the recipe asks for it."""
+    if info.conditional:
+        return conditioned(data, may_miss=info.guesses, n_labels=n_labels, seed=seed)
+    if n_labels is not None:
+        raise OptionError(
+            f"recipe '{info.name}' learns nothing from labels, so that none can be kept; leave the "
+            "number out, or use m2_vae"
+        )
+    return data
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ from autoencode.data.frames import fill, is_frame, select
 from autoencode.data.raw import Array
 from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError
 from autoencode.fitting import OF_INTEGERS, Integers, manifold_of, prior_for, prior_of
-from autoencode.models import AutoencoderModule
+from autoencode.models import AutoencoderModule, SemiSupervisedAutoencoder
 from autoencode.priors import Manifold
 from autoencode.randomness import common_noise, drawing, mix, seeded
 from autoencode.recipes import Recipe
@@ -34,7 +34,7 @@ from autoencode.training.tuning import tuned
 from autoencode.types import Batch, DataSpec
 
 CHUNK = 1000  # rows that are computed together
-_PRIOR_ROWS, _PRIOR_INTEGERS = 10_000, 100_000
+_PRIOR_ROWS, _PRIOR_MANY = 10_000, 100_000
 
 
 @dataclass
@@ -90,6 +90,28 @@ class Trained:
             IncompatibleError: for a model whose codes are no integers.
         """
         return self._through(self._batches(x), lambda b: self.model.codes(b.x, b.context))
+
+    def class_probabilities(self, x: Any) -> Array:
+        """X (N, *D) in the data's own units to q(y|x) of each of ``spec.classes``, (N, C), float32.
+
+        Raises:
+            IncompatibleError: for a model that guesses no labels.
+        """
+        model = self.model
+        if not isinstance(model, SemiSupervisedAutoencoder):
+            raise IncompatibleError(
+                f"recipe '{self.recipe.name}' guesses no labels; use m2_vae, which does"
+            )
+        return self._through(self._batches(x), lambda b: model.class_log_probs(b.x).exp())
+
+    def classify(self, x: Any) -> Array:
+        """X (N, *D) in the data's own units to the likeliest label of each, (N,), as text.
+
+        Raises:
+            IncompatibleError: for a model that guesses no labels.
+        """
+        guesses: Array = np.array(self.spec.classes)[self.class_probabilities(x).argmax(1)]
+        return guesses
 
     def reconstruct(self, x: Any) -> Array:
         """X (N, *D) to its reconstruction (N, *D), both in the data's own units."""
@@ -147,13 +169,16 @@ class Trained:
         example; with mixed columns log p(x|z) in nats; else minus the mean squared error per entry in
         the model's units.
         """
-        stochastic = self.stochastic
+        stochastic, mixed = self.stochastic, self.spec.mixed
 
         def score(batch: Batch) -> Tensor:
+            if not stochastic:
+                if not mixed:
+                    return -_mean_squares(batch, self.model.reconstruct(batch.x, batch.context))
+                p_x = self.model.explained(batch.x, batch.context)
+                return p_x.log_prob(batch.target, batch.mask)
             with common_noise():
-                output = self.model(batch, n_samples if stochastic else 1)
-            if not (stochastic or self.spec.mixed):
-                return -_mean_squares(batch, output.x_dist.mean[0])
+                output = self.model(batch, n_samples)
             log_p = output.x_dist.log_prob(batch.target, batch.mask)
             for site in output.latent.sites.values():
                 log_p = log_p - site.kl()
@@ -282,9 +307,12 @@ def _mean_squares(batch: Batch, mean: Tensor) -> Tensor:
 def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | None = None) -> Trained:
     """Gives a model a prior that is fitted to the codes of some examples, to sample from.
 
+    Where codes are draws from a posterior, it is fitted to a draw for each example, since that is what
+    the decoder has learned to read; their means are closer together.
+
     Args:
         trained: the model; changed in place.
-        examples: whose codes; up to 10 000 of them, 100 000 where they are integers.
+        examples: whose codes; up to 10 000 of them, 100 000 for a mixture and of integers.
         seed: which, and of the fit.
         kind: gaussian, mixture (10 Gaussians), maf, iaf, two_stage or sphere, for any model;
             autoregressive, a transformer over the integer codes of a quantised one; manifold, for an
@@ -309,18 +337,26 @@ def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | N
     if kind == Manifold.kind:
         trained.model.prior = manifold_of(trained.recipe).to(trained.device)
         return trained
-    most = _PRIOR_INTEGERS if kind in OF_INTEGERS else _PRIOR_ROWS
+    most = _PRIOR_MANY if kind == "mixture" or kind in OF_INTEGERS else _PRIOR_ROWS
     rows = np.random.default_rng(seed).permutation(len(examples))[:most]
     few = examples.take(np.sort(rows))
     if kind in OF_INTEGERS:
         codes = torch.from_numpy(trained.codes(few)).to(trained.device)
     else:
-        codes = torch.from_numpy(trained.embed(few))
+        codes = torch.from_numpy(_drawn(trained, few, seed))
     if not bool(torch.isfinite(codes).all()):
         raise TrainingError("training diverged: its codes are not finite; try a lower learning rate")
     prior = prior_of(kind, codes, seed, Integers.of(trained.recipe))
     trained.model.prior = prior.to(trained.device)
     return trained
+
+
+def _drawn(trained: Trained, examples: Examples, seed: int) -> Array:
+    """What the decoder reads of each example in training, (N, *Z): a draw where codes are drawn."""
+    if not trained.stochastic:
+        return trained.embed(examples)
+    with drawing(seed, trained.device):
+        return trained._through(trained._batches(examples), lambda b: trained.model(b).latent.z[0])
 
 
 def choose_device(name: str) -> torch.device:

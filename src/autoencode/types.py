@@ -67,6 +67,8 @@ class DataSpec:
         context_dim: width of the conditioning vector, 0 when there is none.
         columns: names and kinds of a table's columns; empty for data without names.
         classes: the labels that a conditional model knows, in the order of its context's entries.
+        labelled: of a model that guesses missing labels, the share of the training examples whose label
+            is known; ``None`` where all must be given. The context of a missing one is NaN.
         gaps: whether values may be missing. They are NaN, all the way to the network.
         noisy: whether what the encoder is given may lie outside the range, as noise leaves it.
     """
@@ -80,6 +82,7 @@ class DataSpec:
     gaps: bool = False
     classes: tuple[str, ...] = ()
     noisy: bool = False
+    labelled: float | None = None
 
     @property
     def mixed(self) -> bool:
@@ -128,7 +131,7 @@ class Batch:
     Attributes:
         x: (B, *D) what the encoder sees.
         target: (B, *D) what must be explained; differs from ``x`` when it was corrupted.
-        context: (B, C) what the model is conditioned on.
+        context: (B, C) what the model is conditioned on; NaN where it may be missing and is.
         mask: (B, *D) true where ``target`` was observed; ``None`` when everything was. What is
             missing is NaN in ``x`` and ``target``.
     """

@@ -1,6 +1,6 @@
 """Bottlenecks: what stands between the encoder's features and the latent that the decoder reads."""
 
-from autoencode.bottlenecks.categorical import GumbelSoftmax
+from autoencode.bottlenecks.categorical import Guess, GumbelSoftmax
 from autoencode.bottlenecks.codebooks import (
     LearnedCodebook,
     LinearCodebook,
@@ -51,6 +51,7 @@ __all__ = [
     "DiagonalGaussian",
     "FiniteScalar",
     "FlowPosterior",
+    "Guess",
     "GumbelSoftmax",
     "Hamiltonian",
     "InPoincareBall",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from autoencode.densities import RelaxedCategorical
+from autoencode.densities import OneHotCategorical, RelaxedCategorical
 from autoencode.distributions import full_precision
 from autoencode.errors import IncompatibleError
 from autoencode.types import Distribution, Latent, Site
@@ -62,3 +62,41 @@ class GumbelSoftmax(nn.Module):
         """The most probable categories, one-hot, (B, V * C)."""
         logits = self.posterior(h).logits
         return F.one_hot(logits.argmax(-1), self.shape[1]).to(logits.dtype).flatten(1)
+
+
+class Guess(nn.Module):
+    """The class y of an example as a variable: known, or guessed from features, q(y|x).
+
+    Its prior p(y) makes all classes equally probable.
+
+    Args:
+        features: width of what a network makes of x.
+        n_classes: C.
+    """
+
+    def __init__(self, features: int, n_classes: int) -> None:
+        super().__init__()
+        self.n_classes = n_classes
+        self.head = nn.Linear(features, n_classes)
+
+    def log_probs(self, h: Tensor) -> Tensor:
+        """Log q(y|x) of features (B, F) for each class, (B, C), nats."""
+        return full_precision(self.head(h)).log_softmax(-1)
+
+    def most_likely(self, h: Tensor, known: Tensor | None) -> Tensor:
+        """The class, one-hot (B, C): ``known`` (B, C) where it is no NaN, else the likeliest."""
+        logits = self.log_probs(h)
+        best = F.one_hot(logits.argmax(-1), self.n_classes).to(logits.dtype)
+        return best if known is None else torch.where(known.isnan(), best, known)
+
+    def forward(self, h: Tensor, known: Tensor | None, n_samples: int = 1) -> Site:
+        """Draws of the class, one-hot (S, B, C): where it is known, what is known."""
+        logits = self.log_probs(h)
+        if known is not None:
+            logits = torch.where(known.isnan(), logits, known.log())
+        q = OneHotCategorical(logits)
+        return Site(q.rsample(torch.Size((n_samples,))), q, self.prior(logits))
+
+    def prior(self, like: Tensor) -> OneHotCategorical:
+        """p(y)."""
+        return OneHotCategorical(like.new_zeros(self.n_classes))

@@ -18,6 +18,7 @@ from autoencode.cli.evaluate import evaluate_command
 from autoencode.cli.look import plot_command, recipes_command, runs_command
 from autoencode.cli.train import train_command
 from autoencode.cli.use import (
+    classify_command,
     decode_command,
     embed_command,
     reconstruct_command,
@@ -52,6 +53,7 @@ for _command in (
     evaluate_command,
     reconstruct_command,
     embed_command,
+    classify_command,
     decode_command,
     sample_command,
     impute_command,

@@ -223,7 +223,8 @@ _TABLE_OPTIONS = (
     click.option(
         "--label",
         metavar="COLUMN",
-        help="Of a table: the column of labels; nothing is learned from it.",
+        help="Of a table: the column of labels, of which only recipes that are conditional on them "
+        "(cvae, m2_vae) learn.",
     ),
 )
 

@@ -95,6 +95,14 @@ _ECHO = 2.0  # seconds
     help="A class that the model shall never see, neither in training nor in the test part; evaluate "
     "tells how well it knows them apart; may be repeated.",
 )
+@click.option(
+    "--labels",
+    "n_labels",
+    type=int,
+    metavar="N",
+    help="Of the training examples' labels keep N, the same number of each class, for a recipe that "
+    "guesses the others (m2_vae).  [default: all there are]",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the run folder if it is there.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
@@ -121,6 +129,7 @@ def train_command(
     fit: str,
     on_bad_file: str | None,
     leave_out: tuple[str, ...],
+    n_labels: int | None,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
@@ -138,6 +147,7 @@ def train_command(
       autoencode train sprites --recipe beta_tcvae
       autoencode train mnist --recipe mlp --epochs 3 --set latent_dim=8 --set activation=gelu
       autoencode train people.csv --id name --label group --kind visits=count
+      autoencode train mnist --recipe m2_vae --labels 100
       autoencode train images.npy --recipe conv --set noise=masking --out runs/denoised
       autoencode train --resume runs/mnist-mlp
 
@@ -175,6 +185,7 @@ def train_command(
         table=columns,
         images=images_from(image_size, fit, on_bad_file),
         leave_out=leave_out,
+        n_labels=n_labels,
         command=shlex.join(["autoencode", *context.obj]),
         checkpoint_seconds=checkpoint_every,
         **options,

@@ -1,4 +1,4 @@
-"""Commands that use a trained model: reconstruct, embed, decode, sample."""
+"""Commands that use a trained model: reconstruct, embed, classify, decode, sample."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from autoencode.cli.common import (
     split_option,
 )
 from autoencode.console import note
+from autoencode.errors import OptionError
 
 if TYPE_CHECKING:
     from autoencode.data import Examples
@@ -196,24 +197,98 @@ def embed_command(
     _tell(target, (n, *trained.latent_shape), "float32", as_json)
 
 
+@click.command("classify")
+@click.argument("run")
+@click.argument("data", required=False)
+@click.option(
+    "-o", "--out", metavar="FILE", help=".csv, .parquet or .feather.  [default: RUN/labels.csv]"
+)
+@split_option
+@bad_file_option
+@device_option
+@data_dir_option
+@json_option
+def classify_command(
+    run: str,
+    data: str | None,
+    out: str | None,
+    split: str,
+    on_bad_file: str | None,
+    device: str,
+    data_dir: str | None,
+    as_json: bool,
+) -> None:
+    """Guess the label of each example, with the probability of every class.
+
+    For a recipe that learns to guess them (m2_vae). Labels that the examples have are not looked at.
+
+    \b
+    Example:
+      autoencode classify runs/mnist-m2_vae images.npy -o labels.csv
+    """
+    from autoencode.cli.files import check_ending
+    from autoencode.outputs import TABLES, classes_table, write_frame
+
+    target = Path(run) / "labels.csv" if out is None else check_ending(out, TABLES)
+    trained = _load(run, device)
+    examples = _examples(trained, run, data, split, data_dir, on_bad_file)
+    shares = trained.class_probabilities(examples.labelled(None))
+    write_frame(target, classes_table(shares, trained, examples.ids))
+    _tell(target, shares.shape, "float32", as_json)
+
+
+_label = click.option(
+    "--label",
+    metavar="LABEL",
+    help="Of what class they shall be, for a recipe that is conditional on labels.",
+)
+
+
+def _labels(trained: Trained, label: str | None, n: int) -> list[str] | None:
+    """The label n times; ``None`` for none.
+
+    Raises:
+        OptionError: for a model that is not conditional on labels.
+    """
+    if label is None:
+        return None
+    if not trained.spec.classes:
+        raise OptionError(
+            f"--label is for a recipe that is conditional on labels (cvae, m2_vae) and this run's is "
+            f"{trained.recipe.name}; leave it out"
+        )
+    return [label] * n
+
+
 @click.command("decode")
 @click.argument("run")
 @click.argument("codes")
+@_label
 @_out
 @device_option
 @json_option
-def decode_command(run: str, codes: str, out: str | None, device: str, as_json: bool) -> None:
+def decode_command(
+    run: str, codes: str, label: str | None, out: str | None, device: str, as_json: bool
+) -> None:
     """Turn CODES (.npy, .npz or .csv, one row for each z) into examples.
 
     \b
     Example:
       autoencode decode runs/mnist-vae codes.csv -o decoded.png
+      autoencode decode runs/mnist-cvae codes.csv --label 7 -o sevens.png
     """
     from autoencode.cli.files import read_codes
 
     _check_out(out)
     trained = _load(run, device)
-    _write(out, Path(run) / "decoded.npy", trained.decode(read_codes(codes)), trained, as_json)
+    z = read_codes(codes)
+    if trained.spec.classes and label is None:
+        raise OptionError(
+            f"recipe {trained.recipe.name} is conditional on labels; say by --label which class these "
+            f"codes shall be of ({', '.join(trained.spec.classes[:10])})"
+        )
+    decoded = trained.decode(z, _labels(trained, label, len(z)))
+    _write(out, Path(run) / "decoded.npy", decoded, trained, as_json)
 
 
 @click.command("sample")
@@ -226,6 +301,12 @@ def decode_command(run: str, codes: str, out: str | None, device: str, as_json: 
     "two_stage or sphere; autoregressive for the integer codes of a quantised recipe; manifold for "
     "rhvae.  [default: the run's own]",
 )
+@click.option(
+    "--label",
+    metavar="LABEL",
+    help="Of what class they shall be, for a recipe that is conditional on labels.  [default: its "
+    "classes in turn]",
+)
 @_out
 @seed_option("Of the draws, and of the fit of a prior.")
 @device_option
@@ -235,6 +316,7 @@ def sample_command(
     run: str,
     n: int,
     prior: str | None,
+    label: str | None,
     out: str | None,
     seed: int,
     device: str,
@@ -248,11 +330,13 @@ def sample_command(
       autoencode sample runs/mnist-vae -n 100 -o samples.png
       autoencode sample runs/mnist-conv --prior mixture -o samples.png
       autoencode sample runs/mnist-vqvae --prior autoregressive -o samples.png
+      autoencode sample runs/mnist-cvae --label 7 -o sevens.png
     """
     from autoencode.past import with_prior
 
     _check_out(out)
     trained = _load(run, device)
+    labels = _labels(trained, label, n)
     if prior is not None:
         with_prior(trained, run, prior, seed, data_dir)
-    _write(out, Path(run) / "samples.npy", trained.sample(n, seed), trained, as_json)
+    _write(out, Path(run) / "samples.npy", trained.sample(n, seed, labels), trained, as_json)

@@ -3,7 +3,7 @@
 from autoencode.data.arrays import as_array, as_labels
 from autoencode.data.binarize import binarized_once
 from autoencode.data.catalogue import DatasetInfo, catalogue, data_folder
-from autoencode.data.conditions import class_numbers, conditioned, one_hot
+from autoencode.data.conditions import class_numbers, conditioned, known_labels, one_hot
 from autoencode.data.conform import apply_spec
 from autoencode.data.download import fetch
 from autoencode.data.examples import Data, Examples, load_data, load_examples, prepare
@@ -42,6 +42,7 @@ __all__ = [
     "data_folder",
     "fetch",
     "in_order",
+    "known_labels",
     "load_data",
     "load_examples",
     "on_disk",

@@ -48,7 +48,7 @@ def as_array(source: Any, part: str = "data", gaps: bool = False) -> Array:
 
 
 def as_labels(source: Any, n_examples: int, part: str = "data") -> Array | None:
-    """Labels as an array (N,), ``None`` if there are none."""
+    """Labels as an array (N,), ``None`` if there are none; a gap among text is an empty text."""
     if source is None:
         return None
     if isinstance(source, torch.Tensor):
@@ -60,8 +60,19 @@ def as_labels(source: Any, n_examples: int, part: str = "data") -> Array | None:
         shape = " x ".join(map(str, labels.shape)) or "one value"
         raise DataError(f"{part}: expected one label for each of {n_examples} examples, got {shape}")
     if labels.dtype == object:  # pandas keeps text so; a plain dtype can be sorted and stored
-        labels = labels.astype(str)
+        labels = as_text(labels)
     return labels.astype(labels.dtype.newbyteorder("="), copy=False)
+
+
+def as_text(values: Array) -> Array:
+    """Objects (N,) as text, empty where one is missing."""
+    return np.where([_is_gone(value) for value in values], "", values.astype(str))
+
+
+def _is_gone(label: Any) -> bool:
+    """Whether a label is a gap: None, NaN, or what pandas has for it, which equals nothing."""
+    differs = label != label
+    return label is None or not isinstance(differs, bool | np.bool_) or bool(differs)
 
 
 def as_factors(source: Factors | None, n_examples: int, part: str = "data") -> Factors | None:

@@ -122,6 +122,18 @@ class Examples:
         factors = None if self.factors is None else self.factors.take(rows)
         return {"labels": _rows(self.labels, rows), "ids": _rows(self.ids, rows), "factors": factors}
 
+    def labelled(self, labels: Array | None) -> Examples:
+        """The same examples with other labels (N,), or none."""
+        return Examples(
+            self.held,
+            labels,
+            self.ids,
+            self.held_target,
+            self.notices,
+            self.factors,
+            rows=self.rows,
+        )
+
     def bounded(self) -> Examples:
         """All of them: they are in memory."""
         return self
@@ -233,6 +245,8 @@ def load_data(
     if isinstance(source, Data):  # made ready by the caller
         if leave_out:
             raise OptionError("these data are made already; leave classes out when they are loaded")
+        if labels is not None:
+            raise OptionError("these data are made already; give their labels when they are loaded")
         return source
     from autoencode.data.large import is_too_large, open_store, stays, streamed, whole
 

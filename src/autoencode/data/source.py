@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoencode.data.conditions import class_numbers, one_hot
+from autoencode.data.conditions import contexts
 from autoencode.data.examples import Examples
 from autoencode.data.raw import Array
 from autoencode.randomness import epoch_order
@@ -46,8 +46,7 @@ class Resident:
         self._n = len(examples)
         self._context: Tensor | None = None
         if spec.classes:
-            numbers = class_numbers(examples.labels, spec, len(examples))
-            self._context = one_hot(numbers, spec).to(device)
+            self._context = contexts(examples.labels, spec, len(examples)).to(device)
 
     @property
     def device(self) -> torch.device:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from autoencode.data.arrays import as_text
 from autoencode.data.chunked import PARQUET
 from autoencode.data.frames import encode, is_frame, learn_columns, names_of, select
 from autoencode.data.limits import require_memory
@@ -29,8 +30,8 @@ class TableOptions:
     """What a table's columns are for.
 
     Attributes:
-        label: the column that holds each row's label; nothing is learned from it but pictures'
-            colours.
+        label: the column that holds each row's label, of which only recipes that are conditional on
+            labels learn; the others colour pictures by it.
         id: the column that names each row, for the files that are written.
         drop: columns that are left out.
         kinds: what the values of a column are, where the file does not tell.
@@ -226,10 +227,10 @@ def fitted(table: Any, options: TableOptions, spec: DataSpec, name: str) -> Raw:
 
 
 def column_values(table: Any, name: str | None) -> Array | None:
-    """A column as it is, text as text; ``None`` for none."""
+    """A column as it is, text as text, empty where there is none; ``None`` for no column."""
     if name is None:
         return None
     import narwhals.stable.v2 as nw
 
     values = np.asarray(nw.from_native(table, eager_only=True)[name].to_numpy())
-    return values.astype(str) if values.dtype == object else values
+    return as_text(values) if values.dtype == object else values

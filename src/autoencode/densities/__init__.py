@@ -1,6 +1,7 @@
 """Distributions over latents beyond the Gaussian, and the spaces that they live in."""
 
 from autoencode.densities.ancestral import Ancestral
+from autoencode.densities.classes import OneHotCategorical
 from autoencode.densities.flows import Autoregressive, FlowDensity, Inverse, Planar, Radial
 from autoencode.densities.hmc import hamiltonian_monte_carlo
 from autoencode.densities.hyperbolic import PoincareBall, WrappedNormal
@@ -21,6 +22,7 @@ __all__ = [
     "InverseMetric",
     "Joined",
     "NormalMixture",
+    "OneHotCategorical",
     "Planar",
     "PoincareBall",
     "PowerSpherical",

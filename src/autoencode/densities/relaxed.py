@@ -14,6 +14,21 @@ from autoencode.types import Distribution
 _SQRT_2 = math.sqrt(2.0)
 
 
+def gumbel(shape: tuple[int, ...], like: Tensor, axis: int) -> Tensor:
+    """Draws from the standard Gumbel distribution.
+
+    Args:
+        shape: of the result.
+        like: dtype and device.
+        axis: along which the examples of the batch lie; negative where none do.
+    """
+    normal = standard_normal(shape, like, axis if axis >= 0 else None)
+    # A uniform number from a normal one, so that all noise has one source.
+    u = 0.5 * torch.erfc(normal / _SQRT_2)
+    tiny = torch.finfo(u.dtype).tiny
+    return -torch.log(-torch.log(u.clamp(tiny, 1 - 1e-7)))
+
+
 class RelaxedCategorical:
     """V categorical variables of C categories; draws are points of the simplex near its corners.
 
@@ -43,13 +58,8 @@ class RelaxedCategorical:
     def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
         """Draws (*sample_shape, ..., V * C)."""
         shape = (*sample_shape, *self.logits.shape)
-        axis = len(shape) - 3
-        normal = standard_normal(shape, self.logits, axis if axis >= 0 else None)
-        # A uniform number from a normal one, so that all noise has one source.
-        u = 0.5 * torch.erfc(normal / _SQRT_2)
-        tiny = torch.finfo(u.dtype).tiny
-        gumbel = -torch.log(-torch.log(u.clamp(tiny, 1 - 1e-7)))
-        return ((self.logits + gumbel) / self.temperature).softmax(-1).flatten(-2)
+        noise = gumbel(shape, self.logits, len(shape) - 3)
+        return ((self.logits + noise) / self.temperature).softmax(-1).flatten(-2)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-density of relaxed draws (..., V * C) on the simplices, nats."""

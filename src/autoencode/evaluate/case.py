@@ -94,8 +94,12 @@ class Case:
 
     @functools.cached_property
     def source(self) -> Resident:
-        """The examples on the model's device."""
-        return Resident(self.examples, self.trained.spec, self.trained.device)
+        """The examples on the model's device, without labels for a model that guesses them."""
+        return Resident(self.asked(self.examples), self.trained.spec, self.trained.device)
+
+    def asked(self, examples: Examples) -> Examples:
+        """Examples as the model is asked about them: without labels for a model that guesses them."""
+        return examples if self.trained.spec.labelled is None else examples.labelled(None)
 
     def batches(self, size: int = CHUNK) -> Iterator[Batch]:
         """All examples as the model sees them, ``size`` at a time."""
@@ -149,7 +153,8 @@ class Case:
     def some(self, most: int) -> Examples:
         """At most so many of the examples."""
         rows = self.rows(len(self.examples), most)
-        return self.examples if len(rows) == len(self.examples) else self.examples.take(rows)
+        few = self.examples if len(rows) == len(self.examples) else self.examples.take(rows)
+        return self.asked(few)
 
     @functools.cached_property
     def space(self) -> Space:

@@ -12,6 +12,7 @@ from torch import Tensor
 from autoencode.data import Examples, Resident
 from autoencode.evaluate.case import Case
 from autoencode.evaluate.constant import CONSTANT
+from autoencode.evaluate.labels import GUESSES
 from autoencode.evaluate.measures import Figure, Found, Measure, taken
 from autoencode.evaluate.pca import PCA
 from autoencode.trained import Trained
@@ -189,7 +190,7 @@ BOUND = Measure(
     source="Auto-Encoding Variational Bayes (Kingma & Welling, 2013), https://arxiv.org/abs/1312.6114",
 )
 
-QUICK = (ERRORS, YARDSTICK, CONSTANT, BOUND)
+QUICK = (ERRORS, YARDSTICK, CONSTANT, BOUND, GUESSES)
 #: What every training is measured by.
 METRICS: Mapping[str, Figure] = {f.name: f for measure in QUICK for f in measure.figures}
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from autoencode.data import Examples
+from autoencode.data import Examples, known_labels
 from autoencode.data.raw import Array
 from autoencode.errors import OptionError
 from autoencode.evaluate import plots
@@ -169,8 +169,11 @@ def _same_class(trained: Trained, examples: Examples, row: int, n: int) -> list[
     """The label of one example n times, for a conditional model; its first class without labels."""
     if not trained.spec.classes:
         return None
-    labels = examples.labels
-    return [trained.spec.classes[0] if labels is None else labels[row]] * n
+    label = trained.spec.classes[0]
+    if examples.labels is not None:
+        names, known = known_labels(examples.labels)
+        label = str(names[row]) if known[row] else label
+    return [label] * n
 
 
 def _chosen(codes: Codes, dimensions: Sequence[int] | None) -> list[int]:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from autoencode.data import Examples, Resident
+from autoencode.data import Examples, Resident, known_labels
 from autoencode.data.raw import Array
 from autoencode.evaluate.case import Case
+from autoencode.evaluate.labels import GUESSES
 from autoencode.evaluate.measures import Figure, Found, Measure, Section
 from autoencode.evaluate.pca import PCA
 from autoencode.trained import CHUNK, flat
@@ -62,8 +63,15 @@ class Labelled:
 def _parts(case: Case) -> tuple[Examples, Examples]:
     """The training and the held-out examples that are taken."""
     assert case.train is not None  # or there was an obstacle
-    rows = case.rows(len(case.train), TRAIN_ROWS), case.rows(len(case.examples), TEST_ROWS)
-    return case.train.take(rows[0]), case.examples.take(rows[1])
+    train, test = _labelled(case.train), _labelled(case.examples)
+    rows = case.rows(len(train), TRAIN_ROWS), case.rows(len(test), TEST_ROWS)
+    return train.take(rows[0]), test.take(rows[1])
+
+
+def _labelled(examples: Examples) -> Examples:
+    """Those of the examples whose label is known."""
+    known = known_labels(examples.labels)[1]
+    return examples if known.all() else examples.take(known)
 
 
 def _names(examples: Examples) -> Array:
@@ -73,8 +81,9 @@ def _names(examples: Examples) -> Array:
 def codes(case: Case) -> Labelled:
     """The codes of both."""
     train, test = _parts(case)
-    embed = case.trained.embed
-    return Labelled(flat(embed(train)), _names(train), flat(embed(test)), _names(test))
+    embed, asked = case.trained.embed, case.asked
+    z_train, z_test = (flat(embed(asked(one))) for one in (train, test))
+    return Labelled(z_train, _names(train), z_test, _names(test))
 
 
 def components(case: Case) -> Labelled | None:
@@ -118,8 +127,9 @@ def _no_labels(case: Case) -> str | None:
         return "it needs training examples and others that were held out"
     if case.train.labels is None or case.examples.labels is None:
         return "the examples have no labels"
-    n = len(np.unique(_names(case.train)))
-    if not 2 <= n <= min(_MOST_CLASSES, len(case.train) // 2):
+    names, known = known_labels(case.train.labels)
+    n = len(np.unique(names[known]))
+    if not 2 <= n <= min(_MOST_CLASSES, int(known.sum()) // 2):
         return f"the labels have {n} values, which are no classes"
     width = math.prod(case.trained.latent_shape)
     return None if width <= _WIDEST else f"a code of {width} numbers is too wide for a probe"
@@ -180,6 +190,7 @@ REPRESENTATION = Section(
             _voted,
             _no_labels,
         ),
+        GUESSES,
         Measure(
             "neighbours",
             (

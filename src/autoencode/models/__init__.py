@@ -3,6 +3,14 @@
 from autoencode.models.autoencoder import AutoencoderModule
 from autoencode.models.encoder import Encoder
 from autoencode.models.hierarchy import HierarchicalAutoencoder
-from autoencode.models.masked import MaskedAutoencoder
+from autoencode.models.masked import MaskedAutoencoder, MaskedColumns
+from autoencode.models.semi_supervised import SemiSupervisedAutoencoder
 
-__all__ = ["AutoencoderModule", "Encoder", "HierarchicalAutoencoder", "MaskedAutoencoder"]
+__all__ = [
+    "AutoencoderModule",
+    "Encoder",
+    "HierarchicalAutoencoder",
+    "MaskedAutoencoder",
+    "MaskedColumns",
+    "SemiSupervisedAutoencoder",
+]

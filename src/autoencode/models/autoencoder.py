@@ -76,9 +76,16 @@ class AutoencoderModule(nn.Module):
         return Output(latent, self._decode_samples(self._read(latent), batch.context))
 
     def _decode_samples(self, z: Tensor, context: Tensor | None) -> Observation:
-        """p(x|z) of latents (S, B, *Z): batch shape (S, B), event shape D."""
+        """p(x|z) of latents (S, B, *Z): batch shape (S, B), event shape D.
+
+        Args:
+            z: the latents.
+            context: (B, C), or (S, B, C) where it is another one for each sample.
+        """
         samples, size = z.shape[:2]
-        if context is not None and samples > 1:
+        if context is not None and context.dim() == 3:
+            context = context.flatten(0, 1)
+        elif context is not None and samples > 1:
             context = context.repeat(samples, 1)
         params = call(self.decoder, z.flatten(0, 1), context)
         x_dist: Observation = self.likelihood(params.view(samples, size, *params.shape[1:]))
@@ -140,9 +147,13 @@ class AutoencoderModule(nn.Module):
         x_dist: Observation = self.likelihood(call(self.decoder, z, context))
         return x_dist
 
+    def explained(self, x: Tensor, context: Tensor | None = None) -> Observation:
+        """p(x|z) at ``embed(x)``: batch shape (B,), event shape D."""
+        return self.decode(self.embed(x, context), context)
+
     def reconstruct(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """The mean of p(x|z) at ``embed(x)``: (B, *D) to (B, *D)."""
-        return self.decode(self.embed(x, context), context).mean
+        return self.explained(x, context).mean
 
     def sample(self, n: int, context: Tensor | None = None) -> Tensor:
         """Means of p(x|z) at n draws of z from the prior, (n, *D).

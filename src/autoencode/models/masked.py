@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from autoencode.errors import IncompatibleError
 from autoencode.models.autoencoder import AutoencoderModule
 from autoencode.randomness import uniform_like
-from autoencode.types import Batch, Latent, Output
+from autoencode.types import Batch, Latent, Observation, Output
 
 
 class MaskedAutoencoder(AutoencoderModule):
@@ -97,3 +97,79 @@ class MaskedAutoencoder(AutoencoderModule):
         whole = hidden.unsqueeze(-1).expand(-1, -1, patches.entries)
         entries: Tensor = patches.join(whole)
         return entries
+
+
+class MaskedColumns(AutoencoderModule):
+    """An encoder that sees some columns of each row and a decoder that gives all of them.
+
+    ::
+
+        x ──► tokens of columns ──► encoder, in sight of those that are seen ──┐
+                                                      unseen token ────────────┴──► decoder ──► p(x|z)
+
+    Values that are missing are hidden like those that training hides. ``z`` has a token for each
+    column, zeros where it was hidden; ``views["hidden"]`` says which entries of x were (S, B, *D).
+    ``embed`` sees all that is known. ``reconstruct`` tells what is missing by all that is known, and
+    what is known by other columns, as in training.
+
+    Args:
+        encoder: (rows, which columns are hidden) to tokens.
+        decoder: tokens to params; ``columns`` says which column each is of.
+        bottleneck: passes tokens on.
+        likelihood: params to p(x|z).
+        hidden_share: of the known columns that are hidden, in (0, 1); at least one is, and one is not
+            where there are two.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        bottleneck: nn.Module,
+        likelihood: nn.Module,
+        hidden_share: float = 0.5,
+    ) -> None:
+        super().__init__(encoder, decoder, bottleneck, likelihood)
+        self.hidden_share = hidden_share
+
+    def _n_hidden(self, known: Tensor) -> Tensor:
+        """How many of so many known columns are hidden."""
+        wanted = (known * self.hidden_share).round().long()
+        return torch.minimum(wanted, known - 1).clamp_min(1)
+
+    def forward(self, batch: Batch, n_samples: int = 1) -> Output:
+        """p(x|z) for ``n_samples`` choices of what is seen: batch shape (S, B), event shape D."""
+        x, size = batch.x, len(batch.x)
+        missing = x.flatten(1).isnan()
+        draws = uniform_like(x.new_empty((size, n_samples, missing.shape[1]))).transpose(0, 1)
+        order = draws.masked_fill(missing, 1.0).argsort(-1).argsort(-1)
+        hidden = missing | (order < self._n_hidden((~missing).sum(1, keepdim=True)))
+        every = x if n_samples == 1 else x.repeat(n_samples, *(1,) * (x.dim() - 1))
+        z = self._tokens(every, hidden.flatten(0, 1)).unflatten(0, (n_samples, size))
+        view = hidden.unflatten(2, x.shape[1:])
+        return Output(Latent(z, views={"hidden": view}), self._decode_samples(z, None))
+
+    def _tokens(self, x: Tensor, hidden: Tensor) -> Tensor:
+        z: Tensor = self.bottleneck.embed(self.encoder(x, hidden))  # type: ignore[operator]
+        return z
+
+    def explained(self, x: Tensor, context: Tensor | None = None) -> Observation:
+        """Every column as others tell it: batch shape (B,), event shape D.
+
+        The columns fall into groups, the same for all rows; each is told in sight of the others. So the
+        log-probability of a row is the sum of those of its columns, each given columns beside it.
+        """
+        missing = x.flatten(1).isnan()
+        params = self.decoder(self._tokens(x, missing))
+        columns: Tensor = self.decoder.columns  # type: ignore[assignment]
+        count = missing.shape[1]
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(0)).to(x.device)
+        for asked in order.split(int(self._n_hidden(torch.tensor(count)))):
+            hidden = missing.clone()
+            hidden[:, asked] = True
+            told = self.decoder(self._tokens(x, hidden))
+            # What is missing is told by all that is known.
+            here = torch.isin(columns, asked) & ~missing[:, columns]
+            params = torch.where(here.view_as(params), told, params)
+        x_dist: Observation = self.likelihood(params)
+        return x_dist

@@ -48,8 +48,16 @@ class Block(nn.Module):
             nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
         )
 
-    def forward(self, tokens: Tensor, memory: Memory | None = None) -> Tensor:
-        """Tokens (N, t, width) to as many; with a memory, one token that comes after those in it."""
+    def forward(
+        self, tokens: Tensor, memory: Memory | None = None, seen: Tensor | None = None
+    ) -> Tensor:
+        """Tokens (N, t, width) to as many; with a memory, one token that comes after those in it.
+
+        Args:
+            tokens: what comes.
+            memory: of the tokens before.
+            seen: (N, t) which tokens the others may look at; each may look at itself. All by default.
+        """
         given = self.before(tokens)
         q, k, v = (
             one(given).unflatten(2, (self.heads, -1)).transpose(1, 2)
@@ -58,8 +66,12 @@ class Block(nn.Module):
         if memory is not None:
             k, v = memory.extend(k, v)
         causal = self.causal and memory is None
-        seen = F.scaled_dot_product_attention(q, k, v, is_causal=causal).transpose(1, 2).flatten(2)
-        tokens = tokens + self.out(seen)
+        allowed = None
+        if seen is not None:
+            itself = torch.eye(seen.shape[1], dtype=torch.bool, device=seen.device)
+            allowed = (seen.unsqueeze(1) | itself).unsqueeze(1)
+        looked = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, is_causal=causal)
+        tokens = tokens + self.out(looked.transpose(1, 2).flatten(2))
         result: Tensor = tokens + self.network(self.after(tokens))
         return result
 

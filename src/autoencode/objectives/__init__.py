@@ -28,10 +28,13 @@ from autoencode.objectives.bounds import (
 from autoencode.objectives.codes import (
     half_square,
     hidden_error,
+    hidden_nats,
     l1,
     nested,
     penalty,
     revival,
+    seen_error,
+    seen_nats,
     sparsity,
 )
 from autoencode.objectives.corrupt import CORRUPTIONS, Corrupted, OwnCorruption
@@ -52,6 +55,7 @@ from autoencode.objectives.jacobians import (
     decoder_weights,
     smoothness,
 )
+from autoencode.objectives.labels import SemiSupervised
 from autoencode.objectives.objective import WeightedSum
 from autoencode.objectives.schedule import (
     After,
@@ -88,6 +92,7 @@ __all__ = [
     "Linear",
     "OwnCorruption",
     "PatchCritic",
+    "SemiSupervised",
     "Staged",
     "StickingTheLanding",
     "WeightSchedule",
@@ -109,6 +114,7 @@ __all__ = [
     "free_bits",
     "half_square",
     "hidden_error",
+    "hidden_nats",
     "kl",
     "l1",
     "log_weights",
@@ -123,6 +129,8 @@ __all__ = [
     "raising_logits",
     "reconstruction",
     "revival",
+    "seen_error",
+    "seen_nats",
     "sliced_wasserstein",
     "smoothness",
     "sparsity",

@@ -5,7 +5,7 @@ Most are without a unit of their own: the weight brings them into that of the te
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -146,11 +146,27 @@ def nested(sizes: Sequence[int]) -> NamedTerm:
     return NamedTerm(compute, SUM_SQUARED, demand=demand)
 
 
-def _hidden_error(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
-    hidden = output.latent.views["hidden"]
-    asked = hidden if batch.mask is None else hidden & batch.mask
-    errors = example_errors(output.x_dist.mean, batch.target, asked)
-    return errors / asked.flatten(2).sum(2).clamp_min(1)
+def _asked(batch: Batch, output: Output, hidden: bool) -> Tensor:
+    """Which known entries the model did not see, or did, (S, B, *D)."""
+    which = output.latent.views["hidden"] == hidden
+    return which if batch.mask is None else which & batch.mask
+
+
+def _mean_error(hidden: bool) -> Callable[[Model, Batch, Output, Progress], Tensor]:
+    def compute(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
+        asked = _asked(batch, output, hidden)
+        errors = example_errors(output.x_dist.mean, batch.target, asked)
+        return errors / asked.flatten(2).sum(2).clamp_min(1)
+
+    return compute
+
+
+def _nats(hidden: bool) -> Callable[[Model, Batch, Output, Progress], Tensor]:
+    def compute(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
+        entries = output.x_dist.entries(batch.target, _asked(batch, output, hidden))
+        return -entries.flatten(2).sum(2)
+
+    return compute
 
 
 def _has_hidden(output: Output) -> str | None:
@@ -160,4 +176,10 @@ def _has_hidden(output: Output) -> str | None:
 
 
 #: Mean squared error of the entries that the model did not see.
-hidden_error = NamedTerm(_hidden_error, MEAN_SQUARED, demand=_has_hidden)
+hidden_error = NamedTerm(_mean_error(True), MEAN_SQUARED, demand=_has_hidden)
+#: Mean squared error of those that it saw.
+seen_error = NamedTerm(_mean_error(False), MEAN_SQUARED, demand=_has_hidden)
+#: -log p(x|z) of the entries that the model did not see.
+hidden_nats = NamedTerm(_nats(True), demand=_has_hidden)
+#: -log p(x|z) of those that it saw.
+seen_nats = NamedTerm(_nats(False), demand=_has_hidden)

@@ -8,12 +8,12 @@ part of a batch of ``B``.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from autoencode.distributions import LOG_2PI, Normal
-from autoencode.errors import IncompatibleError
 from autoencode.objectives.schedule import Constant, WeightSchedule
 from autoencode.objectives.terms import NamedTerm
 from autoencode.parallel import current_share, global_batch
@@ -150,14 +150,12 @@ def total_correlation(stratified: bool = False, site: str = "z") -> NamedTerm:
     """
 
     def compute(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
-        chosen = output.latent.sites[site]
-        if not isinstance(chosen.posterior, Normal):
-            raise IncompatibleError("total correlation needs a diagonal Gaussian posterior")
-        q = chosen.posterior
-        joint, marginals = aggregate_log_densities(chosen.z, q, progress.n_train, stratified)
+        q = _gaussian(output, site)
+        z = output.latent.sites[site].z
+        joint, marginals = aggregate_log_densities(z, q, progress.n_train, stratified)
         return joint - marginals
 
-    return NamedTerm(compute, needs_sites=True)
+    return NamedTerm(compute, needs_sites=True, demand=_asks_gaussian(site))
 
 
 def dip(off_diagonal: float, diagonal: float, total: bool, site: str = "z") -> NamedTerm:
@@ -175,9 +173,7 @@ def dip(off_diagonal: float, diagonal: float, total: bool, site: str = "z") -> N
     """
 
     def compute(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
-        q = output.latent.sites[site].posterior
-        if not isinstance(q, Normal):
-            raise IncompatibleError("DIP-VAE needs a diagonal Gaussian posterior")
+        q = _gaussian(output, site)
         mean = global_batch(q.loc)
         centred = mean - mean.mean(0)
         covariance = centred.T @ centred / len(mean)
@@ -188,4 +184,26 @@ def dip(off_diagonal: float, diagonal: float, total: bool, site: str = "z") -> N
         squares = covariance.square().sum() - variances.square().sum()
         return off_diagonal * squares + diagonal * (variances - 1).square().sum()
 
-    return NamedTerm(compute, needs_sites=True)
+    return NamedTerm(compute, needs_sites=True, demand=_asks_gaussian(site))
+
+
+def _gaussian(output: Output, site: str) -> Normal:
+    """The posterior of a site that has been asked for a diagonal Gaussian."""
+    q = output.latent.sites[site].posterior
+    assert isinstance(q, Normal)  # or the objective would have been refused
+    return q
+
+
+def _asks_gaussian(site: str) -> Callable[[Output], str | None]:
+    """Says what an output lacks whose site should be a diagonal Gaussian."""
+
+    def demand(output: Output) -> str | None:
+        sites = output.latent.sites
+        if site not in sites:
+            return f"needs the stochastic variable '{site}' and there are {', '.join(sites)}; name one"
+        if isinstance(sites[site].posterior, Normal):
+            return None
+        kind = type(sites[site].posterior).__name__
+        return f"needs a diagonal Gaussian posterior and this one is {kind}; use DiagonalGaussian"
+
+    return demand

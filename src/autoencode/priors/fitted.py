@@ -18,8 +18,8 @@ from autoencode.densities import (
     Inverse,
     UniformSphere,
 )
-from autoencode.errors import DataError
-from autoencode.priors.gaussian import Posterior, Reshaped
+from autoencode.errors import DataError, IncompatibleError
+from autoencode.priors.gaussian import MAX_FULL, Posterior, Reshaped
 from autoencode.types import Distribution
 
 _COMPONENTS = 10
@@ -46,6 +46,11 @@ class FittedMixture(nn.Module):
     def __init__(self, shape: tuple[int, ...], n_components: int = _COMPONENTS) -> None:
         super().__init__()
         size = _flat_size(shape)
+        if size > MAX_FULL:
+            raise IncompatibleError(
+                f"a mixture of full covariances takes codes of up to {MAX_FULL} entries, got {size}; "
+                "use gaussian or maf"
+            )
         self.shape = shape
         self.register_buffer("loc", torch.zeros(n_components, size))
         self.register_buffer("factor", torch.eye(size).repeat(n_components, 1, 1))

@@ -21,6 +21,7 @@ from autoencode.recipes import (
     disentangled,
     hamiltonian,
     hierarchical,
+    labelled,
     latents,
     layerwise,
     masked,
@@ -51,6 +52,7 @@ class RecipeInfo:
             split, see ``benchmarks/``); the default.
         standardize: how tables are scaled for it, see ``data.ranges``.
         conditional: the labels of the data are its context.
+        guesses: it guesses labels that are missing.
     """
 
     function: Callable[..., Recipe]
@@ -58,6 +60,7 @@ class RecipeInfo:
     fast: TrainingPlan
     standardize: Standardize = "columns"
     conditional: bool = False
+    guesses: bool = False
 
     @property
     def name(self) -> str:
@@ -112,8 +115,8 @@ def _info(
     function: Callable[..., Recipe], paper: TrainingPlan, lr: float, size: int, **more: Any
 ) -> RecipeInfo:
     standardize = more.pop("standardize", "columns")
-    conditional = more.pop("conditional", False)
-    return RecipeInfo(function, paper, _tuned(paper, lr, size, **more), standardize, conditional)
+    labels = {name: more.pop(name, False) for name in ("conditional", "guesses")}
+    return RecipeInfo(function, paper, _tuned(paper, lr, size, **more), standardize, **labels)
 
 
 _INFOS = (
@@ -192,6 +195,15 @@ _INFOS = (
     _info(sparse.matryoshka_sparse, _adam(20, 3e-4, 128), lr=2e-3, size=128, epochs=10),
     _info(layerwise.stacked, _adam(60, 1e-3, 128), lr=5e-3, size=128, epochs=20, warmup=0.0),
     _info(masked.mae, _adam(800, 1.5e-4, 128), lr=2e-3, size=128, epochs=20),
+    _info(
+        masked.mae_table,
+        _adam(600, 1e-3, 64),
+        lr=2e-3,
+        size=128,
+        standardize="all_columns",
+        epochs=12,
+        min_steps=1500,
+    ),
     _info(quantised.vqvae, _adam(530, 2e-4, 128), lr=0.015, size=128, epochs=10, optimizer="muon"),
     _info(quantised.vqvae2, _adam(530, 3e-4, 128), lr=0.015, size=128, epochs=10, optimizer="muon"),
     _info(quantised.rvq, _adam(100, 3e-4, 128), lr=2e-3, size=128, epochs=10),
@@ -204,6 +216,15 @@ _INFOS = (
     _info(variational.log_cosh_vae, _adam(50, 1e-3), lr=3e-3, size=128, epochs=10),
     _info(variational.ms_ssim_vae, _adam(50, 1e-3), lr=3e-3, size=128, epochs=10),
     _info(variational.cvae, _adam(50, 1e-3), lr=5e-3, size=128, epochs=10, conditional=True),
+    _info(
+        labelled.m2_vae,
+        _adam(3000, 3e-4, 250),
+        lr=1e-3,
+        size=128,
+        epochs=20,
+        conditional=True,
+        guesses=True,
+    ),
     _info(bounds.iwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
     _info(bounds.miwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
     _info(bounds.piwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
@@ -227,7 +248,13 @@ _INFOS = (
     _info(hamiltonian.hvae, _adam(2000, 5e-4, 100), lr=2e-3, size=128, epochs=20),
     _info(hamiltonian.rhvae, _adam(1000, 1e-3, 200), lr=2e-3, size=128, epochs=20),
     _info(hierarchical.ladder_vae, _adam(2000, 1e-3, 256), lr=2e-3, size=128, epochs=50),
-    _info(hierarchical.vdvae, _adam(400, 2e-4, 32, weight_decay=0.01), lr=2e-3, size=128, epochs=20),
+    _info(
+        hierarchical.vdvae,
+        _adam(400, 2e-4, 32, weight_decay=0.01, ema=0.999),
+        lr=2e-3,
+        size=128,
+        epochs=20,
+    ),
     _info(adversarial.aae, _adam(100, 1e-3, 100), lr=1e-3, size=128, epochs=20),
     _info(adversarial.wae_gan, _adam(100, 1e-3, 100), lr=1e-3, size=128, epochs=20),
     _info(adversarial.vq_patch_gan, _adam(100, 3.6e-5, 8), lr=1e-3, size=128, epochs=20),
@@ -360,7 +387,7 @@ _NOT_NEGATIVE = (
     *("off_diagonal", "diagonal", "mmd_weight", "critic_weight"),
 )
 _ABOVE_ZERO = ("lr", "scale", "curvature", "step_size", "reach", "regularization")
-_SHARES = ("dropout", "warmup", "validation", "codebook_decay", "critic_from")
+_SHARES = ("ema", "dropout", "warmup", "validation", "codebook_decay", "critic_from")
 # These are counts as well, in whatever recipe they are.
 _COUNTS = (
     *("k", "k_eval", "k_dead", "n_nested", "n_directions", "positions", "n_codes", "code_dim"),

@@ -120,8 +120,8 @@ def vdvae(
     https://arxiv.org/abs/2011.10650
 
     Small by default: 384 channels, 96 inner ones, latent maps of 16 channels and 45 latents in the
-    original. Its averaged weights and clipped gradients are left out. The code is the means of all
-    latents, flat, the top one first.
+    original. Its clipped gradients are left out; its averaged weights are ``ema``, on by default. The
+    code is the means of all latents, flat, the top one first.
 
     Args:
         width: channels of every map.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from torch import nn
+
 from autoencode.bottlenecks import Plain
 from autoencode.errors import IncompatibleError, OptionError
-from autoencode.likelihoods import IDENTITY, Gaussian
-from autoencode.models import MaskedAutoencoder
+from autoencode.likelihoods import IDENTITY, SIGMOID, Gaussian
+from autoencode.mixed import Mixed
+from autoencode.models import MaskedAutoencoder, MaskedColumns
+from autoencode.nets.columns import ColumnDecoder, ColumnEncoder
 from autoencode.nets.vit import PatchDecoder, PatchEncoder, Patches
-from autoencode.objectives import WeightedSum, hidden_error
+from autoencode.objectives import WeightedSum, hidden_error, hidden_nats, seen_error, seen_nats
 from autoencode.recipes.compose import NoiseOptions
 from autoencode.recipes.deterministic import NO_NOISE
 from autoencode.recipes.recipe import Recipe
@@ -42,8 +46,7 @@ def mae(
         decoder_depth: blocks of the decoder.
         hidden_share: of the patches that are hidden in training.
     """
-    if not 0 < hidden_share < 1:
-        raise OptionError(f"option hidden_share: must lie in (0, 1), got {hidden_share}")
+    _check_share(hidden_share)
     if noise.readable(spec).gaps or spec.context_dim:
         raise IncompatibleError(
             "a masked autoencoder takes complete images without a context; use conv for gaps"
@@ -58,3 +61,66 @@ def mae(
     )
     objective = noise.wrap(WeightedSum({"hidden_mse": hidden_error}), spec)
     return Recipe(model, (Update(objective, (model,)),), spec)
+
+
+def mae_table(
+    spec: DataSpec,
+    width: int = 64,
+    depth: int = 3,
+    heads: int = 4,
+    decoder_width: int = 64,
+    decoder_depth: int = 1,
+    hidden_share: float = 0.5,
+    seen_weight: float = 1.0,
+    noise: NoiseOptions = NO_NOISE,
+) -> Recipe:
+    """A small transformer sees some columns of each row of a table and is asked for the others.
+
+    ReMasker: Imputing Tabular Data with Masked Autoencoding (Du, Melis & Wang, 2024),
+    https://arxiv.org/abs/2309.13793
+
+    Missing values are hidden like those that training hides anew at every step, so a table with gaps is
+    learned from as it is, and ``impute`` fills it. Squared errors of what is hidden and of what is seen
+    count the same, as in the paper. It bears another name because they are averaged over each row
+    first, numbers are standardised (in the paper they lie in [0, 1]), and tables of more than numbers
+    are learned in nats, each column by the likelihood of its kind. The code has a token for each
+    column. The paper's encoder has 8 blocks, its decoder 4.
+
+    Args:
+        width: of a token.
+        depth: blocks of the encoder.
+        heads: of attention, in both; divide both widths.
+        decoder_width: of a token in the decoder.
+        decoder_depth: blocks of the decoder.
+        hidden_share: of each row's known columns that are hidden in training.
+        seen_weight: of the error of what is seen.
+    """
+    _check_share(hidden_share)
+    if spec.context_dim:
+        raise IncompatibleError("mae_table takes no context; use cvae for data with labels")
+    spec = noise.readable(spec)
+    if spec.mixed:
+        mixed = Mixed(spec)
+        p_x: nn.Module = mixed
+        terms = {"hidden_nats": hidden_nats, "seen_nats": seen_nats}
+        owners: tuple[int, ...] = mixed.owners
+        shape: tuple[int, ...] = (mixed.width,)
+    else:
+        p_x = Gaussian(len(spec.shape), SIGMOID if spec.kind == "unit" else IDENTITY)
+        terms = {"hidden_mse": hidden_error, "seen_mse": seen_error}
+        owners, shape = tuple(range(spec.size)), spec.shape
+    model = MaskedColumns(
+        ColumnEncoder(spec, width, depth, heads),
+        ColumnDecoder(owners, shape, width, decoder_width, decoder_depth, heads),
+        Plain(),
+        p_x,
+        hidden_share,
+    )
+    seen = next(name for name in terms if name.startswith("seen"))
+    objective = noise.wrap(WeightedSum(terms, **{seen: seen_weight}), spec, for_gaps="none")
+    return Recipe(model, (Update(objective, (model,)),), spec)
+
+
+def _check_share(hidden_share: float) -> None:
+    if not 0 < hidden_share < 1:
+        raise OptionError(f"option hidden_share: must lie in (0, 1), got {hidden_share}")

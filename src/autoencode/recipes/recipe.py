@@ -154,7 +154,11 @@ class Recipe:
                 f"the decoder returns examples of shape {got} and the data have {expected}"
             )
         for update in self.updates:
-            update.objective.check(output)
+            try:
+                update.objective.check(output)
+            except IncompatibleError as error:
+                kind = type(self.model.bottleneck).__name__
+                raise IncompatibleError(f"{kind} cannot serve this objective: {error}") from None
         owned = {id(p) for update in self.updates for p in update.parameters()}
         named = list(self.model.named_parameters())
         for helper, module in self.helpers.items():

@@ -185,7 +185,7 @@ def rae_l2(
     widths: Widths = _TWO,
     latent_dim: int = 16,
     loss: Error = "mse",
-    code_weight: float = 1e-4,
+    code_weight: float = 1.25e-5,
     decoder_weight: float = 1e-7,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -200,7 +200,8 @@ def rae_l2(
     Args:
         latent_dim: width of the code; 16 on MNIST in the original.
         loss: mse, sse or nll.
-        code_weight: of half the squared norm of z, beta in the paper.
+        code_weight: of half the squared norm of z, beta in the paper, whose
+            program takes 1e-4 times the mean square of 16 entries.
         decoder_weight: of the squared norm of the decoder's parameters, lambda in the paper.
     """
     terms: Terms = {
@@ -215,7 +216,7 @@ def rae_gp(
     widths: Widths = _TWO,
     latent_dim: int = 16,
     loss: Error = "mse",
-    code_weight: float = 1e-4,
+    code_weight: float = 1.25e-5,
     smoothness_weight: float = 1e-5,
     jacobian: Jacobian = "estimate",
     net: NetOptions = DEFAULT_NET,
@@ -232,7 +233,8 @@ def rae_gp(
     Args:
         latent_dim: width of the code; 16 on MNIST in the original.
         loss: mse, sse or nll.
-        code_weight: of half the squared norm of z, beta in the paper.
+        code_weight: of half the squared norm of z, beta in the paper, whose
+            program takes 1e-4 times the mean square of 16 entries.
         smoothness_weight: of half the squared Frobenius norm of dx/dz, lambda in the paper.
         jacobian: estimate takes one more backward pass, exact one for every entry of x.
     """

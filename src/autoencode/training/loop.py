@@ -17,6 +17,7 @@ from autoencode.randomness import seed_step, seeded
 from autoencode.training.arithmetic import products
 from autoencode.training.average import Average
 from autoencode.training.doctor import Doctor
+from autoencode.training.ema import WeightAverage
 from autoencode.training.optimizers import OptimizerFactory
 from autoencode.training.plan import TrainingPlan
 from autoencode.training.replay import Replayed, replayed
@@ -194,6 +195,7 @@ class _Loop:
         self.totals = Totals()
         self.records: list[EpochRecord] = []
         self.best: dict[str, Tensor] = {}
+        self.average = WeightAverage(self.model, plan.ema) if plan.ema else None
         self.group = parallel.current()
         self.sharded = any(map(is_sharded, stepper.parameters))
         self.doctor = (
@@ -206,7 +208,7 @@ class _Loop:
         self, observer: Observer, keeper: Keeper | None, resume: TrainingState | None
     ) -> list[EpochRecord]:
         if resume is not None:
-            self.best = restore(self.stepper, resume.tensors)
+            self.best = restore(self.stepper, resume.tensors, self.average)
             self.at, self.records = replace(resume.position), list(resume.records)
         self.steps = replayed(self.stepper, self.plan, self.device, observer.notice)
         observer.start(self.n_steps, self.n_epochs)
@@ -217,6 +219,9 @@ class _Loop:
         if not stopped:
             # In case what comes after training is interrupted.
             self._keep(keeper, at_once=True)
+        if self.average is not None:
+            self.average.put()
+        if not stopped:
             for name, value in model_tensors(self.stepper).items() if self.best else ():
                 put(value, self.best[name])
         self.model.eval()
@@ -245,7 +250,8 @@ class _Loop:
                 break
         at.seconds = before + time.perf_counter() - start
         self.group.check_equal([p for p in self.stepper.parameters if not is_sharded(p)])
-        self._close_epoch(stopped)
+        with contextlib.nullcontext() if self.average is None else self.average.in_place():
+            self._close_epoch(stopped)
         return stopped
 
     def _close_epoch(self, stopped: bool) -> None:
@@ -307,6 +313,8 @@ class _Loop:
             return {}
         finally:
             at.step += 1
+            if self.average is not None:
+                self.average.update(at.step)
         at.skipped = 0
         if self.device.type != "cpu":
             return losses
@@ -350,7 +358,8 @@ class _Loop:
 
     def _state(self) -> TrainingState:
         at = replace(self.at, sums=self.totals.floats(), seen=dict(self.at.seen))
-        return TrainingState(at, tuple(self.records), collect(self.stepper, self.best))
+        tensors = collect(self.stepper, self.best, self.average)
+        return TrainingState(at, tuple(self.records), tensors)
 
     def _validate(self) -> dict[str, float]:
         assert self.validation is not None

@@ -34,6 +34,8 @@ class TrainingPlan:
             is 1 000 images.
         patience: stop after so many epochs without a lower validation loss, and keep the weights
             that had the lowest; 0 trains to the end and keeps the last.
+        ema: decay of an average of the weights over the steps, which is what is measured and kept in
+            their place; 0.999 looks back some 1000 steps, 0 averages nothing.
         non_finite: what to do when a loss or, with skip, a gradient is not finite: stop, or skip the
             step and go on at half the rate.
         doctor: look for faults of training now and then, and say what could be changed.
@@ -60,6 +62,7 @@ class TrainingPlan:
     min_steps: int = 0
     validation: float = 1 / 60
     patience: int = 0
+    ema: float = 0.0
     non_finite: Literal["stop", "skip"] = "stop"
     doctor: bool = True
     precision: Literal["float32", "tf32", "bf16"] = "float32"

@@ -84,6 +84,7 @@ def refuse_unfit(plan: TrainingPlan, updates: Sequence[Update], model: nn.Module
         "it brings an optimiser of its own": any(u.optimizer is not None for u in updates),
         "non_finite=skip looks at whole gradients": plan.non_finite == "skip",
         "compile=true does not see through it": plan.compile,
+        "ema averages whole weights": plan.ema > 0,
         "two of its layers share a weight": len(names) != len(list(model.parameters())),
     }
     for reason, true in reasons.items():

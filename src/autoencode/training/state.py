@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from autoencode.errors import ModelFileError
 from autoencode.training.doctor import Diagnosis
+from autoencode.training.ema import WeightAverage
 from autoencode.training.sharding import gathered, put
 from autoencode.training.update import Stepper
 
@@ -98,7 +99,8 @@ class TrainingState:
         position: how far training has come.
         records: one for each epoch that is over.
         tensors: weights and buffers (``model.``, with its ``helpers.``), optimisers
-            (``optimizer.0.``), and with early stopping the best weights (``best.``).
+            (``optimizer.0.``), with early stopping the best weights (``best.``), and with ``ema`` the
+            averaged ones (``average.``).
     """
 
     position: Position
@@ -155,15 +157,21 @@ class Totals:
         return {name: float(total) for name, total in self._sums.items()}
 
 
-def collect(stepper: Stepper, best: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def collect(
+    stepper: Stepper, best: Mapping[str, Tensor], average: WeightAverage | None = None
+) -> dict[str, Tensor]:
     """The tensors of a training run by name; references, not copies, but where they are sharded."""
     tensors = _named("model", model_tensors(stepper))
     for i, optimizer in enumerate(stepper.optimizers):
         tensors |= _named(f"optimizer.{i}", optimizer.state_dict())
+    if average is not None:
+        tensors |= _named("average", average.state_dict())
     return gathered(tensors | _named("best", best))
 
 
-def restore(stepper: Stepper, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def restore(
+    stepper: Stepper, tensors: Mapping[str, Tensor], average: WeightAverage | None = None
+) -> dict[str, Tensor]:
     """Puts collected tensors back where they were, and returns the best weights.
 
     Raises:
@@ -182,6 +190,8 @@ def restore(stepper: Stepper, tensors: Mapping[str, Tensor]) -> dict[str, Tensor
             raise ModelFileError(
                 f"the checkpoint holds the state of another optimiser ({error}); train again"
             ) from None
+    if average is not None:
+        average.load_state_dict(_under("average", tensors))
     return _under("best", tensors)
 
 
