@@ -21,6 +21,7 @@ from autoencode.anomaly import (
     Tail,
     benjamini_hochberg,
     conformal_pvalues,
+    fence,
     plain_rows,
     row_keys,
     see,
@@ -126,6 +127,62 @@ def test_a_tail_is_the_logarithm_of_the_share_above():
         share = (1000 - value + 1) / 1001
         beyond = np.log1p(max((value - middle) / width, 0))
         assert tail(np.array([value]))[0] == pytest.approx(-np.log(share) + beyond, rel=1e-3)
+
+
+def test_a_fence_lets_about_one_in_a_hundred_pass_whatever_the_data():
+    rng = np.random.default_rng(0)
+    for draw in (rng.normal(size=4000) ** 2, rng.exponential(size=4000), abs(rng.standard_t(2, 4000))):
+        reference, new = draw[:2000], draw[2000:]
+        tail = Tail.of(reference)
+        limit = tail.inverse(fence(tail(reference)))
+        assert 0.001 < (new > limit).mean() < 0.02
+    # A twentieth that lie far out do not carry the fence with them.
+    odd = np.concatenate([rng.exponential(size=1900), rng.normal(1e6, 1.0, 100)])
+    tail = Tail.of(odd)
+    assert (odd[-100:] > tail.inverse(fence(tail(odd)))).mean() > 0.9
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40), st.floats(0, 20))
+@settings(max_examples=200, deadline=None)
+def test_the_inverse_of_a_tail_is_its_inverse(reference, height):
+    tail = Tail.of(reference)
+    value = tail.inverse(height)
+    assert tail(np.array([value]))[0] >= height - 1e-9
+    below = np.nextafter(value, -np.inf)
+    assert below < tail.values[0] or tail(np.array([below]))[0] <= height + 1e-9
+
+
+CLEAN = {
+    "normal": lambda rng, n: rng.normal(size=(n, 6)),
+    "on a surface": lambda rng, n: correlated(n, rng.integers(1 << 30)),
+    "heavy tails": lambda rng, n: rng.standard_t(2, size=(n, 6)),
+    "common scale": lambda rng, n: rng.normal(size=(n, 6)) / rng.gamma(1.5, size=(n, 1)) ** 0.5,
+    "lognormal": lambda rng, n: rng.lognormal(size=(n, 6)),
+    "counts and flags": lambda rng, n: np.c_[
+        rng.poisson(3, (n, 2)), rng.random((n, 2)) < 0.1, rng.exponential(size=(n, 2))
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", CLEAN)
+def test_about_one_in_a_hundred_clean_rows_is_called_an_outlier(kind):
+    shares = []
+    for seed in range(4):
+        x = CLEAN[kind](np.random.default_rng(seed), 3600)
+        fitted = AnomalyDetector(random_state=seed, device="cpu").fit(x[:600])
+        shares.append((fitted.predict(x[600:]) == -1).mean())
+    # From fit to fit the share spreads by about a half of it.
+    assert 0.003 < np.mean(shares) < 0.02
+
+
+@pytest.mark.parametrize("measure", SCORES)
+def test_the_threshold_of_every_measure_is_one_of_clean_rows(measure):
+    shares = []
+    for seed in range(3):
+        x = correlated(2600, seed)
+        fitted = AnomalyDetector(measure=measure, random_state=seed, device="cpu").fit(x[:600])
+        shares.append((fitted.predict(x[600:]) == -1).mean())
+    assert 0.001 < np.mean(shares) < 0.03
 
 
 def test_pvalues_of_new_rows_hold_for_a_fitted_detector():

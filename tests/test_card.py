@@ -80,7 +80,7 @@ def test_only_and_skip_take_sections_measures_and_figures():
     assert names("latent") == ["active", "information", "aggregate", "mmd"]
     assert names("psnr", "nll") == ["errors", "nll"]
     assert names("latent", skip=["mmd", "active_units"]) == ["information", "aggregate"]
-    assert names(quick=True) == ["errors", "pca", "bound", "guesses"]
+    assert names(quick=True) == ["errors", "pca", "constant", "bound", "guesses"]
     assert names("nll", quick=True) == ["nll"]
     with pytest.raises(OptionError, match="no measure is called 'fidd'; did you mean fid"):
         names("fidd")

@@ -156,6 +156,62 @@ def test_none_leaves_everything():
     np.testing.assert_array_equal(seen_by_model(examples, spec), TABLE.astype(np.float32))
 
 
+def test_robust_is_median_and_interquartile_range():
+    x = np.c_[TABLE, RNG.standard_cauchy(40)]
+    examples, spec, notices = prepare(x, standardize="robust")
+    assert notices == ()
+    z = seen_by_model(examples, spec).double().numpy()
+    low, middle, high = np.quantile(z, [0.25, 0.5, 0.75], axis=0)
+    np.testing.assert_allclose(middle, 0, atol=1e-6)
+    np.testing.assert_allclose(high - low, 1.34898, atol=1e-5)  # that of N(0, 1)
+    torch.testing.assert_close(spec.to_raw(torch.from_numpy(z).float()), torch.from_numpy(examples.x))
+
+
+def test_a_huge_outlier_does_not_move_the_robust_scale():
+    x = RNG.normal(5.0, 2.0, (400, 3))
+    before = prepare(x, standardize="robust")[1]
+    x[7] = [1e30, -1e30, 1e9]
+    after = prepare(x, standardize="robust")[1]
+    np.testing.assert_allclose(after.offset, before.offset, atol=0.03)
+    np.testing.assert_allclose(after.scale, before.scale, rtol=0.03)
+    np.testing.assert_allclose(after.scale, 2.0, rtol=0.15)
+    assert prepare(x)[1].scale[0] > 1e28  # what mean and variance make of it
+
+
+@pytest.mark.parametrize(
+    ("others", "scale"),
+    [
+        (160, 2 / 2.5631031),  # two fifths differ: the range between the tenths
+        (60, 2 / 3.2897073),  # then that between the twentieths
+        (20, 2 / 4.6526957),  # then that between the hundredths
+        (2, 1.2533141 * 2 / 400),  # then the mean distance to the median
+    ],
+)
+def test_a_column_of_mostly_one_value_has_a_wider_range(others, scale):
+    column = np.zeros(400)
+    column[:others] = np.resize([-1.0, 1.0], others)
+    spec = prepare(np.c_[column, np.arange(400.0)], standardize="robust")[1]
+    assert spec.offset[0] == 0
+    assert spec.scale[0] == pytest.approx(scale)
+
+
+def test_robust_scales_see_what_is_known_of_a_column():
+    whole = RNG.normal(3.0, 2.0, (300, 2))
+    x = np.concatenate([whole, np.full((100, 2), np.nan)])[RNG.permutation(400)]
+    found = prepare(x, standardize="robust", gaps=True)[1]
+    expected = prepare(whole, standardize="robust")[1]
+    assert (found.offset, found.scale) == (expected.offset, expected.scale)
+
+
+def test_images_share_one_robust_scale():
+    x = RNG.normal(5, 3, (30, 1, 6, 6))
+    x[0] = 1e6
+    spec = prepare(x, standardize="robust")[1]
+    assert (len(spec.offset), len(spec.scale)) == (1, 1)
+    assert spec.offset[0] == pytest.approx(5, abs=0.5)
+    assert spec.scale[0] == pytest.approx(3, rel=0.15)
+
+
 def test_images_share_one_mean_and_scale():
     examples, spec, _ = prepare(RNG.normal(5, 3, (20, 1, 6, 6)))
     assert len(spec.offset) == len(spec.scale) == 1
@@ -445,7 +501,7 @@ def test_labels_must_fit():
         st.sampled_from(["f2", "f4", "f8", "i4", "u1", "?"]),
         hnp.array_shapes(min_dims=2, max_dims=4, min_side=2, max_side=5),
     ),
-    st.sampled_from(["columns", "global", "none"]),
+    st.sampled_from(["columns", "robust", "global", "none"]),
 )
 def test_what_is_accepted_is_finite_and_comes_back(x, standardize):
     with warnings.catch_warnings():

@@ -333,7 +333,7 @@ MEANINGS = {
 }
 
 
-@pytest.mark.parametrize("standardize", ["columns", "global", "none"])
+@pytest.mark.parametrize("standardize", ["columns", "robust", "global", "none"])
 @pytest.mark.parametrize("name", MEANINGS)
 def test_values_mean_what_they_mean_in_memory(npy, name, standardize):
     """Against the spec of the same training rows in memory, which the survey never holds at once."""

@@ -4,6 +4,7 @@ import itertools
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.decomposition import PCA as SklearnPCA
@@ -11,7 +12,7 @@ from torch import nn
 
 from autoencode import runs
 from autoencode.bottlenecks import DiagonalGaussian
-from autoencode.data import Examples, Resident
+from autoencode.data import Examples, Resident, apply_spec, prepare
 from autoencode.distributions import Bernoulli as BernoulliDistribution
 from autoencode.distributions import Normal, StandardNormal
 from autoencode.errors import DataError
@@ -363,6 +364,35 @@ def test_metrics_equal_their_definitions(kind):
         assert values["psnr"] is None
         assert values["bernoulli_nats"] is None
     assert values["elbo"] is None
+
+
+def test_a_table_with_gaps_is_measured_beside_pca_and_the_mean():
+    rng = np.random.default_rng(0)
+    whole = rng.normal(size=(400, 5)) @ rng.normal(size=(5, 5))
+    known = rng.random(whole.shape) < 0.8
+    raw = np.where(known, whole, np.nan).astype(np.float32)
+    examples, spec, _ = prepare(raw, gaps=True)
+    trained = Trained(build("mlp", spec, latent_dim=2, hidden=(4,)))
+    values = evaluate(trained, examples, examples)
+    x = (raw - np.nanmean(raw, 0)) / np.nanstd(raw, 0)
+    assert values["mean_mse"] == pytest.approx(np.nanmean(x**2), rel=1e-4)
+    filled = np.nan_to_num(x)  # standardised columns have mean 0
+    pca = SklearnPCA(2).fit(filled)
+    rest = filled - pca.inverse_transform(pca.transform(filled))
+    assert values["pca_mse"] == pytest.approx(np.square(rest[known]).mean(), rel=1e-3)
+    assert values["mode_accuracy"] is None
+
+
+def test_a_mixed_table_is_measured_beside_means_and_most_frequent_values():
+    train = pd.DataFrame({"a": [1.0, 2.0, 6.0, None], "b": ["x", "y", "y", None]})
+    test = pd.DataFrame({"a": [3.0, None, 5.0], "b": ["y", "x", "y"]})
+    examples, spec, _ = prepare(train)
+    trained = Trained(build("mlp", spec, latent_dim=1, hidden=(4,)))
+    values = evaluate(trained, Examples(apply_spec(test, spec)), examples)
+    variance = np.var([1.0, 2.0, 6.0])
+    assert values["mean_mse"] == pytest.approx((0.0 + 4.0) / 2 / variance, rel=1e-4)
+    assert values["mode_accuracy"] == pytest.approx(2 / 3)
+    assert values["pca_mse"] is None
 
 
 def test_a_perfect_reconstruction_has_finite_metrics():

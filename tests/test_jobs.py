@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from autoencode import AnomalyDetector
 from autoencode.errors import OptionError
 from autoencode.jobs import anomalies, denoise
 from cli_runs import cli  # noqa: F401  a fixture
@@ -81,6 +82,42 @@ def test_rows_are_judged_by_a_run(cli, table, tmp_path):  # noqa: F811
     assert found["anomaly_pvalue"].min() == pytest.approx(1 / 16, rel=0.1)
 
 
+def test_a_detector_is_kept_and_judges_new_rows(cli, table, tmp_path):  # noqa: F811
+    kept, out = tmp_path / "kept", tmp_path / "found.csv"
+    first = cli("anomalies", table, *COLUMNS, "--quiet", "--save", kept, "-o", tmp_path / "first.csv")
+    assert first.code == 0, first
+    fresh = pd.read_csv(table).head(60)
+    fresh.loc[3, "b"] = 50.0
+    fresh.to_csv(tmp_path / "fresh.csv", index=False)
+    # Which columns are set aside is known from the first time.
+    again = cli("anomalies", tmp_path / "fresh.csv", "--run", kept, "--quiet", "-o", out)
+    assert again.code == 0, again
+    found, before = pd.read_csv(out), pd.read_csv(tmp_path / "first.csv").head(60)
+    assert found["anomaly_score"].idxmax() == 3
+    same = found.index != 3
+    assert (found["anomaly_score"][same] == before["anomaly_score"][same]).all()
+    assert (found["anomaly_pvalue"][same] == before["anomaly_pvalue"][same]).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--save", "taken"], "exists already"),
+        (["--save", "new", "--run", "kept"], "leave one of run and save out"),
+        (["--run", "kept", "--measure", "latent"], "has its contamination and measure"),
+        (["--run", "kept", "--contamination", "0.1"], "has its contamination and measure"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused(cli, table, tmp_path, monkeypatch, arguments, message):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").touch()
+    AnomalyDetector(random_state=0).fit(pd.read_csv(table)[["a", "b", "word"]]).save(tmp_path / "kept")
+    result = cli("anomalies", table, *COLUMNS, *arguments, "--quiet", "-o", "out.csv")
+    assert (result.code, message in result.err) == (2, True), result
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "t.csv", "taken"]
+
+
 def test_images_are_shown_beside_their_reconstructions(cli, tmp_path):  # noqa: F811
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -129,6 +166,35 @@ def test_a_run_and_a_recipe_are_one_too_many(table, tmp_path):
         denoise(table, tmp_path / "x.csv", tmp_path, clean=table)
 
 
+def test_pictures_are_brought_to_a_size_and_bad_ones_skipped_by_choice(cli, tmp_path):  # noqa: F811
+    for folder, n in (("photos", 24), ("more", 3)):
+        (tmp_path / folder).mkdir()
+        for i in range(n):
+            size = (12 + i % 3, 10, 3)
+            picture = Image.fromarray(RNG.integers(100, 120, size, dtype=np.uint8))
+            picture.save(tmp_path / folder / f"{i:02}.png")
+        (tmp_path / folder / "torn.png").write_bytes(b"PNG")
+    refused = cli("anomalies", "photos", "--quiet", "-o", "found.csv")
+    assert (refused.code, "torn.png" in refused.err) == (2, True), refused
+    options = ("--image-size", "8", "--fit", "resize", "--on-bad-file", "skip")
+    result = cli("anomalies", "photos", *options, "--quiet", "-o", "found.csv", "--save", "kept")
+    assert result.code == 0, result
+    assert "torn.png" in result.err
+    assert len(pd.read_csv("found.csv")) == 24
+    # The saved detector knows the size, and what to do with a damaged file.
+    again = cli("anomalies", "more", "--run", "kept", "--quiet", "-o", "more.csv")
+    assert again.code == 0, again
+    assert len(pd.read_csv("more.csv")) == 3
+    refused = cli("anomalies", "more", "--run", "kept", "--image-size", "9", "--quiet")
+    assert (refused.code, "has its image size already" in refused.err) == (2, True), refused
+    restored = cli(
+        *("denoise", "more", "--clean", "photos", *options, "--noise", "blur", "--level", "1"),
+        *("-o", "restored.npy", "--quiet"),
+    )
+    assert restored.code == 0, restored
+    assert np.load("restored.npy").shape == (3, 3, 8, 8)
+
+
 def test_noise_is_taken_out_of_files(cli, tmp_path):  # noqa: F811
     """Ramps at any height: what is left after denoising is nearer to them than what was given."""
     ramps = (RNG.random((400, 1, 1)) + np.linspace(0, 1, 10)[:, None] + np.zeros(10)) / 2
@@ -138,11 +204,15 @@ def test_noise_is_taken_out_of_files(cli, tmp_path):  # noqa: F811
     out = tmp_path / "restored.npy"
     result = cli(
         *("denoise", tmp_path / "noisy.npy", "--clean", tmp_path / "clean.npy"),
-        *("--level", 0.2, "-o", out, "--quiet", "--json"),
+        *("--level", 0.2, "-o", out, "--save", tmp_path / "kept", "--quiet", "--json"),
     )
     assert result.code == 0, result
     assert result.json["n"] == 100
     restored = np.load(out).reshape(100, 10, 10)
+    again = tmp_path / "again.npy"
+    result = cli("denoise", tmp_path / "noisy.npy", "--run", tmp_path / "kept", "-o", again, "--quiet")
+    assert result.code == 0, result
+    assert np.array_equal(np.load(again), np.load(out))
     before = np.square(noisy[300:] - ramps[300:]).mean()
     assert np.square(restored - ramps[300:]).mean() < 0.3 * before
 

@@ -47,7 +47,8 @@ ALLOWED = {
     "jobs": BELOW_TRAINED | {"evaluate", "anomaly", "trained", "io", "past", "outputs", "estimators"},
     "anomaly": BELOW_TRAINED | {"trained"},
     "estimators": BELOW_TRAINED
-    | {"trained", "anomaly", "io", "checkpoints", "evaluate", "runs", "progress"},
+    | {"trained", "anomaly", "io", "sealed", "checkpoints", "evaluate", "runs", "progress"}
+    | {"__version__"},
     "cli": BELOW_TRAINED
     | {"trained", "io", "evaluate", "past", "record", "runs", "shards", "estimators", "console"}
     | {"progress", "outputs", "jobs", "__version__"},

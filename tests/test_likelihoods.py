@@ -170,3 +170,15 @@ def test_the_series_around_logit_zero_meets_the_closed_form():
     x = torch.full((4, 1), 0.3)
     torch.testing.assert_close(p.log_prob(x), q.log_prob(x), rtol=0, atol=1e-4)
     torch.testing.assert_close(p.mean, q.mean, rtol=0, atol=1e-4)
+
+
+@given(st.lists(st.floats(-3, 3), min_size=2, max_size=2), st.floats(0, 1))
+def test_the_squared_error_of_a_clipped_mean_is_convex_and_pulls_back_what_was_clipped(ends, target):
+    x = torch.tensor(sorted(ends), dtype=torch.float64, requires_grad=True)
+    mean = LINKS["clip"].forward(x)
+    assert torch.equal(mean, x.clamp(0, 1))
+    (slope,) = torch.autograd.grad((mean - target).square().sum(), x)
+    torch.testing.assert_close(slope, 2 * (x.detach().clamp(0, 1) - target))
+    assert slope[1] >= slope[0]
+    outside = (x < 0) | (x > 1)
+    assert (slope * (x.detach() - 0.5))[outside].ge(0).all()  # downhill is towards the range

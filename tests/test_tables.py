@@ -19,7 +19,7 @@ from autoencode import Autoencoder, build, load, load_data
 from autoencode.data import TableOptions
 from autoencode.data.frames import decode, encode, learn_columns, to_frame
 from autoencode.errors import DataError, IncompatibleError, InputError, ModelFileError, OptionError
-from autoencode.io import _spec
+from autoencode.io import _spec, load_config
 from autoencode.mixed import Mixed
 from autoencode.nets import Reader
 from autoencode.types import Batch, Column, DataSpec
@@ -499,8 +499,13 @@ def test_a_table_may_be_imputed_without_a_run(cli, tmp_path):  # noqa: F811
     written(tmp_path, "parquet", with_names())
     out = tmp_path / "filled.parquet"
     arguments = ("impute", tmp_path / "people.parquet", "--id", "name", "-o", out, "--quiet")
-    assert cli(*arguments).code == 0
+    assert cli(*arguments, "--save", tmp_path / "kept").code == 0
     assert not pd.read_parquet(out).isna().any().any()
+    again = tmp_path / "again.parquet"
+    kept = ("impute", tmp_path / "people.parquet", "--run", tmp_path / "kept", "-o", again, "--quiet")
+    assert cli(*kept).code == 0
+    assert pd.read_parquet(again).equals(pd.read_parquet(out))
+    assert load_config(tmp_path / "kept")["recipe"] == "mlp_impute"
 
 
 def test_columns_are_found_by_name_and_what_is_unknown_is_refused(cli, tmp_path, run):  # noqa: F811

@@ -52,6 +52,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "data.source": (str, type(None)),
     "data.name": (str, type(None)),
     "data.sha256": (str,),
+    "data.standardize": (str,),
     "seed": (int,),
     "schedule": (str,),
     "command": (str, type(None)),
@@ -68,14 +69,21 @@ def save_model(trained: Trained, folder: str | os.PathLike[str]) -> None:
 
     The configuration comes last: a folder that has one is complete.
     """
-    target = Path(folder)
-    tensors = {
-        name: value.detach().cpu().contiguous() for name, value in trained.model.state_dict().items()
-    }
-    weights = safetensors.torch.save(tensors)
+    target, weights = Path(folder), _weights_of(trained)
     config = {**model_config(trained), "weights_sha256": hashlib.sha256(weights).hexdigest()}
     write_atomically(target / WEIGHTS, weights)
     write_atomically(target / CONFIG, seal(config))
+
+
+def sha256_of(trained: Trained) -> str:
+    """The SHA-256 that ``model.safetensors`` has or would have."""
+    return hashlib.sha256(_weights_of(trained)).hexdigest()
+
+
+def _weights_of(trained: Trained) -> bytes:
+    """The content of ``model.safetensors``."""
+    state = trained.model.state_dict()
+    return safetensors.torch.save({name: t.detach().cpu().contiguous() for name, t in state.items()})
 
 
 def model_config(trained: Trained) -> dict[str, Any]:
@@ -94,6 +102,23 @@ def model_config(trained: Trained) -> dict[str, Any]:
         "latent_shape": list(trained.latent_shape),
         **trained.info,
     }
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    """Writes tensors by name into a safetensors file; its SHA-256, by which it is known again."""
+    content = safetensors.torch.save(dict(tensors))
+    write_atomically(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_tensors(path: Path, sha256: str) -> dict[str, Tensor]:
+    """The tensors of a file with this SHA-256.
+
+    Raises:
+        RunFolderError: when it cannot be read.
+        ModelFileError: when it is another file.
+    """
+    return _parsed(path, _read_weights(path, sha256))
 
 
 def write_history(history: list[dict[str, Any]], folder: str | os.PathLike[str]) -> None:
@@ -332,10 +357,7 @@ def _read_weights(path: Path, sha256: str) -> bytes:
 
 def _tensors(path: Path, content: bytes, recipe: Recipe) -> dict[str, Tensor]:
     """The weights, if they are those of the recipe's model and finite."""
-    try:
-        tensors = safetensors.torch.load(content)
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise ModelFileError(f"{path} is not a safetensors file: {error}") from None
+    tensors = _parsed(path, content)
     shapes = {name: tuple(t.shape) for name, t in tensors.items()}
     wanted = {name: tuple(t.shape) for name, t in recipe.model.state_dict().items()}
     wrong = sorted(n for n in wanted.keys() | shapes.keys() if wanted.get(n) != shapes.get(n))
@@ -348,4 +370,12 @@ def _tensors(path: Path, content: bytes, recipe: Recipe) -> dict[str, Tensor]:
     bad = [n for n, t in tensors.items() if t.is_floating_point() and not bool(t.isfinite().all())]
     if bad:
         raise ModelFileError(f"{path} holds weights that are not finite: {bad[0]}")
+    return tensors
+
+
+def _parsed(path: Path, content: bytes) -> dict[str, Tensor]:
+    try:
+        tensors: dict[str, Tensor] = safetensors.torch.load(content)
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise ModelFileError(f"{path} is not a safetensors file: {error}") from None
     return tensors

@@ -94,7 +94,8 @@ def run_data(
         data = load_data(
             source,
             data_dir=data_dir,
-            standardize=scaling(trained.recipe.name, trained.recipe.options),
+            standardize=facts.get("standardize")
+            or scaling(trained.recipe.name, trained.recipe.options),
             stream=False,
             table=table_of(trained),
             images=images_of(trained),
@@ -289,6 +290,8 @@ def list_runs(root: str | os.PathLike[str] = "runs") -> list[dict[str, Any]]:
     for path in top.glob("**/" + CONFIG):
         if any(part.startswith(".") for part in path.relative_to(top).parts):
             continue  # a run that is not complete
+        if (path.parent.parent / CONFIG).is_file():
+            continue  # a part of another one
         # What is no run, or went away meanwhile, is not listed.
         with contextlib.suppress(RunFolderError, ModelFileError, OSError):
             written = path.stat().st_mtime

@@ -30,6 +30,7 @@ from autoencode.data import (
     Data,
     Examples,
     ImageOptions,
+    Standardize,
     TableOptions,
     conditioned,
     load_data,
@@ -88,6 +89,7 @@ def train(
     stream: bool | None = None,
     table: TableOptions | None = None,
     images: ImageOptions | None = None,
+    standardize: Standardize | None = None,
     leave_out: Sequence[str] = (),
     labels: Any = None,
     n_labels: int | None = None,
@@ -118,6 +120,8 @@ def train(
         stream: whether the data stay on disk (``load_data``).
         table: which columns of a table are labels, names of rows or left out (``load_data``).
         images: how images of a folder are brought to one form (``load_data``).
+        standardize: how values that are neither pixels nor in [0, 1] are scaled (``load_data``); the
+            recipe's own way by default.
         leave_out: labels whose examples the model shall never see (``load_data``).
         labels: (N,) one label for each example, where the source has none (``load_data``).
         n_labels: how many labels of the training examples to keep, the same number of each class, for a
@@ -149,7 +153,7 @@ def train(
         data = load_data(
             source,
             data_dir=data_dir,
-            standardize=scaling(recipe, options),
+            standardize=standardize or scaling(recipe, options),
             stream=stream,
             table=table or TableOptions(),
             images=images or ImageOptions(),
@@ -175,6 +179,7 @@ def train(
             "streamed": not isinstance(data.train, Examples),
             **({"table": table.as_dict()} if table else {}),
             **({"images": images.as_dict()} if images else {}),
+            **({"standardize": standardize} if standardize else {}),
             **({"left_out": [str(label) for label in leave_out]} if leave_out else {}),
             **({} if n_labels is None else {"n_labels": n_labels}),
         },
@@ -294,7 +299,7 @@ def _same_data(
         data = load_data(
             where,
             data_dir=data_dir,
-            standardize=scaling(asked["recipe"], asked["options"]),
+            standardize=asked["data"].get("standardize") or scaling(asked["recipe"], asked["options"]),
             stream=asked["data"].get("streamed", False),
             table=TableOptions.from_dict(asked["data"].get("table")),
             images=ImageOptions.from_dict(asked["data"].get("images")),

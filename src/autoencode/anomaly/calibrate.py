@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike
 from autoencode.data.raw import Array
 from autoencode.errors import DataError, OptionError
 
+FALSE_ALARMS = 0.01  # of clean rows, where nothing else is asked for
+_GRID = 1e-290  # a slope over less overflows
+
 
 @dataclass(frozen=True)
 class Tail:
@@ -42,7 +45,8 @@ class Tail:
         ordered = np.sort(np.asarray(reference, np.float64))
         middle, high = np.quantile(ordered, [0.5, 0.9])
         # Values that differ by rounding are one value; a step between them would be a cliff.
-        grid = max(1e-7 * float(middle), 1e-10 * float(ordered[-1])) or 1.0
+        largest = max(abs(float(ordered[0])), abs(float(ordered[-1])))
+        grid = max(1e-7 * abs(float(middle)), 1e-10 * largest, _GRID)
         ordered = np.round(ordered / grid) * grid
         values, first = np.unique(ordered, return_index=True)
         heights = np.log(len(ordered) + 1) - np.log(len(ordered) + 1 - first)
@@ -50,10 +54,41 @@ class Tail:
         least = 1e-6 * max(abs(float(middle)), abs(float(ordered[-1])), 1e-6)
         return cls(values, heights, float(middle), max(float(high - middle), least))
 
+    def inverse(self, height: float) -> float:
+        """The least value that lies at least that high, or all but it."""
+        low, high = float(self.values[0]), float(self.values[-1])
+        step = max(high - low, self.width)
+        while self(np.array([high]))[0] < height:
+            low, high, step = high, high + step, 2 * step
+        while low < (middle := 0.5 * (low + high)) < high:
+            low, high = (low, middle) if self(np.array([middle]))[0] >= height else (middle, high)
+        return high
+
     def __call__(self, x: Array) -> Array:
         beyond = np.log1p(np.maximum((x - self.middle) / self.width, 0.0))
         height: Array = np.interp(x, self.values, self.heights) + beyond
         return height
+
+
+def fence(heights: ArrayLike, level: float = FALSE_ALARMS) -> float:
+    """The height that a share ``level`` of clean rows exceeds, judged by the bulk of the rows.
+
+    Heights are minus logarithms of tails, so they fall off exponentially whatever the data are: the
+    line through the upper quartile and the upper tenth is followed to the level. What lies above the
+    upper tenth has no say, so that anomalies among the rows move the fence outward only as far as they
+    push these two.
+
+    Args:
+        heights: (N,) of the rows that are usual (``Tail``), or means of several.
+        level: below 0.1.
+
+    Example:
+        >>> heights = -np.log(np.linspace(1, 0, 1000, endpoint=False))
+        >>> round(float((heights > fence(heights)).mean()), 3)
+        0.01
+    """
+    quarter, tenth = np.quantile(np.asarray(heights, np.float64), [0.75, 0.9])
+    return float(quarter + (tenth - quarter) * np.log(0.25 / level) / np.log(0.25 / 0.1))
 
 
 def conformal_pvalues(scores: ArrayLike, calibration: ArrayLike) -> Array:

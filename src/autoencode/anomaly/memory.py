@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -14,15 +16,17 @@ from autoencode.data.raw import Array
 ROWS = 10_000  # that are remembered; of more, these are drawn
 RECALLED = 20  # neighbours that a row is put together from
 RIDGE = 0.1  # share of the neighbours' mean squared distance that steadies their weights
-CROWD = 1_000  # remembered rows of which a neighbourhood is a part
+CROWD = 300  # remembered rows of which a neighbourhood is a part
 SHARE = 0.1  # of the crowd makes a neighbourhood
-_PIECE_NUMBERS = 4_000_000  # float64 numbers of one piece of work, 32 MB
+KEY_BYTES = 16  # of what tells rows apart
+COMPARISONS = ("nearest", "recall", "neighbourhood")
+_PIECE_NUMBERS = 1_000_000  # float64 numbers of one piece of work, 8 MB: much of it stays in the cache
 
 
 def row_keys(x: Array) -> list[bytes]:
-    """What tells rows (N, *D) apart, whatever dtype they come in."""
+    """What tells rows (N, *D) apart, whatever dtype they come in: a digest of their values."""
     wide = np.ascontiguousarray(x, dtype=np.float32).reshape(len(x), -1) + np.float32(0.0)
-    return [row.tobytes() for row in wide]
+    return [hashlib.blake2b(row.data, digest_size=KEY_BYTES).digest() for row in wide]
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Memory:
       are found by ridge regression; small on the surface that the rows lie on, also between them.
       Nonlinear Dimensionality Reduction by Locally Linear Embedding (Roweis & Saul, 2000),
       https://doi.org/10.1126/science.290.5500.2323
-    - ``neighbourhood``: root mean square distance to the nearest tenth of the rows (of 1 000 of
+    - ``neighbourhood``: root mean square distance to the nearest tenth of the rows (of 300 of
       them). A group of anomalies has near neighbours, but not that many.
 
     A remembered row is compared with the others only: the row with its key is left out.
@@ -77,63 +81,117 @@ class Memory:
 
     def nearest(self, x: Array, keys: list[bytes], squares: bool = False) -> Look:
         """Rows (N, P) beside the nearest of the memory."""
-        return self.nearest_and_recall(x, keys, squares)[0]
+        return self.looks(x, keys, ("nearest",), squares)["nearest"]
 
     def recall(self, x: Array, keys: list[bytes], squares: bool = False) -> Look:
         """Rows (N, P) beside what is put together from the nearest."""
-        return self.nearest_and_recall(x, keys, squares)[1]
+        return self.looks(x, keys, ("recall",), squares)["recall"]
 
     def neighbourhood(self, x: Array, keys: list[bytes], squares: bool = False) -> Look:
         """Rows (N, P) beside the nearest tenth of the memory."""
-        crowd = torch.from_numpy(self.points[:CROWD])
-        k = max(1, round(SHARE * max(len(crowd) - 1, 1)))
-        distances, parts = [], [np.zeros((0, x.shape[1]))]
-        for rows, own in self._pieces(x, keys, len(crowd) + (k * x.shape[1] if squares else 0)):
-            near, who = _nearest(rows, crowd, torch.where(own < len(crowd), own, -1), k)
-            distances.append(near.mean(1).sqrt().numpy())
-            if squares:
-                parts.append((rows[:, None] - crowd[who]).square().mean(1).numpy())
-        return Look(np.concatenate(distances), np.concatenate(parts))
+        return self.looks(x, keys, ("neighbourhood",), squares)["neighbourhood"]
 
-    def nearest_and_recall(
-        self, x: Array, keys: list[bytes], squares: bool = False
-    ) -> tuple[Look, Look]:
-        """Both from one search."""
-        points = torch.from_numpy(self.points)
-        k = min(RECALLED, max(len(points) - 1, 1))
-        found: list[list[Tensor]] = []
-        for rows, own in self._pieces(x, keys, max(len(points), k * x.shape[1])):
-            _, who = _nearest(rows, points, own, k)
-            differences = rows[:, None] - points[who]
-            first = differences[:, 0].square()
-            rest = (differences * _weights(differences)).sum(1).square()
-            found.append([first.sum(1).sqrt(), rest.sum(1).sqrt(), *([first, rest] if squares else [])])
-        near, put, *parts = (torch.cat(piece).numpy() for piece in zip(*found, strict=True))
-        none = np.zeros((0, x.shape[1]))
-        first_parts, rest_parts = parts or (none, none)
-        return Look(near, first_parts), Look(put, rest_parts)
+    def looks(
+        self, x: Array, keys: list[bytes], names: Sequence[str] = COMPARISONS, squares: bool = False
+    ) -> dict[str, Look]:
+        """Rows (N, P) in several comparisons, from one search.
 
-    def _pieces(self, x: Array, keys: list[bytes], wide: int) -> list[tuple[Tensor, Tensor]]:
-        """Rows and the places (-1 for none) they have in the memory, some at a time."""
+        Args:
+            x: the rows.
+            keys: what tells them apart (``row_keys``).
+            names: some of ``COMPARISONS``.
+            squares: whether each distance is shared out among the coordinates.
+        """
+        known = self.points if set(names) - {"neighbourhood"} else self.points[:CROWD]
+        points = torch.from_numpy(known)
+        found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in names}
         rows = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float64))
         own = torch.tensor([self.places.get(key, -1) for key in keys], dtype=torch.long)
-        size = max(1, _PIECE_NUMBERS // wide)
-        return list(zip(rows.split(size), own.split(size), strict=True))
+        neighbours = _crowd(len(points)) if squares and "neighbourhood" in names else RECALLED
+        size = max(1, _PIECE_NUMBERS // max(len(points), neighbours * x.shape[1]))
+        for piece, places in zip(rows.split(size), own.split(size), strict=True):
+            search = _Search.of(piece, points, places)
+            for name in names:
+                found[name].append(_COMPARE[name](search, squares))
+        return {name: _joined(parts, x.shape[1]) for name, parts in found.items()}
 
 
-def _nearest(rows: Tensor, points: Tensor, own: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Squared distances to the k nearest points and which they are, (N, k) each."""
-    lengths = points.square().sum(1)
-    order = torch.addmm(lengths, rows, points.T, alpha=-2)  # without |x|², the same along a row
-    inside = own >= 0
-    order[inside, own[inside]] = torch.inf
-    # In float32 rounding does not decide between points that are equally near.
-    who = order.float().topk(k, largest=False).indices
-    own_lengths = rows.square().sum(1, keepdim=True)
-    near = order.gather(1, who) + own_lengths
-    near = torch.where(near > 1e-13 * (own_lengths + lengths[who]), near, 0.0)  # else it is rounding
+def _joined(parts: list[tuple[Tensor, Tensor]], width: int) -> Look:
+    distances, squares = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
+    return Look(distances, squares.reshape(-1, width))
+
+
+def _crowd(n: int) -> int:
+    """How many of n rows make a neighbourhood, one of them being the row itself."""
+    return max(1, round(SHARE * max(min(n, CROWD) - 1, 1)))
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Some rows, and how far each is from all points.
+
+    Attributes:
+        rows: (N, P).
+        points: (M, P).
+        order: (N, M) squared distances but for the squared length of the row, which is the same along
+            a row; infinite between a row and itself.
+        lengths: (N, 1) squared lengths of the rows.
+    """
+
+    rows: Tensor
+    points: Tensor
+    order: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def of(cls, rows: Tensor, points: Tensor, own: Tensor) -> _Search:
+        order = torch.addmm(points.square().sum(1), rows, points.T, alpha=-2)
+        inside = (own >= 0) & (own < len(points))
+        order[inside, own[inside]] = torch.inf
+        return cls(rows, points, order, rows.square().sum(1, keepdim=True))
+
+    @cached_property
+    def differences(self) -> Tensor:
+        """From the nearest points to the rows, (N, K, P), the nearest first."""
+        k = min(RECALLED, max(len(self.points) - 1, 1))
+        return self.rows[:, None] - self.points[self.nearest(self.order, k)]
+
+    def nearest(self, order: Tensor, k: int) -> Tensor:
+        """Numbers (N, k) of the points that are nearest."""
+        # In float32 rounding does not decide between points that are equally near.
+        return order.float().topk(k, largest=False).indices
+
+
+def _near(search: _Search, squares: bool) -> tuple[Tensor, Tensor]:
+    parts = search.differences[:, 0].square()
+    # A row that is all there is to remember has itself for a neighbour.
+    return parts.sum(1).sqrt(), parts if squares else parts[:0]
+
+
+def _put_together(search: _Search, squares: bool) -> tuple[Tensor, Tensor]:
+    differences = search.differences
+    parts = (_weights(differences).transpose(1, 2) @ differences).squeeze(1).square()
+    return parts.sum(1).sqrt(), parts if squares else parts[:0]
+
+
+def _around(search: _Search, squares: bool) -> tuple[Tensor, Tensor]:
+    order = search.order[:, :CROWD]
+    k = _crowd(len(search.points))
+    near = torch.from_numpy(np.partition(order.numpy(), k - 1, axis=1)[:, :k]) + search.lengths
+    near = torch.where(near > 2e-13 * search.lengths, near, 0.0)  # else it is rounding
     # Infinite is a row that is all there is to remember.
-    return near.nan_to_num(posinf=0.0), who
+    distances = near.nan_to_num(posinf=0.0).mean(1).sqrt()
+    if not squares:
+        return distances, search.rows[:0]
+    who = search.nearest(order, k)
+    return distances, (search.rows[:, None] - search.points[who]).square().mean(1)
+
+
+_COMPARE: Mapping[str, Callable[[_Search, bool], tuple[Tensor, Tensor]]] = {
+    "nearest": _near,
+    "recall": _put_together,
+    "neighbourhood": _around,
+}
 
 
 def _weights(differences: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from autoencode.data.quantiles import column_quantiles
 from autoencode.data.raw import Array
 
 _QUANTILES = 1_000
@@ -37,8 +38,7 @@ class Ranks:
     @classmethod
     def of(cls, x: Array) -> Ranks:
         """The ranks among training rows (N, P)."""
-        levels = np.linspace(0, 1, min(_QUANTILES, len(x)))
-        quantiles = np.maximum.accumulate(np.quantile(x, levels, axis=0))
+        quantiles = column_quantiles(x, np.linspace(0, 1, min(_QUANTILES, len(x))))
         bare = cls(quantiles, np.zeros(x.shape[1]), np.ones(x.shape[1]))
         scores = bare(x)
         deviation = scores.std(0)

@@ -28,7 +28,10 @@ SCORES: Mapping[str, str] = {
 #: What the combination is made of.
 EVIDENCE = ("error", "nearest", "recall", "ranked_recall", "neighbourhood")
 
-REFERENCE = 1_000  # training rows that stand for all where a tail is measured
+#: The coordinates in which rows are compared: what the model makes of them; values and their ranks.
+MEMORIES = ("explained", "ranked")
+
+REFERENCE = 500  # training rows that stand for all where a tail is measured
 _FLOOR = 0.1  # of the mean squared error over all entries: the least that an entry is compared with
 _SHRINK = 0.1  # of the codes' covariance towards a multiple of the identity
 
@@ -49,6 +52,7 @@ class Scorer:
         center, precision: (K,) and (K, K) of the training codes.
         tails: of each piece of evidence among the training rows.
         reference: numbers of the training rows by which the tails were measured.
+        usual: each piece of evidence (R,) of those rows.
     """
 
     errors: Array
@@ -59,6 +63,7 @@ class Scorer:
     precision: Array
     tails: Mapping[str, Tail]
     reference: Array
+    usual: Mapping[str, Array]
 
     @classmethod
     def fit(cls, seen: Seen, keys: list[bytes], *, ranked: bool, typical: Array, seed: int) -> Scorer:
@@ -85,14 +90,20 @@ class Scorer:
             precision,
             {},
             np.empty(0, int),
+            {},
         )
-        places = {name: bare.coordinates(seen, name) for name in ("explained", "ranked")}
+        places = {name: bare.coordinates(seen, name) for name in MEMORIES}
         memories = {name: Memory.of(points, keys, seed) for name, points in places.items()}
         reference = _few(len(seen), seed)
         full = replace(bare, memories=memories, reference=reference)
-        looks = full._looks(seen.take(reference), [keys[row] for row in reference])
-        tails = {name: Tail.of(look.distances) for name, look in looks.items()}
-        return replace(full, tails=tails)
+        looks = full._looks(
+            seen.take(reference),
+            [keys[row] for row in reference],
+            places={name: points[reference] for name, points in places.items()},
+        )
+        usual = {name: look.distances for name, look in looks.items()}
+        tails = {name: Tail.of(distances) for name, distances in usual.items()}
+        return replace(full, tails=tails, usual=usual)
 
     def coordinates(self, seen: Seen, name: str) -> Array:
         """Rows (N, P) as one comparison takes them; P is C or twice that."""
@@ -107,8 +118,7 @@ class Scorer:
         """The score (N,) of that name; one of ``SCORES``."""
         if name == "combined":
             looks = self._looks(seen, keys)
-            heights = [self.tails[name](look.distances) for name, look in looks.items()]
-            return np.asarray(np.mean(heights, axis=0))
+            return self._combined({name: look.distances for name, look in looks.items()})
         if name == "latent":
             far = seen.code - self.center
             latent: Array = np.einsum("nk,kl,nl->n", far, self.precision, far)
@@ -117,6 +127,10 @@ class Scorer:
             return self._looks(seen, keys)[name].distances
         total: Array = self.parts(seen, keys, name).sum(1)
         return total
+
+    def usual_scores(self, name: str) -> Array | None:
+        """The score (R,) of the reference rows, where it is made of evidence; else ``None``."""
+        return self._combined(self.usual) if name == "combined" else self.usual.get(name)
 
     def parts(self, seen: Seen, keys: list[bytes], name: str) -> Array:
         """What each entry adds to the score, (N, D); not for ``latent``.
@@ -136,19 +150,23 @@ class Scorer:
             total += height[:, None] * self._shares(seen, look)
         return total
 
-    def _looks(self, seen: Seen, keys: list[bytes], squares: bool = False) -> dict[str, Look]:
-        """All pieces of evidence."""
-        made, ranked = (self.coordinates(seen, place) for place in ("explained", "ranked"))
-        memory = self.memories["explained"]
-        near, put_together = memory.nearest_and_recall(made, keys, squares)
+    def _combined(self, evidence: Mapping[str, Array]) -> Array:
+        heights = [self.tails[name](distances) for name, distances in evidence.items()]
+        return np.asarray(np.mean(heights, axis=0))
+
+    def _looks(
+        self,
+        seen: Seen,
+        keys: list[bytes],
+        squares: bool = False,
+        places: Mapping[str, Array] | None = None,
+    ) -> dict[str, Look]:
+        """All pieces of evidence; ``places`` are the coordinates of each comparison, where known."""
+        places = places or {name: self.coordinates(seen, name) for name in self.memories}
         errors = seen.residual**2
-        return {
-            "error": Look(np.sqrt(errors.sum(1)), errors),
-            "nearest": near,
-            "recall": put_together,
-            "ranked_recall": self.memories["ranked"].recall(ranked, keys, squares),
-            "neighbourhood": memory.neighbourhood(made, keys, squares),
-        }
+        near = self.memories["explained"].looks(places["explained"], keys, squares=squares)
+        ranked = self.memories["ranked"].recall(places["ranked"], keys, squares)
+        return {"error": Look(np.sqrt(errors.sum(1)), errors), **near, "ranked_recall": ranked}
 
     def _shares(self, seen: Seen, look: Look) -> Array:
         """Each entry's share (N, D) of a squared distance; even where there is no distance."""

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from autoencode.data import Examples, Resident
+from autoencode.data.ranges import center_and_variance
 from autoencode.data.raw import Array
+from autoencode.errors import OptionError
 from autoencode.mixed import MixedObservation
 from autoencode.models import AutoencoderModule
 from autoencode.nets.reader import reader_for
@@ -93,7 +95,7 @@ def see(trained: Trained, examples: Examples) -> Seen:
     expected, residual, code, surprise, kl = (
         np.concatenate(parts) for parts in zip(*pieces, strict=True)
     )
-    return Seen(expected, residual, code, surprise, kl, _entries(trained.spec))
+    return Seen(expected, residual, code, surprise, kl, entries_of(trained.spec))
 
 
 def plain_rows(spec: DataSpec, examples: Examples) -> Array:
@@ -103,7 +105,7 @@ def plain_rows(spec: DataSpec, examples: Examples) -> Array:
     return _flat(x if reader is None else reader(x))
 
 
-def standardized_entries(spec: DataSpec, x: Array) -> DataSpec:
+def standardized_entries(spec: DataSpec, x: Array, how: str = "columns") -> DataSpec:
     """The spec of a table with every numeric column brought to mean 0 and variance 1 by rows ``x``.
 
     Values in [0, 1] are usually left as they are. Here a column's own spread has to count, since a
@@ -113,14 +115,17 @@ def standardized_entries(spec: DataSpec, x: Array) -> DataSpec:
     Args:
         spec: how the rows are seen.
         x: (N, *D) rows as they are stored.
+        how: columns, or robust for the median and the interquartile range (``robust_moments``).
+
+    Raises:
+        OptionError: for another way to scale.
     """
+    if how not in ("columns", "robust"):
+        raise OptionError(f"columns are compared when scaled by columns or robust, got {how!r}")
     if len(spec.shape) != 1:
         return spec
-    wide = np.asarray(x, np.float64)
-    known = ~np.isnan(wide)
-    count = np.maximum(known.sum(0), 1)
-    mean = np.where(known, wide, 0.0).sum(0) / count
-    deviation = np.sqrt((np.where(known, wide - mean, 0.0) ** 2).sum(0) / count)
+    mean, variance = center_and_variance(np.asarray(x, np.float64), how)
+    deviation = np.sqrt(variance)
     # What float32 rounds to is no spread.
     scale = np.where(deviation > 1e-6 * np.abs(mean), deviation, 1.0)
     scale = np.where(scale > np.finfo(np.float32).tiny, scale, 1.0)
@@ -178,7 +183,7 @@ def _coordinates(p_x: Observation, batch: Batch, spec: DataSpec) -> tuple[Tensor
     return tuple(torch.cat(part, dim=1) for part in zip(*columns, strict=True))  # type: ignore[return-value]
 
 
-def _entries(spec: DataSpec) -> Array:
+def entries_of(spec: DataSpec) -> Array:
     """Which entry of an example each coordinate belongs to."""
     if not spec.mixed:
         return np.arange(spec.size)

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoencode.cli.common import (
+    bad_file_option,
     data_dir_option,
     device_option,
+    image_options,
+    images_from,
     json_option,
     print_json,
     seed_option,
     table,
     table_options,
 )
-from autoencode.console import number
+from autoencode.console import note, number
 from autoencode.errors import OptionError
 
 if TYPE_CHECKING:
@@ -25,7 +28,11 @@ if TYPE_CHECKING:
 @click.command("impute")
 @click.argument("data")
 @click.option("--run", metavar="RUN", help="A run trained on such data; else one is trained on DATA.")
-@click.option("--recipe", metavar="NAME", help="Without --run: what to train.")
+@click.option(
+    "--recipe",
+    metavar="NAME",
+    help="Without --run: what to train.  [default: mlp_impute; with --draws vae]",
+)
 @click.option(
     "-o", "--out", required=True, metavar="FILE", help=".csv, .parquet, .feather, .npy or .npz."
 )
@@ -34,6 +41,9 @@ if TYPE_CHECKING:
     type=click.IntRange(1),
     metavar="N",
     help="Fill N times, by draws from a stochastic recipe (vae); files get numbers.",
+)
+@click.option(
+    "--save", metavar="FOLDER", help="Without --run: keep what is trained, for a later --run."
 )
 @table_options
 @seed_option("Of the training and the draws.")
@@ -46,6 +56,7 @@ def impute_command(
     recipe: str | None,
     out: str,
     draws: int | None,
+    save: str | None,
     columns: TableOptions | None,
     seed: int,
     device: str,
@@ -71,6 +82,7 @@ def impute_command(
         recipe=recipe,
         draws=draws,
         table=columns,
+        save=save,
         seed=seed,
         device=device,
         verbose=not quiet,
@@ -107,6 +119,9 @@ def impute_command(
     metavar="FILE",
     help=".npy, .npz, .csv, .parquet, .feather or .png.",
 )
+@click.option("--save", metavar="FOLDER", help="With --clean: keep what is trained, for a later --run.")
+@image_options
+@bad_file_option
 @table_options
 @seed_option("Of the training.")
 @device_option
@@ -119,6 +134,10 @@ def denoise_command(
     corruption: str,
     level: float,
     out: str,
+    save: str | None,
+    image_size: str | None,
+    fit: str,
+    on_bad_file: str | None,
     columns: TableOptions | None,
     seed: int,
     device: str,
@@ -130,6 +149,7 @@ def denoise_command(
     \b
     Example:
       autoencode denoise noisy.npy --clean clean.npy --noise salt_and_pepper --level 0.1 -o restored.npy
+      autoencode denoise photos --clean scans --image-size 64 --save restorer -o restored.npy
       autoencode denoise noisy.npy --run runs/mnist-conv_skip -o restored.png
     """
     from autoencode.cli.files import check_ending
@@ -143,9 +163,12 @@ def denoise_command(
         corruption=corruption,
         level=level,
         table=columns,
+        images=images_from(image_size, fit, on_bad_file),
+        save=save,
         seed=seed,
         device=device,
         verbose=not quiet,
+        note=_note,
     )
     if as_json:
         print_json({"file": str(file), "n": n})
@@ -153,12 +176,16 @@ def denoise_command(
         click.echo(f"{file}: {n} examples")
 
 
+def _note(notice: str) -> None:
+    note(f"note: {notice}")
+
+
 @click.command("anomalies")
 @click.argument("data")
 @click.option(
     "--run",
     metavar="RUN",
-    help="What is usual: the training rows of this run; else the rows of DATA themselves.",
+    help="What is usual: the training rows of this run or saved detector; else the rows of DATA.",
 )
 @click.option("--recipe", metavar="NAME", help="Without --run: what to train.  [default: mlp_masked]")
 @click.option(
@@ -173,7 +200,7 @@ def denoise_command(
     metavar="SHARE",
     default="auto",
     show_default=True,
-    help="The share of rows to call anomalous; auto calls those far outside.",
+    help="The share of rows to call anomalous; auto calls about one in a hundred where none is.",
 )
 @click.option(
     "--fdr",
@@ -184,6 +211,11 @@ def denoise_command(
 @click.option(
     "--measure", default="combined", show_default=True, metavar="NAME", help="The score that counts."
 )
+@click.option(
+    "--save", metavar="FOLDER", help="Without --run: keep what is trained, for a later --run."
+)
+@image_options
+@bad_file_option
 @table_options
 @seed_option("Of the training and of which rows are held out.")
 @device_option
@@ -199,6 +231,10 @@ def anomalies_command(
     contamination: str,
     fdr: float | None,
     measure: str,
+    save: str | None,
+    image_size: str | None,
+    fit: str,
+    on_bad_file: str | None,
     columns: TableOptions | None,
     seed: int,
     device: str,
@@ -214,7 +250,9 @@ def anomalies_command(
     \b
     Example:
       autoencode anomalies people.csv --id name --report found.html -o found.csv
-      autoencode anomalies new.csv --run runs/people-vae --fdr 0.05
+      autoencode anomalies people.csv --id name --save usual
+      autoencode anomalies new.csv --run usual --fdr 0.05
+      autoencode anomalies photos --image-size 32 --on-bad-file skip --report found.html
     """
     from autoencode.cli.files import check_ending
     from autoencode.jobs import anomalies
@@ -230,11 +268,14 @@ def anomalies_command(
         fdr=fdr,
         measure=measure,
         table=columns,
+        images=images_from(image_size, fit, on_bad_file),
         report=page,
+        save=save,
         seed=seed,
         device=device,
         data_dir=data_dir,
         verbose=not quiet,
+        note=_note,
     )
     if target is not None:
         write_frame(target, found.table)

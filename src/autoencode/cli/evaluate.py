@@ -101,6 +101,9 @@ def evaluate_command(
       explained_variance  share, 1 - mse / variance around the mean example
       pca_mse             squared units per entry, mse of PCA of the same width
       mse_to_pca          ratio mse / pca_mse; below 1 is better than PCA
+      mean_mse            squared units per entry, mse of guessing each column's mean; tables with gaps
+                          or categories
+      mode_accuracy       share, accuracy of guessing each column's most frequent value; mixed tables
       bernoulli_nats      nats per example, cross-entropy under the reconstruction
       reconstruction      nats per example, -log p(x|z) at one draw of z; variational
       kl                  nats per example, KL(q(z|x) || p(z)); variational

@@ -79,6 +79,12 @@ _ECHO = 2.0  # seconds
     help="Read DATA from disk while training, or into memory first.  [default: from disk what would "
     "take more than a quarter of the free memory]",
 )
+@click.option(
+    "--standardize",
+    metavar="WAY",
+    help="How numbers that are no pixels are scaled: columns, all_columns, robust (median and "
+    "interquartile range), global or none.  [default: the recipe's own way]",
+)
 @image_options
 @bad_file_option
 @table_options
@@ -117,6 +123,7 @@ def train_command(
     resume: str | None,
     checkpoint_every: float,
     stream: bool | None,
+    standardize: Any,
     columns: TableOptions | None,
     image_size: str | None,
     fit: str,
@@ -174,6 +181,7 @@ def train_command(
         device=device,
         data_dir=data_dir,
         stream=stream,
+        standardize=standardize,
         table=columns,
         images=images_from(image_size, fit, on_bad_file),
         leave_out=leave_out,

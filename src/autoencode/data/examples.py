@@ -370,11 +370,16 @@ def prepare(
     return Examples(stored, raw.labels), spec, tuple(notices)
 
 
-def read(source: Any, data_dir: str | os.PathLike[str] | None = None) -> Raw:
-    """All that a source holds, in memory and as it is; see ``load_data``."""
+def read(
+    source: Any,
+    data_dir: str | os.PathLike[str] | None = None,
+    shape: tuple[int, ...] | None = None,
+    images: ImageOptions = AS_THEY_ARE,
+) -> Raw:
+    """All that a source holds, in memory and as it is; see ``load_data`` and ``open_store``."""
     from autoencode.data.large import open_store, whole
 
-    store = open_store(source, False, data_dir)
+    store = open_store(source, False, data_dir, shape, images)
     return _read(source, data_dir, None) if store is None else whole(store)
 
 

@@ -30,12 +30,21 @@ _SECONDS = 86400.0
 
 
 def is_frame(source: Any) -> bool:
-    """Whether this is a table of a library that narwhals knows."""
+    """Whether this is a table of a library that narwhals knows.
+
+    Raises:
+        DataError: two columns have one name.
+    """
     if not (hasattr(source, "columns") or hasattr(source, "column_names")):
         return False  # without narwhals being imported
     import narwhals.stable.v2 as nw
+    from narwhals.exceptions import DuplicateError
 
-    known: object = nw.from_native(source, eager_only=True, pass_through=True)
+    try:
+        known: object = nw.from_native(source, eager_only=True, pass_through=True)
+    except DuplicateError:
+        names_of(source)
+        raise
     return isinstance(known, nw.DataFrame)
 
 
@@ -76,6 +85,8 @@ def learn_columns(
         OptionError: a kind that there is not, or of a column that there is not.
     """
     names = names_of(source)
+    if not len(source):
+        raise DataError(f"{part}: the table has no rows; give some")
     kinds = dict(kinds or {})
     for name, kind in kinds.items():
         if name not in names:
@@ -95,19 +106,34 @@ def encode(source: Any, columns: Sequence[Column], part: str = "data") -> Array:
     Raises:
         DataError: a column is missing or unknown, or a value is not of its column's kind.
     """
-    names, wanted = names_of(source), [column.name for column in columns]
-    missing = [name for name in wanted if name not in names]
-    unknown = [name for name in names if name not in wanted]
-    if missing:
-        raise DataError(f"{part}: no column {_listed(missing)}, on which the model was trained; add it")
-    if unknown:
-        raise DataError(f"{part}: unknown column {_listed(unknown)}; drop it, or train with it")
+    names = names_of(source)
+    _refuse_other_names(names, [column.name for column in columns], part)
     series = dict(_series(source, names))
     encoded = [_encode(column, series[column.name], part) for column in columns]
     if not encoded:
         return np.empty((len(source), 0))
     matrix = np.stack(encoded, axis=1)
     return matrix if np.isnan(matrix).any() else matrix.astype(_own_dtype(series.values(), columns))
+
+
+def _refuse_other_names(names: Sequence[str], wanted: Sequence[str], part: str) -> None:
+    missing = [name for name in wanted if name not in names]
+    unknown = [name for name in names if name not in wanted]
+    if missing:
+        raise DataError(f"{part}: no column {_listed(missing)}, on which the model was trained; add it")
+    if unknown:
+        raise DataError(f"{part}: unknown column {_listed(unknown)}; drop it, or train with it")
+
+
+def in_order(source: Any, columns: Sequence[Column], part: str = "data") -> Any:
+    """The table with its columns in the order of those that a model was trained on.
+
+    Raises:
+        DataError: a column is missing or unknown.
+    """
+    wanted = [column.name for column in columns]
+    _refuse_other_names(names_of(source), wanted, part)
+    return select(source, wanted)
 
 
 def decode(matrix: Array, columns: Sequence[Column]) -> dict[str, Array]:

@@ -26,11 +26,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from autoencode.data.arrays import extremes
+from autoencode.data.quantiles import robust_moments
 from autoencode.data.raw import Array
 from autoencode.errors import OptionError, nearest
 from autoencode.types import Column, DataSpec, Kind
 
-Standardize = Literal["columns", "all_columns", "global", "none"]
+Standardize = Literal["columns", "all_columns", "robust", "global", "none"]
 
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA: what tells a channel axis from a height or a width
 _DIM = 16  # no photograph with levels to 255 is as dark as this throughout
@@ -176,9 +177,11 @@ def spec_for(
         storage: how that was decided.
         standardize: what becomes of ``real`` values. ``columns``: each column of a table gets mean
             0 and variance 1, images one mean and variance for all pixels; ``all_columns``: the same,
-            also where a table's values lie in [0, 1] or look like pixels; ``global``: each entry its
-            own mean but all share one scale, which leaves principal subspaces as they are; ``none``:
-            nothing, and values that look like pixels are taken as they are too.
+            also where a table's values lie in [0, 1] or look like pixels; ``robust``: as ``columns``
+            with median and interquartile range, which no outlier moves (``robust_moments``);
+            ``global``: each entry its own mean but all share one scale, which leaves principal
+            subspaces as they are; ``none``: nothing, and values that look like pixels are taken as
+            they are too.
         source: (N, *D) the same examples as the user gave them, finer perhaps than stored.
         columns: of a table; only numbers among them are scaled.
     """
@@ -192,8 +195,8 @@ def spec_for(
         return DataSpec(
             x.shape[1:], "unit", scale=(storage.scale,), columns=columns, gaps=gaps
         ), notices
-    mean, variance = moments(x)
-    table = x.ndim == 2 and standardize in ("columns", "all_columns")
+    mean, variance = center_and_variance(x, standardize)
+    table = x.ndim == 2 and standardize in ("columns", "all_columns", "robust")
     constant = np.zeros(len(mean), bool)
     if table:
         lows, highs = _column_extremes(x)
@@ -249,6 +252,19 @@ def standardized(
         noun = "column is" if n_constant == 1 else "columns are"
         notices.append(f"{n_constant} {noun} constant and not scaled")
     return DataSpec(shape, "real", _tuple(mean), _tuple(scale)), notices
+
+
+def center_and_variance(x: Array, standardize: str) -> tuple[Array, Array]:
+    """What real examples (N, *D) are scaled by, each (D,): mean and variance, or their robust kin.
+
+    Images have one robust centre and scale for all pixels.
+    """
+    if standardize != "robust":
+        return moments(x)
+    rows = x.reshape(len(x), -1) if x.ndim == 2 else x.reshape(-1, 1)
+    center, scale = robust_moments(rows)
+    width = int(np.prod(x.shape[1:]))
+    return np.broadcast_to(center, (width,)), np.broadcast_to(scale**2, (width,))
 
 
 def moments(x: Array) -> tuple[Array, Array]:

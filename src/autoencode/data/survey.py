@@ -17,6 +17,7 @@ from autoencode.data.ranges import (
     Storage,
     Values,
     as_columns,
+    center_and_variance,
     channels_first,
     check_standardize,
     could_be_coarse,
@@ -55,10 +56,13 @@ def survey(store: Store, without: Array, standardize: str) -> tuple[Storage, Dat
         notices.append(nothing_to_learn(values.low))
     if storage.kind == "unit":
         return storage, DataSpec(values.shape, "unit", scale=(storage.scale,)), notices
-    moments = _Moments(Stored(store, np.dtype(storage.dtype), without))
-    spec, more = standardized(
-        values.shape, moments.mean, moments.variance, moments.low == moments.high, standardize
-    )
+    examples = Stored(store, np.dtype(storage.dtype), without)
+    moments = _Moments(examples)
+    mean, variance = moments.mean, moments.variance
+    if standardize == "robust":  # quantiles ask for all values at once; some rows are enough
+        mean, variance = center_and_variance(examples.bounded().x, standardize)
+    constant = moments.low == moments.high
+    spec, more = standardized(values.shape, mean, variance, constant, standardize)
     if could_be_coarse(store.dtype):
         more = precision_notice(moments.source_low, moments.source_high) + more
     return storage, spec, notices + more

@@ -1,7 +1,8 @@
 """The scikit-learn face: estimators over the one core."""
 
 from autoencode.estimators.anomaly import AnomalyDetector
-from autoencode.estimators.autoencoder import Autoencoder, load
+from autoencode.estimators.autoencoder import Autoencoder
 from autoencode.estimators.denoiser import Denoiser
+from autoencode.estimators.loading import load
 
 __all__ = ["AnomalyDetector", "Autoencoder", "Denoiser", "load"]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
+import torch
 from sklearn.base import OutlierMixin
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
+from torch import Tensor, nn
 
 from autoencode.anomaly import (
     SCORES,
     Explanation,
+    Learned,
     Scorer,
     benjamini_hochberg,
     conformal_pvalues,
@@ -30,26 +31,15 @@ from autoencode.data.conform import apply_spec
 from autoencode.data.raw import Array
 from autoencode.errors import IncompatibleError, OptionError, nearest
 from autoencode.estimators.base import CoreEstimator
+from autoencode.estimators.files import Kept
+from autoencode.io import sha256_of
 from autoencode.recipes.catalogue import ScheduleName
 from autoencode.trained import Trained
 from autoencode.training import Observer
 from autoencode.types import ColumnKind
 
 _MOST_HELD = 1_000  # for p-values down to 0.001
-_FENCE = 1.5  # interquartile ranges above the third quartile: Tukey's fence
-
-
-@dataclass(frozen=True)
-class _Learned:
-    """A trained model, and what compares rows with those it was trained on."""
-
-    trained: Trained
-    history: list[dict[str, Any]]
-    scorer: Scorer
-
-    def scores(self, examples: Examples, name: str) -> Array:
-        """Anomaly scores (N,)."""
-        return self.scorer.scores(see(self.trained, examples), row_keys(examples.x), name)
+_JUDGE = "judge"  # the folder of its model
 
 
 class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
@@ -64,8 +54,8 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
     recipe : str, default="mlp_masked"
         One of ``autoencode.RECIPES``.
     contamination : "auto" or float in (0, 0.5], default="auto"
-        The share of training rows that ``predict`` calls outliers; "auto" calls those that lie beyond
-        Tukey's fence, one and a half interquartile ranges above the third quartile of the scores.
+        The share of training rows that ``predict`` calls outliers; "auto" sets the threshold so that
+        it calls about one in a hundred rows an outlier where all are clean (``anomaly.fence``).
     measure : str, default="combined"
         The score that counts, one of ``autoencode.anomaly.SCORES``.
     calibration : float in [0, 1), default=0.2
@@ -84,6 +74,9 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         Any other option of the recipe or of the training plan, by name.
     column_kinds : dict, default=None
         What columns of a table are where their dtype does not tell, as for ``Autoencoder``.
+    standardize : {"columns", "robust"}, default=None
+        How numeric columns are scaled: by mean and standard deviation (also by default), or by median
+        and interquartile range, which no anomaly moves.
     device : str, default="auto"
         auto, cpu, cuda or mps.
     random_state : int, RandomState instance or None, default=None
@@ -112,18 +105,21 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
     --------
     >>> import numpy as np
     >>> from autoencode import AnomalyDetector
-    >>> x = np.random.default_rng(0).normal(size=(200, 4))
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=(200, 1)) * [1, -1, 1, -1] + 0.1 * rng.normal(size=(200, 4))
     >>> detector = AnomalyDetector(random_state=0).fit(x)
-    >>> detector.predict([[0.0, 0.1, 0.0, 0.2], [9.0, 0.0, 0.0, 0.0]]).tolist()
+    >>> odd = [[0.5, -0.5, 0.5, 9.0]]
+    >>> detector.predict([[0.5, -0.5, 0.5, -0.5], *odd]).tolist()
     [1, -1]
-    >>> detector.pvalues([[9.0, 0.0, 0.0, 0.0]]).round(3).tolist()
+    >>> detector.pvalues(odd).round(3).tolist()
     [0.024]
-    >>> detector.explain([[9.0, 0.0, 0.0, 0.0]]).top(0, 1)[0][0]
-    'x0'
+    >>> detector.explain(odd).top(0, 1)[0][0]
+    'x3'
     """
 
     encoder: nn.Module | None
     decoder: nn.Module | None
+    _judge: tuple[Learned, Array] | None
 
     def __init__(
         self,
@@ -142,6 +138,7 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         lr: float | None = None,
         options: Mapping[str, Any] | None = None,
         column_kinds: Mapping[str, ColumnKind] | None = None,
+        standardize: Literal["columns", "robust"] | None = None,
         device: str = "auto",
         random_state: Any = None,
         verbose: bool = False,
@@ -161,13 +158,14 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         self.lr = lr
         self.options = options
         self.column_kinds = column_kinds
+        self.standardize = standardize
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
         self.observer = observer
 
     # What ``CoreEstimator`` reads, and a detector has no use for.
-    early_stopping = False
+    early_stopping, _samples = False, False
     checkpoint: str | os.PathLike[str] | None = None
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -186,10 +184,8 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         everything = np.arange(len(data.train))
         learned = self._learn(data, everything, seed)
         self._learned, self._rows, self._drawn = learned, data, seed
-        self._judge: tuple[_Learned, Array] | None = None
-        # A share of the rows is counted among all of them; for quartiles some are enough.
-        some = learned.scorer.reference if self.contamination == "auto" else everything
-        self.offset_ = self._offset(-learned.scores(data.train.bounded().take(some), self.measure))
+        self._judge = None
+        self.offset_ = self._offset(learned, data.train.bounded())
         self._hold(learned.trained, learned.history)
         return self
 
@@ -226,22 +222,21 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         keys, everything = row_keys(train.x), np.arange(len(train))
         ranked = len(trained.spec.shape) == 1
         scorer = Scorer.fit(see(trained, train), keys, ranked=ranked, typical=everything, seed=seed)
-        learned = _Learned(trained, [], scorer)
+        learned = Learned(trained, [], scorer)
         detector._learned, detector._drawn = learned, seed
         detector._judge = None
         if held_out is not None and len(held_out):
             detector._judge = learned, learned.scores(held_out, measure)
-        some = scorer.reference if contamination == "auto" else everything
-        detector.offset_ = detector._offset(-learned.scores(train.take(some), measure))
+        detector.offset_ = detector._offset(learned, train)
         if columns := trained.spec.columns:
             names = [column.name for column in columns]
             detector.feature_names_in_ = np.array(names, dtype=object)
         return detector._hold(trained, [])
 
-    def _learn(self, data: Data, rows: Array, seed: int) -> _Learned:
+    def _learn(self, data: Data, rows: Array, seed: int) -> Learned:
         """A model of these rows, and what compares others with them."""
         examples = data.train.bounded().take(rows)
-        spec = standardized_entries(data.spec, examples.x)
+        spec = standardized_entries(data.spec, examples.x, self.standardize or "columns")
         keys = row_keys(examples.x)
         typical = typical_rows(plain_rows(spec, examples), keys, seed, self.trim)
         own = Data(data.name, examples.take(typical), None, spec, data.notices)
@@ -249,28 +244,66 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         seen = see(trained, examples)
         ranked = len(spec.shape) == 1
         scorer = Scorer.fit(seen, keys, ranked=ranked, typical=typical, seed=seed)
-        return _Learned(trained, history, scorer)
+        return Learned(trained, history, scorer)
 
-    def _calibrated(self) -> tuple[_Learned, Array]:
+    def _calibrated(self) -> tuple[Learned, Array]:
         """A model of most rows, and the scores it gives the others, in which they had no part."""
         check_is_fitted(self, "trained_")
         if self._judge is None:
             if not hasattr(self, "_rows"):
                 raise OptionError("p-values need rows that the model was not trained on; hold some out")
-            examples = self._rows.train.bounded()
-            n = len(examples)
-            held = min(round(self.calibration * n), n - 2, _MOST_HELD)
-            if held < 1:
+            if not (held := self._n_held_out()):
                 raise OptionError("no row can be held out; fit with calibration above 0 and more rows")
-            order = np.random.default_rng([self._drawn, 0]).permutation(n)
+            examples = self._rows.train.bounded()
+            order = np.random.default_rng([self._drawn, 0]).permutation(len(examples))
             judge = self._learn(self._rows, np.sort(order[held:]), self._drawn)
             self._judge = judge, judge.scores(examples.take(np.sort(order[:held])), self.measure)
         return self._judge
 
     @property
+    def is_calibrated(self) -> bool:
+        """Whether ``pvalues`` can be asked for: there are rows to hold out, or were."""
+        return self._judge is not None or (hasattr(self, "_rows") and self._n_held_out() > 0)
+
+    def _n_held_out(self) -> int:
+        """How many of the training rows can be held out for p-values."""
+        n = len(self._rows.train.bounded())
+        return max(0, min(round(self.calibration * n), n - 2, _MOST_HELD))
+
+    @property
     def calibration_scores_(self) -> Array:
         """Anomaly scores (n_held_out,) of rows by a model that was trained without them."""
         return self._calibrated()[1]
+
+    def _kept(self) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Trained]]:
+        if self.is_calibrated:
+            self._calibrated()
+        tensors = self._learned.tensors("main.")
+        tensors["offset"] = torch.tensor([self.offset_], dtype=torch.float64)
+        facts, parts = {"seed": self._drawn, "judge": "none"}, {}
+        if self._judge is not None:
+            judge, scores = self._judge
+            tensors["calibration"] = torch.from_numpy(scores.copy())
+            facts["judge"] = "model"
+            if judge is not self._learned:
+                facts["judge"] = sha256_of(judge.trained)
+                tensors |= judge.tensors("judge.")
+                parts[_JUDGE] = judge.trained
+        return facts, tensors, parts
+
+    def _restore(self, kept: Kept) -> None:
+        self._check_options()
+        self._learned = Learned.of_tensors(kept.trained, kept.tensors, "main.")
+        self._drawn = kept.seed()
+        self.offset_ = float(kept.numbers("offset", 1)[0])
+        self._judge = None
+        by = kept.facts.get("judge")
+        if by == "none":
+            return
+        judge = self._learned
+        if by != "model":
+            judge = Learned.of_tensors(kept.part(_JUDGE, str(by)), kept.tensors, "judge.")
+        self._judge = judge, kept.numbers("calibration")
 
     def _check_options(self) -> None:
         if self.measure not in SCORES:
@@ -283,11 +316,11 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
             if not 0 <= value < 1:
                 raise OptionError(f"{name} must lie in [0, 1), got {value!r}")
 
-    def _offset(self, scores: Array) -> float:
-        if self.contamination != "auto":
-            return float(np.percentile(scores, 100.0 * float(self.contamination)))
-        low, high = np.percentile(scores, [25, 75])
-        return float(low - _FENCE * (high - low))
+    def _offset(self, learned: Learned, train: Examples) -> float:
+        if self.contamination == "auto":
+            return -learned.fence(train, self.measure)
+        scores = -learned.scores(train, self.measure)
+        return float(np.percentile(scores, 100.0 * float(self.contamination)))
 
     def score_samples(self, X: Any) -> Array:
         """Minus the anomaly score of each row (n,): higher is more normal.
@@ -326,7 +359,8 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         small. The least that can come out is 1 / (1 + the number of held-out rows).
 
         They come from a model of their own, trained without the rows that were held out, at the first
-        call; it is kept. So they need not order rows quite as ``score_samples`` does.
+        call or when the detector is saved; it is kept. So they need not order rows quite as
+        ``score_samples`` does.
 
         Raises
         ------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, Self
 
 import numpy as np
@@ -15,10 +14,10 @@ from torch import nn
 from autoencode.data import Examples
 from autoencode.data.conform import apply_spec
 from autoencode.data.frames import empty_like, is_frame
+from autoencode.data.ranges import Standardize
 from autoencode.data.raw import Array
 from autoencode.estimators.base import CoreEstimator
 from autoencode.estimators.online import Online
-from autoencode.io import load_trained, read_history
 from autoencode.recipes.catalogue import ScheduleName, default_recipe
 from autoencode.trained import Trained, choose_device, fit_prior, flat
 from autoencode.training import Observer
@@ -48,6 +47,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
     column_kinds : dict, default=None
         What columns of a table are where their dtype does not tell: name to "real", "count",
         "boolean", "category" or "date".
+    standardize : {"columns", "all_columns", "robust", "global", "none"}, default=None
+        How columns that are neither pixels nor in [0, 1] are scaled (``autoencode.data.load_data``);
+        "robust" by median and interquartile range. The recipe's own way by default.
     early_stopping : bool, default=False
         Whether training ends when the loss on held-out rows no longer falls, and the best weights are
         kept.
@@ -109,6 +111,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         lr: float | None = None,
         options: Mapping[str, Any] | None = None,
         column_kinds: Mapping[str, ColumnKind] | None = None,
+        standardize: Standardize | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -129,6 +132,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         self.lr = lr
         self.options = options
         self.column_kinds = column_kinds
+        self.standardize = standardize
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -250,43 +254,3 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         trained = self._trained
         self._checked(X)
         return trained.impute(X) if n_draws is None else trained.imputations(X, n_draws, seed)
-
-
-def load(
-    folder: str | os.PathLike[str],
-    *,
-    device: str = "auto",
-    encoder: nn.Module | None = None,
-    decoder: nn.Module | None = None,
-) -> Autoencoder:
-    """A trained ``Autoencoder`` from a run folder.
-
-    Args:
-        folder: what ``autoencode train`` or ``Autoencoder.save`` wrote.
-        device: auto, cpu, cuda or mps.
-        encoder, decoder: for a run with networks of your own, which no file can hold.
-
-    Raises:
-        RunFolderError: when the folder is missing or not complete.
-        ModelFileError: when a file in it cannot be trusted or used.
-    """
-    where = choose_device(device)
-    trained = load_trained(folder, device=where, encoder=encoder, decoder=decoder)
-    # All that fit needs to do the same again.
-    options = {**trained.recipe.options, **asdict(trained.recipe.plan)}
-    own = {name: options.pop(name, None) for name in ("latent_dim", "epochs", "batch_size", "lr")}
-    estimator = Autoencoder(
-        trained.recipe.name,
-        own.pop("latent_dim"),
-        encoder=encoder,
-        decoder=decoder,
-        schedule=trained.info.get("schedule", "fast"),
-        options=options,
-        device=device,
-        **own,
-    )
-    columns = trained.spec.columns
-    if columns:
-        estimator.feature_names_in_ = np.array([column.name for column in columns], dtype=object)
-    estimator._like = None
-    return estimator._hold(trained, read_history(folder))

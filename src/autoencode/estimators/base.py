@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import _check_feature_names, check_is_fitted, check_random_state
+from torch import Tensor
 
 from autoencode.checkpoints import kept_in
 from autoencode.data import Data, Examples, prepare
@@ -20,7 +21,8 @@ from autoencode.data.conform import apply_spec
 from autoencode.data.frames import decode, is_frame, to_frame
 from autoencode.data.raw import Array
 from autoencode.errors import DataError, OptionError
-from autoencode.files import storage_error
+from autoencode.estimators.files import forget_estimator, write_estimator
+from autoencode.files import storage_error, writing
 from autoencode.io import environment, save_model, write_history
 from autoencode.models import AutoencoderModule, Encoder
 from autoencode.progress import watched
@@ -37,8 +39,10 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
 
     Subclasses have the parameters that ``_train`` reads: recipe, n_components, encoder, decoder,
     schedule, epochs, batch_size, lr, options, column_kinds, early_stopping, validation_fraction,
-    n_iter_no_change, device, random_state, verbose, observer, checkpoint.
+    n_iter_no_change, standardize, device, random_state, verbose, observer, checkpoint.
     """
+
+    _samples = True  # whether a plain model gets a prior, to be sampled from
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -72,7 +76,11 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             device = choose_device(self.device)
             records = fit_recipe(recipe, data, seed, device, observer, keeper, state)
         info = {"seed": seed, "schedule": self.schedule, "unit": recipe.unit}
-        trained = fit_prior(Trained(recipe, info), data.train.bounded(), seed)
+        if self.standardize is not None:
+            info["data"] = {"standardize": self.standardize}
+        trained = Trained(recipe, info)
+        if self._samples:
+            fit_prior(trained, data.train.bounded(), seed)
         return trained, [record.as_dict() for record in records]
 
     def _seed(self) -> int:
@@ -111,9 +119,9 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         if unnamed and not any(isinstance(name, str) for name in X.columns):
             X = np.asarray(X)
         options = self._asked_options()
-        first = scaling(info.name, options)
+        first = self.standardize or scaling(info.name, options)
         prepared = prepare(X, standardize=first, kinds=self.column_kinds, gaps=True)
-        wanted = scaling(self._recipe_for(prepared[1]), options)
+        wanted = self.standardize or scaling(self._recipe_for(prepared[1]), options)
         if wanted == first:
             return prepared
         return prepare(X, standardize=wanted, kinds=self.column_kinds, gaps=True)
@@ -202,20 +210,38 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         return to_frame(decode(x, columns), like) if self._trained.spec.mixed else x
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Writes model, configuration and history into a folder, which ``load`` reads.
+        """Writes model, configuration, history and what else the estimator knows into a folder.
+
+        ``load`` reads it: the estimator then gives the same results, to the bit. No pickle is
+        involved; networks or functions of your own have to be given again.
 
         Raises
         ------
         autoencode.errors.StorageError
             When it cannot be written.
         """
-        trained = self._trained
+        trained, target = self._trained, Path(folder)
+        kept = self._kept()
         try:
-            Path(folder).mkdir(parents=True, exist_ok=True)
+            target.mkdir(parents=True, exist_ok=True)
+            if kept is None:
+                forget_estimator(target)
         except OSError as error:
             raise storage_error(folder, error) from error
         write_history(self.history_, folder)
+        if kept is not None:
+            facts, tensors, parts = kept
+            for name, part in parts.items():
+                with writing(target / name):
+                    (target / name).mkdir(exist_ok=True)
+                save_model(part, target / name)
+            name, parameters = type(self).__name__, self.get_params(deep=False)
+            write_estimator(target, name, parameters, facts, tensors, trained)
         save_model(trained, folder)
+
+    def _kept(self) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Trained]] | None:
+        """Facts, tensors and further models by name that belong to a saved estimator, if any do."""
+        return None
 
     @property
     def model_(self) -> AutoencoderModule:

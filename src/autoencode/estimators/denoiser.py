@@ -17,17 +17,21 @@ from torch import Tensor, nn
 
 from autoencode.data import Examples, Resident, apply_spec
 from autoencode.data.frames import is_frame
+from autoencode.data.ranges import Standardize
 from autoencode.data.raw import Array
 from autoencode.errors import DataError, OptionError, nearest
 from autoencode.estimators.base import CoreEstimator
+from autoencode.estimators.files import Kept
 from autoencode.objectives import CORRUPTIONS, Corrupted, OwnCorruption
 from autoencode.randomness import seeded
 from autoencode.recipes import Recipe
 from autoencode.recipes.catalogue import ScheduleName
+from autoencode.trained import Trained
 from autoencode.training import Observer
 from autoencode.types import ColumnKind, DataSpec
 
 FOR_IMAGES, FOR_TABLES = "conv_skip", "mlp"
+_FORGOTTEN = "forgotten"  # what stands for a function that was not saved
 _CHUNK = 1000  # examples that are corrupted together
 _TINY = float(np.finfo(np.float32).tiny)
 
@@ -66,6 +70,9 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         Any other option of the recipe or of the training plan, by name.
     column_kinds : dict, default=None
         What columns of a table are where their dtype does not tell, as in ``Autoencoder``.
+    standardize : {"columns", "all_columns", "robust", "global", "none"}, default=None
+        How columns that are neither pixels nor in [0, 1] are scaled (``autoencode.data.load_data``);
+        "robust" by median and interquartile range. The recipe's own way by default.
     early_stopping : bool, default=False
         Whether training ends when the loss on held-out rows no longer falls.
     validation_fraction : float, default=0.1
@@ -127,6 +134,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         lr: float | None = None,
         options: Mapping[str, Any] | None = None,
         column_kinds: Mapping[str, ColumnKind] | None = None,
+        standardize: Standardize | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -148,6 +156,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         self.lr = lr
         self.options = options
         self.column_kinds = column_kinds
+        self.standardize = standardize
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -269,7 +278,21 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         kind = self.corruption if inspect.isroutine(self.corruption) else type(self.corruption)
         return {"corruption": f"{kind.__module__}.{kind.__qualname__} at {self.level!r}"}
 
+    def _kept(self) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Trained]]:
+        return {"on_pairs": self._on_pairs, "own_corruption": callable(self.corruption)}, {}, {}
+
+    def _restore(self, kept: Kept) -> None:
+        self._on_pairs = bool(kept.facts.get("on_pairs"))
+        if kept.facts.get("own_corruption"):
+            self.corruption = _FORGOTTEN
+        else:
+            self._refuse_bad_corruption()
+
     def _refuse_bad_corruption(self) -> None:
+        if self.corruption == _FORGOTTEN:
+            raise OptionError(
+                "no file holds a corruption of your own; set denoiser.corruption to it again"
+            )
         if not callable(self.corruption) and self.corruption not in CORRUPTIONS:
             known = nearest(str(self.corruption), CORRUPTIONS)
             raise OptionError(f"unknown corruption {self.corruption!r}; {known}; or give a function")
@@ -288,6 +311,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
 
     def _corrupted(self, x: Array, seed: int) -> Array:
         """Raw examples (n, *D) with the corruption of training."""
+        self._refuse_bad_corruption()
         trained = self._trained
         chosen = self.corruption
         corruption = OwnCorruption(CORRUPTIONS[chosen] if isinstance(chosen, str) else chosen)

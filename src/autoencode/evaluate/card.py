@@ -17,6 +17,7 @@ from typing import Any
 from autoencode.evaluate import metrics
 from autoencode.evaluate.case import Case
 from autoencode.evaluate.codebook import CODEBOOK
+from autoencode.evaluate.constant import CONSTANT
 from autoencode.evaluate.disentanglement import DISENTANGLEMENT
 from autoencode.evaluate.information import LATENT
 from autoencode.evaluate.measures import Entry, Figure, Section, Watch, chosen, taken
@@ -28,7 +29,7 @@ from autoencode.evaluate.samples import SAMPLES
 from autoencode.evaluate.structure import SIMILARITY
 
 SECTIONS = (
-    Section("Reconstructions", (metrics.ERRORS, SIMILARITY, metrics.YARDSTICK)),
+    Section("Reconstructions", (metrics.ERRORS, SIMILARITY, metrics.YARDSTICK, CONSTANT)),
     Section("Likelihood", (metrics.BOUND, NLL)),
     LATENT,
     REPRESENTATION,

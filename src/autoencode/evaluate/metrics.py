@@ -11,6 +11,7 @@ from torch import Tensor
 
 from autoencode.data import Examples, Resident
 from autoencode.evaluate.case import Case
+from autoencode.evaluate.constant import CONSTANT
 from autoencode.evaluate.labels import GUESSES
 from autoencode.evaluate.measures import Figure, Found, Measure, taken
 from autoencode.evaluate.pca import PCA
@@ -80,8 +81,8 @@ def _no_pca(case: Case) -> str | None:
     spec, width = case.trained.spec, math.prod(case.trained.latent_shape)
     if case.train is None:
         return "there are no training examples to fit PCA on"
-    if spec.gaps or spec.mixed:
-        return "PCA takes neither gaps nor categories"
+    if spec.mixed:
+        return "PCA takes no categories"
     if width >= spec.size:
         return f"a code of {width} numbers is no narrower than the data, of which PCA loses nothing"
     return None
@@ -159,7 +160,12 @@ ERRORS = Measure(
 YARDSTICK = Measure(
     "pca",
     (
-        Figure("pca_mse", _SQUARED, "mse of PCA of the same width, fitted on the training examples"),
+        Figure(
+            "pca_mse",
+            _SQUARED,
+            "mse of PCA of the same width, fitted on the training examples; a missing value counts as "
+            "the mean there",
+        ),
         Figure("mse_to_pca", "ratio", "mse / pca_mse: below 1 is better than PCA", "lower"),
     ),
     _pca,
@@ -184,7 +190,7 @@ BOUND = Measure(
     source="Auto-Encoding Variational Bayes (Kingma & Welling, 2013), https://arxiv.org/abs/1312.6114",
 )
 
-QUICK = (ERRORS, YARDSTICK, BOUND, GUESSES)
+QUICK = (ERRORS, YARDSTICK, CONSTANT, BOUND, GUESSES)
 #: What every training is measured by.
 METRICS: Mapping[str, Figure] = {f.name: f for measure in QUICK for f in measure.figures}
 
@@ -197,7 +203,8 @@ def evaluate(
     Args:
         trained: the model.
         examples: raw examples that fit its ``spec``.
-        train: the training examples, to fit PCA on; without them there is no comparison.
+        train: the training examples, to fit PCA and column means on; without them there is no
+            comparison.
         seed: of the draws of z behind the ELBO.
 
     Returns:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from autoencode.data import Resident
 from autoencode.data.raw import Array
+from autoencode.types import Batch
 
 _CHUNK = 512
 
@@ -27,26 +28,37 @@ class PCA:
 
     @classmethod
     def fit(cls, train: Resident, width: int) -> PCA:
-        """The first ``width`` axes, from one pass over the data (its covariance, in float64)."""
+        """The first ``width`` axes, from one pass over the data (its covariance, in float64).
+
+        Missing values (NaN) count as the mean of what is known.
+        """
         mean = train.mean().flatten().cpu().double()
         covariance = torch.zeros(len(mean), len(mean), dtype=torch.float64)
         for batch in train.batches(_CHUNK):
-            centred = batch.x.flatten(1).cpu().double() - mean
+            centred = _centred(batch, mean)
             covariance.addmm_(centred.T, centred)
         axes = torch.linalg.eigh(covariance).eigenvectors.T.flip(0)[:width]
         return cls(mean.float(), axes.float())
 
     def transform(self, source: Resident) -> Array:
         """Coordinates (N, width) of the examples along the axes."""
-        pieces = [(b.x.flatten(1).cpu() - self.mean) @ self.axes.T for b in source.batches(_CHUNK)]
+        pieces = [_centred(b, self.mean) @ self.axes.T for b in source.batches(_CHUNK)]
         coordinates: Array = torch.cat(pieces).numpy()
         return coordinates
 
     def mse(self, source: Resident) -> float:
-        """Mean squared error per entry of reconstructing the examples."""
-        total = 0.0
+        """Mean squared error per known entry of reconstructing the examples."""
+        total, known = 0.0, 0
         for batch in source.batches(_CHUNK):
-            centred = batch.x.flatten(1).cpu() - self.mean
+            centred = _centred(batch, self.mean)
             rest = centred - (centred @ self.axes.T) @ self.axes
+            if batch.mask is not None:
+                rest = rest * batch.mask.flatten(1).cpu()
             total += float(rest.square().sum(dtype=torch.float64))
-        return total / (len(source) * len(self.mean))
+            known += rest.numel() if batch.mask is None else int(batch.mask.sum())
+        return total / known
+
+
+def _centred(batch: Batch, mean: Tensor) -> Tensor:
+    """Examples (B, D) less the mean, in its dtype; what is missing is at the mean."""
+    return (batch.x.flatten(1).cpu().to(mean.dtype) - mean).nan_to_num(nan=0.0)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ import numpy as np
 
 from autoencode.anomaly import Explanation, benjamini_hochberg
 from autoencode.data import apply_spec
-from autoencode.data.frames import as_table, columns_of, is_frame, take_rows
+from autoencode.data.folders import ImageOptions
+from autoencode.data.frames import as_table, columns_of, in_order, is_frame, take_rows
 from autoencode.data.inputs import Input
 from autoencode.data.raw import Array
 from autoencode.data.tables import TableOptions
 from autoencode.errors import OptionError
 from autoencode.io import load_trained
-from autoencode.jobs.common import given_by
+from autoencode.jobs.common import Note, given_by, keep, refuse_taken
 from autoencode.past import pick_split, run_data
 from autoencode.trained import choose_device
 
@@ -55,25 +57,32 @@ def anomalies(
     fdr: float | None = None,
     measure: str = "combined",
     table: TableOptions | None = None,
+    images: ImageOptions | None = None,
     report: str | os.PathLike[str] | None = None,
+    save: str | os.PathLike[str] | None = None,
     seed: int = 0,
     device: str = "auto",
     data_dir: str | os.PathLike[str] | None = None,
     verbose: bool = False,
+    note: Note = warnings.warn,
 ) -> Found:
     """Finds the rows of a file that are not like those of a run, or not like each other.
 
     Args:
         source: a table, an array, a folder of images or what else ``load_data`` reads.
-        run: what is usual: the training rows of this run; else the rows of the file itself.
+        run: what is usual: the training rows of this run or of this saved detector; else the rows of
+            the file itself.
         recipe: what to train then.
         contamination: the share of rows to call anomalous, or auto (``AnomalyDetector``).
         fdr: instead, call so many anomalous that at most this share of them is none, on average.
         measure: the score that counts (``AnomalyDetector``).
         table: which columns of a table are labels, names of rows or left out.
+        images: how images of a folder are brought to one form; as in training where there is a run.
         report: a page with pictures to write.
+        save: without a run, a folder for the detector, which then can be one.
         seed, device, verbose: of the training.
         data_dir: where named data sets lie.
+        note: told what the user should know of the reading.
 
     Raises:
         OptionError: for an option that does not fit.
@@ -83,32 +92,27 @@ def anomalies(
 
     if run is not None and recipe is not None:
         raise OptionError("a run has its recipe already; leave one of run and recipe out")
-    given = given_by(source, run, table)
-    if run is not None:
-        trained = load_trained(run, device=choose_device(device))
-        data = run_data(trained, run, data_dir)
-        plan, run_seed = trained.recipe.plan, trained.info.get("seed", 0)
-        detector = AnomalyDetector.of(
-            trained,
-            pick_split(data, "train", plan.validation, run_seed),
-            data.test,
-            contamination=contamination,
-            measure=measure,
-            seed=seed,
-        )
-    else:
+    refuse_taken(save, run)
+    given = given_by(source, run, table, images, note)
+    options: dict[str, Any] = {"contamination": contamination, "measure": measure}
+    if run is None:
         detector = AnomalyDetector(
             recipe or "mlp_masked",
-            contamination=contamination,
-            measure=measure,
             column_kinds=dict(table.kinds) if table else None,
             random_state=seed,
             device=device,
             verbose=verbose,
+            **options,
         ).fit(given.x)
+        keep(detector, save, table, images)
+    else:
+        detector = _detector_of(run, options, seed, device, data_dir)
+        if is_frame(given.x) and (columns := detector.trained_.spec.columns):
+            given = replace(given, x=in_order(given.x, columns))
     scores = -detector.score_samples(given.x)
-    # The rows of the file are those of the training: nothing can be held out of few of them.
-    calibrated = len(given) >= _CALIBRATED_FROM or run is not None or fdr is not None
+    # The rows of the file may be those of the training: nothing can be held out of few of them.
+    spared = run is None and len(given) >= _CALIBRATED_FROM
+    calibrated = spared or fdr is not None or (run is not None and detector.is_calibrated)
     pvalues = detector.pvalues(given.x) if calibrated else None
     threshold = -detector.offset_
     flags = scores > threshold
@@ -123,6 +127,33 @@ def anomalies(
     if report is not None:
         _write_report(Path(report), source, detector, given, found, told, explanation, threshold, fdr)
     return found
+
+
+def _detector_of(
+    run: str | os.PathLike[str],
+    options: dict[str, Any],
+    seed: int,
+    device: str,
+    data_dir: str | os.PathLike[str] | None,
+) -> Any:
+    """A saved detector, or one around the model of a run and its training rows."""
+    from autoencode.estimators import AnomalyDetector, load
+    from autoencode.estimators.files import ESTIMATOR
+
+    if (Path(run) / ESTIMATOR).is_file():
+        detector = load(run, device=device)
+        if not isinstance(detector, AnomalyDetector):
+            raise OptionError(f"{run} holds a {type(detector).__name__}; give a run or a detector")
+        if options != {"contamination": "auto", "measure": "combined"}:
+            raise OptionError(
+                "a saved detector has its contamination and measure; leave them out, or fit it anew"
+            )
+        return detector
+    trained = load_trained(run, device=choose_device(device))
+    data = run_data(trained, run, data_dir)
+    plan, run_seed = trained.recipe.plan, trained.info.get("seed", 0)
+    train = pick_split(data, "train", plan.validation, run_seed)
+    return AnomalyDetector.of(trained, train, data.test, seed=seed, **options)
 
 
 def _found_table(

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from autoencode.data.folders import AS_THEY_ARE, ImageOptions
 from autoencode.data.frames import names_of
 from autoencode.data.inputs import Input, read_input
-from autoencode.data.tables import TableOptions, open_table
+from autoencode.data.tables import NO_OPTIONS, TableOptions, open_table
+from autoencode.errors import OptionError, RunFolderError
 from autoencode.io import load_config, load_trained
 from autoencode.trained import Trained, choose_device
-from autoencode.types import ColumnKind
+
+Note = Callable[[str], Any]
 
 
 def model_for(
@@ -19,7 +25,8 @@ def model_for(
     run: str | os.PathLike[str] | None,
     recipe: str,
     *,
-    kinds: Mapping[str, ColumnKind] | None = None,
+    table: TableOptions | None = None,
+    save: str | os.PathLike[str] | None = None,
     seed: int = 0,
     device: str = "auto",
     verbose: bool = False,
@@ -30,7 +37,8 @@ def model_for(
         given: what the file holds.
         run: the run folder; ``None`` to train.
         recipe: what to train then.
-        kinds: of the table's columns, where the file does not tell.
+        table: of what kind its columns are, where the file does not tell.
+        save: a folder for what was trained.
         seed: of the training.
         device: auto, cpu, cuda or mps.
         verbose: whether to show the progress of training.
@@ -40,21 +48,99 @@ def model_for(
     from autoencode.estimators import Autoencoder
 
     estimator = Autoencoder(
-        recipe, column_kinds=kinds, random_state=seed, device=device, verbose=verbose
-    )
-    trained: Trained = estimator.fit(given.x).trained_
+        recipe,
+        column_kinds=dict(table.kinds) if table else None,
+        random_state=seed,
+        device=device,
+        verbose=verbose,
+    ).fit(given.x)
+    keep(estimator, save, table)
+    trained: Trained = estimator.trained_
     return trained
 
 
-def given_by(source: Any, run: str | os.PathLike[str] | None, options: TableOptions | None) -> Input:
-    """What a file holds; columns that training set aside are set aside here, where they are there."""
-    if run is None or options is not None:
-        return read_input(source, options or TableOptions())
-    table = open_table(source)
-    if table is None:
-        return read_input(source)
-    names = names_of(table)
-    before = TableOptions.from_dict(load_config(run).get("data", {}).get("table"))
+def refuse_taken(save: str | os.PathLike[str] | None, run: str | os.PathLike[str] | None) -> None:
+    """Refuses a folder to save into that holds something, before any work is done.
+
+    Raises:
+        OptionError: nothing will be trained that could be saved.
+        RunFolderError: the folder is not empty.
+    """
+    if save is None:
+        return
+    if run is not None:
+        raise OptionError("a run is saved already; leave one of run and save out")
+    target = Path(save)
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise RunFolderError(f"{target} exists already; choose another folder to save into")
+
+
+def keep(
+    estimator: Any,
+    save: str | os.PathLike[str] | None,
+    table: TableOptions | None,
+    images: ImageOptions | None = None,
+) -> None:
+    """Saves an estimator, and with it how its data were read, where a folder is given."""
+    if save is None:
+        return
+    facts = estimator.trained_.info
+    for name, said in (("table", table), ("images", images)):
+        if said:
+            facts["data"] = {**facts.get("data", {}), name: said.as_dict()}
+    estimator.save(save)
+
+
+def given_by(
+    source: Any,
+    run: str | os.PathLike[str] | None,
+    table: TableOptions | None,
+    images: ImageOptions | None = None,
+    note: Note = warnings.warn,
+) -> Input:
+    """What a file holds, read as that was which a run was trained on.
+
+    Args:
+        source: the file, or what else ``read_input`` takes.
+        run: the run folder, if there is one.
+        table: which columns are set aside; as in training by default, where they are there.
+        images: how images of a folder are read. Those for a run have the size of its own.
+        note: told what the user should know of the reading.
+
+    Raises:
+        OptionError: for a size of images beside a run.
+    """
+    if run is None:
+        given = read_input(source, table or NO_OPTIONS, images=images or AS_THEY_ARE)
+    else:
+        given = _for_run(source, load_config(run), table, images)
+    for notice in given.notices:
+        note(notice)
+    return given
+
+
+def _for_run(
+    source: Any,
+    config: Mapping[str, Any],
+    table: TableOptions | None,
+    images: ImageOptions | None,
+) -> Input:
+    facts = config.get("data", {})
+    found = open_table(source)
+    if found is not None:
+        return read_input(source, table or _those_there(facts.get("table"), names_of(found)))
+    said = ImageOptions.from_dict(facts.get("images"))
+    if images is not None:
+        if images.size is not None:
+            raise OptionError("a run has its image size already; leave one of run and image size out")
+        said = replace(said, on_bad_file=images.on_bad_file)
+    shape = config["spec"].get("shape")
+    size = tuple(shape) if isinstance(shape, list) and len(shape) == 3 else None
+    return read_input(source, table or NO_OPTIONS, shape=size, images=said)
+
+
+def _those_there(said: Mapping[str, Any] | None, names: Sequence[str]) -> TableOptions:
+    """What was set aside in training, as far as a table has it."""
+    before = TableOptions.from_dict(said)
     label, row = (name if name in names else None for name in (before.label, before.id))
-    drop = tuple(name for name in before.drop if name in names)
-    return read_input(source, TableOptions(label, row, drop))
+    return TableOptions(label, row, tuple(name for name in before.drop if name in names))

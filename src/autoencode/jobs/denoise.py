@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from autoencode.data import Examples, apply_spec
+from autoencode.data.folders import ImageOptions
 from autoencode.data.tables import TableOptions
 from autoencode.errors import OptionError
 from autoencode.io import load_trained
-from autoencode.jobs.common import given_by
+from autoencode.jobs.common import Note, given_by, keep, refuse_taken
 from autoencode.outputs import write_array
 from autoencode.trained import choose_device
 
@@ -25,9 +27,12 @@ def denoise(
     corruption: str = "gaussian",
     level: float = 0.3,
     table: TableOptions | None = None,
+    images: ImageOptions | None = None,
+    save: str | os.PathLike[str] | None = None,
     seed: int = 0,
     device: str = "auto",
     verbose: bool = False,
+    note: Note = warnings.warn,
 ) -> tuple[Path, int]:
     """Makes clean examples of the noisy ones in a file.
 
@@ -38,7 +43,10 @@ def denoise(
         clean: else, clean examples to learn from.
         corruption, level: the noise to learn with (``Denoiser``).
         table: which columns of a table are labels, names of rows or left out.
+        images: how images of a folder are brought to one form; as in training where there is a run.
+        save: without a run, a folder for what is trained, which then can be one.
         seed, device, verbose: of the training.
+        note: told what the user should know of the reading.
 
     Returns:
         The file, and how many examples it holds.
@@ -50,7 +58,8 @@ def denoise(
         raise OptionError(
             "give either a run that was trained with noise, or clean examples to learn from"
         )
-    given = given_by(source, run, table)
+    refuse_taken(save, run)
+    given = given_by(source, run, table, images, note)
     if run is not None:
         trained = load_trained(run, device=choose_device(device))
     else:
@@ -64,7 +73,8 @@ def denoise(
             device=device,
             verbose=verbose,
         )
-        trained = denoiser.fit(given_by(clean, None, table).x).trained_
+        trained = denoiser.fit(given_by(clean, None, table, images, note).x).trained_
+        keep(denoiser, save, table, images)
     # What is noisy may lie outside the range of what is clean.
     spec = replace(trained.spec, noisy=True)
     restored = trained.reconstruct(Examples(apply_spec(given.x, spec)))

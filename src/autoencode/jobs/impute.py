@@ -11,7 +11,7 @@ import numpy as np
 from autoencode.data.frames import count_missing, is_frame
 from autoencode.data.tables import TableOptions
 from autoencode.errors import DataError, OptionError
-from autoencode.jobs.common import given_by, model_for
+from autoencode.jobs.common import given_by, model_for, refuse_taken
 from autoencode.outputs import write_frame, write_plain
 
 
@@ -23,6 +23,7 @@ def impute(
     recipe: str | None = None,
     draws: int | None = None,
     table: TableOptions | None = None,
+    save: str | os.PathLike[str] | None = None,
     seed: int = 0,
     device: str = "auto",
     verbose: bool = False,
@@ -33,10 +34,11 @@ def impute(
         source: a table or an array with NaN.
         out: what to write, with a number for each of several draws.
         run: a run that was trained on such data; else one is trained on these.
-        recipe: what to train then.
+        recipe: what to train then; ``mlp_impute`` by default, for draws ``vae``.
         draws: how many fillings to draw; one of expected values by default.
         table: which columns of a table are labels, names of rows or left out; as in training by
             default.
+        save: without a run, a folder for what is trained, which then can be one.
         seed: of the training and the draws.
         device, verbose: see ``model_for``.
 
@@ -49,13 +51,15 @@ def impute(
     """
     if run is not None and recipe is not None:
         raise OptionError("a run has its recipe already; leave one of run and recipe out")
-    recipe = recipe or ("vae" if draws else "mlp")
+    refuse_taken(save, run)
+    recipe = recipe or ("vae" if draws else "auto")
     given = given_by(source, run, table)
     missing = _missing(given.x)
     if not missing:
         raise DataError(f"{source}: no value is missing; there is nothing to fill")
-    kinds = dict(table.kinds) if table else None
-    trained = model_for(given, run, recipe, kinds=kinds, seed=seed, device=device, verbose=verbose)
+    trained = model_for(
+        given, run, recipe, table=table, save=save, seed=seed, device=device, verbose=verbose
+    )
     whole, target = given.table if given.table is not None else np.asarray(given.x), Path(out)
     if draws is None:
         _write(target, trained.impute(whole))

@@ -5,6 +5,7 @@ many, side by side along the first data axis (channels of an image, columns of a
 """
 
 from autoencode.likelihoods.continuous import (
+    CLIP,
     IDENTITY,
     LINKS,
     SIGMOID,
@@ -20,6 +21,7 @@ from autoencode.likelihoods.entries import Entries
 from autoencode.likelihoods.unit import Bernoulli, ContinuousBernoulli
 
 __all__ = [
+    "CLIP",
     "IDENTITY",
     "LINKS",
     "SIGMOID",

@@ -40,9 +40,17 @@ def _same(x: Tensor) -> Tensor:
     return x
 
 
+def _clip(x: Tensor) -> Tensor:
+    return x.clamp(0.0, 1.0).detach() + (x - x.detach())
+
+
 IDENTITY = Link("identity", _same, _same)
 SIGMOID = Link("sigmoid", torch.sigmoid, _logit)
-LINKS = {link.name: link for link in (IDENTITY, SIGMOID)}
+#: Into [0, 1] by clipping, with the slope of the identity everywhere. The squared error of targets in
+#: [0, 1] then has the gradient of a convex function, linear beyond the range: what is clipped is still
+#: pulled back, unless the target is the end where it lies.
+CLIP = Link("clip", _clip, _same)
+LINKS = {link.name: link for link in (IDENTITY, SIGMOID, CLIP)}
 
 
 class _Located(nn.Module):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from autoencode.nets.conv import KERNEL, PADDING, check_layers, map_sizes, transposed
-from autoencode.nets.layers import NetOptions
+from autoencode.nets.layers import NetOptions, zeroed
 
 
 def _maps(
@@ -55,7 +55,7 @@ class SkipEncoder(nn.Module):
 class SkipDecoder(nn.Module):
     """The mirror of ``SkipEncoder``: to each map that it makes it adds the encoder's of that size.
 
-    The last of them is x, so the layers learn what is to be added to x.
+    The last of them is x, so the layers learn what is to be added to x, at first nothing.
 
     Args:
         shape, channels, strides: as given to the encoder.
@@ -85,6 +85,7 @@ class SkipDecoder(nn.Module):
             self.layers.append(conv)
             hidden = options.hidden(nn.Identity(), outputs[i], spatial=True)[1:] if i else []
             self.after.append(nn.Sequential(*hidden))
+        zeroed(conv)
 
     def forward(self, z: Tensor) -> Tensor:
         h: Tensor

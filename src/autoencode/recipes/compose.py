@@ -10,7 +10,7 @@ from torch import nn
 
 from autoencode.bottlenecks import Plain
 from autoencode.errors import IncompatibleError
-from autoencode.likelihoods import IDENTITY, SIGMOID, Bernoulli, Gaussian, Link
+from autoencode.likelihoods import CLIP, IDENTITY, SIGMOID, Bernoulli, Gaussian, Link
 from autoencode.mixed import Mixed
 from autoencode.models import AutoencoderModule
 from autoencode.nets import make_activation, scratch
@@ -30,7 +30,7 @@ from autoencode.training import Update
 from autoencode.types import DataSpec, Objective
 
 CodeActivation = Literal["none", "relu", "tanh", "sigmoid"]
-Output = Literal["auto", "sigmoid", "identity"]
+Output = Literal["auto", "sigmoid", "identity", "clip"]
 Loss = Literal["mse", "sse"]
 Error = Literal["mse", "sse", "nll"]
 Terms = Mapping[str, tuple[NamedTerm, float | WeightSchedule]]
@@ -178,6 +178,6 @@ def _activation(name: str, networks: Networks) -> nn.Module | None:
 def _link(spec: DataSpec, output: Output, networks: Networks) -> Link:
     if output == "auto":
         output = "sigmoid" if spec.kind == "unit" else "identity"
-    if output == "identity":
-        return IDENTITY
+    if output in ("identity", "clip"):
+        return IDENTITY if output == "identity" else CLIP
     return _SCRATCH_SIGMOID if networks.options.layers == "scratch" else SIGMOID

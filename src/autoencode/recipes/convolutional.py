@@ -37,7 +37,7 @@ def conv(
         strides: their strides.
         latent_dim: width of the code.
         code_activation: none, or tanh, sigmoid (bounded code), relu (positive code).
-        output: sigmoid for data in [0, 1], identity for any; auto decides by the data.
+        output: sigmoid or clip for data in [0, 1], identity for any; auto decides by the data.
         loss: mse (mean over entries) or sse (sum over entries).
     """
     return plain(
@@ -102,7 +102,7 @@ def conv_small(
         channels: output channels of the encoder's 3x3 convolutions; the decoder mirrors them.
         strides: their strides.
         code_activation: relu as in the original (the last layer has one anyway), none, tanh, sigmoid.
-        output: sigmoid for data in [0, 1], identity for any; auto decides by the data.
+        output: sigmoid or clip for data in [0, 1], identity for any; auto decides by the data.
         loss: mse (mean over entries) or sse (sum over entries).
     """
     return plain(
@@ -138,7 +138,7 @@ def conv_latent2(
         strides: their strides.
         latent_dim: width of the code.
         code_activation: none, or tanh, sigmoid (bounded code), relu (positive code).
-        output: sigmoid for data in [0, 1], identity for any; auto decides by the data.
+        output: sigmoid or clip for data in [0, 1], identity for any; auto decides by the data.
         loss: mse (mean over entries) or sse (sum over entries).
     """
     return conv(
@@ -161,14 +161,18 @@ def conv_skip(
     Image Restoration Using Very Deep Convolutional Encoder-Decoder Networks with Symmetric Skip
     Connections (Mao, Shen & Yang, 2016), https://arxiv.org/abs/1603.09056, whose skip connections and
     squared error these are; it is far deeper and keeps the size of the image throughout. The code is
-    all maps together, wider than x, so that without noise nothing is learned but a copy.
+    all maps together, wider than x, so that without noise nothing is learned but a copy. The layers
+    learn what is to be added to x, at first nothing: an untrained model gives x back.
 
     Args:
         channels: output channels of the encoder's 3x3 convolutions; the decoder mirrors them.
         strides: their strides.
-        output: sigmoid for data in [0, 1], identity for any; auto decides by the data.
+        output: clip (cut off at 0 and 1) for data in [0, 1], identity for any, or sigmoid; auto decides
+            by the data.
         loss: mse (mean over entries) or sse (sum over entries).
     """
+    if output == "auto" and networks is None:
+        output = "clip" if spec.kind == "unit" else "identity"
     return plain(
         spec,
         networks or Skipping(channels, strides, net),

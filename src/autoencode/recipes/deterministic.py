@@ -67,7 +67,7 @@ def mlp(
         hidden: widths of the encoder's hidden layers; the decoder mirrors them.
         latent_dim: width of the code.
         code_activation: none, or tanh, sigmoid (bounded code), relu (positive code).
-        output: sigmoid for data in [0, 1], identity for any; auto decides by the data.
+        output: sigmoid or clip for data in [0, 1], identity for any; auto decides by the data.
         loss: mse (mean over entries) or sse (sum over entries).
     """
     networks = networks or Dense(hidden, net)
@@ -102,7 +102,7 @@ def mlp_small(
         hidden: widths of the encoder's hidden layers; the decoder mirrors them.
         latent_dim: width of the code.
         code_activation: relu as in the original, none, or tanh, sigmoid (bounded code).
-        output: sigmoid for data in [0, 1], identity for any; auto decides by the data.
+        output: sigmoid or clip for data in [0, 1], identity for any; auto decides by the data.
         loss: mse (mean over entries) or sse (sum over entries).
     """
     return mlp(spec, hidden, latent_dim, code_activation, output, loss, net, noise, networks)
@@ -128,7 +128,7 @@ def mlp_latent2(
         hidden: widths of the encoder's hidden layers; the decoder mirrors them.
         latent_dim: width of the code.
         code_activation: none, or tanh, sigmoid (bounded code), relu (positive code).
-        output: sigmoid for data in [0, 1], identity for any; auto decides by the data.
+        output: sigmoid or clip for data in [0, 1], identity for any; auto decides by the data.
         loss: sse (sum over entries) as in the original, or mse (mean over entries).
     """
     return mlp(spec, hidden, latent_dim, code_activation, output, loss, net, noise, networks)
@@ -160,7 +160,7 @@ def mlp_impute(
         hidden: widths of the encoder's hidden layers; the decoder mirrors them.
         latent_dim: width of the code.
         code_activation: relu (positive code), none, or tanh, sigmoid (bounded code).
-        output: sigmoid for data in [0, 1], identity for any; auto decides by the data.
+        output: sigmoid or clip for data in [0, 1], identity for any; auto decides by the data.
         loss: mse (mean over entries) or sse (sum over entries).
     """
     return mlp(spec, hidden, latent_dim, code_activation, output, loss, net, noise, networks)
@@ -169,7 +169,7 @@ def mlp_impute(
 def mlp_masked(
     spec: DataSpec,
     hidden: tuple[int, ...] = (128,),
-    latent_dim: int = 128,
+    latent_dim: int = 64,
     code_activation: CodeActivation = "none",
     output: Output = "auto",
     loss: Loss = "mse",
@@ -189,7 +189,7 @@ def mlp_masked(
         latent_dim: width of the code, wider than most tables: what is not to be passed through is
             kept out by the noise.
         code_activation: none, or tanh, sigmoid (bounded code), relu (positive code).
-        output: sigmoid for data in [0, 1], identity for any; auto decides by the data.
+        output: sigmoid or clip for data in [0, 1], identity for any; auto decides by the data.
         loss: mse (mean over entries) or sse (sum over entries).
     """
     if noise.noise == "auto":

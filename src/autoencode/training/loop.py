@@ -117,7 +117,8 @@ def fit(
     """
     device = torch.device(device)
     observer = observer or Observer()
-    with seeded(seed, device), tuned(device), products(plan.precision, device):
+    work = plan.batch_size * sum(p.numel() for p in model.parameters())
+    with seeded(seed, device), tuned(device, work), products(plan.precision, device):
         group = parallel.current()
         shard = plan.shard and group.world > 1
         if shard:

@@ -2,8 +2,9 @@
 
 Two of them, both measured (see ``benchmarks/``):
 
-* oneDNN multiplies float32 matrices faster than MKL on AMD processors. The switch that chooses it is
-  named after bfloat16, and on processors with AMX it would really round to it; so its error is
+* oneDNN multiplies large float32 matrices faster than MKL on AMD processors; small ones it makes wait
+  twice as long (0.1 ms more for each layer and step), so it is left out there. The switch that chooses
+  it is named after bfloat16, and on processors with AMX it would really round to it; so its error is
   measured first, and the switch is put back afterwards.
 * glibc returns every freed block of more than a few hundred kilobytes to the system and faults it in
   again at the next step. Larger thresholds keep it. This is a setting of the whole process that cannot
@@ -21,21 +22,28 @@ from contextlib import contextmanager
 
 import torch
 
+_LARGE = 8_000_000  # multiplications of a pass; from there on oneDNN has caught up with MKL
 # float32 products have a relative error near 3e-7 here and bfloat16 ones near 3e-3.
 _MAX_ERROR = 2e-6
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
 
 @contextmanager
-def tuned(device: torch.device) -> Iterator[None]:
-    """Fast float32 arithmetic for a block that trains or embeds on this device."""
+def tuned(device: torch.device, work: int = _LARGE) -> Iterator[None]:
+    """Fast float32 arithmetic for a block that trains or embeds on this device.
+
+    Args:
+        device: where.
+        work: multiplications of one pass through the network, where that is known: entries of its
+            weights times rows of a batch.
+    """
     if device.type != "cpu":
         yield
         return
     _keep_freed_memory()
     matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = matmul.fp32_precision
-    if before != "bf16" and _onednn_is_exact():
+    if work >= _LARGE and before != "bf16" and _onednn_is_exact():
         matmul.fp32_precision = "bf16"
     try:
         yield

@@ -1,0 +1,86 @@
+"""Estimators from the folders that they, or a training, left."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from autoencode.errors import ModelFileError, OptionError
+from autoencode.estimators.anomaly import AnomalyDetector
+from autoencode.estimators.autoencoder import Autoencoder
+from autoencode.estimators.denoiser import Denoiser
+from autoencode.estimators.files import ESTIMATOR, Kept, read_estimator
+from autoencode.io import load_trained, read_history
+from autoencode.trained import Trained, choose_device
+
+_CLASSES: dict[str, type[AnomalyDetector] | type[Denoiser]] = {
+    "AnomalyDetector": AnomalyDetector,
+    "Denoiser": Denoiser,
+}
+
+
+def load(
+    folder: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    encoder: nn.Module | None = None,
+    decoder: nn.Module | None = None,
+) -> Any:
+    """A trained estimator from its folder.
+
+    Args:
+        folder: what ``save`` of an estimator wrote, or ``autoencode train``.
+        device: auto, cpu, cuda or mps.
+        encoder, decoder: for a run with networks of your own, which no file can hold.
+
+    Returns:
+        The ``Autoencoder``, ``AnomalyDetector`` or ``Denoiser`` that was saved; for a run an
+        ``Autoencoder``.
+
+    Raises:
+        RunFolderError: when the folder is missing or not complete.
+        ModelFileError: when a file in it cannot be trusted or used.
+    """
+    where = choose_device(device)
+    found = read_estimator(Path(folder))
+    trained = load_trained(folder, device=where, encoder=encoder, decoder=decoder)
+    networks = {"device": device, "encoder": encoder, "decoder": decoder}
+    estimator = _autoencoder(trained, networks) if found is None else _kept(found, networks)
+    if columns := trained.spec.columns:
+        estimator.feature_names_in_ = np.array([column.name for column in columns], dtype=object)
+    if found is not None:
+        kept = Kept(Path(folder), found["facts"], found["tensors"], trained)
+        try:
+            estimator._restore(kept)
+        except (ModelFileError, OptionError, TypeError) as error:
+            raise ModelFileError(f"{folder} cannot be used: {error}; save it again") from None
+    return estimator._hold(trained, read_history(folder))
+
+
+def _kept(found: dict[str, Any], networks: dict[str, Any]) -> AnomalyDetector | Denoiser:
+    try:
+        return _CLASSES[found["estimator"]](**{**found["parameters"], **networks})
+    except (KeyError, TypeError) as error:
+        raise ModelFileError(f"{ESTIMATOR} names what this version does not know: {error}") from None
+
+
+def _autoencoder(trained: Trained, networks: dict[str, Any]) -> Autoencoder:
+    """One whose ``fit`` would do the same again."""
+    options = {**trained.recipe.options, **asdict(trained.recipe.plan)}
+    own = {name: options.pop(name, None) for name in ("latent_dim", "epochs", "batch_size", "lr")}
+    estimator = Autoencoder(
+        trained.recipe.name,
+        own.pop("latent_dim"),
+        schedule=trained.info.get("schedule", "fast"),
+        options=options,
+        standardize=trained.info.get("data", {}).get("standardize"),
+        **own,
+        **networks,
+    )
+    estimator._like = None
+    return estimator
