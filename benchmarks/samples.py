@@ -63,7 +63,7 @@ class Pair:
 BOTH = ("prior", "mixture")
 PAIRS = {
     # Ours takes the mean of squares, Pythae their sum: the same weights are 784 times as small in its.
-    "rae_l2": Pair("rae_l2", "RAE_L2", same={"embedding_weight": 0.0784, "reg_weight": 2 * 784e-7}),
+    "rae_l2": Pair("rae_l2", "RAE_L2", same={"embedding_weight": 0.0098, "reg_weight": 2 * 784e-7}),
     # Pythae's penalty is of the slope of the summed entries by x; the paper's, of each entry by z.
     "rae_gp": Pair("rae_gp", "RAE_GP"),
     "wae_mmd": Pair("wae_mmd", "WAE_MMD", same={"reg_weight": 10.0}, samplers=BOTH),
