@@ -163,8 +163,15 @@ def settings(pair: Pair, contender: str) -> dict[str, Any]:
 
 def found(wanted: dict[str, Any]) -> dict[str, Any] | None:
     """The newest row of that key."""
-    rows = [row for row in recorded("samples") if row["key"] == wanted]
+    rows = [row for row in recorded("samples") if _same(row["key"], wanted)]
     return rows[-1] if rows else None
+
+
+def _same(before: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether all settings agree; an option that there was none of then has its default now."""
+    known = before.get("options", {})
+    now = {name: value for name, value in wanted.get("options", {}).items() if name in known}
+    return {**before, "options": known} == {**wanted, "options": now}
 
 
 def measured(wanted: dict[str, Any], data: Data, judge: Judge) -> dict[str, Any]:
