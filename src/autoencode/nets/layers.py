@@ -80,26 +80,17 @@ class NetOptions:
         return parts
 
     def initialize(self, module: nn.Module) -> None:
-        """Draws the weights again as ``init`` says, but for layers that start at zero."""
+        """Draws the weights again as ``init`` says."""
         if self.init == "torch":
             return
         draw = nn.init.xavier_uniform_ if self.init == "xavier" else _kaiming_uniform
         for parameter_owner in module.modules():
-            if getattr(parameter_owner, "starts_at_zero", False):
-                continue
             weight = getattr(parameter_owner, "weight", None)
             if isinstance(weight, nn.Parameter) and weight.dim() >= 2:
                 draw(weight)
                 bias = getattr(parameter_owner, "bias", None)
                 if isinstance(bias, nn.Parameter):
                     nn.init.zeros_(bias)
-
-
-def zeroed(layer: nn.Module) -> None:
-    """Makes a layer start at zero, whatever ``init`` says."""
-    layer.starts_at_zero = True  # type: ignore[assignment]
-    for parameter in layer.parameters():
-        nn.init.zeros_(parameter)
 
 
 class Dropout(nn.Dropout):

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from autoencode.nets.conv import KERNEL, PADDING, check_layers, map_sizes, transposed
-from autoencode.nets.layers import NetOptions, zeroed
+from autoencode.nets.layers import NetOptions
+
+_START = 0.01  # of its usual size is the last layer at first; at 0 no other would have a gradient
 
 
 def _maps(
@@ -55,7 +57,8 @@ class SkipEncoder(nn.Module):
 class SkipDecoder(nn.Module):
     """The mirror of ``SkipEncoder``: to each map that it makes it adds the encoder's of that size.
 
-    The last of them is x, so the layers learn what is to be added to x, at first nothing.
+    The last of them is x, so the layers learn what is to be added to x, at first
+    hardly anything.
 
     Args:
         shape, channels, strides: as given to the encoder.
@@ -85,7 +88,9 @@ class SkipDecoder(nn.Module):
             self.layers.append(conv)
             hidden = options.hidden(nn.Identity(), outputs[i], spatial=True)[1:] if i else []
             self.after.append(nn.Sequential(*hidden))
-        zeroed(conv)
+        with torch.no_grad():
+            for parameter in conv.parameters():
+                parameter.mul_(_START)
 
     def forward(self, z: Tensor) -> Tensor:
         h: Tensor

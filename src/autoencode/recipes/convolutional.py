@@ -162,7 +162,7 @@ def conv_skip(
     Connections (Mao, Shen & Yang, 2016), https://arxiv.org/abs/1603.09056, whose skip connections and
     squared error these are; it is far deeper and keeps the size of the image throughout. The code is
     all maps together, wider than x, so that without noise nothing is learned but a copy. The layers
-    learn what is to be added to x, at first nothing: an untrained model gives x back.
+    learn what is to be added to x, at first hardly anything: an untrained model gives x nearly back.
 
     Args:
         channels: output channels of the encoder's 3x3 convolutions; the decoder mirrors them.
