@@ -63,7 +63,7 @@ class Pair:
 BOTH = ("prior", "mixture")
 PAIRS = {
     # Ours takes the mean of squares, Pythae their sum: the same weights are 784 times as small in its.
-    "rae_l2": Pair("rae_l2", "RAE_L2", same={"embedding_weight": 0.0784, "reg_weight": 2 * 784e-7}),
+    "rae_l2": Pair("rae_l2", "RAE_L2", same={"embedding_weight": 0.0098, "reg_weight": 2 * 784e-7}),
     # Pythae's penalty is of the slope of the summed entries by x; the paper's, of each entry by z.
     "rae_gp": Pair("rae_gp", "RAE_GP"),
     "wae_mmd": Pair("wae_mmd", "WAE_MMD", same={"reg_weight": 10.0}, samplers=BOTH),
@@ -163,8 +163,15 @@ def settings(pair: Pair, contender: str) -> dict[str, Any]:
 
 def found(wanted: dict[str, Any]) -> dict[str, Any] | None:
     """The newest row of that key."""
-    rows = [row for row in recorded("samples") if row["key"] == wanted]
+    rows = [row for row in recorded("samples") if _same(row["key"], wanted)]
     return rows[-1] if rows else None
+
+
+def _same(before: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether all settings agree; an option that there was none of then has its default now."""
+    known = before.get("options", {})
+    now = {name: value for name, value in wanted.get("options", {}).items() if name in known}
+    return {**before, "options": known} == {**wanted, "options": now}
 
 
 def measured(wanted: dict[str, Any], data: Data, judge: Judge) -> dict[str, Any]:
