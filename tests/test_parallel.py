@@ -26,8 +26,9 @@ from autoencode.randomness import normal_like, standard_normal, uniform_like
 from autoencode.runs import train
 
 LAUNCHER = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"}
-# Sums of float32 in another order: up to 1.2e-7 was seen. Muon stretches what is small: 2.1e-6.
-TOLERANCE, MUON_TOLERANCE = 2e-6, 6e-6
+# Sums of float32 in another order: up to 1.2e-7 was seen. Muon stretches small singular values up to
+# 296 times, and their rounding with them: 2.8e-5.
+TOLERANCE, MUON_TOLERANCE = 2e-6, 1e-4
 
 
 def environment(**more):
@@ -110,7 +111,7 @@ def test_two_processes_give_the_weights_and_losses_of_one(case, one, two):
     assert one[case].keys() == two[0][case].keys()
     for name, value in one[case].items():
         allowed = MUON_TOLERANCE if case == "muon" else TOLERANCE
-        torch.testing.assert_close(two[0][case][name], value, rtol=allowed, atol=allowed)
+        torch.testing.assert_close(two[0][case][name], value, rtol=TOLERANCE, atol=allowed)
 
 
 @pytest.mark.parametrize("case", parallel_job.CASES)

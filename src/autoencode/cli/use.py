@@ -287,7 +287,7 @@ def decode_command(
             f"recipe {trained.recipe.name} is conditional on labels; say by --label which class these "
             f"codes shall be of ({', '.join(trained.spec.classes[:10])})"
         )
-    decoded = trained.decode(z, _labels(trained, label, len(z)))
+    decoded = trained.decode(z, _labels(trained, label, len(z) if z.ndim else 0))
     _write(out, Path(run) / "decoded.npy", decoded, trained, as_json)
 
 
