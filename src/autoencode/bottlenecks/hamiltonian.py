@@ -85,12 +85,11 @@ class Hamiltonian(nn.Module):
 
     def _move(self, z: Tensor, momentum: Tensor, energy: Energy) -> tuple[Tensor, Tensor]:
         """Where tempered steps take latents and momenta (S, B, Z) of temperature 1."""
-        heat, *coolings = self.coolings()
-        momentum = heat * momentum
-        for cooling in coolings:
-            z, momentum = leapfrog(z, momentum, energy, self.step_size)
-            momentum = cooling * momentum
-        return z, momentum
+
+        def step(z: Tensor, momentum: Tensor) -> tuple[Tensor, Tensor]:
+            return leapfrog(z, momentum, energy, self.step_size)
+
+        return _tempered(z, momentum, self.coolings(), step)
 
     def forward(
         self, h: Tensor, prior: Distribution | None, n_samples: int = 1, lent: Lent | None = None
@@ -103,8 +102,7 @@ class Hamiltonian(nn.Module):
         # Heat and coolings multiply to 1, so that the volume is kept; the constants of both momenta
         # cancel.
         momenta = 0.5 * (last.square() - first.square()).sum(-1)
-        posterior = Drawn(z, q.log_prob(start) + momenta, q.loc)
-        return Latent(z, sites={"z": Site(z, posterior, _given(prior))})
+        return _moved(z, Drawn(z, q.log_prob(start) + momenta, q.loc), prior)
 
     def embed(self, h: Tensor, lent: Lent | None = None) -> Tensor:
         """Where the mean of q(z_0|x) goes from rest, (B, Z)."""
@@ -156,15 +154,11 @@ class RiemannianHamiltonian(nn.Module):
     def _move(
         self, z: Tensor, momentum: Tensor, energy: Energy, inverse: InverseMetric
     ) -> tuple[Tensor, Tensor]:
+        def step(z: Tensor, momentum: Tensor) -> tuple[Tensor, Tensor]:
+            return generalised_leapfrog(z, momentum, energy, inverse, self.step_size, self.n_turns)
+
         root = torch.tensor(self.temperature, device=z.device, dtype=z.dtype).rsqrt()
-        heat, *coolings = quadratic_tempering(root, self.n_steps)
-        momentum = heat * momentum
-        for cooling in coolings:
-            z, momentum = generalised_leapfrog(
-                z, momentum, energy, inverse, self.step_size, self.n_turns
-            )
-            momentum = cooling * momentum
-        return z, momentum
+        return _tempered(z, momentum, quadratic_tempering(root, self.n_steps), step)
 
     def forward(
         self, h: Tensor, prior: Distribution | None, n_samples: int = 1, lent: Lent | None = None
@@ -181,8 +175,7 @@ class RiemannianHamiltonian(nn.Module):
         z, last = self._move(start, first, energy, inverse)
         log_first = log_diagonal(factor) - 0.5 * noise.square().sum(-1)
         momenta = log_first - _log_momentum(last, inverse(z))
-        posterior = Drawn(z, q.log_prob(start) + momenta, q.loc)
-        return Latent(z, sites={"z": Site(z, posterior, _given(prior))})
+        return _moved(z, Drawn(z, q.log_prob(start) + momenta, q.loc), prior)
 
     def embed(self, h: Tensor, lent: Lent | None = None) -> Tensor:
         """Where the mean of q(z_0|x) goes from rest, (B, Z)."""
@@ -214,6 +207,21 @@ def quadratic_tempering(root_beta: Tensor, n_steps: int) -> list[Tensor]:
     """
     heats = [(1 - 1 / root_beta) * (k / n_steps) ** 2 + 1 / root_beta for k in range(n_steps + 1)]
     return [heats[0], *(after / before for before, after in itertools.pairwise(heats))]
+
+
+def _tempered(
+    z: Tensor,
+    momentum: Tensor,
+    factors: list[Tensor],
+    step: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+) -> tuple[Tensor, Tensor]:
+    """Where steps take z and momentum, which is heated before the first and cooled after each."""
+    heat, *coolings = factors
+    momentum = heat * momentum
+    for cooling in coolings:
+        z, momentum = step(z, momentum)
+        momentum = cooling * momentum
+    return z, momentum
 
 
 def leapfrog(
@@ -300,9 +308,9 @@ def _energy(lent: Lent | None) -> Energy:
     return lambda z: 0.5 * z.square().sum(-1) - lent.log_likelihood(z)
 
 
-def _given(prior: Distribution | None) -> Distribution:
+def _moved(z: Tensor, posterior: Drawn, prior: Distribution | None) -> Latent:
     if prior is None:
         raise IncompatibleError(
             "a Hamiltonian posterior needs a prior; pass prior=StandardNormal((latent_dim,))"
         )
-    return prior
+    return Latent(z, sites={"z": Site(z, posterior, prior)})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,20 +29,44 @@ if TYPE_CHECKING:
     from autoencode.trained import Trained
 
 
-def _examples(
-    trained: Trained,
-    run: str,
-    data: str | None,
-    split: str,
-    data_dir: str | None,
-    on_bad_file: str | None,
-) -> Examples:
-    """DATA, or a part of the run's own data."""
-    from autoencode.past import examples_for
+@dataclass(frozen=True)
+class _Reading:
+    """How a command that reads examples was asked to."""
 
-    examples = examples_for(trained, run, data, split, data_dir, on_bad_file)
-    _note(examples.notices)
-    return examples
+    split: str
+    on_bad_file: str | None
+    device: str
+    data_dir: str | None
+
+    def examples(self, trained: Trained, run: str, data: str | None) -> Examples:
+        """DATA, or a part of the run's own data."""
+        from autoencode.past import examples_for
+
+        examples = examples_for(trained, run, data, self.split, self.data_dir, self.on_bad_file)
+        _note(examples.notices)
+        return examples
+
+
+def _reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--split``, ``--on-bad-file``, ``--device`` and ``--data-dir``, as one argument ``reading``."""
+
+    @split_option
+    @bad_file_option
+    @device_option
+    @data_dir_option
+    @functools.wraps(function)
+    def command(
+        *args: Any,
+        split: str,
+        on_bad_file: str | None,
+        device: str,
+        data_dir: str | None,
+        **kwargs: Any,
+    ) -> Any:
+        reading = _Reading(split, on_bad_file, device, data_dir)
+        return function(*args, reading=reading, **kwargs)
+
+    return command
 
 
 def _note(notices: Iterable[str]) -> None:
@@ -93,19 +119,13 @@ _out = click.option(
 @click.argument("run")
 @click.argument("data", required=False)
 @_out
-@split_option
-@bad_file_option
-@device_option
-@data_dir_option
+@_reading_options
 @json_option
 def reconstruct_command(
     run: str,
     data: str | None,
     out: str | None,
-    split: str,
-    on_bad_file: str | None,
-    device: str,
-    data_dir: str | None,
+    reading: _Reading,
     as_json: bool,
 ) -> None:
     """Send examples through the code and back, in their own units.
@@ -116,8 +136,8 @@ def reconstruct_command(
       autoencode reconstruct runs/mnist-vae images.npy -o reconstructions.npy
     """
     _check_out(out)
-    trained = _load(run, device)
-    examples = _examples(trained, run, data, split, data_dir, on_bad_file)
+    trained = _load(run, reading.device)
+    examples = reading.examples(trained, run, data)
     result = trained.reconstruct(examples)
     _write(out, Path(run) / "reconstructions.npy", result, trained, as_json, examples.ids)
 
@@ -131,19 +151,13 @@ def reconstruct_command(
     metavar="FILE",
     help=".npy, .npz, .csv, .parquet or .feather.  [default: RUN/codes.npy]",
 )
-@split_option
-@bad_file_option
-@device_option
-@data_dir_option
+@_reading_options
 @json_option
 def embed_command(
     run: str,
     data: tuple[str, ...],
     out: str | None,
-    split: str,
-    on_bad_file: str | None,
-    device: str,
-    data_dir: str | None,
+    reading: _Reading,
     as_json: bool,
 ) -> None:
     """Turn examples x into codes z, one deterministic code each.
@@ -167,12 +181,14 @@ def embed_command(
 
     _check_out(out, codes=True)
     Signals.check()
-    with parallel.joined(choose_device(device)) as group:
-        trained = _load(run, device)
+    with parallel.joined(choose_device(reading.device)) as group:
+        trained = _load(run, reading.device)
         ids: list[Any] = []
 
         def load(one: str | None) -> Any:
-            examples = examples_to_embed(trained, run, one, split, data_dir, on_bad_file)
+            examples = examples_to_embed(
+                trained, run, one, reading.split, reading.data_dir, reading.on_bad_file
+            )
             ids.append(examples.ids)
             _note(examples.notices)
             return examples
@@ -203,19 +219,13 @@ def embed_command(
 @click.option(
     "-o", "--out", metavar="FILE", help=".csv, .parquet or .feather.  [default: RUN/labels.csv]"
 )
-@split_option
-@bad_file_option
-@device_option
-@data_dir_option
+@_reading_options
 @json_option
 def classify_command(
     run: str,
     data: str | None,
     out: str | None,
-    split: str,
-    on_bad_file: str | None,
-    device: str,
-    data_dir: str | None,
+    reading: _Reading,
     as_json: bool,
 ) -> None:
     """Guess the label of each example, with the probability of every class.
@@ -230,8 +240,8 @@ def classify_command(
     from autoencode.outputs import TABLES, classes_table, write_frame
 
     target = Path(run) / "labels.csv" if out is None else check_ending(out, TABLES)
-    trained = _load(run, device)
-    examples = _examples(trained, run, data, split, data_dir, on_bad_file)
+    trained = _load(run, reading.device)
+    examples = reading.examples(trained, run, data)
     shares = trained.class_probabilities(examples.labelled(None))
     write_frame(target, classes_table(shares, trained, examples.ids))
     _tell(target, shares.shape, "float32", as_json)
