@@ -93,6 +93,7 @@ def test_the_readmes_recipe_table_is_current():
     text = module.README.read_text(encoding="utf-8")
     assert text == module.readme(text), "run make docs"
     assert all(f"| `{name}` |" in text for name in RECIPES)
+    assert re.findall(r"(\d+) (?:named )?recipes", text) == [str(len(RECIPES))] * 2
 
 
 def test_the_table_of_figures_is_current():

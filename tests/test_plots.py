@@ -8,6 +8,7 @@ from PIL import Image
 
 from autoencode.errors import DataError, StorageError
 from autoencode.evaluate import plots
+from autoencode.training import EpochRecord
 
 rng = np.random.default_rng(7)
 
@@ -30,7 +31,7 @@ def tick_texts(ticks):
 
 def history(losses, **terms):
     return [
-        {"epoch": i + 1, "step": 10 * (i + 1), "loss": value, "seconds": 1.0, "lr": 1e-3}
+        {"epoch": i + 1, "step": 10 * (i + 1), "loss": value, "seconds": 1.0, "lr_factor": 0.5}
         | {name: values[i] for name, values in terms.items()}
         for i, value in enumerate(losses)
     ]
@@ -133,6 +134,14 @@ def test_two_terms_get_panels_and_one_does_not():
     assert [ax.get_title(loc="left") for ax in axes] == ["loss", "reconstruction", "kl"]
     assert [len(ax.lines) for ax in axes] == [1, 1, 2]
     assert legend_of(axes[2]) == ["training", "validation"]  # where both can be explained
+
+
+def test_what_training_records_beside_its_losses_is_no_term():
+    losses = {"loss": 3.0, "reconstruction": 2.0, "kl": 1.0}
+    record = EpochRecord(1, 10, losses, losses, lr_factor=0.5, seconds=2.0)
+    axes = plots.loss([record.as_dict()]).axes
+    titles = [ax.get_title(loc="left") for ax in axes if ax.axison]
+    assert titles == ["loss", "reconstruction", "kl"]
 
 
 def test_a_single_epoch_is_a_marker_over_a_whole_number():

@@ -335,7 +335,7 @@ def _count(n: int) -> str:
     return f"{n:,}".replace(",", "\u202f")
 
 
-_NOT_TERMS = {"epoch", "step", "loss", "seconds", "lr", "grad_norm", "examples_per_second"}
+_NOT_TERMS = {"epoch", "step", "loss", "seconds", "lr_factor"}
 
 
 def _terms(history: Sequence[Mapping[str, Any]]) -> list[str]:
