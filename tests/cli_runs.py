@@ -23,6 +23,17 @@ class Result:
         return json.loads(self.out.splitlines()[-1], parse_constant=pytest.fail)
 
 
+def assert_refused(result, *mentions, code=2):
+    """One line on stderr that says what was wrong, and nothing on stdout."""
+    lines = result.err.splitlines()
+    assert result.code == code, result
+    assert not result.out
+    assert len(lines) == 1, result.err
+    assert lines[0].startswith("error: ")
+    for word in mentions:
+        assert str(word) in lines[0], result
+
+
 @pytest.fixture
 def pictures():
     """Asked for by tests that need the pictures of a run, which take a second."""

@@ -11,7 +11,7 @@ from PIL import Image
 
 from autoencode import AnomalyDetector, Autoencoder, Denoiser
 from autoencode.errors import DataError, InputError
-from cli_runs import cli  # noqa: F401  a fixture
+from cli_runs import assert_refused, cli  # noqa: F401  a fixture
 
 RNG = np.random.default_rng(0)
 N = 60
@@ -276,12 +276,3 @@ def write(frame, path):
         frame.to_csv(path, index=False)
     else:
         pl.from_pandas(frame).write_parquet(path)
-
-
-def assert_refused(result, *mentions):
-    lines = result.err.splitlines()
-    assert result.code == 2, result
-    assert len(lines) == 1, result
-    assert lines[0].startswith("error: ")
-    for mention in mentions:
-        assert mention in lines[0], result

@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 
 from autoencode.sealed import seal
+from cli_runs import assert_refused
 
 pytest_plugins = ["cli_runs"]
 
@@ -24,17 +25,6 @@ def tree(folder):
         str(path.relative_to(folder)): path.stat().st_size if path.is_file() else None
         for path in folder.rglob("*")
     }
-
-
-def assert_refused(result, *mentions, code=2):
-    lines = result.err.splitlines()
-    assert result.code == code, result
-    assert not result.out
-    assert len(lines) == 1, result.err
-    assert lines[0].startswith("error: ")
-    assert "Traceback" not in result.err
-    for word in mentions:
-        assert str(word) in lines[0]
 
 
 # --- options ------------------------------------------------------------------------------------

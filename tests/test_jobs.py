@@ -8,7 +8,7 @@ from PIL import Image
 from autoencode import AnomalyDetector
 from autoencode.errors import OptionError
 from autoencode.jobs import anomalies, denoise
-from cli_runs import cli  # noqa: F401  a fixture
+from cli_runs import assert_refused, cli  # noqa: F401  a fixture
 
 RNG = np.random.default_rng(0)
 N = 150
@@ -234,3 +234,56 @@ def test_samples_may_come_from_a_prior_fitted_to_the_codes(cli, tmp_path):  # no
     assert before == {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
     refused = cli("sample", run, "--prior", "gausian", "-o", tmp_path / "x.npy")
     assert (refused.code, "did you mean gaussian" in refused.err) == (2, True)
+
+
+@pytest.fixture
+def scans(tmp_path):
+    """A folder of grey images, two of which would clash under one ending."""
+    folder = tmp_path / "scans"
+    (folder / "a").mkdir(parents=True)
+    values = RNG.integers(0, 256, (8, 8, 8)).astype(np.uint8)
+    names = ["one.png", "two.bmp.png", *(f"{i}.png" for i in range(4)), "same.png", "same.webp"]
+    for name, image in zip(names, values, strict=True):
+        Image.fromarray(image).save(folder / "a" / name)
+    return folder
+
+
+def test_images_come_back_as_files_of_the_same_names(cli, scans, tmp_path):  # noqa: F811
+    trained = cli("train", scans, "--recipe", "mlp", "--epochs", 2, "-o", tmp_path / "run")
+    assert trained.code == 0, trained
+    for out in ("back", "back.npy"):
+        result = cli("reconstruct", tmp_path / "run", scans, "-o", tmp_path / out)
+        assert result.code == 0, result
+    written = {path.relative_to(tmp_path / "back") for path in (tmp_path / "back").rglob("*.*")}
+    kept = {"one.png", "two.bmp.png", *(f"{i}.png" for i in range(4)), "same.png.png", "same.webp.png"}
+    assert {str(path) for path in written} == {f"a/{name}" for name in kept}
+    pixels = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "back").rglob("*.png"))]
+    expected = np.load(tmp_path / "back.npy")
+    assert len(expected) == len(pixels)
+    np.testing.assert_allclose(np.moveaxis(np.stack(pixels)[:4], -1, 1), expected[:4], atol=0.51)
+
+
+def test_samples_are_numbered_images(cli, scans, tmp_path):  # noqa: F811
+    cli("train", scans, "--recipe", "vae", "--epochs", 1, "-o", tmp_path / "run")
+    assert cli("sample", tmp_path / "run", "-n", 11, "-o", tmp_path / "new/").code == 0
+    names = sorted(path.name for path in (tmp_path / "new").iterdir())
+    assert names == [f"{i:02}.png" for i in range(11)]
+    again = cli("sample", tmp_path / "run", "-o", tmp_path / "new")
+    assert_refused(again, "it is a folder already; choose another name")
+
+
+def test_rows_of_a_table_go_into_no_folder(cli, table, tmp_path):  # noqa: F811
+    cli("train", table, *COLUMNS, "--recipe", "vae", "--epochs", 1, "-o", tmp_path / "run")
+    refused = cli("sample", tmp_path / "run", "-o", tmp_path / "new")
+    assert_refused(refused, "only grey and colour images go into a folder", "give the name an ending")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_data_set_beside_a_folder_of_its_name_is_noted(cli, scans, tmp_path):  # noqa: F811
+    scans.rename(tmp_path / "digits")
+    said = "note: digits is the data set of that name, not what lies here; write ./digits for that"
+    named = cli("train", "digits", "--recipe", "linear", "--epochs", 1, "-o", tmp_path / "named")
+    assert said in named.err
+    here = cli("train", "./digits", "--recipe", "linear", "--epochs", 1, "-o", tmp_path / "here")
+    assert said not in here.err
+    assert "64" not in here.err

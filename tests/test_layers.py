@@ -72,7 +72,7 @@ OUTSIDE = {
     "jinja2": {"evaluate"},
     "safetensors": {"io", "checkpoints"},
     "filelock": {"checkpoints"},
-    "PIL": {"data/images"},
+    "PIL": {"data/images", "outputs"},
 }
 
 MODULES = sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.rglob("*.py"))

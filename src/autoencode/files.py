@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import sys
 import uuid
 from collections.abc import Iterator
@@ -68,6 +69,27 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A folder to fill, which takes its name when all is in it; an error in the block leaves none.
+
+    Raises:
+        StorageError: something of that name is there, or it cannot be made or completed.
+    """
+    target = Path(path)
+    part = target.parent / f".{uuid.uuid4().hex}.part"
+    if target.exists():
+        raise StorageError(f"cannot write {target}: it exists already; choose another name")
+    try:
+        with writing(target):
+            part.mkdir()
+            yield part
+            os.replace(part, target)
+            sync_folder(target.parent)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 @contextlib.contextmanager

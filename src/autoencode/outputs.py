@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
 from autoencode.data.frames import decode, to_frame
 from autoencode.data.raw import Array
-from autoencode.files import write_atomically
+from autoencode.errors import OptionError
+from autoencode.files import new_folder, write_atomically
 from autoencode.past import table_of
 from autoencode.trained import Trained, flat
 
@@ -62,12 +64,19 @@ def write_array(path: Path, array: Array, trained: Trained, ids: Array | None = 
     """Writes examples; as a table a row for each example, as .png a picture of them.
 
     Args:
-        path: what to write.
+        path: what to write; without an ending, a new folder with a .png file for each image.
         array: (N, ...).
         trained: says how examples are drawn and what their columns are called.
-        ids: (N,) the rows' own names.
+        ids: (N,) the rows' own names, which images keep but for their endings.
+
+    Raises:
+        OptionError: a folder is asked for and the examples are no images.
+        StorageError: it cannot be written, or the folder is there already.
     """
     ending = path.suffix.lower()
+    if not ending:
+        _write_images(path, array, trained, ids)
+        return
     if ending in TABLES and (trained.spec.columns or ending != ".csv" or ids is not None):
         write_frame(path, examples_table(array, trained, ids))
         return
@@ -81,6 +90,35 @@ def write_array(path: Path, array: Array, trained: Trained, ids: Array | None = 
         write_atomically(path, buffer.getvalue())
     else:
         write_plain(path, array)
+
+
+def _write_images(folder: Path, array: Array, trained: Trained, ids: Array | None) -> None:
+    import torch
+    from PIL import Image
+
+    spec = trained.spec
+    if len(spec.shape) != 3 or spec.shape[0] not in (1, 3) or spec.kind != "unit":
+        raise OptionError(
+            f"cannot write {folder}: only grey and colour images go into a folder, and these examples "
+            f"are {' x '.join(map(str, spec.shape))} {spec.kind} values; give the name an ending"
+        )
+    with new_folder(folder) as part:
+        for i, name in enumerate(_file_names(len(array), ids)):
+            seen = spec.to_model(torch.from_numpy(array[i : i + 1])).numpy()[0]
+            pixels = np.rint(seen.clip(0, 1) * 255).astype(np.uint8)
+            target = part / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1)).save(target)
+
+
+def _file_names(n: int, ids: Array | None) -> list[str]:
+    """A .png name for each of n images: its own, with the old ending too where two would clash."""
+    if ids is None:
+        return [f"{i:0{len(str(n - 1))}}.png" for i in range(n)]
+    own = [PurePath(str(name)) for name in ids]
+    own = [PurePath(*(part for part in name.parts if part not in ("..", name.anchor))) for name in own]
+    bare = Counter(name.with_suffix("") for name in own)
+    return [f"{name if bare[name.with_suffix('')] > 1 else name.with_suffix('')}.png" for name in own]
 
 
 def _picture(array: Array, trained: Trained) -> bytes:

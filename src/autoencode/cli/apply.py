@@ -117,7 +117,7 @@ def impute_command(
     "--out",
     required=True,
     metavar="FILE",
-    help=".npy, .npz, .csv, .parquet, .feather or .png.",
+    help=".npy, .npz, .csv, .parquet, .feather or .png; without an ending a new folder of images.",
 )
 @click.option("--save", metavar="FOLDER", help="With --clean: keep what is trained, for a later --run.")
 @image_options
@@ -149,7 +149,7 @@ def denoise_command(
     \b
     Example:
       autoencode denoise noisy.npy --clean clean.npy --noise salt_and_pepper --level 0.1 -o restored.npy
-      autoencode denoise photos --clean scans --image-size 64 --save restorer -o restored.npy
+      autoencode denoise photos --clean scans --image-size 64 --save restorer -o restored
       autoencode denoise noisy.npy --run runs/mnist-conv_skip -o restored.png
     """
     from autoencode.cli.files import check_ending

@@ -21,10 +21,10 @@ from autoencode.outputs import TABLES
 from autoencode.trained import flat
 
 CODES = (".npy", ".npz", *TABLES)
-ENDINGS = (*CODES, ".png")
+EXAMPLES = (*CODES, ".png", "")  # without an ending, a new folder of images
 
 
-def check_ending(path: str, endings: tuple[str, ...] = ENDINGS) -> Path:
+def check_ending(path: str, endings: tuple[str, ...] = EXAMPLES) -> Path:
     """The path, refused before any work when nothing can be written to its ending.
 
     Raises:
@@ -33,9 +33,11 @@ def check_ending(path: str, endings: tuple[str, ...] = ENDINGS) -> Path:
     """
     target = Path(path)
     if target.suffix.lower() not in endings:
-        raise OptionError(f"cannot write {target}: its ending must be {', '.join(endings)}")
+        known = ", ".join(ending for ending in endings if ending)
+        folder = " (or none, for a folder of images)" if "" in endings else ""
+        raise OptionError(f"cannot write {target}: its ending must be {known}{folder}")
     if target.is_dir():
-        raise StorageError(f"cannot write {target}: it is a folder; choose another name")
+        raise StorageError(f"cannot write {target}: it is a folder already; choose another name")
     if not target.parent.is_dir():
         raise StorageError(f"cannot write {target}: no such folder; create it first")
     return target

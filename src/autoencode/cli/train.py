@@ -43,7 +43,7 @@ _ECHO = 2.0  # seconds
 @click.command("train")
 @click.argument("data", required=False)
 @click.option("--recipe", default="mlp", show_default=True, metavar="NAME", help="What to train.")
-@click.option("--out", metavar="RUN", help="The run folder.  [default: runs/DATA-RECIPE]")
+@click.option("-o", "--out", metavar="RUN", help="The run folder.  [default: runs/DATA-RECIPE]")
 @click.option("--epochs", type=int, metavar="N", help="Passes over the training data.")
 @click.option("--batch-size", type=int, metavar="N", help="Examples in each step.")
 @click.option("--lr", type=float, metavar="X", help="Peak learning rate.")

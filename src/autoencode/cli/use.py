@@ -101,17 +101,18 @@ def _tell(target: Path, shape: tuple[int, ...], dtype: str, as_json: bool) -> No
 
 
 def _check_out(out: str | None, codes: bool = False) -> None:
-    from autoencode.cli.files import CODES, ENDINGS, check_ending
+    from autoencode.cli.files import CODES, EXAMPLES, check_ending
 
     if out is not None:
-        check_ending(out, CODES if codes else ENDINGS)
+        check_ending(out, CODES if codes else EXAMPLES)
 
 
 _out = click.option(
     "-o",
     "--out",
     metavar="FILE",
-    help=".npy, .npz, .csv, .parquet, .feather or .png.  [default: in the run folder]",
+    help=".npy, .npz, .csv, .parquet, .feather or .png; without an ending a new folder of images.  "
+    "[default: in the run folder]",
 )
 
 

@@ -320,7 +320,7 @@ def load_examples(
     raw = _clean(replace(found, gaps=spec.gaps), labels, training=False)
     if raw.x_test is not None:
         x_test = apply_spec(raw.x_test, spec, "test")
-        return Examples(x_test, raw.labels_test, factors=raw.factors_test)
+        return Examples(x_test, raw.labels_test, notices=raw.notices, factors=raw.factors_test)
     x = apply_spec(raw.x, spec)
     return Examples(x, raw.labels, raw.ids, notices=raw.notices, factors=raw.factors)
 
@@ -386,7 +386,13 @@ def read(
 def _read(source: Any, data_dir: str | os.PathLike[str] | None, progress: OnBytes | None) -> Raw:
     if isinstance(source, str):
         if source.lower() in catalogue():
-            return read_named(source.lower(), data_dir, progress)
+            raw = read_named(source.lower(), data_dir, progress)
+            if not Path(source).exists():
+                return raw
+            other = (
+                f"{source} is the data set of that name, not what lies here; write ./{source} for that"
+            )
+            return replace(raw, notices=(*raw.notices, other))
         if not source.lower().endswith(SUPPORTED) and not Path(source).exists():
             endings = ", ".join((*SUPPORTED, *TABLES))
             raise OptionError(

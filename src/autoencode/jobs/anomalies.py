@@ -232,9 +232,15 @@ def _write_report(
         facts=facts,
         notices=(),
         header=table.column_names,
-        rows=[list(row.values()) for row in table.to_pylist()],
+        rows=[[_cell(name, value) for name, value in row.items()] for row in table.to_pylist()],
         pictures=pictures,
     )
+
+
+def _cell(name: str, value: Any) -> Any:
+    """A value as the file has it; what was computed is rounded by the page."""
+    computed = name.startswith("anomaly_")
+    return f"{value:.6g}" if isinstance(value, float) and not computed else value
 
 
 def _called(given: Input, row: int) -> str:
