@@ -118,6 +118,14 @@ def show(rows: list[dict], methods: list[str], names: list[str]) -> str:
     return table(lines)
 
 
+def each_seed(rows: list[dict], method: str, seeds: list[int]) -> str:
+    """Averages over the tables, to see how much is chance."""
+    errors = {
+        seed: [r["rmse"] for r in rows if (r["method"], r["seed"]) == (method, seed)] for seed in seeds
+    }
+    return f"{method}: " + ", ".join(f"{statistics.mean(v):.3f}" for v in errors.values() if v)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", default=os.environ.get("AUTOENCODE_DATA", "."))
@@ -143,6 +151,8 @@ def main() -> None:
                 print(*key, f"{row['rmse']:.4f}", f"{row['seconds']:.1f} s", flush=True)
     rows = [r for r in latest.values() if r["rows"] == options.rows and r["seed"] in options.seeds]
     print(show(rows, options.methods, names))
+    for method in options.methods:
+        print(each_seed(rows, method, options.seeds))
 
 
 if __name__ == "__main__":
