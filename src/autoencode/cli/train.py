@@ -206,7 +206,7 @@ def _resumed(context: click.Context, run: str) -> Callable[..., Run]:
     ]
     for parameter in given:
         if parameter.name not in _WITH_RESUME:
-            name = "DATA" if isinstance(parameter, click.Argument) else parameter.opts[0]
+            name = "DATA" if isinstance(parameter, click.Argument) else parameter.opts[-1]
             raise OptionError(f"--resume goes on with the run as it was started; leave out {name}")
     from autoencode.runs import resume
 
