@@ -21,7 +21,6 @@ import math
 import os
 import shutil
 import tarfile
-import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -44,7 +43,7 @@ from autoencode.data.limits import human
 from autoencode.data.raw import Array
 from autoencode.data.stores import FileStore, open_npy
 from autoencode.errors import DataError, StorageError
-from autoencode.files import storage_error
+from autoencode.files import new_folder, writing
 
 _LABEL_ENDINGS = (".cls", ".cls.txt")
 _SIZE = 64
@@ -123,17 +122,15 @@ def decoded(
     if not (target / "x.npy").exists():
         bad = Bad(name, options.on_bad_file == "skip")
         n, found = _layout(entries, name, options, bad)
-        part = home / f".{uuid.uuid4().hex}.part"
+        with writing(home):
+            home.mkdir(parents=True, exist_ok=True)
         try:
-            part.mkdir(parents=True)
-            _require_space(home, n, shape or found)
-            _write(part, entries, shape or found, options, shape is not None, bad)
-            os.replace(part, target)
-        except OSError as error:
+            with new_folder(target) as part:
+                _require_space(home, n, shape or found)
+                _write(part, entries, shape or found, options, shape is not None, bad)
+        except StorageError:
             if not (target / "x.npy").exists():  # else another process was faster
-                raise storage_error(target, error) from error
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+                raise
     labels = target / "labels.npy"
     return replace(
         open_npy(target / "x.npy"),

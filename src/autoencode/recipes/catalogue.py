@@ -119,6 +119,15 @@ def _info(
     return RecipeInfo(function, paper, _tuned(paper, lr, size, **more), standardize, **labels)
 
 
+# For networks of tanh layers on bounds of few samples.
+_TANH_BY_MUON: dict[str, Any] = {
+    "lr": 0.012,
+    "size": 512,
+    "optimizer": "muon",
+    "epochs": 50,
+    "min_steps": 1000,
+}
+
 _INFOS = (
     _info(
         deterministic.linear,
@@ -226,27 +235,11 @@ _INFOS = (
         conditional=True,
         guesses=True,
     ),
-    _info(
-        bounds.iwae,
-        _adam(3280, 1e-3, 20),
-        lr=0.012,
-        size=512,
-        optimizer="muon",
-        epochs=50,
-        min_steps=1000,
-    ),
+    _info(bounds.iwae, _adam(3280, 1e-3, 20), **_TANH_BY_MUON),
     _info(bounds.miwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
     _info(bounds.piwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
     _info(bounds.ciwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
-    _info(
-        bounds.iwae_two_layers,
-        _adam(3280, 1e-3, 20),
-        lr=0.012,
-        size=512,
-        optimizer="muon",
-        epochs=50,
-        min_steps=1000,
-    ),
+    _info(bounds.iwae_two_layers, _adam(3280, 1e-3, 20), **_TANH_BY_MUON),
     _info(disentangled.beta_vae_capacity, _adam(100, 5e-4), lr=2e-3, size=128, epochs=20),
     _info(disentangled.beta_tcvae, _adam(50, 1e-3, 2048), lr=3e-3, size=256, epochs=20),
     _info(disentangled.factor_vae, _adam(100, 1e-4), lr=1e-3, size=128, epochs=20),
