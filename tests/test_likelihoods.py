@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from autoencode.likelihoods import (
     LINKS,
+    Bernoulli,
     Categorical,
     ContinuousBernoulli,
     DiscretizedLogistic,
@@ -182,3 +183,45 @@ def test_the_squared_error_of_a_clipped_mean_is_convex_and_pulls_back_what_was_c
     assert slope[1] >= slope[0]
     outside = (x < 0) | (x > 1)
     assert (slope * (x.detach() - 0.5))[outside].ge(0).all()  # downhill is towards the range
+
+
+@given(
+    st.integers(1, 3),
+    st.sampled_from([(), (2,), (3, 2)]),
+    st.sampled_from([(1,), (63,), (64,), (130,), (2, 5, 7)]),
+    st.sampled_from([0.0, 1.0, 30.0, 1e4]),
+    st.integers(0, 2**16),
+)
+def test_the_sum_of_bernoulli_entries_and_its_slopes_are_those_of_torchs_cross_entropy(
+    size, samples, event, spread, seed
+):
+    generator = torch.Generator().manual_seed(seed)
+    shape = (*samples, size, *event)
+    logits = spread * torch.randn(shape, generator=generator, dtype=torch.float64)
+    target = torch.rand(size, *event, generator=generator, dtype=torch.float64)
+    weights = torch.randn(*samples, size, generator=generator, dtype=torch.float64)
+    found = {}
+    for name in ("ours", "theirs"):
+        at, seen = logits.clone().requires_grad_(), target.clone().requires_grad_()
+        if name == "ours":
+            each = Bernoulli(len(event))(at).log_prob(seen)
+        else:
+            loss = torch.nn.functional.binary_cross_entropy_with_logits
+            each = -loss(at, seen.expand_as(at), reduction="none").flatten(-len(event)).sum(-1)
+        found[name] = (each.detach(), *torch.autograd.grad((weights * each).sum(), (at, seen)))
+    for ours, theirs in zip(found["ours"], found["theirs"], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+def test_the_slope_of_the_slope_of_bernoulli_entries_is_autograds():
+    torch.manual_seed(0)
+    target = torch.rand(2, 5, dtype=torch.float64)
+    logits = torch.randn(3, 2, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(lambda at: Bernoulli(1)(at).log_prob(target), (logits,))
+
+
+def test_sums_of_bernoulli_entries_lose_nothing_in_single_precision():
+    torch.manual_seed(0)
+    logits, target = 8 * torch.randn(2, 3, 784), torch.rand(3, 784).round()
+    exact = Bernoulli(1)(logits.double()).entries(target.double()).sum(-1)
+    torch.testing.assert_close(Bernoulli(1)(logits).log_prob(target).double(), exact, rtol=2e-6, atol=0)

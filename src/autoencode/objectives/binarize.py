@@ -11,13 +11,13 @@ from autoencode.randomness import uniform_like
 from autoencode.types import Batch, Losses, Model, Objective, Output, Progress
 
 
-def binarized(x: Tensor) -> Tensor:
+def binarized(x: Tensor, gaps: bool = True) -> Tensor:
     """Zeros and ones for values x (B, *D) in [0, 1], each 1 with the value as its probability.
 
-    What is missing (NaN) stays so.
+    What is missing (NaN) stays so; looking for it takes as long as drawing, so say where nothing is.
     """
     drawn = (uniform_like(x) < x).to(x.dtype)
-    return torch.where(x.isnan(), x, drawn)
+    return torch.where(x.isnan(), x, drawn) if gaps else drawn
 
 
 class Binarized:
@@ -36,7 +36,7 @@ class Binarized:
         self.unit = objective.unit
 
     def __call__(self, model: Model, batch: Batch, progress: Progress) -> Losses:
-        x = binarized(batch.x)
+        x = binarized(batch.x, gaps=batch.mask is not None)
         return self.objective(model, replace(batch, x=x, target=x), progress)
 
     def check(self, output: Output) -> None:
