@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from autoencode.distributions import Normal
+from autoencode.distributions import LOG_2PI, Normal
 from autoencode.randomness import standard_normal, uniform_like
 
 
@@ -33,8 +33,22 @@ class NormalMixture:
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-density of (..., Z) in nats."""
-        each = self.components.log_prob(value.unsqueeze(-2))
-        return (each + self.log_weights).logsumexp(-1)
+        return (self._each(value) + self.log_weights).logsumexp(-1)
+
+    def _each(self, value: Tensor) -> Tensor:
+        """Log-density of (..., Z) in each component, (..., K).
+
+        As matrix products, ``(z - m)² / s² = z² / s² - 2 z m / s² + m² / s²``: without them K Z numbers
+        for each z would be written and read many times. In float64, where the terms may cancel.
+        """
+        wide = torch.float32 if value.device.type == "mps" else torch.float64
+        z, loc = value.to(wide), self.components.loc.to(wide)
+        log_scale = self.components.log_scale.to(wide).expand_as(loc)
+        precision = (-2 * log_scale).exp()
+        distance = z.square() @ precision.T - z @ (2 * loc * precision).T
+        distance = distance + (loc.square() * precision).sum(-1)
+        constant = -log_scale.sum(-1) - 0.5 * loc.shape[-1] * LOG_2PI
+        return (constant - 0.5 * distance).to(value.dtype)
 
     def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
         """Draws (*sample_shape, Z), differentiable in the components but not in the weights."""
