@@ -1,6 +1,7 @@
 """Distributions over latents: volumes, closed forms and draws against independent computations."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ive
+from torch import nn
 from torch.autograd.functional import jacobian
 
 from autoencode import fitting
 from autoencode.bottlenecks import DiagonalGaussian, FlowPosterior
+from autoencode.data import Examples
 from autoencode.densities import (
     Autoregressive,
     FlowDensity,
@@ -30,8 +33,11 @@ from autoencode.densities.spherical import log_area
 from autoencode.distributions import Normal, StandardNormal
 from autoencode.errors import DataError, IncompatibleError, OptionError
 from autoencode.fitting import FITTED, empty_prior, prior_of
+from autoencode.io import load_trained, save_model
+from autoencode.recipes import build
+from autoencode.trained import Trained, fit_prior
 from autoencode.training import TrainingPlan
-from autoencode.types import Site
+from autoencode.types import DataSpec, Site
 
 DIM, FEATURES = 4, 6
 
@@ -298,6 +304,64 @@ def test_a_sphere_has_the_centre_and_mean_radius_of_the_codes():
     torch.testing.assert_close(radius, (z - z.mean(0)).norm(dim=1).mean().expand(4000))
 
 
+def vae_of_two_clusters():
+    """A model whose posteriors are Gaussians around x itself, of a fixed width."""
+    spec = DataSpec((2,), "real")
+    recipe = build("vae", spec, latent_dim=2, hidden=())
+    recipe.model.encoder = nn.Identity()
+    recipe.model.bottleneck.heads = nn.Linear(2, 4)
+    with torch.no_grad():
+        recipe.model.bottleneck.heads.weight.copy_(torch.cat([torch.eye(2), torch.zeros(2, 2)]))
+        recipe.model.bottleneck.heads.bias.copy_(torch.tensor([0.0, 0.0, -1.5, -1.5]))
+    return Trained(recipe)
+
+
+def test_a_vamp_prior_explains_draws_better_than_a_gaussian_and_than_where_it_starts(monkeypatch):
+    x, new = two_clusters(), two_clusters()
+    trained = vae_of_two_clusters()
+    weights = {name: t.clone() for name, t in trained.model.state_dict().items()}
+    found = {}
+    for name, steps in (("start", 1), ("vamp", 300), ("gaussian", 0)):
+        plan = replace(fitting._VAMP_PLAN, min_steps=steps, lr=0.01 if steps > 1 else 1e-9)
+        monkeypatch.setattr(fitting, "_VAMP_PLAN", plan)
+        monkeypatch.setattr(fitting, "_PSEUDO_INPUTS", 20)
+        fit_prior(trained, Examples(x.numpy()), kind=name if steps == 0 else "vamp")
+        density = trained.model.prior_distribution(None)
+        with torch.no_grad():
+            z = trained.model.posterior(new).rsample()
+            found[name] = float(density.log_prob(z).mean())
+    assert found["vamp"] > found["start"] + 0.05
+    assert found["vamp"] > found["gaussian"] + 0.4
+    for name, before in weights.items():  # the model itself stays as it was
+        assert torch.equal(trained.model.state_dict()[name], before)
+
+
+def test_a_vamp_prior_comes_from_its_seed_and_is_kept_in_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "_VAMP_PLAN", replace(fitting._VAMP_PLAN, min_steps=3))
+    x = torch.rand(70, 1, 4, 4)
+    made = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        trained = Trained(build("vae", DataSpec((1, 4, 4)), latent_dim=3, hidden=(8,)))
+        torch.rand(len(made))
+        made.append(fit_prior(trained, Examples(x.numpy()), seed=4, kind="vamp").sample(5, seed=1))
+    np.testing.assert_array_equal(made[0], made[1])
+    # With fewer examples than pseudo-inputs some of them are taken more than once.
+    assert trained.model.prior.inputs.shape == (500, 1, 4, 4)
+    assert float(trained.model.prior.inputs.min()) > -0.2
+    save_model(trained, tmp_path)
+    again = load_trained(tmp_path)
+    assert again.model.prior.kind == "vamp"
+    np.testing.assert_array_equal(again.sample(5, seed=1), made[0])
+
+
+def test_the_normal_prior_is_standard_whatever_the_codes_are():
+    p = prior_of("normal", 5 + 3 * torch.randn(100, 2, 3))(None, None)
+    z = torch.randn(4, 2, 3)
+    expected = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum((1, 2))
+    torch.testing.assert_close(p.log_prob(z), expected)
+
+
 def test_priors_that_cannot_be_fitted_are_refused_with_a_remedy():
     with pytest.raises(OptionError, match="unknown prior 'mixtur'; did you mean mixture"):
         empty_prior("mixtur", (2,))
@@ -305,6 +369,9 @@ def test_priors_that_cannot_be_fitted_are_refused_with_a_remedy():
         prior_of("mixture", torch.randn(5, 2))
     with pytest.raises(IncompatibleError, match="up to 2048 entries, got 4096"):
         empty_prior("two_stage", (4096,))
+    gaps = Trained(build("vae", DataSpec((3,), "real", gaps=True), latent_dim=2))
+    with pytest.raises(IncompatibleError, match="a vamp prior needs numbers without gaps"):
+        fit_prior(gaps, Examples(np.random.default_rng(0).random((9, 3))), kind="vamp")
 
 
 def test_the_mixture_is_scikit_learns():

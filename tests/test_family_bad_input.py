@@ -190,6 +190,8 @@ def fitted(tmp_path_factory):
         ("poincare_vae", "gaussian", "a gaussian prior is one of flat space; keep the model's own"),
         ("poincare_vae", "maf", "a maf prior is one of flat space"),
         ("vqvae", "manifold", "draws from the metric of an rhvae"),
+        ("vqvae", "vamp", "diagonal Gaussian posteriors and this one has none; use mixture"),
+        ("poincare_vae", "vamp", "a vamp prior is one of flat space"),
         ("vae", "gausian", "unknown prior 'gausian'; did you mean gaussian"),
     ],
 )

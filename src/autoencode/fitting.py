@@ -13,6 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from autoencode import distributions
 from autoencode.bottlenecks import RiemannianHamiltonian
 from autoencode.data import Examples, Resident
 from autoencode.densities import IntegerRows
@@ -20,8 +21,16 @@ from autoencode.errors import DataError, IncompatibleError, OptionError, nearest
 from autoencode.models import AutoencoderModule
 from autoencode.nets.transformer import CausalTransformer
 from autoencode.objectives.terms import NATS
-from autoencode.priors import FittedFlow, FittedGaussian, FittedMixture, FittedSphere, Manifold
-from autoencode.randomness import epoch_order
+from autoencode.priors import (
+    FittedFlow,
+    FittedGaussian,
+    FittedMixture,
+    FittedSphere,
+    Manifold,
+    StandardNormal,
+    Vamp,
+)
+from autoencode.randomness import epoch_order, seeded
 from autoencode.recipes import Recipe, build
 from autoencode.training import TrainingPlan, Update, fit
 from autoencode.types import Batch, DataSpec, Distribution, Losses, Model, Output, Progress
@@ -35,6 +44,8 @@ _CODES_PLAN = TrainingPlan(
     epochs=1, batch_size=64, lr=2e-3, warmup=0.1, decay="linear", min_steps=1500, doctor=False
 )
 _HELD_OUT, _PATIENCE = 0.1, 0.1  # of the codes, which say when to stop; of the epochs, without gain
+_PSEUDO_INPUTS = 500
+_VAMP_PLAN = replace(_FLOW_PLAN, epochs=1, lr=1e-2, min_steps=500)
 _MAX_ROW, _MAX_VALUES = 4096, 1 << 16  # attention takes the square of a row, the last layer all values
 
 
@@ -44,6 +55,16 @@ class FittedPrior(Protocol):
     kind: str
 
     def fit(self, z: Tensor, seed: int = 0) -> FittedPrior: ...
+
+
+class Normal(StandardNormal):
+    """N(0, I), whatever the codes are."""
+
+    kind = "normal"
+
+    def fit(self, z: Tensor, seed: int = 0) -> Normal:
+        """Learns nothing."""
+        return self
 
 
 class SecondStage(nn.Module):
@@ -210,6 +231,93 @@ class AutoregressivePrior(nn.Module):
         return IntegerRows(self.network, self.shape)
 
 
+class PseudoInputs(Vamp):
+    """A VampPrior that is learned for a model that stays as it is.
+
+    VAE with a VampPrior (Tomczak & Welling, 2017), https://arxiv.org/abs/1705.07120, learns both
+    together (``vamp_vae``). Here the pseudo-inputs alone are moved, from training examples to where the
+    mean of the posteriors at them explains draws of z best.
+
+    Args:
+        shape: D of the data.
+        unit: keep the pseudo-inputs in [0, 1].
+    """
+
+    kind = "vamp"
+
+    def __init__(self, shape: tuple[int, ...], unit: bool) -> None:
+        super().__init__(shape, _PSEUDO_INPUTS, unit)
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> PseudoInputs:
+        """One for a recipe's model, yet to be fitted.
+
+        Raises:
+            IncompatibleError: when there is no Gaussian posterior that can be asked at any x.
+        """
+        spec = recipe.spec
+        if spec.context_dim or spec.gaps or spec.mixed:
+            raise IncompatibleError(
+                "a vamp prior needs numbers without gaps, categories and labels; use mixture"
+            )
+        if not _has_gaussian_posterior(recipe):
+            raise IncompatibleError(
+                "a vamp prior is made of the model's own diagonal Gaussian posteriors and this one has "
+                "none; use mixture"
+            )
+        return cls(spec.shape, spec.kind == "unit")
+
+    @classmethod
+    def fitted(cls, recipe: Recipe, examples: Examples, seed: int = 0) -> PseudoInputs:
+        """One whose pseudo-inputs were moved by the training loop."""
+        device = next(recipe.model.parameters()).device
+        prior = cls.of(recipe).to(device)
+        lending = _Lending(recipe.model, prior)
+        source = Resident(examples, recipe.spec, device)
+        fit(lending, (Update(lending, (prior,)),), source, _VAMP_PLAN, seed=seed, device=device)
+        return prior
+
+
+def _has_gaussian_posterior(recipe: Recipe) -> bool:
+    posterior = recipe.model.posterior
+    if posterior is None:
+        return False
+    with torch.no_grad():
+        x = torch.zeros(1, *recipe.spec.shape, device=next(recipe.model.parameters()).device)
+        return isinstance(posterior(x), distributions.Normal)
+
+
+class _Lending(nn.Module):
+    """A model that stays as it is and lends its posterior; and what is learned at it."""
+
+    unit = NATS
+
+    def __init__(self, model: AutoencoderModule, prior: Vamp) -> None:
+        super().__init__()
+        self.lender, self.prior = model, prior
+
+    def train(self, mode: bool = True) -> _Lending:
+        """Lets the prior train; the model does nothing then that it does not do later."""
+        self.prior.train(mode)
+        self.lender.eval()
+        return self
+
+    def start_at_data(self, examples: Callable[[int], Tensor]) -> None:
+        """Starts at training examples, at some of them more than once where there are few."""
+        x = examples(self.prior.n_examples)
+        self.prior.start_at(x[torch.arange(self.prior.n_examples) % len(x)])
+
+    def forward(self, model: Model, batch: Batch, progress: Progress) -> Losses:
+        """Minus the log-density of a draw of z for each example, nats."""
+        with torch.no_grad():
+            z = self.lender.encode(batch.x).z[0]
+        loss = -self.prior(self.lender.posterior, None).log_prob(z).mean()
+        return Losses(loss, {"nll": loss.detach()})
+
+    def check(self, output: Output) -> None:
+        """A prior has no output to be checked."""
+
+
 #: Kinds of priors fitted to real codes by name; each is called with the shape of a code.
 FITTED: Mapping[str, Callable[[tuple[int, ...]], nn.Module]] = {
     "gaussian": FittedGaussian,
@@ -218,11 +326,52 @@ FITTED: Mapping[str, Callable[[tuple[int, ...]], nn.Module]] = {
     "iaf": partial(TrainedFlow, inverse=True),
     "two_stage": SecondStage,
     "sphere": FittedSphere,
+    "normal": Normal,
 }
 #: Kinds of priors fitted to integer codes by name; each is called with what those are.
 OF_INTEGERS: Mapping[str, Callable[[Integers], nn.Module]] = {"autoregressive": AutoregressivePrior}
-#: All kinds: besides those a prior on the manifold that a model's own metric describes.
-KINDS = (*FITTED, *OF_INTEGERS, Manifold.kind)
+
+
+@dataclass(frozen=True)
+class OfModel:
+    """A kind of prior that is made of a model's own parts.
+
+    Attributes:
+        empty: makes one for a recipe, yet to be fitted or read from a file; refuses other models.
+        fitted: makes one of a recipe, training examples and a seed.
+    """
+
+    empty: Callable[[Recipe], nn.Module]
+    fitted: Callable[[Recipe, Examples, int], nn.Module]
+
+
+def _empty_manifold(recipe: Recipe) -> Manifold:
+    bottleneck = _riemannian(recipe)
+    return Manifold(bottleneck.n_examples, bottleneck.metric.latent_dim)
+
+
+def _manifold(recipe: Recipe, examples: Examples, seed: int) -> Manifold:
+    """The prior on the manifold that a recipe's own metric describes; it has learned it already."""
+    with torch.no_grad():
+        return Manifold.of(_riemannian(recipe).inverse_metric(recipe.model.encoder))
+
+
+def _riemannian(recipe: Recipe) -> RiemannianHamiltonian:
+    bottleneck = recipe.model.bottleneck
+    if not isinstance(bottleneck, RiemannianHamiltonian):
+        raise IncompatibleError(
+            "a manifold prior draws from the metric of an rhvae and this model has none; use "
+            f"{', '.join(FITTED)}"
+        )
+    return bottleneck
+
+
+#: Kinds of priors made of a model's own parts by name.
+OF_MODEL: Mapping[str, OfModel] = {
+    PseudoInputs.kind: OfModel(PseudoInputs.of, PseudoInputs.fitted),
+    Manifold.kind: OfModel(_empty_manifold, _manifold),
+}
+KINDS = (*FITTED, *OF_INTEGERS, *OF_MODEL)
 
 
 def prior_for(recipe: Recipe, kind: str) -> nn.Module:
@@ -237,30 +386,16 @@ def prior_for(recipe: Recipe, kind: str) -> nn.Module:
         raise IncompatibleError(
             f"codes are points of {space} and a {kind} prior is one of flat space; keep the model's own"
         )
-    if kind == Manifold.kind:
-        bottleneck = _riemannian(recipe)
-        return Manifold(bottleneck.n_examples, bottleneck.metric.latent_dim)
+    if kind in OF_MODEL:
+        return OF_MODEL[kind].empty(recipe)
     return empty_prior(kind, recipe.latent_shape, Integers.of(recipe))
 
 
-def manifold_of(recipe: Recipe) -> Manifold:
-    """The prior on the manifold that a recipe's own metric describes.
-
-    Raises:
-        IncompatibleError: when it has none.
-    """
-    with torch.no_grad():
-        return Manifold.of(_riemannian(recipe).inverse_metric(recipe.model.encoder)).eval()
-
-
-def _riemannian(recipe: Recipe) -> RiemannianHamiltonian:
-    bottleneck = recipe.model.bottleneck
-    if not isinstance(bottleneck, RiemannianHamiltonian):
-        raise IncompatibleError(
-            "a manifold prior draws from the metric of an rhvae and this model has none; use "
-            f"{', '.join(FITTED)}"
-        )
-    return bottleneck
+def prior_of_model(kind: str, recipe: Recipe, examples: Examples, seed: int = 0) -> nn.Module:
+    """A prior of one of the kinds ``OF_MODEL``, fitted to examples that the model was trained on."""
+    with seeded(seed, torch.device("cpu")):
+        prior = OF_MODEL[kind].fitted(recipe, examples, seed)
+    return prior.eval().requires_grad_(False)
 
 
 def empty_prior(kind: str, shape: tuple[int, ...], integers: Integers | None = None) -> nn.Module:

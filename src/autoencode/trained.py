@@ -25,9 +25,16 @@ from autoencode.data import (
 from autoencode.data.frames import fill, is_frame, select
 from autoencode.data.raw import Array
 from autoencode.errors import DataError, IncompatibleError, OptionError, TrainingError
-from autoencode.fitting import OF_INTEGERS, Integers, manifold_of, prior_for, prior_of
+from autoencode.fitting import (
+    FITTED,
+    OF_INTEGERS,
+    OF_MODEL,
+    Integers,
+    prior_for,
+    prior_of,
+    prior_of_model,
+)
 from autoencode.models import AutoencoderModule, SemiSupervisedAutoencoder
-from autoencode.priors import Manifold
 from autoencode.randomness import common_noise, drawing, mix, seeded
 from autoencode.recipes import Recipe
 from autoencode.training.tuning import tuned
@@ -312,12 +319,13 @@ def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | N
 
     Args:
         trained: the model; changed in place.
-        examples: whose codes; up to 10 000 of them, 100 000 for a mixture and of integers.
+        examples: whose codes; up to 10 000 of them, 100 000 for a mixture, pseudo-inputs and integers.
         seed: which, and of the fit.
-        kind: gaussian, mixture (10 Gaussians), maf, iaf, two_stage or sphere, for any model;
-            autoregressive, a transformer over the integer codes of a quantised one; manifold, for an
-            rhvae. By default gaussian for a plain autoencoder, and a model that has a prior already
-            keeps it.
+        kind: normal (N(0, I), not fitted), gaussian, mixture (10 Gaussians), maf, iaf, two_stage or
+            sphere, for any model; vamp, the mean of the model's own posteriors at 500 learned
+            pseudo-inputs, for one with Gaussian posteriors; autoregressive, a transformer over the
+            integer codes of a quantised one; manifold, for an rhvae. By default gaussian for a plain
+            autoencoder, and a model that has a prior already keeps it.
 
     Raises:
         OptionError: for an unknown kind.
@@ -334,12 +342,13 @@ def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | N
         return trained
     kind = kind or "gaussian"
     prior_for(trained.recipe, kind)  # refuses before any work what cannot be fitted
-    if kind == Manifold.kind:
-        trained.model.prior = manifold_of(trained.recipe).to(trained.device)
-        return trained
-    most = _PRIOR_MANY if kind == "mixture" or kind in OF_INTEGERS else _PRIOR_ROWS
+    most = _PRIOR_ROWS if kind in FITTED and kind != "mixture" else _PRIOR_MANY
     rows = np.random.default_rng(seed).permutation(len(examples))[:most]
     few = examples.take(np.sort(rows))
+    if kind in OF_MODEL:
+        prior = prior_of_model(kind, trained.recipe, few, seed)
+        trained.model.prior = prior.to(trained.device)
+        return trained
     if kind in OF_INTEGERS:
         codes = torch.from_numpy(trained.codes(few)).to(trained.device)
     else:

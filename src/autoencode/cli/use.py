@@ -309,7 +309,8 @@ def decode_command(
     "--prior",
     metavar="KIND",
     help="Fit a prior to the codes of the run's training examples first: gaussian, mixture, maf, iaf, "
-    "two_stage or sphere; autoregressive for the integer codes of a quantised recipe; manifold for "
+    "two_stage or sphere; normal, which is N(0, I) and not fitted; vamp, of the posteriors of a recipe "
+    "that has Gaussian ones; autoregressive for the integer codes of a quantised recipe; manifold for "
     "rhvae.  [default: the run's own]",
 )
 @click.option(

@@ -182,15 +182,15 @@ class AutoencoderModule(nn.Module):
         """p(z), or ``None`` when the model has none."""
         if self.prior is None:
             return None
-        posterior: Callable[[Tensor], Distribution] | None = None
-        if hasattr(self.bottleneck, "posterior"):
-            posterior = self._posterior
-        prior: Distribution = self.prior(posterior, context)
+        prior: Distribution = self.prior(self.posterior, context)
         return prior
 
-    def _posterior(self, x: Tensor) -> Distribution:
-        posterior: Distribution = self.bottleneck.posterior(self.encoder(x))  # type: ignore[operator]
-        return posterior
+    @property
+    def posterior(self) -> Callable[[Tensor], Distribution] | None:
+        """Examples (B, *D) to q(z|x), lent to priors; ``None`` where the bottleneck has none."""
+        if not hasattr(self.bottleneck, "posterior"):
+            return None
+        return lambda x: self.bottleneck.posterior(self.encoder(x))  # type: ignore[operator]
 
     def start_at_data(self, examples: Callable[[int], Tensor]) -> None:
         """Lets a prior or a bottleneck that starts at training data take its first values from them.
