@@ -92,6 +92,43 @@ def test_ciwae_mixes_the_bound_and_the_elbo_of_the_same_draws():
         ImportanceWeighted(5, elbo_share=1.5)
 
 
+@pytest.mark.parametrize("kind", [ImportanceWeighted, DoublyReparameterized])
+def test_draws_grow_from_one_to_k_while_it_trains_and_are_k_where_it_is_measured(kind):
+    model, marginal = linear_gaussian(off=0.3)
+    batch, seen = Batch.of(marginal.sample((20,))), []
+    forward = model.forward
+    model.forward = lambda batch, n_samples=1: seen.append(n_samples) or forward(batch, n_samples)
+    objective = kind(32, n_groups=2, growth=0.5)
+    for step in (0, 10, 20, 50, 99):
+        objective(model, batch, Progress(step, 100))
+    assert seen == [2, 2 * 2, 2 * 4, 2 * 32, 2 * 32]
+    with torch.no_grad():
+        objective(model, batch, Progress(0, 100))
+    assert seen[-1] == 64
+    torch.manual_seed(1)
+    first = objective(model, batch, Progress(0, 100)).total
+    torch.manual_seed(1)
+    torch.testing.assert_close(first, kind(1, n_groups=2)(model, batch, Progress()).total)
+    with pytest.raises(IncompatibleError, match="growth is a share of training, 0 to 1, got 2"):
+        kind(4, growth=2.0)
+
+
+def test_sticking_the_landing_has_the_expectation_of_the_plain_gradient_with_two_layers_too():
+    spec = DataSpec((6,), "unit")
+    options = {"latent_dim": 3, "top_dim": 2, "hidden": (5,), "top_hidden": (4,), "n_samples": 1}
+    recipe = build("iwae_two_layers", spec, gradient="stl", **options)
+    (update,) = recipe.updates
+    assert isinstance(update.objective, StickingTheLanding)
+    batch = Batch.of(torch.rand(3, 6))
+    a, error_a, variance_a = gradients(ImportanceWeighted(1), recipe.model, batch, 1500)
+    b, error_b, variance_b = gradients(update.objective, recipe.model, batch, 1500)
+    apart = (a - b).abs() / (error_a.square() + error_b.square()).sqrt().clamp_min(1e-6)
+    # Some 200 numbers; 4.5 standard errors are passed by chance once in 700 runs.
+    assert float(apart.max()) < 4.5
+    inference = sum(p.numel() for p in (*recipe.model.encoder.parameters(),))
+    assert float(variance_b[:inference].sum()) < float(variance_a[:inference].sum())
+
+
 def gradients(objective, model, batch, n):
     """Mean and standard error of each gradient over n draws, and the variance of all together."""
     parameters = list(model.parameters())
@@ -109,9 +146,10 @@ def gradients(objective, model, batch, n):
     [
         (ImportanceWeighted(4), DoublyReparameterized(4)),
         (ImportanceWeighted(3, n_groups=2), DoublyReparameterized(3, n_groups=2)),
+        (ImportanceWeighted(3, elbo_share=0.3), DoublyReparameterized(3, elbo_share=0.3)),
         (ImportanceWeighted(1), StickingTheLanding()),
     ],
-    ids=["dreg", "dreg-groups", "stl"],
+    ids=["dreg", "dreg-groups", "dreg-mixed", "stl"],
 )
 def test_other_gradients_have_the_expectation_of_the_plain_one(plain, other):
     model, marginal = linear_gaussian(off=0.3)

@@ -36,6 +36,20 @@ def grouped_bound(log_weight: Tensor, n_groups: int) -> Tensor:
     return torch.logsumexp(grouped, dim=1) - math.log(grouped.shape[1])
 
 
+def n_grown(n_samples: int, growth: float, progress: Progress) -> int:
+    """K at some point of a training in which it grows from 1 over a share of it.
+
+    Each doubling takes as long. Few draws say early as well where to go as many do, at a fraction of
+    the cost. Where there are no gradients (validation) it is K.
+
+    >>> [n_grown(50, 0.8, Progress(step, 100)) for step in (0, 40, 80, 99)]
+    [1, 7, 50, 50]
+    """
+    if not growth or not torch.is_grad_enabled():
+        return n_samples
+    return round(math.exp(math.log(n_samples) * min(1.0, progress.fraction / growth)))
+
+
 class ImportanceWeighted:
     """Minus the K-sample bound log 1/K sum_k p(x, z_k) / q(z_k|x), nats per example.
 
@@ -50,37 +64,28 @@ class ImportanceWeighted:
         n_samples: K.
         n_groups: M.
         elbo_share: share of the ELBO in what is minimised, 0 to 1.
+        growth: share of training over which K grows from 1 to ``n_samples``, 0 to 1.
         name: of the bound among the losses.
-
-    >>> ImportanceWeighted(8, n_groups=8).n_draws
-    64
     """
 
     unit = NATS
 
     def __init__(
-        self, n_samples: int = 5, n_groups: int = 1, elbo_share: float = 0.0, name: str = "bound"
+        self,
+        n_samples: int = 5,
+        n_groups: int = 1,
+        elbo_share: float = 0.0,
+        growth: float = 0.0,
+        name: str = "bound",
     ) -> None:
-        _check_numbers(n_samples, n_groups)
-        if not 0 <= elbo_share <= 1:
-            raise IncompatibleError(f"the share of the ELBO must lie in [0, 1], got {elbo_share}")
+        _check_numbers(n_samples, n_groups, elbo_share, growth)
         self.n_samples, self.n_groups = n_samples, n_groups
-        self.elbo_share, self.name = elbo_share, name
-
-    @property
-    def n_draws(self) -> int:
-        """Draws of z for each example."""
-        return self.n_samples * self.n_groups
+        self.elbo_share, self.growth, self.name = elbo_share, growth, name
 
     def __call__(self, model: Model, batch: Batch, progress: Progress) -> Losses:
-        log_weight = log_weights(model(batch, n_samples=self.n_draws), batch)
-        loss = -grouped_bound(log_weight, self.n_groups).mean()
-        terms = {self.name: loss.detach()}
-        if self.elbo_share:
-            negative_elbo = -log_weight.mean()
-            terms["negative_elbo"] = negative_elbo.detach()
-            loss = self.elbo_share * negative_elbo + (1 - self.elbo_share) * loss
-        return Losses(loss, terms)
+        n_draws = self.n_groups * n_grown(self.n_samples, self.growth, progress)
+        log_weight = log_weights(model(batch, n_samples=n_draws), batch)
+        return Losses(*_mixed(log_weight, self.n_groups, self.elbo_share, self.name))
 
     def check(self, output: Output) -> None:
         """Raises ``IncompatibleError`` for a deterministic bottleneck, where the bound is empty."""
@@ -88,36 +93,43 @@ class ImportanceWeighted:
 
 
 class DoublyReparameterized:
-    """The same bound with a gradient of lower variance for the encoder.
+    """The same bounds with a gradient of lower variance for the encoder.
 
     Doubly Reparameterized Gradient Estimators for Monte Carlo Objectives (Tucker et al., 2018),
     https://arxiv.org/abs/1810.04152. The plain gradient of q's parameters drowns in noise as K grows;
     this one has the same expectation, and its signal-to-noise ratio grows with K. Decoder and prior get
-    the plain gradient. The model must have one stochastic variable.
+    the plain gradient; the ELBO's share sticks the landing. There must be one stochastic variable.
 
     Args:
-        n_samples, n_groups: as in ``ImportanceWeighted``.
+        n_samples, n_groups, elbo_share, growth: as in ``ImportanceWeighted``.
     """
 
     unit = NATS
 
-    def __init__(self, n_samples: int = 5, n_groups: int = 1) -> None:
-        _check_numbers(n_samples, n_groups)
+    def __init__(
+        self, n_samples: int = 5, n_groups: int = 1, elbo_share: float = 0.0, growth: float = 0.0
+    ) -> None:
+        _check_numbers(n_samples, n_groups, elbo_share, growth)
         self.n_samples, self.n_groups = n_samples, n_groups
+        self.elbo_share, self.growth = elbo_share, growth
 
     def __call__(self, model: Model, batch: Batch, progress: Progress) -> Losses:
-        output = model(batch, n_samples=self.n_samples * self.n_groups)
+        n_draws = self.n_groups * n_grown(self.n_samples, self.growth, progress)
+        output = model(batch, n_samples=n_draws)
         log_weight = log_weights(output, batch, path_only=True)
-        bound = grouped_bound(log_weight.detach(), self.n_groups).mean()
-        grouped = log_weight.detach().unflatten(0, (self.n_groups, -1))
-        share = grouped.softmax(1).flatten(0, 1)
+        value, terms = _mixed(log_weight.detach(), self.n_groups, self.elbo_share, "bound")
+        share = log_weight.detach().unflatten(0, (self.n_groups, -1)).softmax(1).flatten(0, 1)
+        # How much each draw counts for the decoder, and for the encoder.
+        each, beta = self.n_groups / n_draws, self.elbo_share
+        generative = beta * each + (1 - beta) * share
+        inference = beta * each + (1 - beta) * share.square()
         (site,) = output.latent.sites.values()
         if site.z.requires_grad:
-            # What comes back to z carries each draw's share once; the encoder's has its square.
-            site.z.register_hook(lambda gradient: gradient * _over_event(share, gradient))
-        surrogate = -(share * log_weight).sum(0).mean() / self.n_groups
+            ratio = inference / generative.clamp_min(torch.finfo(share.dtype).tiny)
+            site.z.register_hook(lambda gradient: gradient * _over_event(ratio, gradient))
+        surrogate = -(generative * log_weight).sum(0).mean() / self.n_groups
         # The value of the bound with the gradient of the surrogate.
-        return Losses(surrogate - (surrogate.detach() + bound), {"bound": -bound})
+        return Losses(surrogate - (surrogate.detach() - value), terms)
 
     def check(self, output: Output) -> None:
         """Raises ``IncompatibleError`` unless there is one variable, whose posterior can be fixed."""
@@ -162,11 +174,28 @@ def _over_event(share: Tensor, like: Tensor) -> Tensor:
     return share.reshape(*share.shape, *(1,) * (like.dim() - share.dim()))
 
 
-def _check_numbers(n_samples: int, n_groups: int) -> None:
+def _mixed(
+    log_weight: Tensor, n_groups: int, elbo_share: float, name: str
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Minus the bound of log-weights (S, B) mixed with the ELBO of the same draws, and its terms."""
+    loss = -grouped_bound(log_weight, n_groups).mean()
+    terms = {name: loss.detach()}
+    if elbo_share:
+        negative_elbo = -log_weight.mean()
+        terms["negative_elbo"] = negative_elbo.detach()
+        loss = elbo_share * negative_elbo + (1 - elbo_share) * loss
+    return loss, terms
+
+
+def _check_numbers(n_samples: int, n_groups: int, elbo_share: float = 0.0, growth: float = 0.0) -> None:
     if n_samples < 1:
         raise IncompatibleError(f"the bound needs at least one sample, got K = {n_samples}")
     if n_groups < 1:
         raise IncompatibleError(f"the bound needs at least one group, got M = {n_groups}")
+    if not 0 <= elbo_share <= 1:
+        raise IncompatibleError(f"the share of the ELBO must lie in [0, 1], got {elbo_share}")
+    if not 0 <= growth <= 1:
+        raise IncompatibleError(f"growth is a share of training, 0 to 1, got {growth}")
 
 
 def _check_sites(output: Output, name: str) -> None:
