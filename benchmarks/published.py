@@ -53,11 +53,15 @@ MODELS: dict[str, Row] = {
     "iwae_5": Row("iwae", 85.54, {"n_samples": 5}),
     "iwae_50": Row("iwae", 84.78, {"n_samples": 50}),
     "iwae_5_dreg": Row("iwae", 85.54, {"n_samples": 5, "gradient": "dreg"}),
+    "iwae_50_dreg": Row("iwae", 84.78, {"n_samples": 50, "gradient": "dreg"}),
     "two_layers_1": Row("iwae_two_layers", 85.33, {"n_samples": 1}),
+    "two_layers_1_stl": Row("iwae_two_layers", 85.33, {"n_samples": 1, "gradient": "stl"}),
     "two_layers_5": Row("iwae_two_layers", 83.89, {"n_samples": 5}),
     "miwae": Row("miwae", 84.97),
+    "miwae_dreg": Row("miwae", 84.97, {"gradient": "dreg"}),
     "piwae": Row("piwae", 84.46),
     "ciwae": Row("ciwae", 84.57),
+    "ciwae_dreg": Row("ciwae", 84.57, {"gradient": "dreg"}),
     # 500 pseudo-inputs after 2 000 epochs, on the file of Larochelle.
     "vamp_static": Row("vamp_vae", 85.57, static=True),
     # After 2000 epochs and fine tuning with 10 samples.
