@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from torch import nn
@@ -17,34 +18,44 @@ from autoencode.recipes.parts import NO_NOISE, TANH, Body, latent_model, recipe_
 from autoencode.recipes.recipe import Recipe
 from autoencode.types import DataSpec, Objective
 
-GradientName = Literal["standard", "dreg", "stl"]
 #: The networks of the paper on importance weighting.
 TANH_200 = Body((200, 200))
 
 
-def _bound(
-    gradient: GradientName,
-    n_samples: int,
-    n_groups: int = 1,
-    elbo_share: float = 0.0,
-    growth: float = 0.0,
-) -> Objective:
-    if gradient == "dreg":
-        return DoublyReparameterized(n_samples, n_groups, elbo_share, growth)
-    if gradient == "standard":
-        return ImportanceWeighted(n_samples, n_groups, elbo_share, growth)
-    if n_samples > 1:
-        raise IncompatibleError(
-            "gradient=stl is biased for several samples together; use gradient=dreg, or n_samples=1"
-        )
-    return StickingTheLanding(n_groups)
+@dataclass(frozen=True)
+class BoundOptions:
+    """How a bound of several samples is trained.
+
+    Attributes:
+        gradient: standard; dreg (Tucker et al., 2018, https://arxiv.org/abs/1810.04152), less noisy for
+            the encoder; stl (Roeder et al., 2017, https://arxiv.org/abs/1703.09194), for one sample.
+        growth: share of training over which the number of draws K grows from 1, each doubling taking as
+            long, 0 to 1.
+    """
+
+    gradient: Literal["standard", "dreg", "stl"] = "standard"
+    growth: float = 0.0
+
+    def objective(self, n_samples: int, n_groups: int = 1, elbo_share: float = 0.0) -> Objective:
+        """The mean bound of groups of draws, mixed with the ELBO."""
+        if self.gradient == "dreg":
+            return DoublyReparameterized(n_samples, n_groups, elbo_share, self.growth)
+        if self.gradient == "standard":
+            return ImportanceWeighted(n_samples, n_groups, elbo_share, self.growth)
+        if n_samples > 1:
+            raise IncompatibleError(
+                "gradient=stl is biased for several samples together; use gradient=dreg, or n_samples=1"
+            )
+        return StickingTheLanding(n_groups)
+
+
+ALL_AT_ONCE = BoundOptions()
 
 
 def iwae(
     spec: DataSpec,
     n_samples: int = 5,
-    gradient: GradientName = "standard",
-    growth: float = 0.0,
+    bound: BoundOptions = ALL_AT_ONCE,
     latent_dim: int = 50,
     body: Body = TANH_200,
     net: NetOptions = TANH,
@@ -58,24 +69,18 @@ def iwae(
 
     Args:
         n_samples: K; 1 gives a VAE.
-        gradient: standard; dreg (Tucker et al., 2018, https://arxiv.org/abs/1810.04152), less noisy for
-            the encoder; stl (Roeder et al., 2017, https://arxiv.org/abs/1703.09194), for one sample.
-        growth: share of training over which K grows from 1, 0 to 1; many draws pay late.
         latent_dim: width of z.
     """
     spec, networks = body.ready(spec, noise, net, networks)
     model = latent_model(spec, networks, body, latent_dim)
-    return recipe_of(
-        spec, model, networks, (_bound(gradient, n_samples, growth=growth), ()), body=body, noise=noise
-    )
+    return recipe_of(spec, model, networks, (bound.objective(n_samples), ()), body=body, noise=noise)
 
 
 def miwae(
     spec: DataSpec,
     n_samples: int = 8,
     n_groups: int = 8,
-    gradient: GradientName = "standard",
-    growth: float = 0.0,
+    bound: BoundOptions = ALL_AT_ONCE,
     latent_dim: int = 50,
     body: Body = TANH_200,
     net: NetOptions = TANH,
@@ -90,14 +95,12 @@ def miwae(
     Args:
         n_samples: K, draws in a group.
         n_groups: M, groups.
-        gradient: standard, dreg or stl, as of iwae.
-        growth: share of training over which K grows from 1, 0 to 1.
         latent_dim: width of z.
     """
     spec, networks = body.ready(spec, noise, net, networks)
     model = latent_model(spec, networks, body, latent_dim)
-    bound = _bound(gradient, n_samples, n_groups, growth=growth)
-    return recipe_of(spec, model, networks, (bound, ()), body=body, noise=noise)
+    objective = bound.objective(n_samples, n_groups)
+    return recipe_of(spec, model, networks, (objective, ()), body=body, noise=noise)
 
 
 def piwae(
@@ -139,8 +142,7 @@ def ciwae(
     spec: DataSpec,
     n_samples: int = 64,
     elbo_share: float = 0.05,
-    gradient: Literal["standard", "dreg"] = "standard",
-    growth: float = 0.0,
+    bound: BoundOptions = ALL_AT_ONCE,
     latent_dim: int = 50,
     body: Body = TANH_200,
     net: NetOptions = TANH,
@@ -155,21 +157,18 @@ def ciwae(
     Args:
         n_samples: K, draws of z.
         elbo_share: share of the ELBO in the mixture, 0 to 1.
-        gradient: standard or dreg, as of iwae.
-        growth: share of training over which K grows from 1, 0 to 1.
         latent_dim: width of z.
     """
     spec, networks = body.ready(spec, noise, net, networks)
     model = latent_model(spec, networks, body, latent_dim)
-    bound = _bound(gradient, n_samples, elbo_share=elbo_share, growth=growth)
-    return recipe_of(spec, model, networks, (bound, ()), body=body, noise=noise)
+    objective = bound.objective(n_samples, elbo_share=elbo_share)
+    return recipe_of(spec, model, networks, (objective, ()), body=body, noise=noise)
 
 
 def iwae_two_layers(
     spec: DataSpec,
     n_samples: int = 5,
-    gradient: Literal["standard", "stl"] = "standard",
-    growth: float = 0.0,
+    bound: BoundOptions = ALL_AT_ONCE,
     latent_dim: int = 100,
     top_dim: int = 50,
     top_hidden: tuple[int, ...] = (100, 100),
@@ -185,8 +184,6 @@ def iwae_two_layers(
 
     Args:
         n_samples: K; 1 gives the ELBO.
-        gradient: standard, or stl, for one sample.
-        growth: share of training over which K grows from 1, 0 to 1.
         latent_dim: width of the lower latent, which the decoder reads.
         top_dim: width of the upper one.
         top_hidden: widths of the hidden layers between them; mirrored on the way down.
@@ -201,5 +198,4 @@ def iwae_two_layers(
 
     prior = StackedPrior(StandardNormal((top_dim,)), down, down.features, latent_dim)
     model = latent_model(spec, networks, body, latent_dim, bottleneck, prior)
-    bound = _bound(gradient, n_samples, growth=growth)
-    return recipe_of(spec, model, networks, (bound, ()), body=body, noise=noise)
+    return recipe_of(spec, model, networks, (bound.objective(n_samples), ()), body=body, noise=noise)
