@@ -119,14 +119,8 @@ def _info(
     return RecipeInfo(function, paper, _tuned(paper, lr, size, **more), standardize, **labels)
 
 
-# For networks of tanh layers on bounds of few samples.
-_TANH_BY_MUON: dict[str, Any] = {
-    "lr": 0.012,
-    "size": 512,
-    "optimizer": "muon",
-    "epochs": 50,
-    "min_steps": 1000,
-}
+# For perceptrons of two or three layers on bounds.
+_BY_MUON: dict[str, Any] = {"lr": 0.012, "size": 512, "optimizer": "muon", "min_steps": 1000}
 
 _INFOS = (
     _info(
@@ -137,7 +131,14 @@ _INFOS = (
         optimizer="muon",
         standardize="global",
     ),
-    _info(deterministic.mlp, _adam(12, 1e-3, 128), lr=0.02, size=512, optimizer="muon"),
+    _info(
+        deterministic.mlp,
+        _adam(12, 1e-3, 128),
+        lr=0.02,
+        size=512,
+        optimizer="muon",
+        min_steps=300,  # more learn small data by heart
+    ),
     _info(deterministic.mlp_small, _adam(10, 1e-3), lr=0.016, size=256, optimizer="muon"),
     _info(deterministic.mlp_latent2, _adam(20, 1e-3, 128), lr=4e-3, size=128),
     _info(
@@ -235,11 +236,11 @@ _INFOS = (
         conditional=True,
         guesses=True,
     ),
-    _info(bounds.iwae, _adam(3280, 1e-3, 20), **_TANH_BY_MUON),
+    _info(bounds.iwae, _adam(3280, 1e-3, 20), epochs=50, **_BY_MUON),
     _info(bounds.miwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
     _info(bounds.piwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
     _info(bounds.ciwae, _adam(3280, 1e-3, 20), lr=2e-3, size=128, epochs=50),
-    _info(bounds.iwae_two_layers, _adam(3280, 1e-3, 20), **_TANH_BY_MUON),
+    _info(bounds.iwae_two_layers, _adam(3280, 1e-3, 20), epochs=50, **_BY_MUON),
     _info(disentangled.beta_vae_capacity, _adam(100, 5e-4), lr=2e-3, size=128, epochs=20),
     _info(disentangled.beta_tcvae, _adam(50, 1e-3, 2048), lr=3e-3, size=256, epochs=20),
     _info(disentangled.factor_vae, _adam(100, 1e-4), lr=1e-3, size=128, epochs=20),
@@ -253,8 +254,8 @@ _INFOS = (
     _info(latents.power_spherical_vae, _adam(50, 1e-3), lr=3e-3, size=128, epochs=20),
     _info(latents.poincare_vae, _adam(80, 5e-4, 128), lr=3e-3, size=128, epochs=20),
     _info(latents.gumbel_vae, _adam(50, 1e-3, 100), lr=3e-3, size=128, epochs=20),
-    _info(latents.vamp_vae, _adam(2000, 5e-4, 100), lr=2e-3, size=128, epochs=20),
-    _info(latents.mog_vae, _adam(2000, 5e-4, 100), lr=2e-3, size=128, epochs=20),
+    _info(latents.vamp_vae, _adam(2000, 5e-4, 100), epochs=20, weight_decay=0.1, **_BY_MUON),
+    _info(latents.mog_vae, _adam(2000, 5e-4, 100), epochs=20, weight_decay=0.1, **_BY_MUON),
     _info(hamiltonian.hvae, _adam(2000, 5e-4, 100), lr=2e-3, size=128, epochs=20),
     _info(hamiltonian.rhvae, _adam(1000, 1e-3, 200), lr=2e-3, size=128, epochs=20),
     _info(hierarchical.ladder_vae, _adam(2000, 1e-3, 256), lr=2e-3, size=128, epochs=50),

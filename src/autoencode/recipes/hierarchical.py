@@ -23,11 +23,10 @@ from autoencode.priors import PathPrior
 from autoencode.recipes.compose import NoiseOptions, decoder_for
 from autoencode.recipes.networks import Dense, reading
 from autoencode.recipes.observed import LikelihoodName, likelihood_of
-from autoencode.recipes.parts import DEFAULT_NET, ELBO, NO_NOISE, Body, KLOptions, recipe_of
+from autoencode.recipes.parts import DEFAULT_NET, ELBO, NO_NOISE, WARM_UP, Body, KLOptions, recipe_of
 from autoencode.recipes.recipe import Recipe
 from autoencode.types import DataSpec
 
-WARM_UP = KLOptions(beta_schedule="linear", beta_until=0.1)
 LADDER_NET = NetOptions(activation="leaky_relu", normalization="layer")
 _LAYERS = 2  # of each mapping between two latents
 

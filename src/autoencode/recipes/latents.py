@@ -36,6 +36,7 @@ from autoencode.recipes.parts import (
     DEFAULT_NET,
     ELBO,
     NO_NOISE,
+    WARM_UP,
     Body,
     KLOptions,
     complete_numbers,
@@ -244,7 +245,7 @@ def vamp_vae(
     latent_dim: int = 40,
     n_components: int = 500,
     body: Body = Body((300, 300)),  # noqa: B008
-    kl: KLOptions = ELBO,
+    kl: KLOptions = WARM_UP,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -252,6 +253,9 @@ def vamp_vae(
     """A prior that is the mean of the posteriors at learned pseudo-inputs.
 
     VAE with a VampPrior (Tomczak & Welling, 2017), https://arxiv.org/abs/1705.07120
+
+    The weight of the KL term grows at first, as in the original: at full weight from the start all
+    posteriors can become one, and the prior with them.
 
     Args:
         latent_dim: width of z.
@@ -269,7 +273,7 @@ def mog_vae(
     latent_dim: int = 40,
     n_components: int = 500,
     body: Body = Body((300, 300)),  # noqa: B008
-    kl: KLOptions = ELBO,
+    kl: KLOptions = WARM_UP,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
