@@ -121,8 +121,10 @@ def _info(
 
 # For perceptrons of two or three layers on bounds.
 _BY_MUON: dict[str, Any] = {"lr": 0.012, "size": 512, "optimizer": "muon", "min_steps": 1000}
+# Over hundreds of epochs weights would grow until they hardly move; over few the decay does nothing.
+_BOUND_BY_MUON: dict[str, Any] = {**_BY_MUON, "epochs": 50, "weight_decay": 0.01}
 # Of many draws of z, where small batches fit the processor's cache and the optimiser costs little.
-_MANY_DRAWS_BY_MUON: dict[str, Any] = {**_BY_MUON, "lr": 6e-3, "size": 128, "epochs": 50}
+_MANY_DRAWS_BY_MUON: dict[str, Any] = {**_BOUND_BY_MUON, "lr": 6e-3, "size": 128}
 
 _INFOS = (
     _info(
@@ -238,11 +240,11 @@ _INFOS = (
         conditional=True,
         guesses=True,
     ),
-    _info(bounds.iwae, _adam(3280, 1e-3, 20), epochs=50, **_BY_MUON),
+    _info(bounds.iwae, _adam(3280, 1e-3, 20), **_BOUND_BY_MUON),
     _info(bounds.miwae, _adam(3280, 1e-3, 20), **_MANY_DRAWS_BY_MUON),
     _info(bounds.piwae, _adam(3280, 1e-3, 20), **_MANY_DRAWS_BY_MUON),
     _info(bounds.ciwae, _adam(3280, 1e-3, 20), **_MANY_DRAWS_BY_MUON),
-    _info(bounds.iwae_two_layers, _adam(3280, 1e-3, 20), epochs=50, **_BY_MUON),
+    _info(bounds.iwae_two_layers, _adam(3280, 1e-3, 20), **_BOUND_BY_MUON),
     _info(disentangled.beta_vae_capacity, _adam(100, 5e-4), lr=2e-3, size=128, epochs=20),
     _info(disentangled.beta_tcvae, _adam(50, 1e-3, 2048), lr=3e-3, size=256, epochs=20),
     _info(disentangled.factor_vae, _adam(100, 1e-4), lr=1e-3, size=128, epochs=20),
