@@ -140,7 +140,8 @@ class Bernoulli:
 
     def log_prob(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Log-probability in nats, summed over the event (its observed entries when masked)."""
-        if mask is not None or not self.event_dims:
+        # A compiler fuses the entries by itself, and better so.
+        if mask is not None or not self.event_dims or torch.compiler.is_compiling():
             return sum_event(self.entries(target, mask), self.event_dims)
         target = target.expand_as(self.logits).flatten(-self.event_dims)
         summed: Tensor = _BernoulliSum.apply(self.logits.flatten(-self.event_dims), target)  # type: ignore[no-untyped-call]
