@@ -364,8 +364,10 @@ def test_every_recipe_trains_on_mnist_and_is_measured(name, data_dir):
     first, last = run.history
     adversarial = len(run.trained.recipe.updates) > 1
     moving = any("capacity" in term for term in last)  # it starts where there is nothing to lose
+    grows = run.trained.recipe.options.get("beta_schedule") == "linear"  # the KL weighs ever more
+    counted = "reconstruction" if grows else "loss"
     # Layers that are trained one after the other have errors of their own.
-    assert last["loss"] < first["loss"] or adversarial or moving or name in LAYERWISE
+    assert last[counted] < first[counted] or adversarial or moving or name in LAYERWISE
     # A transformer begins to see after some hundred steps, and here are ten.
     assert 0 < run.metrics["mse"] < (0.3 if name in PATCHES else 0.12)
     assert run.trained.sample(3, seed=1).shape == (3, 1, 14, 14)
