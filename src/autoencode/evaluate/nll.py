@@ -26,7 +26,7 @@ from autoencode.trained import Trained
 from autoencode.training.tuning import tuned
 from autoencode.types import Batch
 
-_MOST_ENTRIES = 1 << 24  # of x, or of z where that is more, in one pass through the decoder
+_MOST_ENTRIES = 1 << 22  # of x, or of z where that is more, in one pass through the decoder
 
 
 @dataclass(frozen=True)
