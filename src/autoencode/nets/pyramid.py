@@ -19,18 +19,20 @@ _COARSE = 4  # a map of no longer sides is followed by a single position
 _POINTWISE = 2  # sides of maps that 3x3 convolutions would mostly pad
 
 
-def resolutions(shape: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Height and width of the maps of an image: halved (rounded up) down to 4, then 1.
+def resolutions(shape: tuple[int, ...], patch: int = 1) -> list[tuple[int, int]]:
+    """Height and width of the maps of an image: its patches, halves (rounded up) down to 4, then 1.
 
     >>> resolutions((1, 28, 28))
     [(28, 28), (14, 14), (7, 7), (4, 4), (1, 1)]
     """
+    if patch < 1:
+        raise IncompatibleError(f"the side of a patch must be at least 1, got {patch}")
     if len(shape) != 3:
         raise IncompatibleError(
             f"convolutions need images (channels, height, width), got examples of shape "
             f"{'x'.join(map(str, shape))}; use an MLP recipe, or give the data as images"
         )
-    sizes = [(shape[1], shape[2])]
+    sizes = [(-(-shape[1] // patch), -(-shape[2] // patch))]
     while max(sizes[-1]) > _COARSE:
         sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))
     return sizes if sizes[-1] == (1, 1) else [*sizes, (1, 1)]
@@ -114,14 +116,20 @@ class PyramidEncoder(nn.Module):
         width: channels of every map.
         inner: channels inside the blocks.
         blocks: how many there are at each resolution.
+        patch: side of the squares of pixels that the finest map has a position for.
     """
 
-    def __init__(self, shape: tuple[int, ...], width: int, inner: int, blocks: Sequence[int]) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], width: int, inner: int, blocks: Sequence[int], patch: int = 1
+    ) -> None:
         super().__init__()
-        sizes = resolutions(shape)
+        sizes = resolutions(shape, patch)
         self.maps = [(*size, width) for size in sizes]
         self.features = sum(map(math.prod, self.maps))
-        self.input = nn.Conv2d(shape[0], width, 3, padding=1)
+        self.patch = patch
+        rows, columns = sizes[0]
+        self.border = (0, columns * patch - shape[2], 0, rows * patch - shape[1])
+        self.input = nn.Conv2d(shape[0] * patch**2, width, 3, padding=1)
         scale = sum(blocks) ** -0.5
         self.stages = nn.ModuleList()
         for i, (size, count) in enumerate(zip(sizes, blocks, strict=True)):
@@ -131,7 +139,8 @@ class PyramidEncoder(nn.Module):
             self.stages.append(nn.Sequential(*stage))
 
     def forward(self, x: Tensor) -> Tensor:
-        h, maps = self.input(x), list[Tensor]()
+        patches = F.pixel_unshuffle(F.pad(x, self.border), self.patch)
+        h, maps = self.input(patches), list[Tensor]()
         for stage in self.stages:
             h = stage(h)
             maps.append(h.movedim(1, -1).flatten(1))
@@ -143,21 +152,24 @@ class MapDecoder(nn.Module):
 
     Args:
         width: channels of the map.
-        outputs: n_params * C.
+        shape: (n_params * C, H, W).
+        patch: side of the square of pixels that each position of the map is about.
     """
 
-    def __init__(self, width: int, outputs: int) -> None:
+    def __init__(self, width: int, shape: tuple[int, int, int], patch: int = 1) -> None:
         super().__init__()
         self.gain, self.shift = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
-        self.output = nn.Conv2d(width, outputs, 1)
+        self.shape, self.patch = shape, patch
+        self.output = nn.Conv2d(width, shape[0] * patch**2, 1)
 
     def forward(self, state: Tensor) -> Tensor:
         gain, shift = self.gain[:, None, None], self.shift[:, None, None]
-        params: Tensor = self.output(state * gain + shift)
-        return params
+        params = F.pixel_shuffle(self.output(state * gain + shift), self.patch)
+        return params[..., : self.shape[1], : self.shape[2]]
 
     def set_output_bias(self, params: Tensor) -> None:
         """Makes the channel means of ``params`` (n_params * C, H, W) what the output starts from."""
         assert self.output.bias is not None
         with torch.no_grad():
-            self.output.bias.copy_(params.mean(dim=(1, 2)))
+            means = params.mean(dim=(1, 2))
+            self.output.bias.copy_(means.repeat_interleave(self.patch**2))

@@ -107,6 +107,7 @@ def vdvae(
     inner: int = 16,
     latent_channels: int = 4,
     blocks: tuple[int, ...] = (1, 1, 2, 2, 1),
+    patch: int = 1,
     likelihood: LikelihoodName = "auto",
     scale: float = 1.0,
     binarize: bool = False,
@@ -128,6 +129,8 @@ def vdvae(
         latent_channels: channels of each latent map.
         blocks: blocks at each resolution, the finest first, each way; the last number is that of all
             coarser ones. Resolutions are the image's, its halves down to 4, and 1.
+        patch: side of the squares of pixels that the finest resolution has a position for. With 2 the
+            resolutions start at half of the image's, at a third of the time.
         likelihood: p(x|z), as of the recipe vae; auto is bernoulli on [0, 1] data, else gaussian.
         scale: of gaussian (its standard deviation), laplace and log_cosh, in the model's units.
         binarize: draw each entry of [0, 1] data as 0 or 1 anew at every step of training.
@@ -135,9 +138,9 @@ def vdvae(
     if not blocks:
         raise IncompatibleError("blocks needs at least one number, got none")
     spec = _readable(spec, noise, "vdvae")
-    sizes = resolutions(spec.shape)
+    sizes = resolutions(spec.shape, patch)
     counts = [blocks[min(i, len(blocks) - 1)] for i in range(len(sizes))]
-    encoder, _ = reading(spec, lambda shape: PyramidEncoder(shape, width, inner, counts))
+    encoder, _ = reading(spec, lambda shape: PyramidEncoder(shape, width, inner, counts, patch))
     reads = [i for i in range(len(sizes))[::-1] for _ in range(counts[i])]
     layers = []
     for i, below in zip(reads, [*reads[1:], 0], strict=True):
@@ -148,7 +151,8 @@ def vdvae(
 
     def decoder(p_x: nn.Module) -> nn.Module:
         n_params: int = p_x.n_params  # type: ignore[assignment]
-        return MapDecoder(width, n_params * spec.shape[0])
+        channels, height, wide = spec.shape
+        return MapDecoder(width, (n_params * channels, height, wide), patch)
 
     body = Body((), likelihood=likelihood, scale=scale, binarize=binarize)
     return _recipe(spec, encoder, path, decoder, DEFAULT_NET, kl, body, noise)
