@@ -22,10 +22,13 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from autoencode.bottlenecks.gaussian import MAX_LOG_SCALE, DiagonalGaussian
+from autoencode.bottlenecks.gaussian import DiagonalGaussian
 from autoencode.densities.ancestral import Choose
 from autoencode.distributions import Normal, full_precision
 from autoencode.types import Distribution, Latent, Site
+
+
+_FARTHEST = 5.0  # of means and log-scales in a residual stream
 
 
 class StochasticLayer(Protocol):
@@ -196,6 +199,9 @@ class ResidualLayer(nn.Module):
     Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on Images (Child, 2021),
     https://arxiv.org/abs/2011.10650
 
+    Means and log-scales stay within 5 of zero, as in NVAE: A Deep Hierarchical Variational Autoencoder
+    (Vahdat & Kautz, 2020), https://arxiv.org/abs/2007.03898
+
     Args:
         shape: Z = (c, H, W) of the latent.
         prior: state (N, C, H, W) to 2 c + C channels: mean and log-scale of p(z), and what is added.
@@ -221,8 +227,10 @@ class ResidualLayer(nn.Module):
         self.leave = leave or nn.Identity()
 
     def _gaussian(self, params: Tensor) -> Normal:
-        loc, log_scale = full_precision(params).chunk(2, dim=1)
-        return Normal(loc, log_scale.clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE), len(self.shape))
+        # Softly bounded: a draw from far away goes through the stream into all that is below.
+        bounded = _FARTHEST * (full_precision(params) / _FARTHEST).tanh()
+        loc, log_scale = bounded.chunk(2, dim=1)
+        return Normal(loc, log_scale, len(self.shape))
 
     def prior(self, state: Tensor) -> tuple[Normal, Tensor]:
         params, added = self.generate(state).tensor_split([2 * self.shape[0]], dim=1)
