@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from autoencode.errors import IncompatibleError
 
 _COARSE = 4  # a map of no longer sides is followed by a single position
+_SMALLEST = 1e-3  # mean square that is scaled to one
 _POINTWISE = 2  # sides of maps that 3x3 convolutions would mostly pad
 
 
@@ -38,10 +39,23 @@ def resolutions(shape: tuple[int, ...], patch: int = 1) -> list[tuple[int, int]]
     return sizes if sizes[-1] == (1, 1) else [*sizes, (1, 1)]
 
 
+class UnitScale(nn.Module):
+    """Each position of a map (N, C, H, W) divided by the root of its mean square over the channels.
+
+    Root Mean Square Layer Normalization (Zhang & Sennrich, 2019), https://arxiv.org/abs/1910.07467
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        scaled: Tensor = x * (x.square().mean(1, keepdim=True) + _SMALLEST).rsqrt()
+        return scaled
+
+
 def residual_block(
     inputs: int, inner: int, outputs: int, size: tuple[int, int], scale: float = 1.0
 ) -> nn.Sequential:
     """1x1, 3x3, 3x3 and 1x1 convolutions, each after a GELU; 1x1 ones only on the smallest maps.
+
+    What comes in is scaled first, so that what goes out can't grow with a stream that it is added to.
 
     Args:
         inputs, inner, outputs: channels.
@@ -50,7 +64,7 @@ def residual_block(
     """
     kernel = 3 if max(size) > _POINTWISE else 1
     widths = [(inputs, inner, 1), (inner, inner, kernel), (inner, inner, kernel), (inner, outputs, 1)]
-    layers: list[nn.Module] = []
+    layers: list[nn.Module] = [UnitScale()]
     for before, after, k in widths:
         convolution = nn.Conv2d(before, after, k, padding=k // 2)
         nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
