@@ -18,7 +18,15 @@ from autoencode.evaluate.nll import nll
 from autoencode.likelihoods import Gaussian
 from autoencode.models import Encoder, HierarchicalAutoencoder
 from autoencode.nets import Logarithm
-from autoencode.nets.pyramid import Larger, PyramidEncoder, Smaller, resolutions
+from autoencode.nets.pyramid import (
+    Larger,
+    MapDecoder,
+    PyramidEncoder,
+    Smaller,
+    UnitScale,
+    residual_block,
+    resolutions,
+)
 from autoencode.objectives import (
     ImportanceWeighted,
     WeightedSum,
@@ -397,6 +405,69 @@ def test_maps_become_smaller_by_means_and_larger_by_their_nearest_pixels(shape):
         assert larger.shape == x.shape
         assert torch.equal(larger[..., 0, 0], smaller[..., 0, 0])
         x = smaller
+
+
+@pytest.mark.parametrize(("shape", "patch"), [((1, 8, 6), 2), ((2, 9, 7), 2), ((1, 10, 3), 3)])
+def test_patches_are_read_as_channels(shape, patch):
+    channels, height, width = shape
+    count = len(resolutions(shape, patch))
+    encoder = PyramidEncoder(shape, 4, 3, [1] * count, patch)
+    x = torch.rand(2, *shape)
+    rows, columns = resolutions(shape, patch)[0]
+    squares = torch.zeros(2, channels, patch, patch, rows, columns)
+    for i in range(height):
+        for j in range(width):
+            squares[:, :, i % patch, j % patch, i // patch, j // patch] = x[:, :, i, j]
+    stacked = squares.flatten(1, 3)
+    plain = PyramidEncoder((*stacked.shape[1:],), 4, 3, [1] * count)
+    plain.load_state_dict(encoder.state_dict())
+    assert plain.maps == encoder.maps
+    torch.testing.assert_close(encoder(x), plain(stacked))
+
+
+def test_each_position_of_a_map_writes_the_pixels_of_its_patch():
+    decoder = MapDecoder(5, (2, 5, 3), patch=2)
+    state = torch.randn(4, 5, 3, 2)
+    made = decoder(state)
+    assert made.shape == (4, 2, 5, 3)
+    of_position = decoder.output(state)[:, :, 2, 1]  # the corner, of which one pixel is in the image
+    torch.testing.assert_close(made[:, :, 4, 2], of_position[:, [0, 4]])
+    means = torch.tensor([0.3, -1.0])
+    decoder.set_output_bias(means[:, None, None].expand(2, 5, 3))
+    torch.testing.assert_close(decoder(torch.zeros_like(state)), means[:, None, None].expand(4, 2, 5, 3))
+
+
+def test_an_image_is_made_of_patches():
+    recipe = small("vdvae", patch=2)
+    x = torch.rand(3, *SPEC.shape)
+    assert recipe.model.bottleneck.shapes[-1] == (2, 5, 3)
+    losses = recipe.stepper().step(recipe.spec.batch(x))
+    assert bool(torch.isfinite(losses["loss"]))
+    assert recipe.model.reconstruct(x).shape == x.shape
+
+
+def test_what_comes_into_a_block_is_scaled_at_each_position():
+    x = torch.randn(2, 6, 3, 4) * torch.rand(2, 1, 3, 4).mul(8).exp()
+    scaled = UnitScale()(x)
+    torch.testing.assert_close(scaled.square().mean(1), torch.ones(2, 3, 4), rtol=1e-2, atol=0)
+    alike = torch.nn.functional.cosine_similarity(x, scaled, dim=1)
+    torch.testing.assert_close(alike, torch.ones(2, 3, 4))
+    block = residual_block(6, 4, 5, (3, 4))
+    torch.testing.assert_close(block(1e6 * x), block(1e3 * x), rtol=1e-3, atol=1e-4)
+
+
+def test_the_gaussians_of_a_residual_stream_stay_near():
+    recipe = small("vdvae")
+    path = recipe.model.bottleneck
+    with torch.no_grad():
+        for parameter in path.parameters():
+            parameter.mul_(100)
+        latent = path(recipe.model.encoder(torch.rand(3, *SPEC.shape)), None)
+    for site in latent.sites.values():
+        for gaussian in (site.posterior, site.prior):
+            for part in (gaussian.loc, gaussian.log_scale):
+                assert bool((part.abs() <= 5).all())
+    assert max(float(site.posterior.loc.abs().max()) for site in latent.sites.values()) > 4.9
 
 
 def test_the_priors_of_a_vdvae_begin_as_standard_normals_that_add_nothing():

@@ -26,8 +26,6 @@ def resolutions(shape: tuple[int, ...], patch: int = 1) -> list[tuple[int, int]]
     >>> resolutions((1, 28, 28))
     [(28, 28), (14, 14), (7, 7), (4, 4), (1, 1)]
     """
-    if patch < 1:
-        raise IncompatibleError(f"the side of a patch must be at least 1, got {patch}")
     if len(shape) != 3:
         raise IncompatibleError(
             f"convolutions need images (channels, height, width), got examples of shape "

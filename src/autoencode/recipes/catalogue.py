@@ -271,9 +271,12 @@ _INFOS = (
     _info(
         hierarchical.vdvae,
         _adam(400, 2e-4, 32, weight_decay=0.01, ema=0.999),
-        lr=2e-3,
-        size=128,
-        epochs=20,
+        lr=0.01,
+        size=64,
+        epochs=5,
+        optimizer="muon",
+        min_steps=1000,
+        ema=0.0,  # the rate falls to zero, and few steps are averaged with the first ones
     ),
     _info(adversarial.aae, _adam(100, 1e-3, 100), lr=1e-3, size=128, epochs=20),
     _info(adversarial.wae_gan, _adam(100, 1e-3, 100), lr=1e-3, size=128, epochs=20),

@@ -23,12 +23,13 @@ from autoencode.priors import PathPrior
 from autoencode.recipes.compose import NoiseOptions, decoder_for
 from autoencode.recipes.networks import Dense, reading
 from autoencode.recipes.observed import LikelihoodName, likelihood_of
-from autoencode.recipes.parts import DEFAULT_NET, ELBO, NO_NOISE, WARM_UP, Body, KLOptions, recipe_of
+from autoencode.recipes.parts import DEFAULT_NET, NO_NOISE, WARM_UP, Body, KLOptions, recipe_of
 from autoencode.recipes.recipe import Recipe
 from autoencode.types import DataSpec
 
 LADDER_NET = NetOptions(activation="leaky_relu", normalization="layer")
 _LAYERS = 2  # of each mapping between two latents
+_SLOWER_WARM_UP = KLOptions(beta_schedule="linear", beta_until=0.3)
 
 
 def _readable(spec: DataSpec, noise: NoiseOptions, recipe: str) -> DataSpec:
@@ -111,7 +112,7 @@ def vdvae(
     likelihood: LikelihoodName = "auto",
     scale: float = 1.0,
     binarize: bool = False,
-    kl: KLOptions = ELBO,
+    kl: KLOptions = _SLOWER_WARM_UP,
     noise: NoiseOptions = NO_NOISE,
 ) -> Recipe:
     """Latent maps from one position to the size of the image, added to a residual stream.
@@ -120,8 +121,11 @@ def vdvae(
     https://arxiv.org/abs/2011.10650
 
     Small by default: 384 channels, 96 inner ones, latent maps of 16 channels and 45 latents in the
-    original. Its clipped gradients are left out; its averaged weights are ``ema``, on by default. The
-    code is the means of all latents, flat, the top one first.
+    original. What a block reads is scaled to a mean square of one, and means and log-scales are bounded,
+    in the place of the original's clipped gradients and skipped steps. The weight of the KL grows at
+    first, without which few grey images are learned without any latent; the original has the ELBO from
+    the start (``beta_schedule=constant``) and averages weights (``ema``). The code is the means of all
+    latents, flat, the top one first.
 
     Args:
         width: channels of every map.
