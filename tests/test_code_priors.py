@@ -7,18 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from autoencode import fitting, load_data
+from autoencode import load_data
 from autoencode.cli import cli as commands
 from autoencode.data import Examples
 from autoencode.densities import IntegerRows
 from autoencode.errors import DataError, IncompatibleError, OptionError
 from autoencode.fitting import Integers, empty_prior, prior_of
+from autoencode.fitting.learning import NegativeLogDensity, codes_as_data
 from autoencode.io import load_trained, save_model
 from autoencode.nets.transformer import CausalTransformer
 from autoencode.recipes import build
 from autoencode.runs import train
 from autoencode.trained import Trained, fit_prior
-from autoencode.training import TrainingPlan, Update
+from autoencode.training import TrainingPlan, Update, fit
 from autoencode.types import Batch, DataSpec
 
 IMAGE, TABLE = DataSpec((1, 12, 8)), DataSpec((30,), "real")
@@ -149,8 +150,8 @@ def test_a_prior_stops_where_it_would_learn_its_codes_by_heart():
     patient = prior_of("autoregressive", codes, integers=integers)
     by_heart = empty_prior("autoregressive", (4,), integers)
     plan = TrainingPlan(epochs=300, batch_size=64, lr=2e-3, doctor=False)
-    update = Update(fitting._Likelihood(by_heart), (by_heart,))
-    fitting.fit(by_heart, (update,), fitting._source(codes), plan)
+    update = Update(NegativeLogDensity(by_heart), (by_heart,))
+    fit(by_heart, (update,), codes_as_data(codes), plan)
     with torch.no_grad():
         found = [float(-p(None, None).log_prob(new).mean()) for p in (patient, by_heart)]
     assert found[0] == pytest.approx(4 * math.log(8), abs=0.5)  # nothing is to be learned
@@ -158,7 +159,7 @@ def test_a_prior_stops_where_it_would_learn_its_codes_by_heart():
 
 
 def test_a_prior_of_integers_comes_from_its_seed_and_goes_into_its_tensors(monkeypatch):
-    monkeypatch.setattr(fitting, "_CODES_PLAN", SHORT)
+    monkeypatch.setattr("autoencode.fitting.integers._CODES_PLAN", SHORT)
     integers = Integers((3, 2), 5, (0, 1) * 3)
     codes = a_pattern(200)
     state = torch.get_rng_state()
@@ -183,7 +184,7 @@ def test_a_prior_of_integers_comes_from_its_seed_and_goes_into_its_tensors(monke
 def test_every_quantised_model_can_be_sampled_from_its_codes(name, spec, monkeypatch, tmp_path):
     if name in ("vqvae2", "vq_patch_gan") and spec is TABLE:
         return  # they are for images
-    monkeypatch.setattr(fitting, "_CODES_PLAN", SHORT)
+    monkeypatch.setattr("autoencode.fitting.integers._CODES_PLAN", SHORT)
     options = {k: v for k, v in QUANTISED[name].items() if k != "channels" or spec is IMAGE}
     recipe = build(name, spec, **options)
     x = torch.rand(40, *spec.shape)
@@ -242,7 +243,7 @@ def test_samples_of_a_fitted_prior_are_likelier_digits_than_uniform_codes(digits
 def test_the_command_line_fits_a_prior_of_codes(digits, tmp_path, monkeypatch):
     from click.testing import CliRunner
 
-    monkeypatch.setattr(fitting, "_CODES_PLAN", SHORT)
+    monkeypatch.setattr("autoencode.fitting.integers._CODES_PLAN", SHORT)
     out = tmp_path / "made.npy"
     command = ["sample", str(digits[1]), "-n", "5", "--prior", "autoregressive", "-o", str(out)]
     result = CliRunner().invoke(commands, command)

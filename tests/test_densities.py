@@ -12,7 +12,6 @@ from scipy.special import ive
 from torch import nn
 from torch.autograd.functional import jacobian
 
-from autoencode import fitting
 from autoencode.bottlenecks import DiagonalGaussian, FlowPosterior
 from autoencode.data import Examples
 from autoencode.densities import (
@@ -32,7 +31,7 @@ from autoencode.densities import (
 from autoencode.densities.spherical import log_area
 from autoencode.distributions import Normal, StandardNormal
 from autoencode.errors import DataError, IncompatibleError, OptionError
-from autoencode.fitting import FITTED, empty_prior, prior_of
+from autoencode.fitting import FITTED, SecondStage, empty_prior, of_model, prior_of, real
 from autoencode.io import load_trained, save_model
 from autoencode.recipes import build
 from autoencode.trained import Trained, fit_prior
@@ -257,8 +256,8 @@ def two_clusters(n=2000):
 @pytest.mark.parametrize("kind", ["mixture", "maf", "iaf"])
 def test_a_fitted_prior_explains_new_codes_better_than_a_gaussian(kind, monkeypatch):
     plan = TrainingPlan(epochs=1, batch_size=256, lr=5e-3, decay="linear", min_steps=250, doctor=False)
-    monkeypatch.setattr(fitting, "_FLOW_PLAN", plan)
-    monkeypatch.setattr(fitting, "_INVERSE_PLAN", plan)
+    monkeypatch.setattr(real, "_FLOW_PLAN", plan)
+    monkeypatch.setattr(real, "_INVERSE_PLAN", plan)
     z, new = two_clusters(), two_clusters()
     fitted = prior_of(kind, z, seed=0)(None, None)
     gaussian = prior_of("gaussian", z)(None, None)
@@ -273,13 +272,13 @@ def test_a_fitted_prior_explains_new_codes_better_than_a_gaussian(kind, monkeypa
 @pytest.mark.parametrize("kind", FITTED)
 def test_a_fitted_prior_comes_from_its_seed_and_goes_into_its_tensors(kind, monkeypatch):
     short = TrainingPlan(epochs=1, batch_size=64, doctor=False)
-    monkeypatch.setattr(fitting, "_FLOW_PLAN", short)
-    monkeypatch.setattr(fitting, "_INVERSE_PLAN", short)
+    monkeypatch.setattr(real, "_FLOW_PLAN", short)
+    monkeypatch.setattr(real, "_INVERSE_PLAN", short)
     z = torch.randn(300, 2, 3) * 2 + 1
     torch.manual_seed(5)
     state = torch.get_rng_state()
     if kind == "two_stage":
-        monkeypatch.setattr(fitting.SecondStage, "steps", 20)
+        monkeypatch.setattr(SecondStage, "steps", 20)
     first, second = prior_of(kind, z, seed=3), prior_of(kind, z, seed=3)
     assert torch.equal(torch.get_rng_state(), state)
     again = empty_prior(kind, (2, 3))
@@ -322,9 +321,9 @@ def test_a_vamp_prior_explains_draws_better_than_a_gaussian_and_than_where_it_st
     weights = {name: t.clone() for name, t in trained.model.state_dict().items()}
     found = {}
     for name, steps in (("start", 1), ("vamp", 300), ("gaussian", 0)):
-        plan = replace(fitting._VAMP_PLAN, min_steps=steps, lr=0.01 if steps > 1 else 1e-9)
-        monkeypatch.setattr(fitting, "_VAMP_PLAN", plan)
-        monkeypatch.setattr(fitting, "_PSEUDO_INPUTS", 20)
+        plan = replace(of_model._VAMP_PLAN, min_steps=steps, lr=0.01 if steps > 1 else 1e-9)
+        monkeypatch.setattr(of_model, "_VAMP_PLAN", plan)
+        monkeypatch.setattr(of_model, "_PSEUDO_INPUTS", 20)
         fit_prior(trained, Examples(x.numpy()), kind=name if steps == 0 else "vamp")
         density = trained.model.prior_distribution(None)
         with torch.no_grad():
@@ -337,7 +336,7 @@ def test_a_vamp_prior_explains_draws_better_than_a_gaussian_and_than_where_it_st
 
 
 def test_a_vamp_prior_comes_from_its_seed_and_is_kept_in_files(tmp_path, monkeypatch):
-    monkeypatch.setattr(fitting, "_VAMP_PLAN", replace(fitting._VAMP_PLAN, min_steps=3))
+    monkeypatch.setattr(of_model, "_VAMP_PLAN", replace(of_model._VAMP_PLAN, min_steps=3))
     x = torch.rand(70, 1, 4, 4)
     made = []
     for _ in range(2):

@@ -434,7 +434,9 @@ def test_each_position_of_a_map_writes_the_pixels_of_its_patch():
     torch.testing.assert_close(made[:, :, 4, 2], of_position[:, [0, 4]])
     means = torch.tensor([0.3, -1.0])
     decoder.set_output_bias(means[:, None, None].expand(2, 5, 3))
-    torch.testing.assert_close(decoder(torch.zeros_like(state)), means[:, None, None].expand(4, 2, 5, 3))
+    torch.testing.assert_close(
+        decoder(torch.zeros_like(state)), means[:, None, None].expand(4, 2, 5, 3)
+    )
 
 
 def test_an_image_is_made_of_patches():

@@ -27,7 +27,6 @@ from autoencode.densities.ancestral import Choose
 from autoencode.distributions import Normal, full_precision
 from autoencode.types import Distribution, Latent, Site
 
-
 _FARTHEST = 5.0  # of means and log-scales in a residual stream
 
 

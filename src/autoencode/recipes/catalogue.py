@@ -271,7 +271,7 @@ _INFOS = (
     _info(
         hierarchical.vdvae,
         _adam(400, 2e-4, 32, weight_decay=0.01, ema=0.999),
-        lr=0.01,
+        lr=5e-3,
         size=64,
         epochs=5,
         optimizer="muon",

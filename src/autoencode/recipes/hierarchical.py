@@ -121,11 +121,11 @@ def vdvae(
     https://arxiv.org/abs/2011.10650
 
     Small by default: 384 channels, 96 inner ones, latent maps of 16 channels and 45 latents in the
-    original. What a block reads is scaled to a mean square of one, and means and log-scales are bounded,
-    in the place of the original's clipped gradients and skipped steps. The weight of the KL grows at
-    first, without which few grey images are learned without any latent; the original has the ELBO from
-    the start (``beta_schedule=constant``) and averages weights (``ema``). The code is the means of all
-    latents, flat, the top one first.
+    original. What a block reads is scaled to a mean square of one, and means and log-scales are
+    bounded, in the place of the original's clipped gradients and skipped steps. The weight of the KL
+    grows at first, without which small grey images are learned without any latent; the original has
+    the ELBO from the start (``beta_schedule=constant``) and averages weights (``ema``). The code is the
+    means of all latents, flat, the top one first.
 
     Args:
         width: channels of every map.
