@@ -41,8 +41,8 @@ def options_with(option: str) -> tuple[str, ...]:
 # Those that are convolutional unless told otherwise, and those that may be either.
 CONV = tuple(n for n in options_with("channels") if RECIPES[n].options["channels"].default)
 EITHER = tuple(n for n in options_with("channels") if n not in CONV)
-PATCHES = options_with("patch")
 PYRAMIDS = options_with("inner")
+PATCHES = tuple(name for name in options_with("patch") if name not in PYRAMIDS)
 IMAGES = (*CONV, *PATCHES, *PYRAMIDS)
 # Fully connected unless told otherwise, and for images in [0, 1] alone.
 UNIT_IMAGES = ("ms_ssim_vae",)
