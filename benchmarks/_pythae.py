@@ -69,16 +69,17 @@ class Peer:
         return self.model.decoder(self.model.encoder(x).embedding).reconstruction
 
     @torch.no_grad()
-    def sample(self, sampler: str, n: int, x: Tensor) -> Tensor:
-        """N images by its sampler: of the standard normal ``prior`` or a ``mixture`` fitted to x."""
+    def sample(self, n_components: int, n: int, x: Tensor) -> Tensor:
+        """N images by its sampler: of a mixture fitted to x, of the standard normal if that is 0."""
         from pythae import samplers
 
         torch.manual_seed(self.seed)
         np.random.seed(self.seed)  # noqa: NPY002  its mixture draws from numpy's global state
         with _quiet():
-            if sampler == "prior":
+            if not n_components:
                 return samplers.NormalSampler(self.model).sample(n)
-            fitted = samplers.GaussianMixtureSampler(self.model)
+            config = samplers.GaussianMixtureSamplerConfig(n_components=n_components)
+            fitted = samplers.GaussianMixtureSampler(self.model, config)
             fitted.fit(x)
             return fitted.sample(n)
 

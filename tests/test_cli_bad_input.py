@@ -477,6 +477,7 @@ WRONG = ["text", 7, -1, 1.5, True, None, [], {}, ["a"], float("inf")]
         *("spec__shape", "spec__kind", "spec__offset", "spec__scale", "spec__context_dim"),
         *("options__latent_dim", "options__hidden", "plan__validation", "plan__epochs"),
         *("data", "data__source", "data__sha256", "training", "latent_shape", "fitted_prior"),
+        "prior_components",
         *("notices", "schedule", "command", "environment", "unit", "custom_networks"),
     ],
 )
@@ -525,6 +526,7 @@ CHANGES = [
     ({"custom_networks": True}, "encoder= and decoder="),
     ({"seed": -1}, "seed"),
     ({"fitted_prior": False}, "does not fit"),
+    ({"prior_components": 5}, "n_components is for a mixture"),
 ]
 
 

@@ -373,6 +373,27 @@ def test_priors_that_cannot_be_fitted_are_refused_with_a_remedy():
         fit_prior(gaps, Examples(np.random.default_rng(0).random((9, 3))), kind="vamp")
 
 
+@pytest.mark.parametrize(("n", "expected"), [(300, 10), (2000, 20), (9000, 50)])
+def test_a_mixture_has_the_gaussians_that_its_codes_can_tell(n, expected):
+    mixture = prior_of("mixture", two_clusters(n))  # two means, three covariances
+    assert mixture.n_components == expected
+    torch.testing.assert_close(mixture.log_weights.exp().sum(), torch.tensor(1.0))
+
+
+def test_more_gaussians_explain_new_codes_better():
+    z, new = (torch.tanh(2 * torch.randn(4000, 2)) for _ in range(2))
+    few, many = (prior_of("mixture", z, n_components=k) for k in (1, 16))
+    assert (few.n_components, many.n_components) == (1, 16)
+    gain = many(None, None).log_prob(new).mean() - few(None, None).log_prob(new).mean()
+    assert float(gain) > 0.3
+
+
+def test_codes_far_from_the_origin_have_a_mixture_too():
+    z = two_clusters(1000)
+    here, there = (prior_of("mixture", z + shift, n_components=2)(None, None) for shift in (0.0, 1e4))
+    torch.testing.assert_close(there.log_prob(z + 1e4), here.log_prob(z), rtol=0, atol=0.05)
+
+
 def test_the_mixture_is_scikit_learns():
     from sklearn.mixture import GaussianMixture
 

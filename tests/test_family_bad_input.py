@@ -208,6 +208,20 @@ def test_a_prior_for_codes_that_are_too_wide(kind):
         empty_prior(kind, (50, 10, 10))
 
 
+def test_components_are_for_a_mixture(cli, fitted):
+    run = fitted["vae"]
+    refused(cli("sample", run.folder, "--components", 3), "say --prior mixture")
+    refused(
+        cli("sample", run.folder, "--prior", "maf", "--components", 3),
+        "n_components is for a mixture and prior 'maf' has none",
+    )
+    for kind in (None, "gaussian", "vamp"):
+        with pytest.raises(IncompatibleError, match="n_components is for a mixture"):
+            fit_prior(run.trained, run.data.train, kind=kind, n_components=3)
+    with pytest.raises(IncompatibleError, match="at least 1 Gaussian, got 0"):
+        fit_prior(run.trained, run.data.train, kind="mixture", n_components=0)
+
+
 def test_a_prior_for_too_few_codes(fitted):
     run = fitted["vae"]
     few = run.data.train.take(np.arange(12))

@@ -226,6 +226,9 @@ def test_samples_may_come_from_a_prior_fitted_to_the_codes(cli, tmp_path):  # no
         out = tmp_path / f"{kind}.npy"
         assert cli("sample", run, "-n", 5, "--prior", kind, "-o", out).code == 0
         assert np.load(out).shape == (5, 1, 8, 8)
+    fewer = ("sample", run, "-n", 5, "--prior", "mixture", "--components", 2, "-o", tmp_path / "2.npy")
+    assert cli(*fewer).code == 0
+    assert not np.array_equal(np.load(tmp_path / "2.npy"), np.load(tmp_path / "mixture.npy"))
     # A Gaussian is what a plain run has already, fitted to the same codes by the same seed.
     assert cli("sample", run, "-n", 5, "-o", tmp_path / "own.npy").code == 0
     own, gaussian, mixture = (np.load(tmp_path / f"{k}.npy") for k in ("own", "gaussian", "mixture"))

@@ -1,6 +1,7 @@
 """What every recipe promises, tried on all of them."""
 
 import inspect
+import json
 import random
 import re
 import typing
@@ -24,6 +25,7 @@ from autoencode.recipes import RECIPES, recipe_info
 from autoencode.recipes import build as build_at_full_size
 from autoencode.recipes.catalogue import PLAN_OPTIONS
 from autoencode.recipes.observed import LikelihoodName
+from autoencode.sealed import seal
 from autoencode.trained import Trained, fit_prior
 from autoencode.training import TrainingPlan, fit
 from autoencode.training.update import only
@@ -433,6 +435,24 @@ def test_a_saved_model_gives_the_same_embeddings_bit_by_bit(name, tmp_path):
     assert loaded.recipe.plan == trained.recipe.plan
     assert loaded.spec == trained.spec
     assert loaded.recipe.name == name
+
+
+@pytest.mark.parametrize("n_components", [None, 3])
+def test_a_saved_mixture_has_as_many_gaussians_as_were_fitted(n_components, tmp_path):
+    few = Trained(build("vae", DataSpec((5,), "unit"), latent_dim=2, hidden=(4,)))
+    x = Examples(np.random.default_rng(0).random((1500, 5), dtype=np.float32))
+    trained = fit_prior(few, x, kind="mixture", n_components=n_components)
+    assert trained.model.prior.n_components == (n_components or 15)
+    save_model(trained, tmp_path)
+    loaded = load_trained(tmp_path)
+    assert np.array_equal(loaded.sample(9, seed=1), trained.sample(9, seed=1))
+    # A folder of before mixtures had another number than ten does not say how many.
+    fit_prior(few, x, kind="mixture", n_components=10)
+    save_model(trained, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["prior_components"], config["sha256"]
+    (tmp_path / "config.json").write_bytes(seal(config))
+    assert load_trained(tmp_path).model.prior.n_components == 10
 
 
 def test_a_prior_is_fitted_to_draws_where_codes_are_drawn():

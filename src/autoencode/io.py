@@ -26,7 +26,7 @@ from autoencode import __version__
 from autoencode.errors import AutoencodeError, ModelFileError, RunFolderError
 from autoencode.files import write_atomically
 from autoencode.fitting import prior_for
-from autoencode.priors import FittedGaussian
+from autoencode.priors import FittedGaussian, FittedMixture
 from autoencode.recipes import Recipe, build, recipe_info
 from autoencode.recipes.catalogue import PLAN_OPTIONS
 from autoencode.sealed import read_json, seal, unseal
@@ -47,6 +47,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "custom_networks": (bool,),
     "fitted_prior": (bool,),
     "prior": (str, type(None)),
+    "prior_components": (int, type(None)),
     "latent_shape": (list,),
     "data": (dict,),
     "data.source": (str, type(None)),
@@ -99,9 +100,14 @@ def model_config(trained: Trained) -> dict[str, Any]:
         "spec": asdict(recipe.spec),
         "fitted_prior": isinstance(trained.model.prior, FittedGaussian),
         "prior": getattr(trained.model.prior, "kind", None),
+        "prior_components": _components_of(trained.model.prior),
         "latent_shape": list(trained.latent_shape),
         **trained.info,
     }
+
+
+def _components_of(prior: nn.Module | None) -> int | None:
+    return prior.n_components if isinstance(prior, FittedMixture) else None
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
@@ -286,7 +292,7 @@ def _rebuild(
         if (kind == "gaussian") != fitted:
             raise ModelFileError(f"prior {kind} does not fit fitted_prior {fitted}")
         if kind is not None:
-            recipe.model.prior = prior_for(recipe, kind)
+            recipe.model.prior = prior_for(recipe, kind, config.get("prior_components"))
         return recipe
     except KeyError as error:
         raise ModelFileError(f"{path} cannot be used: {error} is missing or unknown") from None

@@ -173,13 +173,14 @@ def with_prior(
     kind: str,
     seed: int = 0,
     data_dir: str | os.PathLike[str] | None = None,
+    n_components: int | None = None,
 ) -> Trained:
     """A run's model with another prior, fitted to the codes of its training examples.
 
     Args:
         trained: the model of the run; changed in place, the run's files stay as they are.
         folder: the run folder.
-        kind: see ``fit_prior``.
+        kind, n_components: see ``fit_prior``.
         seed: of the fit.
         data_dir: where named data sets lie.
 
@@ -188,10 +189,11 @@ def with_prior(
         IncompatibleError: for a kind that is not for this model's codes.
         DataError: when the training data cannot be read again.
     """
-    prior_for(trained.recipe, kind)  # refuses before any work what cannot be fitted
+    prior_for(trained.recipe, kind, n_components)  # refuses before any work what cannot be fitted
     data = run_data(trained, folder, data_dir)
     plan, run_seed = trained.recipe.plan, trained.info.get("seed", 0)
-    return fit_prior(trained, pick_split(data, "train", plan.validation, run_seed), seed, kind)
+    train = pick_split(data, "train", plan.validation, run_seed)
+    return fit_prior(trained, train, seed, kind, n_components)
 
 
 def case_of_run(

@@ -311,7 +311,13 @@ def _mean_squares(batch: Batch, mean: Tensor) -> Tensor:
     return squares.flatten(1).sum(1) / batch.mask.flatten(1).sum(1).clamp_min(1)
 
 
-def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | None = None) -> Trained:
+def fit_prior(
+    trained: Trained,
+    examples: Examples,
+    seed: int = 0,
+    kind: str | None = None,
+    n_components: int | None = None,
+) -> Trained:
     """Gives a model a prior that is fitted to the codes of some examples, to sample from.
 
     Where codes are draws from a posterior, it is fitted to a draw for each example, since that is what
@@ -321,15 +327,19 @@ def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | N
         trained: the model; changed in place.
         examples: whose codes; up to 10 000 of them, 100 000 for a mixture, pseudo-inputs and integers.
         seed: which, and of the fit.
-        kind: normal (N(0, I), not fitted), gaussian, mixture (10 Gaussians), maf, iaf, two_stage or
+        kind: normal (N(0, I), not fitted), gaussian, mixture (of Gaussians), maf, iaf, two_stage or
             sphere, for any model; vamp, the mean of the model's own posteriors at 500 learned
             pseudo-inputs, for one with Gaussian posteriors; autoregressive, a transformer over the
             integer codes of a quantised one; manifold, for an rhvae. By default gaussian for a plain
             autoencoder, and a model that has a prior already keeps it.
+        n_components: Gaussians of a mixture; by default as many as leave 20 codes for each of their
+            numbers (mean and covariance), 10 to 50. More take longer to fit, and samples gain by them.
 
     Raises:
         OptionError: for an unknown kind.
-        IncompatibleError: for a kind that is not for this model's codes.
+        IncompatibleError: for a kind that is not for this model's codes, ``n_components`` of another
+            kind than mixture, or less than 1.
+        DataError: for fewer than two codes for each Gaussian.
 
     Example:
         >>> from autoencode import fit_prior, load_data, train
@@ -338,10 +348,11 @@ def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | N
         >>> better.sample(2).shape
         (2, 1, 8, 8)
     """
-    if kind is None and (trained.model.prior is not None or len(examples) < 2):
+    own = trained.model.prior is not None or len(examples) < 2
+    if kind is None and n_components is None and own:
         return trained
     kind = kind or "gaussian"
-    prior_for(trained.recipe, kind)  # refuses before any work what cannot be fitted
+    prior_for(trained.recipe, kind, n_components)  # refuses before any work what cannot be fitted
     most = _PRIOR_ROWS if kind in FITTED and kind != "mixture" else _PRIOR_MANY
     rows = np.random.default_rng(seed).permutation(len(examples))[:most]
     few = examples.take(np.sort(rows))
@@ -355,7 +366,7 @@ def fit_prior(trained: Trained, examples: Examples, seed: int = 0, kind: str | N
         codes = torch.from_numpy(_drawn(trained, few, seed))
     if not bool(torch.isfinite(codes).all()):
         raise TrainingError("training diverged: its codes are not finite; try a lower learning rate")
-    prior = prior_of(kind, codes, seed, Integers.of(trained.recipe))
+    prior = prior_of(kind, codes, seed, Integers.of(trained.recipe), n_components)
     trained.model.prior = prior.to(trained.device)
     return trained
 

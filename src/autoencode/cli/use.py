@@ -314,6 +314,12 @@ def decode_command(
     "rhvae.  [default: the run's own]",
 )
 @click.option(
+    "--components",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Gaussians of --prior mixture.  [default: 10 to 50, by the number of training examples]",
+)
+@click.option(
     "--label",
     metavar="LABEL",
     help="Of what class they shall be, for a recipe that is conditional on labels.  [default: its "
@@ -328,6 +334,7 @@ def sample_command(
     run: str,
     n: int,
     prior: str | None,
+    components: int | None,
     label: str | None,
     out: str | None,
     seed: int,
@@ -349,6 +356,8 @@ def sample_command(
     _check_out(out)
     trained = _load(run, device)
     labels = _labels(trained, label, n)
+    if components is not None and prior is None:
+        raise OptionError("--components is for a prior that is to be fitted; say --prior mixture")
     if prior is not None:
-        with_prior(trained, run, prior, seed, data_dir)
+        with_prior(trained, run, prior, seed, data_dir, components)
     _write(out, Path(run) / "samples.npy", trained.sample(n, seed, labels), trained, as_json)

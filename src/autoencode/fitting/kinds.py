@@ -12,6 +12,7 @@ from autoencode.errors import IncompatibleError, OptionError, nearest
 from autoencode.fitting.integers import OF_INTEGERS, Integers
 from autoencode.fitting.of_model import OF_MODEL
 from autoencode.fitting.real import FITTED
+from autoencode.priors import FittedMixture
 from autoencode.randomness import seeded
 from autoencode.recipes import Recipe
 
@@ -26,21 +27,21 @@ class FittedPrior(Protocol):
     def fit(self, z: Tensor, seed: int = 0) -> FittedPrior: ...
 
 
-def prior_for(recipe: Recipe, kind: str) -> nn.Module:
+def prior_for(recipe: Recipe, kind: str, n_components: int | None = None) -> nn.Module:
     """A prior of that kind for the codes of a recipe, yet to be fitted or to be read from a file.
 
     Raises:
         OptionError: for an unknown kind, with the nearest names.
-        IncompatibleError: for a kind that is not for these codes.
+        IncompatibleError: for a kind that is not for these codes, or not made of components.
     """
     space = getattr(recipe.model.bottleneck, "space", None)
     if space is not None and kind in KINDS:
         raise IncompatibleError(
             f"codes are points of {space} and a {kind} prior is one of flat space; keep the model's own"
         )
-    if kind in OF_MODEL:
+    if kind in OF_MODEL and n_components is None:
         return OF_MODEL[kind].empty(recipe)
-    return empty_prior(kind, recipe.latent_shape, Integers.of(recipe))
+    return empty_prior(kind, recipe.latent_shape, Integers.of(recipe), n_components)
 
 
 def prior_of_model(kind: str, recipe: Recipe, examples: Examples, seed: int = 0) -> nn.Module:
@@ -50,18 +51,30 @@ def prior_of_model(kind: str, recipe: Recipe, examples: Examples, seed: int = 0)
     return prior.eval().requires_grad_(False)
 
 
-def empty_prior(kind: str, shape: tuple[int, ...], integers: Integers | None = None) -> nn.Module:
+def empty_prior(
+    kind: str,
+    shape: tuple[int, ...],
+    integers: Integers | None = None,
+    n_components: int | None = None,
+) -> nn.Module:
     """A prior of that kind that is yet to be fitted, or to be read from a file.
 
     Args:
         kind: a name.
         shape: of one code.
         integers: what the integers are that codes stand for, where there are any.
+        n_components: Gaussians of a mixture, where their number is not to depend on the codes.
 
     Raises:
         OptionError: for an unknown kind, with the nearest names.
-        IncompatibleError: for a prior of integers where codes are none.
+        IncompatibleError: for a prior of integers where codes are none, or components of one without.
     """
+    if n_components is not None:
+        if kind != FittedMixture.kind:
+            raise IncompatibleError(
+                f"n_components is for a mixture and prior '{kind}' has none; leave it out"
+            )
+        return FittedMixture(shape, n_components)
     if kind in OF_INTEGERS:
         if integers is None:
             raise IncompatibleError(
@@ -74,7 +87,13 @@ def empty_prior(kind: str, shape: tuple[int, ...], integers: Integers | None = N
     return FITTED[kind](shape)
 
 
-def prior_of(kind: str, z: Tensor, seed: int = 0, integers: Integers | None = None) -> nn.Module:
+def prior_of(
+    kind: str,
+    z: Tensor,
+    seed: int = 0,
+    integers: Integers | None = None,
+    n_components: int | None = None,
+) -> nn.Module:
     """A prior of that kind, fitted to codes (N, *Z), or to integers (N, *G) if it is one of integers.
 
     >>> prior = prior_of("mixture", torch.randn(200, 3))
@@ -83,7 +102,7 @@ def prior_of(kind: str, z: Tensor, seed: int = 0, integers: Integers | None = No
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        empty = empty_prior(kind, tuple(z.shape[1:]), integers).to(z.device)
+        empty = empty_prior(kind, tuple(z.shape[1:]), integers, n_components).to(z.device)
     prior: FittedPrior = empty  # type: ignore[assignment]
     prior.fit(z, seed)
     return empty.eval().requires_grad_(False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,7 +23,8 @@ from autoencode.errors import DataError, IncompatibleError
 from autoencode.priors.gaussian import MAX_FULL, Posterior, Reshaped
 from autoencode.types import Distribution
 
-_COMPONENTS = 10
+_LEAST, _MOST = 10, 50  # Gaussians of a mixture
+_CODES_FOR_EACH = 20  # of the numbers that a Gaussian has
 _MAPS, _HIDDEN = 4, 64
 
 
@@ -35,7 +37,8 @@ class FittedMixture(nn.Module):
 
     Args:
         shape: shape of one latent.
-        n_components: how many Gaussians.
+        n_components: how many Gaussians; by default as many as leave 20 codes for each of their numbers
+            (mean and covariance), 10 to 50.
     """
 
     kind = "mixture"
@@ -43,8 +46,10 @@ class FittedMixture(nn.Module):
     factor: Tensor
     log_weights: Tensor
 
-    def __init__(self, shape: tuple[int, ...], n_components: int = _COMPONENTS) -> None:
+    def __init__(self, shape: tuple[int, ...], n_components: int | None = None) -> None:
         super().__init__()
+        if n_components is not None and n_components < 1:
+            raise IncompatibleError(f"a mixture has at least 1 Gaussian, got {n_components}")
         size = _flat_size(shape)
         if size > MAX_FULL:
             raise IncompatibleError(
@@ -52,9 +57,20 @@ class FittedMixture(nn.Module):
                 "use gaussian or maf"
             )
         self.shape = shape
-        self.register_buffer("loc", torch.zeros(n_components, size))
-        self.register_buffer("factor", torch.eye(size).repeat(n_components, 1, 1))
-        self.register_buffer("log_weights", torch.zeros(n_components).log_softmax(0))
+        self._wanted = n_components
+        k = n_components or _LEAST
+        self.register_buffer("loc", torch.zeros(k, size))
+        self.register_buffer("factor", torch.eye(size).repeat(k, 1, 1))
+        self.register_buffer("log_weights", torch.zeros(k).log_softmax(0))
+
+    @property
+    def n_components(self) -> int:
+        """How many Gaussians there are; once fitted, also where nobody has said."""
+        return len(self.loc)
+
+    def _components_for(self, n: int, size: int) -> int:
+        numbers = size * (size + 3) // 2
+        return self._wanted or min(max(n // (_CODES_FOR_EACH * numbers), _LEAST), _MOST)
 
     def fit(self, z: Tensor, seed: int = 0) -> FittedMixture:
         """Fits codes (N, *Z) by scikit-learn's expectation and maximisation."""
@@ -62,17 +78,20 @@ class FittedMixture(nn.Module):
         from sklearn.mixture import GaussianMixture
 
         flat = z.flatten(1).double().cpu().numpy()
-        k = len(self.loc)
+        k = self._components_for(*flat.shape)
         if len(flat) < 2 * k:
             raise DataError(f"a mixture of {k} Gaussians needs at least {2 * k} codes, got {len(flat)}")
-        # In units of the codes, which may be of any size.
-        size = float(flat.std()) or 1.0
+        # In units of the codes, which may be of any size and anywhere; float32 then does, in half the
+        # time.
+        centre, size = flat.mean(0), float(flat.std()) or 1.0
+        units = ((flat - centre) / size).astype(np.float32)
         with warnings.catch_warnings():  # some clusters need no more than what 100 turns find
             warnings.simplefilter("ignore", ConvergenceWarning)
-            found = GaussianMixture(k, reg_covar=1e-4, random_state=seed).fit(flat / size)
-        self.loc.copy_(size * torch.from_numpy(found.means_))
-        self.factor.copy_(size * torch.linalg.cholesky(torch.from_numpy(found.covariances_)))
-        self.log_weights.copy_(torch.from_numpy(found.weights_).log())
+            found = GaussianMixture(k, reg_covar=1e-4, random_state=seed).fit(units)
+        covariances = torch.from_numpy(found.covariances_).double()
+        self.loc = self.loc.new_tensor(centre + size * found.means_)
+        self.factor = (size * torch.linalg.cholesky(covariances)).to(self.factor)
+        self.log_weights = torch.from_numpy(found.weights_).log().to(self.log_weights)
         return self
 
     def forward(self, posterior: Posterior | None, context: Tensor | None) -> Distribution:
