@@ -39,7 +39,7 @@ from autoencode.recipes import Recipe, build
 from autoencode.trained import Trained, fit_prior
 from autoencode.training import TrainingPlan, Update
 from autoencode.training.checkup import examine
-from autoencode.training.rules import unused_dimensions
+from autoencode.training.rules import posterior_collapse, unused_dimensions
 from autoencode.types import Batch, Column, DataSpec, Progress
 
 SMALL = {
@@ -500,6 +500,17 @@ def test_the_doctor_names_the_latent_that_is_hardly_used():
     found = unused_dimensions(where)
     assert found.message.startswith("8 of 12 latent dimensions are unused")
     assert found.suggestion == "a narrower z2, of which 0 of 6 dimensions vary"
+
+
+def test_the_doctor_counts_the_channels_of_latents_that_are_maps():
+    model, batch = small("vdvae").model.eval(), Batch.of(torch.rand(64, *SPEC.shape))
+    with torch.no_grad():  # posteriors are priors
+        for parameter in model.bottleneck.parameters():
+            parameter.zero_()
+    where = examine(model, ELBO, batch, (), TrainingPlan(), Progress(800, 1000))
+    shapes = [layer.shape for layer in model.bottleneck.layers]
+    channels = sum(shape[0] for shape in shapes)
+    assert f" 0 of {channels} latent channels vary" in posterior_collapse(where).message
 
 
 # What is refused

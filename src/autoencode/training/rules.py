@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from torch import Tensor
@@ -112,7 +112,7 @@ def posterior_collapse(c: Checkup) -> Finding | None:
         cure = f"beta={1.0 if weight > 1 else weight / 2:.3g}"
     return Finding(
         f"the posterior has collapsed: KL {kl:.2g} nats per example, {active} of {width} "
-        "latent dimensions vary",
+        f"latent {_parts(_latents(c))} vary",
         cure,
     )
 
@@ -133,7 +133,8 @@ def unused_dimensions(c: Checkup) -> Finding | None:
     why = "; a variational model leaves what it does not need" if stochastic else ""
     # Where nothing is left, a narrower code is no remedy.
     cure = _narrower(c, active) if active else f"lr={c.plan.lr / 2:.3g}"
-    return Finding(f"{unused} of {width} latent dimensions are unused{why}", cure)
+    parts = _parts(_latents(c))
+    return Finding(f"{unused} of {width} latent {parts} are unused{why}", cure)
 
 
 def _narrower(c: Checkup, active: int) -> str:
@@ -142,7 +143,8 @@ def _narrower(c: Checkup, active: int) -> str:
         used = _active_entries(c)
         worst = max(used, key=lambda name: int((~used[name]).sum()))
         n, width = int(used[worst].sum()), used[worst].numel()
-        return f"a narrower {worst}, of which {n} of {width} dimensions vary"
+        parts = _parts([c.output.latent.sites[worst].z])
+        return f"a narrower {worst}, of which {n} of {width} {parts} vary"
     name = "channels ending in " if c.output.latent.z.dim() > 3 else "latent_dim="
     return f"{name}{active + math.ceil(active / 4)}"
 
@@ -284,6 +286,16 @@ def _kl(c: Checkup) -> float | None:
     """KL of all sites in nats per example, ``None`` for a deterministic code."""
     sites = c.output.latent.sites.values()
     return sum(float(site.kl().mean()) for site in sites) if sites else None
+
+
+def _latents(c: Checkup) -> list[Tensor]:
+    """All latents (S, B, *Z)."""
+    return [site.z for site in c.output.latent.sites.values()] or [c.output.latent.z]
+
+
+def _parts(latents: Sequence[Tensor]) -> str:
+    """What ``_active`` counts, in words: of a map it is channels, however many positions it has."""
+    return "channels" if any(z.dim() > 3 for z in latents) else "dimensions"
 
 
 def _active(c: Checkup) -> tuple[int, int]:
