@@ -215,6 +215,7 @@ def test_components_are_for_a_mixture(cli, fitted):
         cli("sample", run.folder, "--prior", "maf", "--components", 3),
         "n_components is for a mixture and prior 'maf' has none",
     )
+    refused(cli("sample", run.folder, "--prior", "mixtur", "--components", 3), "did you mean mixture")
     for kind in (None, "gaussian", "vamp"):
         with pytest.raises(IncompatibleError, match="n_components is for a mixture"):
             fit_prior(run.trained, run.data.train, kind=kind, n_components=3)

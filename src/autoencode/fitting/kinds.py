@@ -69,7 +69,7 @@ def empty_prior(
         OptionError: for an unknown kind, with the nearest names.
         IncompatibleError: for a prior of integers where codes are none, or components of one without.
     """
-    if n_components is not None:
+    if n_components is not None and kind in KINDS:
         if kind != FittedMixture.kind:
             raise IncompatibleError(
                 f"n_components is for a mixture and prior '{kind}' has none; leave it out"
