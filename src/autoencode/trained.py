@@ -348,8 +348,8 @@ def fit_prior(
         >>> better.sample(2).shape
         (2, 1, 8, 8)
     """
-    own = trained.model.prior is not None or len(examples) < 2
-    if kind is None and n_components is None and own:
+    nothing_asked = kind is None and n_components is None
+    if nothing_asked and (trained.model.prior is not None or len(examples) < 2):
         return trained
     kind = kind or "gaussian"
     prior_for(trained.recipe, kind, n_components)  # refuses before any work what cannot be fitted
