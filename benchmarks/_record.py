@@ -17,7 +17,7 @@ RESULTS = Path(__file__).parent / "results"
 
 def record(name: str, row: dict[str, Any]) -> None:
     """Appends a row with date and machine to ``results/NAME.jsonl``."""
-    from autoencode.io import environment
+    from autoencode.trained.environment import environment
 
     RESULTS.mkdir(exist_ok=True)
     dated = {"date": time.strftime("%Y-%m-%d"), **row, "environment": environment()}

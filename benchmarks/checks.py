@@ -1,7 +1,7 @@
 """scikit-learn's own checks of our estimators: how many pass, are skipped, fail.
 
-The estimators are those of ``tests/test_estimator_checks.py``, where one check that is skipped or fails
-is a failure. PyOD's AutoEncoder goes through the same checks where it is installed.
+The estimators are those of ``tests/estimators/test_estimator_checks.py``, where one check that is
+skipped or fails is a failure. PyOD's AutoEncoder goes through the same checks where it is installed.
 
     python benchmarks/checks.py
 """

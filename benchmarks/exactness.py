@@ -17,11 +17,11 @@ from pathlib import Path
 
 from _record import record, table
 
-from autoencode.checkpoints import Checkpoints
 from autoencode.data import Resident, load_data
 from autoencode.recipes import build
-from autoencode.runs import fit_recipe
+from autoencode.trained import fit_recipe
 from autoencode.training import Stepper
+from autoencode.training.checkpoints import Checkpoints
 from autoencode.types import Pass, Progress
 
 PARTS = ("same", "checkpoints", "guard", "leaving")

@@ -89,7 +89,7 @@ def kernels(step) -> int:
 
 def floor(device: torch.device) -> list[dict]:
     from autoencode.training import Stepper
-    from autoencode.training.replay import CudaGraphs, Replayed
+    from autoencode.training.cuda_graphs import CudaGraphs, Replayed
 
     data = load_data("mnist")
     built = build("vae", data.spec, schedule="paper", doctor=False)

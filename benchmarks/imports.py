@@ -23,7 +23,7 @@ COMMANDS = {
     "first use: build a recipe and take a step": [
         "-c",
         "import autoencode as a; s = a.build('mlp', a.DataSpec((30,))).stepper();"
-        "import torch; s.step(a.Batch.of(torch.rand(8, 30)))",
+        "import torch; s.step(a.Batch.from_examples(torch.rand(8, 30)))",
     ],
     "first use: load()": ["-c", "from autoencode import load"],
     "import sklearn.base after torch": ["-c", "import torch, sklearn.base"],

@@ -183,8 +183,8 @@ def speed(folder: Path, gb: float, rounds: int, n_images: int) -> None:
 def shuffle(folder: Path, seeds: int) -> None:
     """MNIST sorted by digit: how mixed batches are, and what is learned."""
     from autoencode.data import Examples, Resident, Streamed, load_data
-    from autoencode.data.stored import Stored
-    from autoencode.data.stores import open_npy
+    from autoencode.data.disk.stored import Stored
+    from autoencode.data.formats.npy import open_npy
     from autoencode.recipes import build
     from autoencode.training import fit
     from autoencode.training.loop import evaluate_losses

@@ -138,7 +138,7 @@ def measure(
     fresh = build(RECIPE, DataSpec((1, 28, 28), scale=(255.0,)), seed=1000 + seed, **OPTIONS)
     bodies = {
         "ours, fine-tuned": ours.encoder_,
-        "from scratch": Encoder.of(fresh.model, fresh.spec),
+        "from scratch": Encoder.from_model(fresh.model, fresh.spec),
     }
     for name, body in bodies.items():
         predict = network(body, x, y, seed)

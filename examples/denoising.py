@@ -21,7 +21,7 @@ import torch
 
 from autoencode import train
 from autoencode.data import data_folder
-from autoencode.evaluate import plots
+from autoencode.pictures import plots
 
 LEVEL = 0.4  # standard deviation, in pixels 0..1
 

@@ -18,8 +18,9 @@ import torch
 from torch import nn
 
 from autoencode import train
-from autoencode.evaluate import pictures, plots
 from autoencode.nets import scratch
+from autoencode.pictures import of_runs as pictures
+from autoencode.pictures import plots
 
 
 def largest_difference() -> tuple[float, float]:

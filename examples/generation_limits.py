@@ -36,9 +36,9 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from autoencode import train
 from autoencode.data import data_folder
-from autoencode.evaluate import plots
-from autoencode.record import Run
-from autoencode.trained import flat
+from autoencode.pictures import plots
+from autoencode.runs import Run
+from autoencode.trained.trained import flat
 
 N = 2000
 

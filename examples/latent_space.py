@@ -21,7 +21,8 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from autoencode import train
 from autoencode.data import data_folder
-from autoencode.evaluate import pictures, plots
+from autoencode.pictures import of_runs as pictures
+from autoencode.pictures import plots
 
 
 def main() -> None:

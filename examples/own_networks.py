@@ -20,7 +20,7 @@ from torch import nn
 
 from autoencode import Autoencoder, Progress, build, load_data
 from autoencode.data import Resident
-from autoencode.evaluate import plots
+from autoencode.pictures import plots
 
 
 def networks() -> tuple[nn.Module, nn.Module]:

@@ -20,8 +20,8 @@ from sklearn.decomposition import PCA
 
 from autoencode import Autoencoder, load, load_data
 from autoencode.data import data_folder
-from autoencode.evaluate import plots
-from autoencode.trained import flat
+from autoencode.pictures import plots
+from autoencode.trained.trained import flat
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from autoencode.version import __version__
 
 _HOMES = {
     "AnomalyDetector": "autoencode.estimators",
@@ -25,9 +25,11 @@ _HOMES = {
     "Batch": "autoencode.types",
     "DataSpec": "autoencode.types",
     "Denoiser": "autoencode.estimators",
+    "Observer": "autoencode.training",
     "Progress": "autoencode.types",
     "RECIPES": "autoencode.recipes",
     "Recipe": "autoencode.recipes",
+    "Run": "autoencode.runs",
     "Stepper": "autoencode.training",
     "Trained": "autoencode.trained",
     "TrainingPlan": "autoencode.training",
@@ -37,6 +39,8 @@ _HOMES = {
     "fit_prior": "autoencode.trained",
     "load": "autoencode.estimators",
     "load_data": "autoencode.data",
+    "load_trained": "autoencode.trained",
+    "resume": "autoencode.runs",
     "train": "autoencode.runs",
 }
 
@@ -53,9 +57,13 @@ if TYPE_CHECKING:
     from autoencode.recipes import RECIPES as RECIPES
     from autoencode.recipes import Recipe as Recipe
     from autoencode.recipes import build as build
+    from autoencode.runs import Run as Run
+    from autoencode.runs import resume as resume
     from autoencode.runs import train as train
     from autoencode.trained import Trained as Trained
     from autoencode.trained import fit_prior as fit_prior
+    from autoencode.trained import load_trained as load_trained
+    from autoencode.training import Observer as Observer
     from autoencode.training import Stepper as Stepper
     from autoencode.training import TrainingPlan as TrainingPlan
     from autoencode.training import Update as Update

@@ -11,13 +11,15 @@ import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from autoencode.errors import IncompatibleError
 
+Array = NDArray[Any]
 Kind = Literal["unit", "real"]
 ColumnKind = Literal["real", "count", "boolean", "category", "date"]
 
@@ -142,7 +144,7 @@ class Batch:
     mask: Tensor | None = None
 
     @classmethod
-    def of(cls, x: Tensor, context: Tensor | None = None) -> Batch:
+    def from_examples(cls, x: Tensor, context: Tensor | None = None) -> Batch:
         """A batch that is to be reconstructed as it is."""
         return cls(x, x, context)
 

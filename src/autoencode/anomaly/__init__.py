@@ -2,27 +2,26 @@
 
 from autoencode.anomaly.calibrate import Tail, benjamini_hochberg, conformal_pvalues, fence
 from autoencode.anomaly.explain import Explanation, explained
-from autoencode.anomaly.learned import Learned
-from autoencode.anomaly.memory import Memory, row_keys
-from autoencode.anomaly.robust import typical_rows
+from autoencode.anomaly.memory import Memory, row_keys, typical_rows
+from autoencode.anomaly.scored_model import ScoredModel
 from autoencode.anomaly.scores import SCORES, Scorer
-from autoencode.anomaly.seen import Seen, plain_rows, see, standardized_entries
+from autoencode.anomaly.seen import Reconstructed, plain_rows, reconstruct_rows, standardized_entries
 
 __all__ = [
     "SCORES",
     "Explanation",
-    "Learned",
     "Memory",
+    "Reconstructed",
+    "ScoredModel",
     "Scorer",
-    "Seen",
     "Tail",
     "benjamini_hochberg",
     "conformal_pvalues",
     "explained",
     "fence",
     "plain_rows",
+    "reconstruct_rows",
     "row_keys",
-    "see",
     "standardized_entries",
     "typical_rows",
 ]

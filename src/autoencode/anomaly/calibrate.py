@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from autoencode.data.raw import Array
 from autoencode.errors import DataError, OptionError
+from autoencode.types import Array
 
 FALSE_ALARMS = 0.01  # of clean rows, where nothing else is asked for
 _GRID = 1e-290  # a slope over less overflows
@@ -29,7 +29,7 @@ class Tail:
         middle, width: the median, and from there to the 90 % quantile.
 
     Example:
-        >>> tail = Tail.of(np.arange(100.0))
+        >>> tail = Tail.from_scores(np.arange(100.0))
         >>> tail(np.array([0.0, 89.1, 1000.0])).round(2).tolist()
         [0.0, 2.83, 7.14]
     """
@@ -40,7 +40,7 @@ class Tail:
     width: float
 
     @classmethod
-    def of(cls, reference: ArrayLike) -> Tail:
+    def from_scores(cls, reference: ArrayLike) -> Tail:
         """The tail of reference values (N,)."""
         ordered = np.sort(np.asarray(reference, np.float64))
         middle, high = np.quantile(ordered, [0.5, 0.9])

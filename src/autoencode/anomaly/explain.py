@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from autoencode.anomaly.scores import Scorer
-from autoencode.anomaly.seen import Seen
+from autoencode.anomaly.seen import Reconstructed
 from autoencode.data import Examples, Resident
-from autoencode.data.raw import Array
-from autoencode.trained import CHUNK, Trained
+from autoencode.trained import Trained
+from autoencode.trained.trained import CHUNK
+from autoencode.types import Array
 
 _STEPS = 32
 
@@ -54,7 +55,12 @@ class Explanation:
 
 
 def explained(
-    trained: Trained, scorer: Scorer, examples: Examples, seen: Seen, keys: list[bytes], score: str
+    trained: Trained,
+    scorer: Scorer,
+    examples: Examples,
+    seen: Reconstructed,
+    keys: list[bytes],
+    score: str,
 ) -> Explanation:
     """The shares of a score, summing to it.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoencode.data.raw import Array
+from autoencode.types import Array
 
 ROWS = 10_000  # that are remembered; of more, these are drawn
 RECALLED = 20  # neighbours that a row is put together from
@@ -64,7 +65,7 @@ class Memory:
 
     Example:
         >>> points = np.array([[0.0], [1.0], [3.0]])
-        >>> memory = Memory.of(points, row_keys(points))
+        >>> memory = Memory.from_points(points, row_keys(points))
         >>> memory.nearest(points, row_keys(points)).distances.tolist()
         [1.0, 1.0, 2.0]
     """
@@ -73,7 +74,7 @@ class Memory:
     places: Mapping[bytes, int] = field(repr=False)
 
     @classmethod
-    def of(cls, points: Array, keys: list[bytes], seed: int = 0, rows: int = ROWS) -> Memory:
+    def from_points(cls, points: Array, keys: list[bytes], seed: int = 0, rows: int = ROWS) -> Memory:
         """A memory of these rows (N, P), or of some of them where there are more than ``rows``."""
         order = np.random.default_rng(seed).permutation(len(points))[:rows]
         wide = np.ascontiguousarray(points[order], dtype=np.float64)
@@ -110,7 +111,7 @@ class Memory:
         neighbours = _crowd(len(points)) if squares and "neighbourhood" in names else RECALLED
         size = max(1, _PIECE_NUMBERS // max(len(points), neighbours * x.shape[1]))
         for piece, places in zip(rows.split(size), own.split(size), strict=True):
-            search = _Search.of(piece, points, places)
+            search = _Search.from_rows(piece, points, places)
             for name in names:
                 found[name].append(_COMPARE[name](search, squares))
         return {name: _joined(parts, x.shape[1]) for name, parts in found.items()}
@@ -144,7 +145,7 @@ class _Search:
     lengths: Tensor
 
     @classmethod
-    def of(cls, rows: Tensor, points: Tensor, own: Tensor) -> _Search:
+    def from_rows(cls, rows: Tensor, points: Tensor, own: Tensor) -> _Search:
         order = torch.addmm(points.square().sum(1), rows, points.T, alpha=-2)
         inside = (own >= 0) & (own < len(points))
         order[inside, own[inside]] = torch.inf
@@ -207,3 +208,27 @@ def _weights(differences: Tensor) -> Tensor:
     factor = torch.linalg.cholesky(gram)
     weights = torch.cholesky_solve(gram.new_ones(len(gram), k, 1), factor)
     return weights / weights.sum(1, keepdim=True)
+
+
+SHARE = 0.1  # of the rows is left out of training
+
+
+def typical_rows(x: Array, keys: list[bytes], seed: int, share: float = SHARE) -> Array:
+    """All rows but those that lie farthest from a tenth of the others.
+
+    A network that is wide enough learns a group of anomalies as it learns any rows, and then
+    reconstructs them well. Whatever is far from most rows is better left out of its training: with
+    clean data that costs little, with contaminated data it gains much (``docs/anomalies.md``).
+
+    Args:
+        x: (N, P) rows in comparable units, without gaps.
+        keys: what tells them apart (``row_keys``).
+        seed: of the rows they are compared with, where there are many.
+        share: how many are left out, in [0, 1).
+
+    Returns:
+        Numbers of the rows that are kept, in order.
+    """
+    far = Memory.from_points(x, keys, seed, CROWD).neighbourhood(x, keys).distances
+    kept = len(x) - math.floor(share * len(x))
+    return np.sort(np.argsort(far, kind="stable")[:kept])

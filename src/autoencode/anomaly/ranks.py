@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from autoencode.data.quantiles import column_quantiles
-from autoencode.data.raw import Array
+from autoencode.data.values.ranges import column_quantiles
+from autoencode.types import Array
 
 _QUANTILES = 1_000
 _FARTHEST = 4.0  # standard deviations
@@ -26,7 +26,7 @@ class Ranks:
         offset, scale: (P,) that bring the training rows to mean 0 and variance 1.
 
     Example:
-        >>> ranks = Ranks.of(np.array([[0.0], [1.0], [1000.0]]))
+        >>> ranks = Ranks.from_values(np.array([[0.0], [1.0], [1000.0]]))
         >>> ranks(np.array([[1.0], [1e9]])).round(2).tolist()
         [[0.0], [1.22]]
     """
@@ -36,7 +36,7 @@ class Ranks:
     scale: Array
 
     @classmethod
-    def of(cls, x: Array) -> Ranks:
+    def from_values(cls, x: Array) -> Ranks:
         """The ranks among training rows (N, P)."""
         quantiles = column_quantiles(x, np.linspace(0, 1, min(_QUANTILES, len(x))))
         bare = cls(quantiles, np.zeros(x.shape[1]), np.ones(x.shape[1]))

@@ -10,8 +10,8 @@ import numpy as np
 from autoencode.anomaly.calibrate import Tail
 from autoencode.anomaly.memory import Look, Memory
 from autoencode.anomaly.ranks import Ranks
-from autoencode.anomaly.seen import Seen
-from autoencode.data.raw import Array
+from autoencode.anomaly.seen import Reconstructed
+from autoencode.types import Array
 
 #: Every score by name, and what it is.
 SCORES: Mapping[str, str] = {
@@ -66,7 +66,9 @@ class Scorer:
     usual: Mapping[str, Array]
 
     @classmethod
-    def fit(cls, seen: Seen, keys: list[bytes], *, ranked: bool, typical: Array, seed: int) -> Scorer:
+    def fit(
+        cls, seen: Reconstructed, keys: list[bytes], *, ranked: bool, typical: Array, seed: int
+    ) -> Scorer:
         """A scorer for the rows that a model was trained on.
 
         Args:
@@ -80,7 +82,7 @@ class Scorer:
         spread = seen.expected.var(0).sum()
         left = (seen.residual[typical] ** 2).mean(0).sum()
         center, precision = _moments(seen.code)
-        ranks = Ranks.of(seen.values) if ranked else None
+        ranks = Ranks.from_values(seen.values) if ranked else None
         bare = cls(
             squares + _FLOOR * squares.mean() + 1e-12,
             float(np.sqrt((spread + 1e-9) / (left + 1e-9))),
@@ -93,7 +95,7 @@ class Scorer:
             {},
         )
         places = {name: bare.coordinates(seen, name) for name in MEMORIES}
-        memories = {name: Memory.of(points, keys, seed) for name, points in places.items()}
+        memories = {name: Memory.from_points(points, keys, seed) for name, points in places.items()}
         reference = _few(len(seen), seed)
         full = replace(bare, memories=memories, reference=reference)
         looks = full._looks(
@@ -102,10 +104,10 @@ class Scorer:
             places={name: points[reference] for name, points in places.items()},
         )
         usual = {name: look.distances for name, look in looks.items()}
-        tails = {name: Tail.of(distances) for name, distances in usual.items()}
+        tails = {name: Tail.from_scores(distances) for name, distances in usual.items()}
         return replace(full, tails=tails, usual=usual)
 
-    def coordinates(self, seen: Seen, name: str) -> Array:
+    def coordinates(self, seen: Reconstructed, name: str) -> Array:
         """Rows (N, P) as one comparison takes them; P is C or twice that."""
         if name == "explained":
             return np.concatenate([seen.expected, self.emphasis * seen.residual], axis=1)
@@ -114,7 +116,7 @@ class Scorer:
             return rows
         return np.concatenate([rows, self.ranks(rows)], axis=1)
 
-    def scores(self, seen: Seen, keys: list[bytes], name: str) -> Array:
+    def scores(self, seen: Reconstructed, keys: list[bytes], name: str) -> Array:
         """The score (N,) of that name; one of ``SCORES``."""
         if name == "combined":
             looks = self._looks(seen, keys)
@@ -132,7 +134,7 @@ class Scorer:
         """The score (R,) of the reference rows, where it is made of evidence; else ``None``."""
         return self._combined(self.usual) if name == "combined" else self.usual.get(name)
 
-    def parts(self, seen: Seen, keys: list[bytes], name: str) -> Array:
+    def parts(self, seen: Reconstructed, keys: list[bytes], name: str) -> Array:
         """What each entry adds to the score, (N, D); not for ``latent``.
 
         A distance is shared out as its square is, a tail as its distance is, and the KL evenly.
@@ -156,7 +158,7 @@ class Scorer:
 
     def _looks(
         self,
-        seen: Seen,
+        seen: Reconstructed,
         keys: list[bytes],
         squares: bool = False,
         places: Mapping[str, Array] | None = None,
@@ -168,7 +170,7 @@ class Scorer:
         ranked = self.memories["ranked"].recall(places["ranked"], keys, squares)
         return {"error": Look(np.sqrt(errors.sum(1)), errors), **near, "ranked_recall": ranked}
 
-    def _shares(self, seen: Seen, look: Look) -> Array:
+    def _shares(self, seen: Reconstructed, look: Look) -> Array:
         """Each entry's share (N, D) of a squared distance; even where there is no distance."""
         folded = look.squares.reshape(len(seen), -1, len(seen.entry)).sum(1)
         entries = seen.to_entries(folded)

@@ -10,21 +10,21 @@ import torch
 from torch import Tensor
 
 from autoencode.data import Examples, Resident
-from autoencode.data.ranges import center_and_variance
-from autoencode.data.raw import Array
+from autoencode.data.values.ranges import center_and_variance
 from autoencode.errors import OptionError
-from autoencode.mixed import MixedObservation
+from autoencode.likelihoods.columns import MixedObservation
 from autoencode.models import AutoencoderModule
 from autoencode.nets.reader import reader_for
 from autoencode.randomness import common_noise, drawing
-from autoencode.trained import CHUNK, Trained
-from autoencode.types import Batch, DataSpec, Observation
+from autoencode.trained import Trained
+from autoencode.trained.trained import CHUNK
+from autoencode.types import Array, Batch, DataSpec, Observation
 
 DRAWS = 16  # of z, where the code is a draw; the same ones for every row
 
 
 @dataclass(frozen=True)
-class Seen:
+class Reconstructed:
     """N rows in coordinates: one for each number of an example, one for each category of a column.
 
     Attributes:
@@ -58,9 +58,9 @@ class Seen:
         together: Array = (self.expected + self.residual).astype(np.float32).astype(np.float64)
         return together
 
-    def take(self, rows: Array) -> Seen:
+    def take(self, rows: Array) -> Reconstructed:
         """The rows with these numbers."""
-        return Seen(
+        return Reconstructed(
             self.expected[rows],
             self.residual[rows],
             self.code[rows],
@@ -78,7 +78,7 @@ class Seen:
         return sums
 
 
-def see(trained: Trained, examples: Examples) -> Seen:
+def reconstruct_rows(trained: Trained, examples: Examples) -> Reconstructed:
     """How a model sees some examples, the same for the same row every time.
 
     Tables are computed in float64, so that a row's score does not depend on the rows beside it.
@@ -95,7 +95,7 @@ def see(trained: Trained, examples: Examples) -> Seen:
     expected, residual, code, surprise, kl = (
         np.concatenate(parts) for parts in zip(*pieces, strict=True)
     )
-    return Seen(expected, residual, code, surprise, kl, entries_of(trained.spec))
+    return Reconstructed(expected, residual, code, surprise, kl, entries_of(trained.spec))
 
 
 def plain_rows(spec: DataSpec, examples: Examples) -> Array:

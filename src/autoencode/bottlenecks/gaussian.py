@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from autoencode import distributions
+from autoencode.distributions import basic as distributions
 from autoencode.errors import IncompatibleError
 from autoencode.types import Distribution, Latent, Site
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from autoencode.bottlenecks.flow import Drawn
 from autoencode.bottlenecks.gaussian import DiagonalGaussian
 from autoencode.bottlenecks.metric import LearnedMetric
-from autoencode.densities import InverseMetric, cholesky, log_diagonal
+from autoencode.distributions import InverseMetric, cholesky, log_diagonal
 from autoencode.errors import IncompatibleError
 from autoencode.randomness import standard_normal
 from autoencode.types import Distribution, Latent, Lent, Site

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from autoencode.bottlenecks.gaussian import DiagonalGaussian
-from autoencode.densities.ancestral import Choose
-from autoencode.distributions import Normal, full_precision
+from autoencode.distributions.ancestral import Choose
+from autoencode.distributions.basic import Normal, full_precision
 from autoencode.types import Distribution, Latent, Site
 
 _FARTHEST = 5.0  # of means and log-scales in a residual stream

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from autoencode.bottlenecks.gaussian import MAX_LOG_SCALE
-from autoencode.densities import PoincareBall, WrappedNormal
-from autoencode.distributions import full_precision
+from autoencode.distributions import PoincareBall, WrappedNormal
+from autoencode.distributions.basic import full_precision
 from autoencode.errors import IncompatibleError
 from autoencode.types import Distribution, Latent, Site
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from autoencode.densities import InverseMetric
-from autoencode.distributions import full_precision
+from autoencode.distributions import InverseMetric
+from autoencode.distributions.basic import full_precision
 
 _MAX_LOG = 8.0  # of a diagonal entry; what is beyond it is no metric that float32 can hold
 

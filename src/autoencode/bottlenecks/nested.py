@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from autoencode.bottlenecks.gaussian import DiagonalGaussian
-from autoencode.densities import Joined, Stacked
-from autoencode.distributions import Normal
+from autoencode.distributions import Joined, Stacked
+from autoencode.distributions.basic import Normal
 from autoencode.errors import IncompatibleError
 from autoencode.types import Distribution, Latent, Site
 

@@ -25,7 +25,7 @@ from autoencode.bottlenecks.codebooks import (
     MovingCodebook,
     nearest,
 )
-from autoencode.distributions import full_precision
+from autoencode.distributions.basic import full_precision
 from autoencode.errors import IncompatibleError
 from autoencode.types import Distribution, Latent
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from autoencode.densities import PowerSpherical, VonMisesFisher
-from autoencode.distributions import full_precision
+from autoencode.distributions import PowerSpherical, VonMisesFisher
+from autoencode.distributions.basic import full_precision
 from autoencode.errors import IncompatibleError
 from autoencode.types import Distribution, Latent, Site
 

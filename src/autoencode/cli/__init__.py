@@ -11,20 +11,24 @@ from collections.abc import Sequence
 
 import click
 
-from autoencode import __version__
-from autoencode.cli.apply import anomalies_command, denoise_command, impute_command
-from autoencode.cli.common import Commands, Interrupted, Signals, discard_stdout, fail
+from autoencode.cli.anomalies import anomalies_command
+from autoencode.cli.classify import classify_command
+from autoencode.cli.commands import Commands
+from autoencode.cli.decode import decode_command
+from autoencode.cli.denoise import denoise_command
+from autoencode.cli.embed import embed_command
 from autoencode.cli.evaluate import evaluate_command
-from autoencode.cli.look import plot_command, recipes_command, runs_command
+from autoencode.cli.impute import impute_command
+from autoencode.cli.output import discard_stdout, fail
+from autoencode.cli.plot import plot_command
+from autoencode.cli.recipes import recipes_command
+from autoencode.cli.reconstruct import reconstruct_command
+from autoencode.cli.runs import runs_command
+from autoencode.cli.sample import sample_command
+from autoencode.cli.signals import Interrupted, Signals
 from autoencode.cli.train import train_command
-from autoencode.cli.use import (
-    classify_command,
-    decode_command,
-    embed_command,
-    reconstruct_command,
-    sample_command,
-)
 from autoencode.errors import AutoencodeError
+from autoencode.version import __version__
 
 # torch says so by a plain RuntimeError.
 _NO_MEMORY = ("out of memory", "can't allocate memory", "Storage size calculation overflowed")

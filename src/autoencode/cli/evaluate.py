@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoencode.cli.common import (
+from autoencode.cli.options import (
     data_dir_option,
     device_option,
     json_option,
-    print_json,
     seed_option,
     split_option,
-    table,
 )
+from autoencode.cli.output import print_json, table
 from autoencode.console import number
 
 if TYPE_CHECKING:
@@ -129,11 +128,11 @@ def evaluate_command(
       autoencode evaluate runs/mnist-vae --only nll --samples 5000 --examples 10000
       autoencode evaluate runs/mnist-vae --only anomalies --anomalies fashion-mnist
     """
-    from autoencode.jobs.card import Asked, card_of
-    from autoencode.progress import Measuring
+    from autoencode.console.progress import Measuring
+    from autoencode.runs.evaluation import EvaluationRequest, card_of
 
     brief = not (whole or only or html)
-    asked = Asked(only, skip, brief, samples, examples, binarization, anomalies, page=html)
+    asked = EvaluationRequest(only, skip, brief, samples, examples, binarization, anomalies, page=html)
     with Measuring(quiet or brief) as shown:
         found = card_of(
             run,

@@ -16,26 +16,25 @@ import click
 from click.core import ParameterSource
 
 from autoencode import launch
-from autoencode.cli.common import (
-    Interrupted,
-    Signals,
+from autoencode.cli.options import (
     bad_file_option,
     data_dir_option,
     device_option,
     image_options,
     images_from,
     json_option,
-    print_json,
     seed_option,
     settings,
     table_options,
 )
+from autoencode.cli.output import print_json
+from autoencode.cli.signals import Interrupted, Signals
 from autoencode.console import note, number
 from autoencode.errors import OptionError
 
 if TYPE_CHECKING:
     from autoencode.data import TableOptions
-    from autoencode.record import Run
+    from autoencode.runs import Run
 
 _ECHO = 2.0  # seconds
 
@@ -217,7 +216,7 @@ def _resumed(context: click.Context, run: str) -> Callable[..., Run]:
 def _show(start: Callable[..., Run], device: str, quiet: bool, as_json: bool) -> int:
     """Trains with progress, tells what came of it, and returns the exit code."""
     from autoencode import parallel
-    from autoencode.progress import Download, Watcher
+    from autoencode.console.progress import Download, Watcher
     from autoencode.trained import choose_device
 
     with (

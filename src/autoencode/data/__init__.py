@@ -1,30 +1,32 @@
 """Data: named sets, files and arrays, brought to one form and described by a ``DataSpec``."""
 
-from autoencode.data.arrays import as_array, as_labels
+from autoencode.data.batches.resident import Resident
+from autoencode.data.batches.streamed import Streamed, in_order, source_of
 from autoencode.data.binarize import binarized_once
-from autoencode.data.catalogue import DatasetInfo, catalogue, data_folder
-from autoencode.data.conditions import class_numbers, conditioned, known_labels, one_hot
-from autoencode.data.conform import apply_spec
-from autoencode.data.download import fetch
-from autoencode.data.examples import Data, Examples, load_data, load_examples, prepare
-from autoencode.data.files import read_file
-from autoencode.data.folders import ImageOptions
-from autoencode.data.fresh import Fresh, in_order, open_examples
-from autoencode.data.idx import read_idx
-from autoencode.data.large import on_disk, reopened
-from autoencode.data.ranges import Standardize
+from autoencode.data.disk.conformed import Conformed
+from autoencode.data.disk.opening import on_disk, reopened
+from autoencode.data.disk.stored import Stored
+from autoencode.data.examples import Data, Examples, ExampleSet
+from autoencode.data.formats.download import data_folder, fetch
+from autoencode.data.formats.folders import ImageOptions
+from autoencode.data.formats.idx import read_idx
+from autoencode.data.formats.named import DatasetInfo, catalogue
+from autoencode.data.formats.npy import read_file
+from autoencode.data.formats.tables import TableOptions
+from autoencode.data.labels import class_numbers, conditioned, known_labels, one_hot
+from autoencode.data.loading import load_data, load_examples, open_examples, prepare
 from autoencode.data.raw import Factors, Raw
-from autoencode.data.source import Resident
-from autoencode.data.stored import Stored
-from autoencode.data.stream import Streamed, source_of
-from autoencode.data.tables import TableOptions
+from autoencode.data.values.apply_spec import apply_spec
+from autoencode.data.values.arrays import as_array, as_labels
+from autoencode.data.values.ranges import Standardize
 
 __all__ = [
+    "Conformed",
     "Data",
     "DatasetInfo",
+    "ExampleSet",
     "Examples",
     "Factors",
-    "Fresh",
     "ImageOptions",
     "Raw",
     "Resident",

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from autoencode.data.examples import Data, Examples
-from autoencode.data.raw import Array
 from autoencode.errors import DataError
+from autoencode.types import Array
 
 _CHUNK = 1000  # rows that are drawn together
 

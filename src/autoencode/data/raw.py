@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from numpy.typing import NDArray
-
-from autoencode.types import Column, DataSpec
-
-Array = NDArray[Any]
+from autoencode.types import Array, Column, DataSpec
 
 # The first key that is there is taken. Keras' mnist.npz, the ADBench files and plain np.savez fit.
 X_KEYS = ("x", "X", "x_train", "X_train", "train_images", "train", "images", "imgs", "data", "arr_0")

@@ -15,28 +15,27 @@ from torch import Tensor, nn
 from autoencode.anomaly import (
     SCORES,
     Explanation,
-    Learned,
+    ScoredModel,
     Scorer,
     benjamini_hochberg,
     conformal_pvalues,
     explained,
     plain_rows,
+    reconstruct_rows,
     row_keys,
-    see,
     standardized_entries,
     typical_rows,
 )
 from autoencode.data import Data, Examples
-from autoencode.data.conform import apply_spec
-from autoencode.data.raw import Array
+from autoencode.data.values.apply_spec import apply_spec
 from autoencode.errors import IncompatibleError, OptionError, nearest
 from autoencode.estimators.base import CoreEstimator
-from autoencode.estimators.files import Kept
-from autoencode.io import sha256_of
+from autoencode.estimators.saved import SavedState
 from autoencode.recipes.catalogue import ScheduleName
 from autoencode.trained import Trained
+from autoencode.trained.model_files import sha256_of
 from autoencode.training import Observer
-from autoencode.types import ColumnKind
+from autoencode.types import Array, ColumnKind
 
 _MOST_HELD = 1_000  # for p-values down to 0.001
 _JUDGE = "judge"  # the folder of its model
@@ -119,7 +118,7 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
 
     encoder: nn.Module | None
     decoder: nn.Module | None
-    _judge: tuple[Learned, Array] | None
+    _judge: tuple[ScoredModel, Array] | None
 
     def __init__(
         self,
@@ -186,11 +185,11 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         self._learned, self._rows, self._drawn = learned, data, seed
         self._judge = None
         self.offset_ = self._offset(learned, data.train.bounded())
-        self._hold(learned.trained, learned.history)
+        self._adopt(learned.trained, learned.history)
         return self
 
     @classmethod
-    def of(
+    def from_trained(
         cls,
         trained: Trained,
         train: Examples,
@@ -221,8 +220,10 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
             raise IncompatibleError("a conditional model cannot judge rows without their context")
         keys, everything = row_keys(train.x), np.arange(len(train))
         ranked = len(trained.spec.shape) == 1
-        scorer = Scorer.fit(see(trained, train), keys, ranked=ranked, typical=everything, seed=seed)
-        learned = Learned(trained, [], scorer)
+        scorer = Scorer.fit(
+            reconstruct_rows(trained, train), keys, ranked=ranked, typical=everything, seed=seed
+        )
+        learned = ScoredModel(trained, [], scorer)
         detector._learned, detector._drawn = learned, seed
         detector._judge = None
         if held_out is not None and len(held_out):
@@ -231,9 +232,9 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         if columns := trained.spec.columns:
             names = [column.name for column in columns]
             detector.feature_names_in_ = np.array(names, dtype=object)
-        return detector._hold(trained, [])
+        return detector._adopt(trained, [])
 
-    def _learn(self, data: Data, rows: Array, seed: int) -> Learned:
+    def _learn(self, data: Data, rows: Array, seed: int) -> ScoredModel:
         """A model of these rows, and what compares others with them."""
         examples = data.train.bounded().take(rows)
         spec = standardized_entries(data.spec, examples.x, self.standardize or "columns")
@@ -241,12 +242,12 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         typical = typical_rows(plain_rows(spec, examples), keys, seed, self.trim)
         own = Data(data.name, examples.take(typical), None, spec, data.notices)
         trained, history = self._train_on(own, seed)
-        seen = see(trained, examples)
+        seen = reconstruct_rows(trained, examples)
         ranked = len(spec.shape) == 1
         scorer = Scorer.fit(seen, keys, ranked=ranked, typical=typical, seed=seed)
-        return Learned(trained, history, scorer)
+        return ScoredModel(trained, history, scorer)
 
-    def _calibrated(self) -> tuple[Learned, Array]:
+    def _calibrated(self) -> tuple[ScoredModel, Array]:
         """A model of most rows, and the scores it gives the others, in which they had no part."""
         check_is_fitted(self, "trained_")
         if self._judge is None:
@@ -275,7 +276,7 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         """Anomaly scores (n_held_out,) of rows by a model that was trained without them."""
         return self._calibrated()[1]
 
-    def _kept(self) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Trained]]:
+    def _state_to_save(self) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Trained]]:
         if self.is_calibrated:
             self._calibrated()
         tensors = self._learned.tensors("main.")
@@ -291,9 +292,9 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
                 parts[_JUDGE] = judge.trained
         return facts, tensors, parts
 
-    def _restore(self, kept: Kept) -> None:
+    def _restore(self, kept: SavedState) -> None:
         self._check_options()
-        self._learned = Learned.of_tensors(kept.trained, kept.tensors, "main.")
+        self._learned = ScoredModel.of_tensors(kept.trained, kept.tensors, "main.")
         self._drawn = kept.seed()
         self.offset_ = float(kept.numbers("offset", 1)[0])
         self._judge = None
@@ -302,7 +303,7 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
             return
         judge = self._learned
         if by != "model":
-            judge = Learned.of_tensors(kept.part(_JUDGE, str(by)), kept.tensors, "judge.")
+            judge = ScoredModel.of_tensors(kept.part(_JUDGE, str(by)), kept.tensors, "judge.")
         self._judge = judge, kept.numbers("calibration")
 
     def _check_options(self) -> None:
@@ -316,7 +317,7 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
             if not 0 <= value < 1:
                 raise OptionError(f"{name} must lie in [0, 1), got {value!r}")
 
-    def _offset(self, learned: Learned, train: Examples) -> float:
+    def _offset(self, learned: ScoredModel, train: Examples) -> float:
         if self.contamination == "auto":
             return -learned.fence(train, self.measure)
         scores = -learned.scores(train, self.measure)
@@ -377,19 +378,19 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         What each is: ``autoencode.anomaly.SCORES``.
         """
         examples = self._examples(X)
-        seen, keys = see(self._trained, examples), row_keys(examples.x)
+        seen, keys = reconstruct_rows(self._trained, examples), row_keys(examples.x)
         return {name: self._learned.scorer.scores(seen, keys, name) for name in SCORES}
 
     def explain(self, X: Any) -> Explanation:
         """What each entry of each row adds to its anomaly score; the shares sum to the score."""
         examples = self._examples(X)
-        seen, keys = see(self._trained, examples), row_keys(examples.x)
+        seen, keys = reconstruct_rows(self._trained, examples), row_keys(examples.x)
         scorer = self._learned.scorer
         return explained(self._trained, scorer, examples, seen, keys, self.measure)
 
     def plot_explanation(self, X: Any, n_features: int = 10) -> Any:
         """Bars (of images: maps) of what makes each of a few rows anomalous, a matplotlib figure."""
-        from autoencode.evaluate.shares import shares_figure
+        from autoencode.pictures.of_anomalies import shares_figure
 
         return shares_figure(self.explain(X), n_features)
 

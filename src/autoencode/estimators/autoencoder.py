@@ -11,17 +11,19 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from torch import nn
 
-from autoencode.data import Examples
-from autoencode.data.conform import apply_spec
-from autoencode.data.frames import empty_like, is_frame
-from autoencode.data.ranges import Standardize
-from autoencode.data.raw import Array
+from autoencode.data import Examples, Resident
+from autoencode.data.values.apply_spec import apply_spec
+from autoencode.data.values.frames import empty_like, is_frame
+from autoencode.data.values.ranges import Standardize
 from autoencode.estimators.base import CoreEstimator
-from autoencode.estimators.online import Online
+from autoencode.randomness import seed_step, seeded
+from autoencode.recipes import Recipe
 from autoencode.recipes.catalogue import ScheduleName, default_recipe
-from autoencode.trained import Trained, choose_device, fit_prior, flat
+from autoencode.trained import Trained, choose_device, fit_prior
+from autoencode.trained.trained import flat
 from autoencode.training import Observer
-from autoencode.types import ColumnKind, DataSpec
+from autoencode.training.processor import tuned
+from autoencode.types import Array, ColumnKind, DataSpec, Pass, Progress
 
 
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimator):  # type: ignore[misc]
@@ -159,7 +161,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         X = self._checked(X, reset=True)
         trained, history = self._train(X)
         self._online: Online | None = None
-        return self._hold(trained, history, X)
+        return self._adopt(trained, history, X)
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """One pass over some examples, at the constant rate of the recipe's ``paper`` schedule.
@@ -181,17 +183,17 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         trained.model.eval()
         if first:
             fit_prior(trained, examples.bounded())
-            self._hold(trained, [record], X)
+            self._adopt(trained, [record], X)
         else:
-            self._hold(trained, [*self.history_, record])
+            self._adopt(trained, [*self.history_, record])
         self._online = online
         return self
 
-    def _hold(self, trained: Trained, history: list[dict[str, Any]], X: Any = None) -> Self:
-        super()._hold(trained, history)
+    def _adopt(self, trained: Trained, history: list[dict[str, Any]], X: Any = None) -> Self:
+        super()._adopt(trained, history)
         self._n_features_out = int(np.prod(trained.latent_shape))
         if X is not None:
-            self._like = empty_like(X) if is_frame(X) else None
+            self._template = empty_like(X) if is_frame(X) else None
         return self
 
     def _recipe_for(self, spec: DataSpec | None) -> str:
@@ -208,7 +210,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
     def inverse_transform(self, Z: Any) -> Any:
         """Examples (n, ...) of codes (n, n_components), in the units and shape of the data."""
         trained = self._trained
-        return self._outward(trained.decode(np.asarray(Z) if is_frame(Z) else Z), self._like)
+        return self._outward(trained.decode(np.asarray(Z) if is_frame(Z) else Z), self._template)
 
     def reconstruct(self, X: Any) -> Any:
         """Examples through the code and back, in the units and shape of the data."""
@@ -232,7 +234,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
     def sample(self, n_samples: int = 1, seed: int = 0) -> Any:
         """New examples: from the prior, for a plain autoencoder from a Gaussian fitted to its codes."""
         trained = self._trained
-        return self._outward(trained.sample(n_samples, seed), self._like)
+        return self._outward(trained.sample(n_samples, seed), self._template)
 
     def impute(self, X: Any, n_draws: int | None = None, seed: int = 0) -> Any:
         """X with its missing values (NaN, None) filled in; what is known stays as it is.
@@ -254,3 +256,37 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         trained = self._trained
         self._checked(X)
         return trained.impute(X) if n_draws is None else trained.imputations(X, n_draws, seed)
+
+
+class Online:
+    """A recipe's stepper with its optimiser and its place in time, over any number of parts.
+
+    Args:
+        recipe: what is trained, in place, at the constant rate of its plan.
+        seed: of the order of examples and the noise.
+    """
+
+    def __init__(self, recipe: Recipe, seed: int) -> None:
+        self.recipe = recipe
+        self.seed = seed
+        self.stepper = recipe.stepper()
+        self.step = 0
+        self.parts = 0
+
+    def learn(self, examples: Examples) -> dict[str, Any]:
+        """One pass over some examples; what a line of the history says of it."""
+        recipe, n = self.recipe, len(examples)
+        device = next(recipe.model.parameters()).device
+        source = Resident(examples, recipe.spec, device)
+        sums: dict[str, float] = {}
+        with seeded(self.seed, device), tuned(device):
+            recipe.model.train()
+            for batch in source.shuffled(Pass(self.seed, self.parts, recipe.plan.batch_size)):
+                seed_step(self.seed, self.step, device)
+                losses = self.stepper.step(batch, Progress(self.step, self.step + 1, n))
+                for name, value in losses.items():
+                    sums[name] = sums.get(name, 0.0) + float(value) * len(batch.x)
+                self.step += 1
+        self.parts += 1
+        means = {name: total / n for name, total in sums.items()}
+        return {"epoch": self.parts, "step": self.step, **means}

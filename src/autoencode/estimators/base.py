@@ -15,23 +15,22 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import _check_feature_names, check_is_fitted, check_random_state
 from torch import Tensor
 
-from autoencode.checkpoints import kept_in
+from autoencode.console.progress import watched
 from autoencode.data import Data, Examples, prepare
-from autoencode.data.conform import apply_spec
-from autoencode.data.frames import decode, is_frame, to_frame
-from autoencode.data.raw import Array
+from autoencode.data.values.apply_spec import apply_spec
+from autoencode.data.values.frames import decode, is_frame, to_frame
 from autoencode.errors import DataError, OptionError
-from autoencode.estimators.files import forget_estimator, write_estimator
-from autoencode.files import storage_error, writing
-from autoencode.io import environment, save_model, write_history
+from autoencode.estimators.saved import forget_estimator, write_estimator
+from autoencode.files.atomic import storage_error, writing
 from autoencode.models import AutoencoderModule, Encoder
-from autoencode.progress import watched
 from autoencode.recipes import Recipe, build, recipe_info
 from autoencode.recipes.catalogue import scaling
-from autoencode.runs import fit_recipe
-from autoencode.trained import Trained, choose_device, fit_prior
+from autoencode.trained import Trained, choose_device, fit_prior, fit_recipe, save_model
+from autoencode.trained.environment import environment
+from autoencode.trained.model_files import write_history
 from autoencode.training import Observer
-from autoencode.types import DataSpec
+from autoencode.training.checkpoints import kept_in
+from autoencode.types import Array, DataSpec
 
 
 class CoreEstimator(BaseEstimator):  # type: ignore[misc]
@@ -197,7 +196,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         with watched(self.observer, bool(self.verbose)) as observer:
             yield observer
 
-    def _hold(self, trained: Trained, history: list[dict[str, Any]]) -> Self:
+    def _adopt(self, trained: Trained, history: list[dict[str, Any]]) -> Self:
         self.trained_ = trained
         self.history_ = history
         self.n_iter_ = len(history)
@@ -221,7 +220,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             When it cannot be written.
         """
         trained, target = self._trained, Path(folder)
-        kept = self._kept()
+        kept = self._state_to_save()
         try:
             target.mkdir(parents=True, exist_ok=True)
             if kept is None:
@@ -239,7 +238,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             write_estimator(target, name, parameters, facts, tensors, trained)
         save_model(trained, folder)
 
-    def _kept(self) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Trained]] | None:
+    def _state_to_save(self) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Trained]] | None:
         """Facts, tensors and further models by name that belong to a saved estimator, if any do."""
         return None
 
@@ -254,7 +253,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
 
         It is a copy, so that training it further changes nothing here.
         """
-        return Encoder.of(self._trained.model, self._trained.spec)
+        return Encoder.from_model(self._trained.model, self._trained.spec)
 
     @property
     def _trained(self) -> Trained:

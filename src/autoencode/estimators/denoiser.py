@@ -16,19 +16,18 @@ from sklearn.utils import Tags
 from torch import Tensor, nn
 
 from autoencode.data import Examples, Resident, apply_spec
-from autoencode.data.frames import is_frame
-from autoencode.data.ranges import Standardize
-from autoencode.data.raw import Array
+from autoencode.data.values.frames import is_frame
+from autoencode.data.values.ranges import Standardize
 from autoencode.errors import DataError, OptionError, nearest
 from autoencode.estimators.base import CoreEstimator
-from autoencode.estimators.files import Kept
+from autoencode.estimators.saved import SavedState
 from autoencode.objectives import CORRUPTIONS, Corrupted, OwnCorruption
 from autoencode.randomness import seeded
 from autoencode.recipes import Recipe
 from autoencode.recipes.catalogue import ScheduleName
 from autoencode.trained import Trained
 from autoencode.training import Observer
-from autoencode.types import ColumnKind, DataSpec
+from autoencode.types import Array, ColumnKind, DataSpec
 
 FOR_IMAGES, FOR_TABLES = "conv_skip", "mlp"
 _FORGOTTEN = "forgotten"  # what stands for a function that was not saved
@@ -191,7 +190,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         self._refuse_bad_corruption()
         X = self._checked(X, reset=True)
         trained, history = self._train(X, _pairs(X, y))
-        return self._hold(trained, history)
+        return self._adopt(trained, history)
 
     def transform(self, X: Any) -> Any:
         """Clean examples of noisy ones, in X's units and shape; float32, a mixed table as such.
@@ -278,10 +277,10 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         kind = self.corruption if inspect.isroutine(self.corruption) else type(self.corruption)
         return {"corruption": f"{kind.__module__}.{kind.__qualname__} at {self.level!r}"}
 
-    def _kept(self) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Trained]]:
+    def _state_to_save(self) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Trained]]:
         return {"on_pairs": self._on_pairs, "own_corruption": callable(self.corruption)}, {}, {}
 
-    def _restore(self, kept: Kept) -> None:
+    def _restore(self, kept: SavedState) -> None:
         self._on_pairs = bool(kept.facts.get("on_pairs"))
         if kept.facts.get("own_corruption"):
             self.corruption = _FORGOTTEN

@@ -14,9 +14,9 @@ from autoencode.errors import ModelFileError, OptionError
 from autoencode.estimators.anomaly import AnomalyDetector
 from autoencode.estimators.autoencoder import Autoencoder
 from autoencode.estimators.denoiser import Denoiser
-from autoencode.estimators.files import ESTIMATOR, Kept, read_estimator
-from autoencode.io import load_trained, read_history
-from autoencode.trained import Trained, choose_device
+from autoencode.estimators.saved import ESTIMATOR, SavedState, read_estimator
+from autoencode.trained import Trained, choose_device, load_trained
+from autoencode.trained.model_files import read_history
 
 _CLASSES: dict[str, type[AnomalyDetector] | type[Denoiser]] = {
     "AnomalyDetector": AnomalyDetector,
@@ -50,19 +50,19 @@ def load(
     found = read_estimator(Path(folder))
     trained = load_trained(folder, device=where, encoder=encoder, decoder=decoder)
     networks = {"device": device, "encoder": encoder, "decoder": decoder}
-    estimator = _autoencoder(trained, networks) if found is None else _kept(found, networks)
+    estimator = _autoencoder(trained, networks) if found is None else _rebuilt(found, networks)
     if columns := trained.spec.columns:
         estimator.feature_names_in_ = np.array([column.name for column in columns], dtype=object)
     if found is not None:
-        kept = Kept(Path(folder), found["facts"], found["tensors"], trained)
+        kept = SavedState(Path(folder), found["facts"], found["tensors"], trained)
         try:
             estimator._restore(kept)
         except (ModelFileError, OptionError, TypeError) as error:
             raise ModelFileError(f"{folder} cannot be used: {error}; save it again") from None
-    return estimator._hold(trained, read_history(folder))
+    return estimator._adopt(trained, read_history(folder))
 
 
-def _kept(found: dict[str, Any], networks: dict[str, Any]) -> AnomalyDetector | Denoiser:
+def _rebuilt(found: dict[str, Any], networks: dict[str, Any]) -> AnomalyDetector | Denoiser:
     try:
         return _CLASSES[found["estimator"]](**{**found["parameters"], **networks})
     except (KeyError, TypeError) as error:
@@ -82,5 +82,5 @@ def _autoencoder(trained: Trained, networks: dict[str, Any]) -> Autoencoder:
         **own,
         **networks,
     )
-    estimator._like = None
+    estimator._template = None
     return estimator

@@ -12,21 +12,21 @@ import torch
 from torch import Tensor
 
 from autoencode.data import Examples, Resident
-from autoencode.data.raw import Array
 from autoencode.errors import OptionError
 from autoencode.evaluate.features import Features, Space, as_space, space_of
 from autoencode.likelihoods import Bernoulli
 from autoencode.objectives import Binarized, binarized
-from autoencode.trained import CHUNK, Trained
-from autoencode.types import Batch
+from autoencode.trained import Trained
+from autoencode.trained.trained import CHUNK
+from autoencode.types import Array, Batch
 
 Binarization = Literal["grey", "static", "dynamic"]
 #: What likelihoods are of: binarised or grey values, values that are 0 and 1, or any others.
-Seen = Literal["grey", "static", "dynamic", "binary", "values"]
+ValuesAs = Literal["grey", "static", "dynamic", "binary", "values"]
 Tick = Callable[[int, int], None]
 T = TypeVar("T")
 
-SEEN: dict[Seen, str] = {
+SEEN: dict[ValuesAs, str] = {
     "grey": "grey values as they are",
     "static": "statically binarised values (each drawn once as 0 or 1)",
     "dynamic": "dynamically binarised values (each drawn as 0 or 1)",
@@ -113,7 +113,7 @@ class Case:
             yield as_seen(batch, self.seen)
 
     @functools.cached_property
-    def seen(self) -> Seen:
+    def seen(self) -> ValuesAs:
         """What is done to the examples before their likelihood is taken."""
         if self.trained.spec.kind != "unit":
             return "values"
@@ -176,7 +176,7 @@ def _is_binary(x: Tensor) -> bool:
     return bool(((x == 0) | (x == 1) | x.isnan()).all())
 
 
-def as_seen(batch: Batch, seen: Seen) -> Batch:
+def as_seen(batch: Batch, seen: ValuesAs) -> Batch:
     """A batch whose values are drawn as 0 and 1 where that is asked for."""
     if seen not in ("static", "dynamic"):
         return batch

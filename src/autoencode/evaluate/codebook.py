@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from autoencode.evaluate.case import Case
-from autoencode.evaluate.measures import Figure, Found, Measure, Section
+from autoencode.evaluate.measures import Figure, Measure, Result, Section
 
 
 def perplexity(counts: Tensor) -> float:
@@ -34,7 +34,7 @@ def usage(case: Case) -> list[Tensor]:
     return total
 
 
-def _measured(case: Case) -> Found:
+def _measured(case: Case) -> Result:
     counts = usage(case)
     mean = sum(perplexity(each) for each in counts) / len(counts)
     size = len(counts[0])
@@ -44,7 +44,7 @@ def _measured(case: Case) -> Found:
     total = sum(len(each) for each in counts)
     values = {"codebook_perplexity": mean, "dead_codes": dead, "codebook_size": total}
     few = "; too few to use all" if n < size else ""
-    return Found(values, how=f"{several}{n} codes of {len(case.examples)} examples{few}")
+    return Result(values, how=f"{several}{n} codes of {len(case.examples)} examples{few}")
 
 
 def _no_codes(case: Case) -> str | None:

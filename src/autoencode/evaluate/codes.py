@@ -8,12 +8,12 @@ import numpy as np
 import torch
 
 from autoencode.data import Examples, Resident
-from autoencode.data.raw import Array
-from autoencode.distributions import Normal
+from autoencode.distributions.basic import Normal
 from autoencode.randomness import seeded
-from autoencode.trained import CHUNK, Trained, flat
-from autoencode.training.tuning import tuned
-from autoencode.types import Latent
+from autoencode.trained import Trained
+from autoencode.trained.trained import CHUNK, flat
+from autoencode.training.processor import tuned
+from autoencode.types import Array, Latent
 
 ACTIVE_NATS = 0.01  # of KL; a dimension with less has collapsed to the prior
 

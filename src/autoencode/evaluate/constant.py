@@ -9,7 +9,7 @@ from torch import Tensor
 
 from autoencode.data import Resident
 from autoencode.evaluate.case import Case
-from autoencode.evaluate.measures import Figure, Found, Measure
+from autoencode.evaluate.measures import Figure, Measure, Result
 from autoencode.types import Batch, DataSpec
 
 _CHUNK = 4096
@@ -70,11 +70,11 @@ def _known(batch: Batch) -> Tensor:
     return torch.ones_like(x, dtype=torch.bool) if batch.mask is None else batch.mask.cpu()
 
 
-def _guessed(case: Case) -> Found:
+def _guessed(case: Case) -> Result:
     assert case.train is not None  # or there was an obstacle
     spec = case.trained.spec
     errors = Constant.fit(Resident(case.train, spec), spec).errors(case.source)
-    return Found(dict(zip(("mean_mse", "mode_accuracy"), errors, strict=True)))
+    return Result(dict(zip(("mean_mse", "mode_accuracy"), errors, strict=True)))
 
 
 def _no_guess(case: Case) -> str | None:

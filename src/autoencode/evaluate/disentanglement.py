@@ -16,12 +16,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from autoencode.data.raw import Array, Factors
+from autoencode.data.raw import Factors
 from autoencode.errors import DataError, OptionError
 from autoencode.evaluate.case import Case
 from autoencode.evaluate.codes import Codes, codes_of
 from autoencode.evaluate.factors import Floats, Known, checked, mig, modularity, posterior_mig
-from autoencode.evaluate.measures import Figure, Found, Measure, Section
+from autoencode.evaluate.measures import Figure, Measure, Result, Section
+from autoencode.types import Array
 
 _TREES = 30
 Trees = Literal["forest", "boosted"]
@@ -391,12 +392,12 @@ def _partners(known: Numbers, rows: Array, n: int, rng: np.random.Generator) -> 
     return np.asarray(order[starts[known[rows], None] + drawn.astype(np.int64)])
 
 
-def _measured(case: Case) -> Found:
+def _measured(case: Case) -> Result:
     part = case.some(_MOST_ROWS)
     assert part.factors is not None
     names = ", ".join(part.factors.varying().names)
     values = measure(codes_of(case.trained, part), part.factors, seed=case.seed)
-    return Found(values, how=f"{len(part)} examples; factors {names}")
+    return Result(values, how=f"{len(part)} examples; factors {names}")
 
 
 def _unknown(case: Case) -> str | None:

@@ -12,8 +12,9 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from autoencode.data.raw import Array, Factors
+from autoencode.data.raw import Factors
 from autoencode.errors import DataError
+from autoencode.types import Array
 
 BINS = 20
 _MOST_POINTS = 4000  # of an axis over which a posterior is integrated, but for its widened ends

@@ -15,15 +15,15 @@ from torch import Tensor
 
 from autoencode.bottlenecks.flow import Drawn
 from autoencode.data import Resident
-from autoencode.densities import PowerSpherical, RelaxedCategorical, VonMisesFisher
-from autoencode.distributions import LOG_2PI, Normal
+from autoencode.distributions import PowerSpherical, RelaxedCategorical, VonMisesFisher
+from autoencode.distributions.basic import LOG_2PI, Normal
 from autoencode.errors import IncompatibleError
 from autoencode.evaluate.case import Case, as_seen
-from autoencode.evaluate.measures import Figure, Found, Measure, Section
+from autoencode.evaluate.measures import Figure, Measure, Result, Section
 from autoencode.evaluate.metrics import no_posterior, standard_error
 from autoencode.objectives.discrepancies import kernel
 from autoencode.randomness import drawing
-from autoencode.trained import CHUNK
+from autoencode.trained.trained import CHUNK
 from autoencode.types import Distribution, Site
 
 ACTIVE = 0.01  # variance over the examples of a unit's posterior mean
@@ -85,11 +85,11 @@ def _two_means(site: Site) -> tuple[Tensor, Tensor]:
     return first, second
 
 
-def _active(case: Case) -> Found:
+def _active(case: Case) -> Result:
     variances = variances_of_means(case)
     active = int((variances > ACTIVE).sum())
     how = f"variance over {len(case.examples)} examples above {ACTIVE}"
-    return Found({"active_units": active, "units": len(variances)}, how=how)
+    return Result({"active_units": active, "units": len(variances)}, how=how)
 
 
 # Mutual information and the aggregate posterior
@@ -162,7 +162,7 @@ def _aggregate(case: Case) -> tuple[Tensor, Tensor]:
     return log_conditional_and_aggregate(case.once(drawn_sites), case)
 
 
-def _information(case: Case) -> Found:
+def _information(case: Case) -> Result:
     own, aggregate = case.once(_aggregate)
     each = own - aggregate
     limit = math.log(len(each))
@@ -170,7 +170,7 @@ def _information(case: Case) -> Found:
     if _saturated(case):
         how += "; that is nearly reached, and of more examples it would be more"
     values = {"mutual_information": float(each.mean()), "information_limit": limit}
-    return Found(values, {"mutual_information": standard_error(each)}, how)
+    return Result(values, {"mutual_information": standard_error(each)}, how)
 
 
 def _saturated(case: Case) -> bool:
@@ -179,7 +179,7 @@ def _saturated(case: Case) -> bool:
     return float((own - aggregate).mean()) > math.log(len(own)) - 1
 
 
-def _gap(case: Case) -> Found:
+def _gap(case: Case) -> Result:
     pieces = case.once(drawn_sites)
     log_prior = []
     for sites in pieces:
@@ -192,7 +192,7 @@ def _gap(case: Case) -> Found:
     how = f"q(z) is the mean of q(z|x) over {len(each)} examples"
     if _saturated(case):
         how += ", which hardly overlap; of more examples it would be less"
-    return Found({"aggregate_kl": float(each.mean())}, {"aggregate_kl": standard_error(each)}, how)
+    return Result({"aggregate_kl": float(each.mean())}, {"aggregate_kl": standard_error(each)}, how)
 
 
 # Codes and draws from the prior
@@ -218,7 +218,7 @@ def mmd(a: Tensor, b: Tensor) -> float:
     return mean_kernel(a, a, same=True) + mean_kernel(b, b, same=True) - 2 * mean_kernel(a, b)
 
 
-def _discrepancy(case: Case) -> Found:
+def _discrepancy(case: Case) -> Result:
     model, n = case.trained.model, min(len(case.examples), MMD_ROWS)
     codes = []
     for batch in Resident(case.some(n), case.trained.spec, case.trained.device).batches(CHUNK):
@@ -231,7 +231,7 @@ def _discrepancy(case: Case) -> Found:
         f"{n} codes and {n} draws, standardised by the draws; two samples of the prior differ by "
         f"{mmd(one, other):.2g}"
     )
-    return Found({"prior_mmd": mmd(seen, other)}, how=how)
+    return Result({"prior_mmd": mmd(seen, other)}, how=how)
 
 
 def _no_prior(case: Case) -> str | None:

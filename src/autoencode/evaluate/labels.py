@@ -7,11 +7,11 @@ import torch
 
 from autoencode.data import known_labels
 from autoencode.evaluate.case import Case
-from autoencode.evaluate.measures import Figure, Found, Measure
+from autoencode.evaluate.measures import Figure, Measure, Result
 from autoencode.models import SemiSupervisedAutoencoder
 
 
-def _guessed(case: Case) -> Found:
+def _guessed(case: Case) -> Result:
     model = case.trained.model
     assert isinstance(model, SemiSupervisedAutoencoder)  # or there was an obstacle
     guesses = [model.class_log_probs(batch.x).argmax(1).cpu() for batch in case.batches()]
@@ -22,7 +22,7 @@ def _guessed(case: Case) -> Found:
     n = len(right)
     how = f"{n} examples, whose labels it was not told; the most frequent has {counts.max() / n:.3f}"
     rate = float(right.mean())
-    return Found({"label_accuracy": rate}, {"label_accuracy": (rate * (1 - rate) / n) ** 0.5}, how)
+    return Result({"label_accuracy": rate}, {"label_accuracy": (rate * (1 - rate) / n) ** 0.5}, how)
 
 
 def _no_guesses(case: Case) -> str | None:

@@ -16,7 +16,7 @@ import torch
 from autoencode.errors import IncompatibleError, OptionError, nearest
 from autoencode.evaluate.case import Case, Tick
 from autoencode.randomness import drawing
-from autoencode.training.tuning import tuned
+from autoencode.training.processor import tuned
 
 #: ``quick`` takes about one pass over the examples and is part of every training; ``moderate`` some
 #: passes, ``long`` may take minutes.
@@ -42,7 +42,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Found:
+class Result:
     """What a measure found.
 
     Attributes:
@@ -76,7 +76,7 @@ class Measure:
 
     name: str
     figures: tuple[Figure, ...]
-    compute: Callable[[Case], Found]
+    compute: Callable[[Case], Result]
     obstacle: Callable[[Case], str | None] = always
     cost: Cost = "moderate"
     source: str = ""
@@ -108,7 +108,7 @@ class Entry:
     """A measure and what it found, or why it has no meaning here."""
 
     measure: Measure
-    found: Found | None = None
+    found: Result | None = None
     absent: str | None = None
 
     @property

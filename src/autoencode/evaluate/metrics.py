@@ -13,7 +13,7 @@ from autoencode.data import Examples, Resident
 from autoencode.evaluate.case import Case
 from autoencode.evaluate.constant import CONSTANT
 from autoencode.evaluate.labels import GUESSES
-from autoencode.evaluate.measures import Figure, Found, Measure, taken
+from autoencode.evaluate.measures import Figure, Measure, Result, taken
 from autoencode.evaluate.pca import PCA
 from autoencode.trained import Trained
 from autoencode.types import Column, Output
@@ -56,8 +56,8 @@ def _reconstructed(case: Case) -> dict[str, float | None]:
     }
 
 
-def _errors(case: Case) -> Found:
-    return Found(case.once(_reconstructed))
+def _errors(case: Case) -> Result:
+    return Result(case.once(_reconstructed))
 
 
 def _cross_entropy(x: Tensor, guess: Tensor, there: Tensor) -> float:
@@ -65,7 +65,7 @@ def _cross_entropy(x: Tensor, guess: Tensor, there: Tensor) -> float:
     return -float(((x * p.log() + (1 - x) * torch.log1p(-p)) * there).sum())
 
 
-def _pca(case: Case) -> Found:
+def _pca(case: Case) -> Result:
     trained, train = case.trained, case.train
     assert train is not None  # or there was an obstacle
     width = math.prod(trained.latent_shape)
@@ -74,7 +74,7 @@ def _pca(case: Case) -> Found:
     mse = case.once(_reconstructed)["mse"]
     ratio = mse / pca_mse if pca_mse and mse is not None else None
     how = f"{width} components, fitted on {len(train)} training examples"
-    return Found({"pca_mse": pca_mse, "mse_to_pca": ratio}, how=how)
+    return Result({"pca_mse": pca_mse, "mse_to_pca": ratio}, how=how)
 
 
 def _no_pca(case: Case) -> str | None:
@@ -88,7 +88,7 @@ def _no_pca(case: Case) -> str | None:
     return None
 
 
-def _elbo(case: Case) -> Found:
+def _elbo(case: Case) -> Result:
     rates: list[Tensor] = []
     distortions: list[Tensor] = []
     for batch in case.seen_batches():
@@ -98,7 +98,7 @@ def _elbo(case: Case) -> Found:
     kl, reconstruction = torch.cat(rates), torch.cat(distortions)
     both = kl + reconstruction
     values = {"reconstruction": reconstruction, "kl": kl, "elbo": -both}
-    return Found(
+    return Result(
         {name: float(each.mean()) for name, each in values.items()},
         {name: standard_error(each) for name, each in values.items()},
         f"{case.seen_in_words}; one draw of z for each of {len(both)} examples",

@@ -18,12 +18,12 @@ from torch import Tensor
 from autoencode.data import Examples, Resident
 from autoencode.errors import IncompatibleError, OptionError
 from autoencode.evaluate.case import Binarization, Case, Tick, as_seen, silent
-from autoencode.evaluate.measures import Figure, Found, Measure
+from autoencode.evaluate.measures import Figure, Measure, Result
 from autoencode.evaluate.metrics import no_posterior
 from autoencode.objectives import log_weights
 from autoencode.randomness import drawing
 from autoencode.trained import Trained
-from autoencode.training.tuning import tuned
+from autoencode.training.processor import tuned
 from autoencode.types import Batch
 
 _MOST_ENTRIES = 1 << 22  # of x, or of z where that is more, in one pass through the decoder
@@ -130,7 +130,7 @@ def _log_likelihood(trained: Trained, batch: Batch, n_samples: int) -> Tensor:
     return total - math.log(n_samples)
 
 
-def _measured(case: Case) -> Found:
+def _measured(case: Case) -> Result:
     seen, examples = case.seen, case.some(case.n_examples)
     binarization: Binarization = seen if seen in ("static", "dynamic") else "grey"
     found = nll(
@@ -145,7 +145,7 @@ def _measured(case: Case) -> Found:
     how = f"{case.seen_in_words}; {found.n_samples} draws of z for each of {found.n_examples} examples"
     if not mass:
         how += "; no bits per entry, as p(x|z) gives a density or a cross-entropy and no probability"
-    return Found(
+    return Result(
         {"nll": found.nats, "bits_per_dim": found.bits_per_dim if mass else None},
         {"nll": found.standard_error},
         how,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from autoencode.data import Examples
-from autoencode.data.raw import Array
 from autoencode.errors import DataError
 from autoencode.evaluate.case import Case
-from autoencode.evaluate.measures import Figure, Found, Measure, Section
+from autoencode.evaluate.measures import Figure, Measure, Result, Section
 from autoencode.trained import Trained
+from autoencode.types import Array
 
 DRAWS = 16  # of z behind an ELBO
 
@@ -63,14 +63,14 @@ def anomaly_auroc(trained: Trained, normal: Examples, anomalies: Examples, seed:
     return auroc(*scores)
 
 
-def _measured(case: Case) -> Found:
+def _measured(case: Case) -> Result:
     assert case.anomalies is not None  # or there was an obstacle
     value = anomaly_auroc(case.trained, case.examples, case.anomalies, case.seed)
     score = f"-ELBO of {DRAWS} draws" if case.stochastic else "squared error"
     if case.trained.spec.mixed and not case.stochastic:
         score = "-log p(x|z)"
     how = f"by {score}; {len(case.anomalies)} anomalies among {len(case.examples)} normal examples"
-    return Found({"anomaly_auroc": value}, how=how)
+    return Result({"anomaly_auroc": value}, how=how)
 
 
 def _no_anomalies(case: Case) -> str | None:

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from autoencode.data import Resident
-from autoencode.data.raw import Array
-from autoencode.types import Batch
+from autoencode.types import Array, Batch
 
 _CHUNK = 512
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from autoencode.evaluate.case import Seen
+from autoencode.evaluate.case import ValuesAs
 
 _IWAE = "Importance Weighted Autoencoders (Burda et al., 2015), https://arxiv.org/abs/1509.00519"
 _TIGHTER = (
@@ -41,7 +41,7 @@ class Published:
     source: str = _IWAE
     protocol: str = "5000 draws of z, all 10 000 test images"
     data: str = "mnist"
-    seen: Seen = "dynamic"
+    seen: ValuesAs = "dynamic"
 
 
 def _nll(value: float, recipe: str, source: str = _IWAE, **options: Any) -> Published:
@@ -64,7 +64,7 @@ PUBLISHED = (
 
 
 def neighbours(
-    recipe: str, options: Mapping[str, Any], data: str | None, seen: Seen
+    recipe: str, options: Mapping[str, Any], data: str | None, seen: ValuesAs
 ) -> tuple[Published, ...]:
     """The published figures of a recipe with these options on a data set's own test part.
 

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from autoencode.data import Examples, Resident, known_labels
-from autoencode.data.raw import Array
 from autoencode.evaluate.case import Case
 from autoencode.evaluate.labels import GUESSES
-from autoencode.evaluate.measures import Figure, Found, Measure, Section
+from autoencode.evaluate.measures import Figure, Measure, Result, Section
 from autoencode.evaluate.pca import PCA
-from autoencode.trained import CHUNK, flat
+from autoencode.trained.trained import CHUNK, flat
+from autoencode.types import Array
 
 TRAIN_ROWS, TEST_ROWS = 10_000, 10_000
 NEIGHBOURS = 5
@@ -97,21 +97,21 @@ def components(case: Case) -> Labelled | None:
     return Labelled(fitted.transform(seen), _names(train), fitted.transform(asked), _names(test))
 
 
-def _probed(case: Case) -> Found:
+def _probed(case: Case) -> Result:
     found, yardstick = case.once(codes), case.once(components)
     accuracy, converged = found.probe()
     pca, pca_converged = (None, True) if yardstick is None else yardstick.probe()
     how = _how(found) + ", standardised"
     if not (converged and pca_converged):
         how += f"; not converged in {_STEPS} steps"
-    return Found({"probe_accuracy": accuracy, "pca_probe_accuracy": pca}, how=how)
+    return Result({"probe_accuracy": accuracy, "pca_probe_accuracy": pca}, how=how)
 
 
-def _voted(case: Case) -> Found:
+def _voted(case: Case) -> Result:
     found, yardstick = case.once(codes), case.once(components)
     pca = None if yardstick is None else yardstick.nearest()
     values = {"knn_accuracy": found.nearest(), "pca_knn_accuracy": pca}
-    return Found(values, how=f"{NEIGHBOURS} neighbours; {_how(found)}")
+    return Result(values, how=f"{NEIGHBOURS} neighbours; {_how(found)}")
 
 
 def _how(found: Labelled) -> str:
@@ -135,7 +135,7 @@ def _no_labels(case: Case) -> str | None:
     return None if width <= _WIDEST else f"a code of {width} numbers is too wide for a probe"
 
 
-def _kept(case: Case) -> Found:
+def _kept(case: Case) -> Result:
     from sklearn.manifold import trustworthiness
 
     examples = case.some(NEAR_ROWS)
@@ -146,7 +146,7 @@ def _kept(case: Case) -> Found:
         "trustworthiness": float(trustworthiness(x, z, n_neighbors=NEAR)),
         "continuity": float(trustworthiness(z, x, n_neighbors=NEAR)),
     }
-    return Found(values, how=f"{NEAR} neighbours among {len(x)} examples")
+    return Result(values, how=f"{NEAR} neighbours among {len(x)} examples")
 
 
 def _no_neighbours(case: Case) -> str | None:

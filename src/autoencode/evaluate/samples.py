@@ -8,7 +8,7 @@ from torch import Tensor
 
 from autoencode.errors import IncompatibleError
 from autoencode.evaluate.case import Case
-from autoencode.evaluate.measures import Figure, Found, Measure, Section
+from autoencode.evaluate.measures import Figure, Measure, Result, Section
 from autoencode.evaluate.neighbourhoods import (
     DENSITY,
     MANIFOLD,
@@ -45,7 +45,7 @@ def features(case: Case) -> Compared:
     return Compared(case.space.standardized(raw, raw), case.space.standardized(made, raw), others)
 
 
-def _distance(case: Case) -> Found:
+def _distance(case: Case) -> Result:
     real, made, others = case.once(features)
     here = moments(real)
     values: dict[str, float | None] = {"fid": frechet_distance(here, moments(made))}
@@ -54,10 +54,10 @@ def _distance(case: Case) -> Found:
     how = _how(case, real)
     if len(real) <= real.shape[1]:
         how += f"; fewer examples than the {real.shape[1]} features, so it is far too high"
-    return Found(values, how=how)
+    return Result(values, how=how)
 
 
-def _around(case: Case) -> Found:
+def _around(case: Case) -> Result:
     real, made, others = case.once(features)
     found = neighbourhoods(real, made)
     how = f"{MANIFOLD} and {DENSITY} neighbours; {_how(case, real)}"
@@ -67,7 +67,7 @@ def _around(case: Case) -> Found:
             f"; training examples reach precision {best.precision:.3f}, recall {best.recall:.3f}, "
             f"density {best.density:.3f}, coverage {best.coverage:.3f}"
         )
-    return Found(vars(found), how=how)
+    return Result(vars(found), how=how)
 
 
 def _how(case: Case, real: Tensor) -> str:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from autoencode.evaluate.case import Case
-from autoencode.evaluate.measures import Figure, Found, Measure
+from autoencode.evaluate.measures import Figure, Measure, Result
 from autoencode.evaluate.metrics import standard_error
 
 _WIDEST, _SIGMA, _K1, _K2 = 11, 1.5, 0.01, 0.03
@@ -53,7 +53,7 @@ def _window(size: int, like: Tensor) -> Tensor:
     return weights / weights.sum()
 
 
-def _measured(case: Case) -> Found:
+def _measured(case: Case) -> Result:
     size = max(1, _CHUNK_ENTRIES // case.trained.spec.size)
     found = []
     for batch in case.batches(size):
@@ -63,7 +63,7 @@ def _measured(case: Case) -> Found:
     side = min(_WIDEST, *case.trained.spec.shape[1:])
     window = side if side % 2 else side - 1
     how = f"window of {window} x {window} pixels, each channel by itself"
-    return Found({"ssim": float(each.mean())}, {"ssim": standard_error(each)}, how)
+    return Result({"ssim": float(each.mean())}, {"ssim": standard_error(each)}, how)
 
 
 def _no_images(case: Case) -> str | None:

@@ -13,16 +13,14 @@ import numpy as np
 
 from autoencode.anomaly import Explanation, benjamini_hochberg
 from autoencode.data import apply_spec
-from autoencode.data.folders import ImageOptions
-from autoencode.data.frames import as_table, columns_of, in_order, is_frame, take_rows
-from autoencode.data.inputs import Input
-from autoencode.data.raw import Array
-from autoencode.data.tables import TableOptions
+from autoencode.data.formats.folders import ImageOptions
+from autoencode.data.formats.tables import TableOptions
+from autoencode.data.values.frames import as_table, columns_of, in_order, is_frame, take_rows
 from autoencode.errors import OptionError
-from autoencode.io import load_trained
-from autoencode.jobs.common import Note, given_by, keep, refuse_taken
-from autoencode.past import pick_split, run_data
-from autoencode.trained import choose_device
+from autoencode.jobs.common import Input, Note, keep, read_for, refuse_taken
+from autoencode.runs.data import pick_split, run_data
+from autoencode.trained import choose_device, load_trained
+from autoencode.types import Array
 
 _CALIBRATED_FROM = 50  # rows; of fewer none can be spared
 _TOLD, _MOST_TOLD = 100, 10_000  # rows whose reasons are told: the most anomalous
@@ -31,7 +29,7 @@ _SHOWN, _DRAWN = 20, 9  # rows in the report's table and in its pictures
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class AnomalyReport:
     """What a search for anomalies found.
 
     Attributes:
@@ -65,7 +63,7 @@ def anomalies(
     data_dir: str | os.PathLike[str] | None = None,
     verbose: bool = False,
     note: Note = warnings.warn,
-) -> Found:
+) -> AnomalyReport:
     """Finds the rows of a file that are not like those of a run, or not like each other.
 
     Args:
@@ -93,7 +91,7 @@ def anomalies(
     if run is not None and recipe is not None:
         raise OptionError("a run has its recipe already; leave one of run and recipe out")
     refuse_taken(save, run)
-    given = given_by(source, run, table, images, note)
+    given = read_for(source, run, table, images, note)
     options: dict[str, Any] = {"contamination": contamination, "measure": measure}
     if run is None:
         detector = AnomalyDetector(
@@ -123,7 +121,7 @@ def anomalies(
     explanation = detector.explain(_rows(given.x, told))
     reasons = np.full(len(given), "", dtype=object)
     reasons[told] = [_reasons(explanation, i) for i in range(len(told))]
-    found = Found(_found_table(given, flags, scores, pvalues, reasons), flags, scores, pvalues)
+    found = AnomalyReport(_found_table(given, flags, scores, pvalues, reasons), flags, scores, pvalues)
     if report is not None:
         _write_report(Path(report), source, detector, given, found, told, explanation, threshold, fdr)
     return found
@@ -138,7 +136,7 @@ def _detector_of(
 ) -> Any:
     """A saved detector, or one around the model of a run and its training rows."""
     from autoencode.estimators import AnomalyDetector, load
-    from autoencode.estimators.files import ESTIMATOR
+    from autoencode.estimators.saved import ESTIMATOR
 
     if (Path(run) / ESTIMATOR).is_file():
         detector = load(run, device=device)
@@ -153,7 +151,7 @@ def _detector_of(
     data = run_data(trained, run, data_dir)
     plan, run_seed = trained.recipe.plan, trained.info.get("seed", 0)
     train = pick_split(data, "train", plan.validation, run_seed)
-    return AnomalyDetector.of(trained, train, data.test, seed=seed, **options)
+    return AnomalyDetector.from_trained(trained, train, data.test, seed=seed, **options)
 
 
 def _found_table(
@@ -187,7 +185,7 @@ def _write_report(
     source: Any,
     detector: Any,
     given: Input,
-    found: Found,
+    found: AnomalyReport,
     told: Array,
     explanation: Explanation,
     threshold: float,
@@ -197,9 +195,8 @@ def _write_report(
 
     ``told`` are the rows that are explained, the most anomalous first.
     """
-    from autoencode.evaluate.anomalies import images_figure, scores_figure
-    from autoencode.evaluate.report import write_page
-    from autoencode.evaluate.shares import shares_figure
+    from autoencode.pictures.of_anomalies import images_figure, scores_figure, shares_figure
+    from autoencode.pictures.pages import write_page
 
     drawn, explanation = told[:_DRAWN], explanation.first(_DRAWN)
     table = found.table.take(told[:_SHOWN])

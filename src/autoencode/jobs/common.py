@@ -5,17 +5,24 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from autoencode.data.folders import AS_THEY_ARE, ImageOptions
-from autoencode.data.frames import names_of
-from autoencode.data.inputs import Input, read_input
-from autoencode.data.tables import NO_OPTIONS, TableOptions, open_table
+from autoencode.data.formats.folders import AS_THEY_ARE, ImageOptions
+from autoencode.data.formats.tables import (
+    NO_OPTIONS,
+    TableOptions,
+    column_values,
+    open_table,
+    refuse_absent,
+)
+from autoencode.data.loading import read
+from autoencode.data.values.frames import names_of, select
 from autoencode.errors import OptionError, RunFolderError
-from autoencode.io import load_config, load_trained
-from autoencode.trained import Trained, choose_device
+from autoencode.trained import Trained, choose_device, load_trained
+from autoencode.trained.model_files import load_config
+from autoencode.types import Array
 
 Note = Callable[[str], Any]
 
@@ -91,7 +98,7 @@ def keep(
     estimator.save(save)
 
 
-def given_by(
+def read_for(
     source: Any,
     run: str | os.PathLike[str] | None,
     table: TableOptions | None,
@@ -128,7 +135,7 @@ def _for_run(
     facts = config.get("data", {})
     found = open_table(source)
     if found is not None:
-        return read_input(source, table or _those_there(facts.get("table"), names_of(found)))
+        return read_input(source, table or _columns_present(facts.get("table"), names_of(found)))
     said = ImageOptions.from_dict(facts.get("images"))
     if images is not None:
         if images.size is not None:
@@ -139,8 +146,62 @@ def _for_run(
     return read_input(source, table or NO_OPTIONS, shape=size, images=said)
 
 
-def _those_there(said: Mapping[str, Any] | None, names: Sequence[str]) -> TableOptions:
+def _columns_present(said: Mapping[str, Any] | None, names: Sequence[str]) -> TableOptions:
     """What was set aside in training, as far as a table has it."""
     before = TableOptions.from_dict(said)
     label, row = (name if name in names else None for name in (before.label, before.id))
     return TableOptions(label, row, tuple(name for name in before.drop if name in names))
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """All rows of a source.
+
+    Attributes:
+        x: what an estimator is given: an array (N, ...), or a table of the columns to learn from.
+        table: the whole table, ``None`` for arrays.
+        labels: (N,) or ``None``.
+        ids: (N,) the rows' own names, or ``None``.
+        notices: what the user should know of the reading.
+    """
+
+    x: Any
+    table: Any | None = None
+    labels: Array | None = None
+    ids: Array | None = None
+    notices: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+def read_input(
+    source: Any,
+    options: TableOptions = NO_OPTIONS,
+    data_dir: str | os.PathLike[str] | None = None,
+    shape: tuple[int, ...] | None = None,
+    images: ImageOptions = AS_THEY_ARE,
+) -> Input:
+    """All that a source holds; of a named data set its training part.
+
+    Args:
+        source: see ``load_data``.
+        options: which columns of a table are labels, names of rows or left out.
+        data_dir: see ``load_data``.
+        shape: (C, H, W) that the images of a folder are brought to, for a model that is there.
+        images: how they are brought to one form.
+
+    Raises:
+        DataError: it cannot be read.
+        OptionError: an option names a column that is not there.
+    """
+    table = open_table(source)
+    if table is None:
+        if options:
+            raise OptionError("these data have no named columns; leave label, id, drop and kinds out")
+        raw = read(source, data_dir, shape, images)
+        return Input(raw.x, None, raw.labels, raw.ids, tuple(raw.notices))
+    refuse_absent(table, options, str(source))
+    kept = [name for name in names_of(table) if name not in options.aside]
+    labels, ids = (column_values(table, name) for name in (options.label, options.id))
+    return Input(select(table, kept), table, labels, ids)

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from autoencode.data import Examples, apply_spec
-from autoencode.data.folders import ImageOptions
-from autoencode.data.tables import TableOptions
+from autoencode.data.formats.folders import ImageOptions
+from autoencode.data.formats.tables import TableOptions
 from autoencode.errors import OptionError
-from autoencode.io import load_trained
-from autoencode.jobs.common import Note, given_by, keep, refuse_taken
-from autoencode.outputs import write_array
-from autoencode.trained import choose_device
+from autoencode.jobs.common import Note, keep, read_for, refuse_taken
+from autoencode.jobs.results import write_array
+from autoencode.trained import choose_device, load_trained
 
 
 def denoise(
@@ -59,7 +58,7 @@ def denoise(
             "give either a run that was trained with noise, or clean examples to learn from"
         )
     refuse_taken(save, run)
-    given = given_by(source, run, table, images, note)
+    given = read_for(source, run, table, images, note)
     if run is not None:
         trained = load_trained(run, device=choose_device(device))
     else:
@@ -73,7 +72,7 @@ def denoise(
             device=device,
             verbose=verbose,
         )
-        trained = denoiser.fit(given_by(clean, None, table, images, note).x).trained_
+        trained = denoiser.fit(read_for(clean, None, table, images, note).x).trained_
         keep(denoiser, save, table, images)
     # What is noisy may lie outside the range of what is clean.
     spec = replace(trained.spec, noisy=True)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from autoencode.data.frames import count_missing, is_frame
-from autoencode.data.tables import TableOptions
+from autoencode.data.formats.tables import TableOptions
+from autoencode.data.values.frames import count_missing, is_frame
 from autoencode.errors import DataError, OptionError
-from autoencode.jobs.common import given_by, model_for, refuse_taken
-from autoencode.outputs import write_frame, write_plain
+from autoencode.jobs.common import model_for, read_for, refuse_taken
+from autoencode.jobs.results import write_frame, write_plain
 
 
 def impute(
@@ -53,7 +53,7 @@ def impute(
         raise OptionError("a run has its recipe already; leave one of run and recipe out")
     refuse_taken(save, run)
     recipe = recipe or ("vae" if draws else "auto")
-    given = given_by(source, run, table)
+    given = read_for(source, run, table)
     missing = _missing(given.x)
     if not missing:
         raise DataError(f"{source}: no value is missing; there is nothing to fill")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from autoencode import distributions
+from autoencode.distributions import basic as distributions
 from autoencode.likelihoods.entries import Entries
 from autoencode.types import Observation
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autoencode import distributions
+from autoencode.distributions import basic as distributions
 from autoencode.errors import DataError
 from autoencode.likelihoods.entries import Entries
 from autoencode.types import Observation

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autoencode import distributions
+from autoencode.distributions import basic as distributions
 from autoencode.likelihoods.continuous import MAX_LOG_SCALE, MIN_LOG_SCALE
 from autoencode.likelihoods.entries import Entries
 from autoencode.types import Observation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from autoencode.distributions import sum_event
+from autoencode.distributions.basic import sum_event
 
 
 class Entries:

@@ -37,7 +37,7 @@ class Encoder(nn.Module):
         self.whole = whole
 
     @classmethod
-    def of(cls, model: AutoencoderModule, spec: DataSpec) -> Encoder:
+    def from_model(cls, model: AutoencoderModule, spec: DataSpec) -> Encoder:
         """A copy of a model's encoder and bottleneck, ready to be trained further."""
         copied = copy.deepcopy(model)
         whole = copied if copied.asks_model else None

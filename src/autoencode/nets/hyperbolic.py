@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from autoencode.densities import PoincareBall
+from autoencode.distributions import PoincareBall
 
 
 class LogMap(nn.Module):

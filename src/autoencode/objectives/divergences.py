@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from autoencode.distributions import LOG_2PI, Normal
+from autoencode.distributions.basic import LOG_2PI, Normal
 from autoencode.objectives.schedule import Constant, WeightSchedule
 from autoencode.objectives.terms import NamedTerm
 from autoencode.parallel import current_share, global_batch

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from autoencode.distributions import sum_event
+from autoencode.distributions.basic import sum_event
 from autoencode.parallel import batch_sum, batch_weight
 from autoencode.types import Batch, Model, Output, Progress
 

@@ -12,13 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from autoencode import distributions
-from autoencode.densities import (
-    Autoregressive,
-    FlowDensity,
-    Inverse,
-    UniformSphere,
-)
+from autoencode.distributions import Autoregressive, FlowDensity, Inverse, UniformSphere
+from autoencode.distributions import basic as distributions
 from autoencode.errors import DataError, IncompatibleError
 from autoencode.priors.gaussian import MAX_FULL, Posterior, Reshaped
 from autoencode.types import Distribution

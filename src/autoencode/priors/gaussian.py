@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from autoencode import distributions
+from autoencode.distributions import basic as distributions
 from autoencode.errors import DataError
 from autoencode.types import Distribution
 

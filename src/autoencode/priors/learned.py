@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from autoencode.densities import NormalMixture
-from autoencode.distributions import Normal
+from autoencode.distributions import NormalMixture
+from autoencode.distributions.basic import Normal
 from autoencode.errors import IncompatibleError
 from autoencode.priors.gaussian import Posterior
 from autoencode.types import Distribution

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from autoencode.densities import InverseMetric, hamiltonian_monte_carlo
+from autoencode.distributions import InverseMetric, hamiltonian_monte_carlo
 from autoencode.errors import IncompatibleError
 from autoencode.priors.gaussian import Posterior
 from autoencode.types import Distribution
@@ -41,7 +41,7 @@ class Manifold(nn.Module):
         self.register_buffer("figures", torch.ones(2))
 
     @classmethod
-    def of(cls, metric: InverseMetric) -> Manifold:
+    def from_metric(cls, metric: InverseMetric) -> Manifold:
         """The prior of a metric as it is now."""
         there = metric.matrices.flatten(1).any(1)
         centroids, matrices = metric.centroids[there], metric.matrices[there]

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from autoencode import densities
-from autoencode.distributions import Normal, full_precision
+from autoencode import distributions as densities
+from autoencode.distributions.basic import Normal, full_precision
 from autoencode.priors.gaussian import Posterior
 from autoencode.types import Distribution
 

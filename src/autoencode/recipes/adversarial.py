@@ -30,10 +30,10 @@ from autoencode.objectives import (
 )
 from autoencode.objectives.terms import SUM_SQUARED
 from autoencode.priors import StandardNormal
-from autoencode.recipes.compose import ERRORS, Error, NoiseOptions, Terms, plain
 from autoencode.recipes.disentangled import DEFAULT_BODY, code_critic
-from autoencode.recipes.networks import Convolutional, Networks
-from autoencode.recipes.parts import (
+from autoencode.recipes.quantised import commitment, moving
+from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.shared.latent import (
     DEFAULT_NET,
     NO_NOISE,
     Body,
@@ -41,8 +41,8 @@ from autoencode.recipes.parts import (
     latent_model,
     recipe_of,
 )
-from autoencode.recipes.quantised import commitment, moving
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.shared.networks import Convolutional, Networks
+from autoencode.recipes.shared.plain import ERRORS, NoiseOptions, PlainLoss, Terms, plain
 from autoencode.training import Update
 from autoencode.types import DataSpec, Model
 
@@ -211,7 +211,7 @@ def vq_patch_gan(
     critic_from: float = 0.25,
     critic_channels: tuple[int, ...] = (32, 64),
     critic_strides: tuple[int, ...] = (2, 2),
-    loss: Error = "sse",
+    loss: PlainLoss = "sse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
 ) -> Recipe:

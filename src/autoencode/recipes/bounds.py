@@ -12,10 +12,10 @@ from autoencode.errors import IncompatibleError
 from autoencode.nets import MLPEncoder, NetOptions
 from autoencode.objectives import DoublyReparameterized, ImportanceWeighted, StickingTheLanding
 from autoencode.priors import StackedPrior, StandardNormal
-from autoencode.recipes.compose import NoiseOptions
-from autoencode.recipes.networks import Networks
-from autoencode.recipes.parts import NO_NOISE, TANH, Body, latent_model, recipe_of
 from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.shared.latent import NO_NOISE, TANH, Body, latent_model, recipe_of
+from autoencode.recipes.shared.networks import Networks
+from autoencode.recipes.shared.plain import NoiseOptions
 from autoencode.types import DataSpec, Objective
 
 #: The networks of the paper on importance weighting.

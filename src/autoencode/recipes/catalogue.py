@@ -30,10 +30,10 @@ from autoencode.recipes import (
     sparse,
     variational,
 )
-from autoencode.recipes.networks import Own
-from autoencode.recipes.observed import COUNTS
 from autoencode.recipes.options import Option, arguments, options_of, resolve
 from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.shared.likelihood import COUNTS
+from autoencode.recipes.shared.networks import Own
 from autoencode.training import TrainingPlan
 from autoencode.types import DataSpec
 

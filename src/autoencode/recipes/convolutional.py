@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from autoencode.nets import NetOptions
-from autoencode.recipes.compose import CodeActivation, Loss, NoiseOptions, Output, plain
 from autoencode.recipes.deterministic import DEFAULT_NET, NO_NOISE
-from autoencode.recipes.networks import Convolutional, Networks, Skipping
 from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.shared.networks import Convolutional, Networks, Skipping
+from autoencode.recipes.shared.plain import (
+    CodeActivation,
+    NoiseOptions,
+    OutputRange,
+    SquaredLoss,
+    plain,
+)
 from autoencode.types import DataSpec
 
 LINEAR_NET = NetOptions(activation="none")
@@ -21,8 +27,8 @@ def conv(
     strides: tuple[int, ...] = (2, 2),
     latent_dim: int = 32,
     code_activation: CodeActivation = "none",
-    output: Output = "auto",
-    loss: Loss = "mse",
+    output: OutputRange = "auto",
+    loss: SquaredLoss = "mse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -57,8 +63,8 @@ def conv_linear(
     strides: tuple[int, ...] = (2, 2),
     latent_dim: int = 32,
     code_activation: CodeActivation = "none",
-    output: Output = "identity",
-    loss: Loss = "mse",
+    output: OutputRange = "identity",
+    loss: SquaredLoss = "mse",
     net: NetOptions = LINEAR_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -87,8 +93,8 @@ def conv_small(
     channels: tuple[int, ...] = (16, 32),
     strides: tuple[int, ...] = (2, 2),
     code_activation: CodeActivation = "relu",
-    output: Output = "auto",
-    loss: Loss = "mse",
+    output: OutputRange = "auto",
+    loss: SquaredLoss = "mse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -122,8 +128,8 @@ def conv_latent2(
     strides: tuple[int, ...] = (1, 2, 2, 1),
     latent_dim: int = 2,
     code_activation: CodeActivation = "none",
-    output: Output = "auto",
-    loss: Loss = "mse",
+    output: OutputRange = "auto",
+    loss: SquaredLoss = "mse",
     net: NetOptions = LEAKY_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -150,8 +156,8 @@ def conv_skip(
     spec: DataSpec,
     channels: tuple[int, ...] = (16, 32, 64),
     strides: tuple[int, ...] = (1, 2, 2),
-    output: Output = "auto",
-    loss: Loss = "mse",
+    output: OutputRange = "auto",
+    loss: SquaredLoss = "mse",
     net: NetOptions = GROUP_NET,
     noise: NoiseOptions = GAUSSIAN_NOISE,
     networks: Networks | None = None,

@@ -5,9 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from autoencode.nets import NetOptions
-from autoencode.recipes.compose import CodeActivation, Loss, NoiseOptions, Output, plain
-from autoencode.recipes.networks import Dense, Networks
 from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.shared.networks import Dense, Networks
+from autoencode.recipes.shared.plain import (
+    CodeActivation,
+    NoiseOptions,
+    OutputRange,
+    SquaredLoss,
+    plain,
+)
 from autoencode.types import DataSpec
 
 DEFAULT_NET = NetOptions()
@@ -21,7 +27,7 @@ HIDDEN_ENTRIES = NoiseOptions(noise_level=0.2)
 def linear(
     spec: DataSpec,
     latent_dim: int = 32,
-    loss: Loss = "mse",
+    loss: SquaredLoss = "mse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -52,8 +58,8 @@ def mlp(
     hidden: tuple[int, ...] = (256, 64),
     latent_dim: int = 32,
     code_activation: CodeActivation = "none",
-    output: Output = "auto",
-    loss: Loss = "mse",
+    output: OutputRange = "auto",
+    loss: SquaredLoss = "mse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -87,8 +93,8 @@ def mlp_small(
     hidden: tuple[int, ...] = (128,),
     latent_dim: int = 64,
     code_activation: CodeActivation = "relu",
-    output: Output = "auto",
-    loss: Loss = "mse",
+    output: OutputRange = "auto",
+    loss: SquaredLoss = "mse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -113,8 +119,8 @@ def mlp_latent2(
     hidden: tuple[int, ...] = (512,),
     latent_dim: int = 2,
     code_activation: CodeActivation = "none",
-    output: Output = "auto",
-    loss: Loss = "sse",
+    output: OutputRange = "auto",
+    loss: SquaredLoss = "sse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -139,8 +145,8 @@ def mlp_impute(
     hidden: tuple[int, ...] = (256,),
     latent_dim: int = 256,
     code_activation: CodeActivation = "relu",
-    output: Output = "auto",
-    loss: Loss = "mse",
+    output: OutputRange = "auto",
+    loss: SquaredLoss = "mse",
     net: NetOptions = DROPOUT,
     noise: NoiseOptions = GUESSING,
     networks: Networks | None = None,
@@ -171,8 +177,8 @@ def mlp_masked(
     hidden: tuple[int, ...] = (128,),
     latent_dim: int = 64,
     code_activation: CodeActivation = "none",
-    output: Output = "auto",
-    loss: Loss = "mse",
+    output: OutputRange = "auto",
+    loss: SquaredLoss = "mse",
     net: NetOptions = SMOOTH_NET,
     noise: NoiseOptions = HIDDEN_ENTRIES,
     networks: Networks | None = None,

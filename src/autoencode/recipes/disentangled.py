@@ -23,9 +23,8 @@ from autoencode.objectives import (
 from autoencode.objectives import kl as kl_term
 from autoencode.objectives.terms import NATS
 from autoencode.priors import JoinedPrior, StandardNormal, UniformCategories
-from autoencode.recipes.compose import NoiseOptions
-from autoencode.recipes.networks import Networks
-from autoencode.recipes.parts import (
+from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.shared.latent import (
     DEFAULT_NET,
     ELBO,
     NO_NOISE,
@@ -34,7 +33,8 @@ from autoencode.recipes.parts import (
     latent_model,
     recipe_of,
 )
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.shared.networks import Networks
+from autoencode.recipes.shared.plain import NoiseOptions
 from autoencode.types import DataSpec
 
 DEFAULT_BODY = Body()

@@ -13,10 +13,9 @@ from autoencode.bottlenecks import (
 from autoencode.bottlenecks.hamiltonian import Tempering
 from autoencode.errors import IncompatibleError
 from autoencode.nets import NetOptions
-from autoencode.recipes.compose import NoiseOptions
 from autoencode.recipes.disentangled import DEFAULT_BODY
-from autoencode.recipes.networks import Networks
-from autoencode.recipes.parts import (
+from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.shared.latent import (
     DEFAULT_NET,
     ELBO,
     NO_NOISE,
@@ -26,7 +25,8 @@ from autoencode.recipes.parts import (
     latent_model,
     recipe_of,
 )
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.shared.networks import Networks
+from autoencode.recipes.shared.plain import NoiseOptions
 from autoencode.types import DataSpec
 
 

@@ -20,11 +20,11 @@ from autoencode.nets.pyramid import (
     resolutions,
 )
 from autoencode.priors import PathPrior
-from autoencode.recipes.compose import NoiseOptions, decoder_for
-from autoencode.recipes.networks import Dense, reading
-from autoencode.recipes.observed import LikelihoodName, likelihood_of
-from autoencode.recipes.parts import DEFAULT_NET, NO_NOISE, WARM_UP, Body, KLOptions, recipe_of
 from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.shared.latent import DEFAULT_NET, NO_NOISE, WARM_UP, Body, KLOptions, recipe_of
+from autoencode.recipes.shared.likelihood import LikelihoodName, likelihood_of
+from autoencode.recipes.shared.networks import Dense, reading
+from autoencode.recipes.shared.plain import NoiseOptions, decoder_for
 from autoencode.types import DataSpec
 
 LADDER_NET = NetOptions(activation="leaky_relu", normalization="layer")

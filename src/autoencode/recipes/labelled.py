@@ -9,9 +9,9 @@ from autoencode.errors import IncompatibleError, OptionError
 from autoencode.models import SemiSupervisedAutoencoder
 from autoencode.nets import NetOptions
 from autoencode.objectives import SemiSupervised
-from autoencode.recipes.compose import NoiseOptions
-from autoencode.recipes.parts import NO_NOISE, Body, latent_model, recipe_of
 from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.shared.latent import NO_NOISE, Body, latent_model, recipe_of
+from autoencode.recipes.shared.plain import NoiseOptions
 from autoencode.types import DataSpec
 
 SOFTPLUS = NetOptions(activation="softplus")

@@ -13,7 +13,7 @@ from autoencode.bottlenecks import (
     InPoincareBall,
     OnSphere,
 )
-from autoencode.densities import (
+from autoencode.distributions import (
     Autoregressive,
     Planar,
     PoincareBall,
@@ -29,10 +29,9 @@ from autoencode.priors import (
     UniformOnSphere,
     Vamp,
 )
-from autoencode.recipes.compose import NoiseOptions
 from autoencode.recipes.disentangled import DEFAULT_BODY
-from autoencode.recipes.networks import Networks
-from autoencode.recipes.parts import (
+from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.shared.latent import (
     DEFAULT_NET,
     ELBO,
     NO_NOISE,
@@ -43,7 +42,8 @@ from autoencode.recipes.parts import (
     latent_model,
     recipe_of,
 )
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.shared.networks import Networks
+from autoencode.recipes.shared.plain import NoiseOptions
 from autoencode.types import DataSpec
 
 _UNITS = (64,)  # hyperplanes before a decoder without hidden layers

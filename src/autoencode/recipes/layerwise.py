@@ -16,10 +16,10 @@ from autoencode.objectives import (
     WeightedSum,
     mean_squared_error,
 )
-from autoencode.recipes.compose import CodeActivation, NoiseOptions, plain
 from autoencode.recipes.deterministic import NO_NOISE
-from autoencode.recipes.networks import Dense
 from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.shared.networks import Dense
+from autoencode.recipes.shared.plain import CodeActivation, NoiseOptions, plain
 from autoencode.training import Update
 from autoencode.types import DataSpec
 

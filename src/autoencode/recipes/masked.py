@@ -7,14 +7,14 @@ from torch import nn
 from autoencode.bottlenecks import Plain
 from autoencode.errors import IncompatibleError, OptionError
 from autoencode.likelihoods import IDENTITY, SIGMOID, Gaussian
-from autoencode.mixed import Mixed
+from autoencode.likelihoods.columns import Mixed
 from autoencode.models import MaskedAutoencoder, MaskedColumns
 from autoencode.nets.columns import ColumnDecoder, ColumnEncoder
 from autoencode.nets.vit import PatchDecoder, PatchEncoder, Patches
 from autoencode.objectives import WeightedSum, hidden_error, hidden_nats, seen_error, seen_nats
-from autoencode.recipes.compose import NoiseOptions
 from autoencode.recipes.deterministic import NO_NOISE
 from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.shared.plain import NoiseOptions
 from autoencode.training import Update
 from autoencode.types import DataSpec
 

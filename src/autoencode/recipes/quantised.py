@@ -24,10 +24,10 @@ from autoencode.errors import IncompatibleError, OptionError
 from autoencode.nets import NetOptions
 from autoencode.nets.conv import feature_shape
 from autoencode.objectives import penalty
-from autoencode.recipes.compose import Error, NoiseOptions, Terms, plain
 from autoencode.recipes.deterministic import DEFAULT_NET, NO_NOISE
-from autoencode.recipes.networks import Convolutional, Dense, Networks
 from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.shared.networks import Convolutional, Dense, Networks
+from autoencode.recipes.shared.plain import NoiseOptions, PlainLoss, Terms, plain
 from autoencode.types import DataSpec
 
 CodebookName = Literal["moving", "learned"]
@@ -56,7 +56,7 @@ class Grid:
         quantiser: nn.Module,
         net: NetOptions,
         own: Networks | None,
-        loss: Error,
+        loss: PlainLoss,
         noise: NoiseOptions,
         terms: Terms,
     ) -> Recipe:
@@ -107,7 +107,7 @@ def vqvae(
     codebook: CodebookName = "moving",
     codebook_decay: float = 0.99,
     commitment_weight: float = 0.25,
-    loss: Error = "sse",
+    loss: PlainLoss = "sse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -143,7 +143,7 @@ def simvq(
     n_codes: int = 1024,
     code_dim: int = 64,
     commitment_weight: float = 0.25,
-    loss: Error = "sse",
+    loss: PlainLoss = "sse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -172,7 +172,7 @@ def rvq(
     code_dim: int = 64,
     codebook_decay: float = 0.99,
     commitment_weight: float = 0.25,
-    loss: Error = "sse",
+    loss: PlainLoss = "sse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -205,7 +205,7 @@ def pvq(
     code_dim: int = 64,
     codebook_decay: float = 0.99,
     commitment_weight: float = 0.25,
-    loss: Error = "sse",
+    loss: PlainLoss = "sse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -237,7 +237,7 @@ def fsq(
     spec: DataSpec,
     grid: Grid = _GRID,
     levels: tuple[int, ...] = (8, 5, 5, 5),
-    loss: Error = "sse",
+    loss: PlainLoss = "sse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -261,7 +261,7 @@ def lfq(
     entropy_weight: float = 30.0,
     commitment_weight: float = 1.0,
     temperature: float = 1.0,
-    loss: Error = "sse",
+    loss: PlainLoss = "sse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -295,7 +295,7 @@ def vqvae2(
     code_dim: int = 64,
     codebook_decay: float = 0.99,
     commitment_weight: float = 0.25,
-    loss: Error = "sse",
+    loss: PlainLoss = "sse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
 ) -> Recipe:

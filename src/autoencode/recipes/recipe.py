@@ -110,7 +110,7 @@ class Recipe:
 
         >>> from autoencode import build, DataSpec, Batch
         >>> stepper = build("mlp_small", DataSpec((30,))).stepper()
-        >>> sorted(stepper.step(Batch.of(torch.rand(8, 30))))
+        >>> sorted(stepper.step(Batch.from_examples(torch.rand(8, 30))))
         ['loss', 'mse']
         """
         updates = self.plan.arrange(self.updates)

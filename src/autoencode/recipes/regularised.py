@@ -17,10 +17,10 @@ from autoencode.objectives import (
     smoothness,
 )
 from autoencode.priors import StandardNormal
-from autoencode.recipes.compose import CodeActivation, Error, NoiseOptions, Terms, plain
 from autoencode.recipes.deterministic import DEFAULT_NET, NO_NOISE
-from autoencode.recipes.networks import Networks, Widths
 from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.shared.networks import Networks, Widths
+from autoencode.recipes.shared.plain import CodeActivation, NoiseOptions, PlainLoss, Terms, plain
 from autoencode.types import DataSpec
 
 Jacobian = Literal["exact", "estimate"]
@@ -34,7 +34,7 @@ def denoising(
     widths: Widths = _NONE,
     latent_dim: int = 500,
     code_activation: CodeActivation = "sigmoid",
-    loss: Error = "nll",
+    loss: PlainLoss = "nll",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = _MASKING,
     networks: Networks | None = None,
@@ -66,7 +66,7 @@ def contractive(
     widths: Widths = _NONE,
     latent_dim: int = 120,
     code_activation: CodeActivation = "sigmoid",
-    loss: Error = "nll",
+    loss: PlainLoss = "nll",
     contraction_weight: float = 0.1,
     jacobian: Jacobian = "estimate",
     net: NetOptions = DEFAULT_NET,
@@ -103,7 +103,7 @@ def spherical(
     spec: DataSpec,
     widths: Widths = _TWO,
     latent_dim: int = 32,
-    loss: Error = "mse",
+    loss: PlainLoss = "mse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -131,7 +131,7 @@ def wae_mmd(
     spec: DataSpec,
     widths: Widths = _TWO,
     latent_dim: int = 8,
-    loss: Error = "sse",
+    loss: PlainLoss = "sse",
     mmd_weight: float = 10.0,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -157,7 +157,7 @@ def swae(
     spec: DataSpec,
     widths: Widths = _TWO,
     latent_dim: int = 8,
-    loss: Error = "sse",
+    loss: PlainLoss = "sse",
     sliced_weight: float = 10.0,
     n_directions: int = 50,
     net: NetOptions = DEFAULT_NET,
@@ -184,7 +184,7 @@ def rae_l2(
     spec: DataSpec,
     widths: Widths = _TWO,
     latent_dim: int = 16,
-    loss: Error = "mse",
+    loss: PlainLoss = "mse",
     code_weight: float = 1.25e-5,
     decoder_weight: float = 1e-7,
     net: NetOptions = DEFAULT_NET,
@@ -215,7 +215,7 @@ def rae_gp(
     spec: DataSpec,
     widths: Widths = _TWO,
     latent_dim: int = 16,
-    loss: Error = "mse",
+    loss: PlainLoss = "mse",
     code_weight: float = 1.25e-5,
     smoothness_weight: float = 1e-5,
     jacobian: Jacobian = "estimate",
@@ -249,7 +249,7 @@ def _shaped(
     spec: DataSpec,
     networks: Networks,
     latent_dim: int,
-    loss: Error,
+    loss: PlainLoss,
     noise: NoiseOptions,
     terms: Terms,
     prior: nn.Module | None = None,

@@ -9,10 +9,10 @@ from autoencode.bottlenecks.sparse import check_k
 from autoencode.errors import IncompatibleError
 from autoencode.nets import NetOptions
 from autoencode.objectives import l1, nested, penalty, revival, sparsity
-from autoencode.recipes.compose import Error, NoiseOptions, Terms, plain
 from autoencode.recipes.deterministic import DEFAULT_NET, NO_NOISE
-from autoencode.recipes.networks import Dictionary, Networks, Widths
 from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.shared.networks import Dictionary, Networks, Widths
+from autoencode.recipes.shared.plain import NoiseOptions, PlainLoss, Terms, plain
 from autoencode.types import DataSpec
 
 
@@ -52,7 +52,7 @@ def sparse_kl(
     spec: DataSpec,
     widths: Widths = Widths(()),  # noqa: B008
     latent_dim: int = 196,
-    loss: Error = "sse",
+    loss: PlainLoss = "sse",
     target: float = 0.1,
     sparsity_weight: float = 3.0,
     net: NetOptions = DEFAULT_NET,
@@ -90,7 +90,7 @@ def topk(
     latent_dim: int = 1000,
     k: int = 25,
     k_eval: int = 25,
-    loss: Error = "sse",
+    loss: PlainLoss = "sse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,

@@ -8,10 +8,8 @@ from autoencode.bottlenecks import DiagonalGaussian
 from autoencode.errors import IncompatibleError
 from autoencode.nets import NetOptions, make_activation
 from autoencode.objectives import WeightedSum, dissimilarity
-from autoencode.recipes.compose import CodeActivation, NoiseOptions
-from autoencode.recipes.networks import Convolutional, Networks
-from autoencode.recipes.observed import LikelihoodName
-from autoencode.recipes.parts import (
+from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.shared.latent import (
     DEFAULT_NET,
     ELBO,
     NO_NOISE,
@@ -21,7 +19,9 @@ from autoencode.recipes.parts import (
     latent_model,
     recipe_of,
 )
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.shared.likelihood import LikelihoodName
+from autoencode.recipes.shared.networks import Convolutional, Networks
+from autoencode.recipes.shared.plain import CodeActivation, NoiseOptions
 from autoencode.types import DataSpec
 
 

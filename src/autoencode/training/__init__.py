@@ -1,11 +1,12 @@
 """The one training loop, and what it is made of."""
 
-from autoencode.training.doctor import Diagnosis, Doctor
+from autoencode.training.doctor.doctor import Doctor
 from autoencode.training.loop import Observer, fit
 from autoencode.training.optimizers import Adam, Muon, Optimizer, TorchOptimizer
 from autoencode.training.plan import TrainingPlan
-from autoencode.training.state import EpochRecord, Keeper, Position, TrainingState
-from autoencode.training.tuning import tuned
+from autoencode.training.processor import tuned
+from autoencode.training.records import Diagnosis, EpochRecord
+from autoencode.training.state import Keeper, Position, TrainingState
 from autoencode.training.update import Stepper, Update
 
 __all__ = [

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from autoencode import parallel
 from autoencode.errors import IncompatibleError, TrainingError
 from autoencode.randomness import seed_step, seeded
-from autoencode.training.arithmetic import products
-from autoencode.training.average import Average
-from autoencode.training.doctor import Doctor
-from autoencode.training.ema import WeightAverage
+from autoencode.training.cuda_graphs import Replayed, replayed
+from autoencode.training.doctor.doctor import Doctor
+from autoencode.training.gradients import Average
 from autoencode.training.optimizers import OptimizerFactory
 from autoencode.training.plan import TrainingPlan
-from autoencode.training.replay import Replayed, replayed
+from autoencode.training.precision import products
+from autoencode.training.processor import tuned
+from autoencode.training.records import EpochRecord
 from autoencode.training.sharding import (
     OnShards,
     ShardedAverage,
@@ -31,7 +32,6 @@ from autoencode.training.sharding import (
     whole,
 )
 from autoencode.training.state import (
-    EpochRecord,
     Keeper,
     Position,
     Totals,
@@ -40,8 +40,8 @@ from autoencode.training.state import (
     model_tensors,
     restore,
 )
-from autoencode.training.tuning import tuned
 from autoencode.training.update import NonFiniteError, Stepper, Update
+from autoencode.training.weight_average import WeightAverage
 from autoencode.types import Batch, Model, Objective, Pass, Progress, Source
 
 _STEPS_TO_ASK = 16

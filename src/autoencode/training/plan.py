@@ -9,8 +9,8 @@ from typing import Literal
 
 from torch import nn
 
-from autoencode.training.arithmetic import Bfloat16, Compiled
 from autoencode.training.optimizers import Adam, Muon, Optimizer
+from autoencode.training.precision import Bfloat16, Compiled
 from autoencode.training.update import Update
 from autoencode.types import Objective
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from autoencode import parallel
 from autoencode.errors import IncompatibleError
 from autoencode.parallel import Share
-from autoencode.training.average import Average
+from autoencode.training.gradients import Average
 from autoencode.training.optimizers import Optimizer
 from autoencode.training.plan import TrainingPlan
 from autoencode.training.update import Update

@@ -14,52 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from autoencode.errors import ModelFileError
-from autoencode.training.doctor import Diagnosis
-from autoencode.training.ema import WeightAverage
+from autoencode.training.records import EpochRecord
 from autoencode.training.sharding import gathered, put
 from autoencode.training.update import Stepper
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """One line of the history.
-
-    Attributes:
-        epoch: from 1.
-        step: steps taken so far.
-        losses: named training losses, averaged over the epoch's examples; ``loss`` is the total.
-        validation: the same on the held-out examples, empty without any.
-        lr_factor: factor on the learning rate at the epoch's end.
-        seconds: of training in this epoch (validation excluded).
-        diagnoses: faults that stand after this epoch.
-    """
-
-    epoch: int
-    step: int
-    losses: dict[str, float]
-    validation: dict[str, float] = field(default_factory=dict)
-    lr_factor: float = 1.0
-    seconds: float = 0.0
-    diagnoses: tuple[Diagnosis, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """Flat, as it is written to ``history.jsonl``; validation losses get a prefix."""
-        found = [diagnosis.as_dict() for diagnosis in self.diagnoses]
-        return {
-            "epoch": self.epoch,
-            "step": self.step,
-            **self.losses,
-            **{f"validation_{name}": value for name, value in self.validation.items()},
-            "lr_factor": self.lr_factor,
-            "seconds": round(self.seconds, 4),
-            **({"diagnoses": found} if found else {}),
-        }
-
-    @classmethod
-    def of(cls, facts: Mapping[str, Any]) -> EpochRecord:
-        """The inverse of ``dataclasses.asdict``."""
-        diagnoses = tuple(Diagnosis(**found) for found in facts["diagnoses"])
-        return cls(**{**facts, "diagnoses": diagnoses})
+from autoencode.training.weight_average import WeightAverage
 
 
 @dataclass
@@ -112,9 +70,9 @@ class TrainingState:
         return {"position": asdict(self.position), "records": [asdict(r) for r in self.records]}
 
     @classmethod
-    def of(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TrainingState:
+    def from_dict(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TrainingState:
         """The inverse of ``facts``."""
-        records = tuple(EpochRecord.of(record) for record in facts["records"])
+        records = tuple(EpochRecord.from_dict(record) for record in facts["records"])
         return cls(Position(**facts["position"]), records, tensors)
 
 

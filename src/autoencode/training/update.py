@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from autoencode import parallel
 from autoencode.errors import IncompatibleError
-from autoencode.training.average import Average
+from autoencode.training.gradients import Average
 from autoencode.training.optimizers import Optimizer, OptimizerFactory
 from autoencode.types import Batch, Model, Objective, Progress
 

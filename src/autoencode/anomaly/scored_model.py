@@ -1,0 +1,179 @@
+"""A trained model together with what compares rows with those it was trained on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autoencode.anomaly.calibrate import Tail, fence
+from autoencode.anomaly.memory import KEY_BYTES, Memory, row_keys
+from autoencode.anomaly.ranks import Ranks
+from autoencode.anomaly.scores import EVIDENCE, MEMORIES, Scorer
+from autoencode.anomaly.seen import entries_of, reconstruct_rows
+from autoencode.data import Examples
+from autoencode.errors import ModelFileError
+from autoencode.trained import Trained
+from autoencode.types import Array
+
+
+@dataclass(frozen=True)
+class ScoredModel:
+    """A trained model, and what compares rows with those it was trained on.
+
+    Attributes:
+        trained: the model.
+        history: one entry for each epoch.
+        scorer: the comparison.
+    """
+
+    trained: Trained
+    history: list[dict[str, Any]]
+    scorer: Scorer
+
+    def scores(self, examples: Examples, name: str) -> Array:
+        """Anomaly scores (N,)."""
+        return self.scorer.scores(reconstruct_rows(self.trained, examples), row_keys(examples.x), name)
+
+    def usual_scores(self, train: Examples, name: str) -> Array:
+        """Anomaly scores (R,) of the training rows that stand for all."""
+        known = self.scorer.usual_scores(name)
+        return self.scores(train.take(self.scorer.reference), name) if known is None else known
+
+    def fence(self, train: Examples, name: str) -> float:
+        """The score that about one clean row in a hundred exceeds (``fence``)."""
+        usual = self.usual_scores(train, name)
+        if name == "combined":  # made of heights
+            return fence(usual)
+        tail = Tail.from_scores(usual)
+        return tail.inverse(fence(tail(usual)))
+
+    def tensors(self, prefix: str) -> dict[str, Tensor]:
+        """The scorer as tensors whose names begin with a prefix."""
+        return {f"{prefix}{name}": tensor for name, tensor in tensors_of(self.scorer).items()}
+
+    @classmethod
+    def of_tensors(cls, trained: Trained, tensors: dict[str, Tensor], prefix: str) -> Self:
+        """A model with the scorer that ``tensors`` gave.
+
+        Raises:
+            ModelFileError: when they do not fit the model.
+        """
+        own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+        spec = trained.spec
+        code = math.prod(trained.latent_shape)
+        return cls(trained, [], scorer_of(own, spec.size, len(entries_of(spec)), code))
+
+
+def tensors_of(scorer: Scorer) -> dict[str, Tensor]:
+    """All that a scorer is made of, by name; the same bits come back from ``scorer_of``."""
+    arrays: dict[str, Array] = {
+        "errors": scorer.errors,
+        "emphasis": np.array([scorer.emphasis]),
+        "center": scorer.center,
+        "precision": scorer.precision,
+        "reference": scorer.reference,
+    }
+    if scorer.ranks is not None:
+        ranks = scorer.ranks
+        arrays |= {
+            "ranks.quantiles": ranks.quantiles,
+            "ranks.offset": ranks.offset,
+            "ranks.scale": ranks.scale,
+        }
+    for name, memory in scorer.memories.items():
+        arrays[f"{name}.points"] = memory.points
+        keys = np.frombuffer(b"".join(memory.places), np.uint8).reshape(-1, KEY_BYTES)
+        arrays[f"{name}.keys"] = keys
+        arrays[f"{name}.places"] = np.array(list(memory.places.values()), np.int64)
+    for name, tail in scorer.tails.items():
+        arrays[f"{name}.values"] = tail.values
+        arrays[f"{name}.heights"] = tail.heights
+        arrays[f"{name}.spread"] = np.array([tail.middle, tail.width])
+        arrays[f"{name}.usual"] = scorer.usual[name]
+    return {name: torch.from_numpy(np.ascontiguousarray(a).copy()) for name, a in arrays.items()}
+
+
+def scorer_of(tensors: Mapping[str, Tensor], entries: int, coordinates: int, code: int) -> Scorer:
+    """The scorer of a model from the tensors that ``tensors_of`` made.
+
+    Args:
+        tensors: by name.
+        entries: D of one example.
+        coordinates: C in which rows are compared (``Seen``).
+        code: K numbers of one code.
+
+    Raises:
+        ModelFileError: when a tensor is missing, not finite, or of another shape than the model asks
+            for.
+    """
+    found = _Found(tensors)
+    ranks, width = None, coordinates
+    if "ranks.quantiles" in tensors:
+        quantiles = found.floats("ranks.quantiles", None, coordinates)
+        moments = (found.floats(f"ranks.{name}", coordinates) for name in ("offset", "scale"))
+        ranks, width = Ranks(quantiles, *moments), 2 * coordinates
+    widths = dict(zip(MEMORIES, (2 * coordinates, width), strict=True))
+    reference = found.whole("reference", None)
+    tails, usual = {}, {}
+    for name in EVIDENCE:
+        values = found.floats(f"{name}.values", None)
+        heights = found.floats(f"{name}.heights", len(values))
+        middle, width_of_tail = found.floats(f"{name}.spread", 2)
+        found.must(name, len(values) > 0 and width_of_tail > 0 and bool((np.diff(values) > 0).all()))
+        tails[name] = Tail(values, heights, float(middle), float(width_of_tail))
+        usual[name] = found.floats(f"{name}.usual", len(reference))
+    return Scorer(
+        errors=found.floats("errors", entries),
+        emphasis=float(found.floats("emphasis", 1)[0]),
+        ranks=ranks,
+        memories={name: found.memory(name, points) for name, points in widths.items()},
+        center=found.floats("center", code),
+        precision=found.floats("precision", code, code),
+        tails=tails,
+        reference=reference,
+        usual=usual,
+    )
+
+
+class _Found:
+    """The tensors of a file, refused where they are not what they should be."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self.tensors = tensors
+
+    def floats(self, name: str, *shape: int | None) -> Array:
+        values = self._of(name, torch.float64, shape)
+        self.must(name, bool(np.isfinite(values).all()))
+        return values
+
+    def whole(self, name: str, *shape: int | None) -> Array:
+        return self._of(name, torch.int64, shape)
+
+    def memory(self, name: str, width: int) -> Memory:
+        points = self.floats(f"{name}.points", None, width)
+        keys = self._of(f"{name}.keys", torch.uint8, (None, KEY_BYTES))
+        places = self.whole(f"{name}.places", len(keys))
+        inside = (places >= 0) & (places < len(points))
+        self.must(name, len(points) > 0 and bool(inside.all()))
+        return Memory(points, {k.tobytes(): int(p) for k, p in zip(keys, places, strict=True)})
+
+    def must(self, name: str, sound: bool) -> None:
+        if not sound:
+            raise ModelFileError(f"the tensors of '{name}' are damaged")
+
+    def _of(self, name: str, dtype: torch.dtype, shape: tuple[int | None, ...]) -> Array:
+        tensor = self.tensors.get(name)
+        if tensor is None:
+            raise ModelFileError(f"the tensor '{name}' is missing")
+        fits = len(shape) == tensor.dim() and all(
+            wanted in (None, got) for wanted, got in zip(shape, tensor.shape, strict=True)
+        )
+        self.must(name, fits and tensor.dtype == dtype)
+        array: Array = tensor.numpy()
+        return array

@@ -1,0 +1,180 @@
+"""What the commands share: options, output and how they fail."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from autoencode.errors import OptionError
+
+if TYPE_CHECKING:
+    from autoencode.data import ImageOptions, TableOptions
+
+MAX_SEED = 2**63 - 1
+
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON object as the last line of stdout."
+    )(function)
+
+
+def device_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        metavar="auto|cpu|cuda|mps",
+        help="Where to compute; auto takes a GPU if there is one.",
+    )(function)
+
+
+def data_dir_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--data-dir",
+        metavar="DIR",
+        help="Where named data sets lie and are downloaded to.  [default: $AUTOENCODE_DATA, else "
+        "the user's cache folder]",
+    )(function)
+
+
+def seed_option(text: str) -> Decorator:
+    kind = click.IntRange(0, MAX_SEED)
+    return click.option("--seed", type=kind, default=0, show_default=True, metavar="S", help=text)
+
+
+def split_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--split",
+        default="test",
+        show_default=True,
+        metavar="test|validation|train",
+        help="Which part of the run's own data.",
+    )(function)
+
+
+def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--label``, ``--id``, ``--drop`` and ``--kind``, as one argument ``columns`` of the command."""
+
+    @functools.wraps(function)
+    def command(
+        *args: Any,
+        label: str | None,
+        row_id: str | None,
+        drop: tuple[str, ...],
+        kinds: tuple[str, ...],
+        **kwargs: Any,
+    ) -> Any:
+        return function(*args, columns=_table_of(label, row_id, drop, kinds), **kwargs)
+
+    decorated: Callable[..., Any] = command
+    for option in _TABLE_OPTIONS:
+        decorated = option(decorated)
+    return decorated
+
+
+_TABLE_OPTIONS = (
+    click.option(
+        "--kind",
+        "kinds",
+        multiple=True,
+        metavar="COLUMN=KIND",
+        help="Of a table: what a column's values are where the file does not tell: real, count, "
+        "boolean, category or date; may be repeated.",
+    ),
+    click.option(
+        "--drop",
+        multiple=True,
+        metavar="COLUMN",
+        help="Of a table: a column to leave out; may be repeated.",
+    ),
+    click.option(
+        "--id",
+        "row_id",
+        metavar="COLUMN",
+        help="Of a table: the column that names each row; it is kept in what is written.",
+    ),
+    click.option(
+        "--label",
+        metavar="COLUMN",
+        help="Of a table: the column of labels, of which only recipes that are conditional on them "
+        "(cvae, m2_vae) learn.",
+    ),
+)
+
+
+def _table_of(
+    label: str | None, row_id: str | None, drop: tuple[str, ...], kinds: tuple[str, ...]
+) -> TableOptions | None:
+    """What was said of a table's columns; ``None`` for nothing."""
+    from autoencode.data import TableOptions
+
+    found = {}
+    for pair in kinds:
+        name, sign, kind = pair.rpartition("=")
+        if not sign or not name:
+            raise OptionError(f"--kind takes COLUMN=KIND, got '{pair}'")
+        found[name.strip()] = kind.strip()
+    options = TableOptions(label, row_id, drop, found)  # type: ignore[arg-type]
+    return options if options else None
+
+
+def bad_file_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--on-bad-file",
+        type=click.Choice(["refuse", "skip"]),
+        metavar="refuse|skip",
+        help="Of images: what to do with a damaged file; those skipped are counted and named.  "
+        "[default: refuse, or as in training]",
+    )(function)
+
+
+def image_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--image-size`` and ``--fit``, which ``images_from`` reads."""
+    function = click.option(
+        "--fit",
+        type=click.Choice(["crop", "resize"]),
+        default="crop",
+        show_default=True,
+        metavar="crop|resize",
+        help="Of images of another size: cut off what is beyond, or stretch.",
+    )(function)
+    return click.option(
+        "--image-size",
+        metavar="N|HxW",
+        help="Of images: what to bring them to, pixels.  [default: their own where they have one size, "
+        "else 64]",
+    )(function)
+
+
+def images_from(size: str | None, fit: str, on_bad_file: str | None) -> ImageOptions | None:
+    """What was said of images; ``None`` for nothing."""
+    from autoencode.data import ImageOptions
+
+    wanted = None
+    if size is not None:
+        sides = size.lower().split("x")
+        if not (1 <= len(sides) <= 2 and all(side.isdecimal() for side in sides)):
+            raise OptionError(f"--image-size takes pixels, as 64 or 48x64 (height first), got '{size}'")
+        wanted = (int(sides[0]), int(sides[-1]))
+    options = ImageOptions(wanted, fit, on_bad_file or "refuse")  # type: ignore[arg-type]
+    return options if options else None
+
+
+def settings(pairs: tuple[str, ...]) -> dict[str, str]:
+    """``option=value`` pairs as a mapping."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, sign, value = (part.strip() for part in pair.partition("="))
+        if not sign or not name:
+            raise OptionError(f"--set takes option=value, got '{pair}'")
+        if name in found:
+            raise OptionError(f"--set {name} is given twice; leave one out")
+        found[name] = value
+    return found

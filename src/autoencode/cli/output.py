@@ -1,0 +1,61 @@
+"""What commands print, and how they fail"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import click
+
+from autoencode import launch
+from autoencode.console import note
+
+
+def discard_stdout() -> None:
+    """Lets what is left in stdout's buffer fail silently at exit, where nobody could catch it."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def fail(message: str, code: int, alone: int | None = None) -> NoReturn:
+    """Ends the program with one line on stderr; among many processes the first says it for all.
+
+    Args:
+        message: what is wrong.
+        code: to exit with.
+        alone: the number of the process that met this error by itself, and so has to say it.
+    """
+    if alone is not None:
+        note(f"error in process {alone}: {' '.join(message.split())}")
+    elif launch.speaks():
+        note(f"error: {' '.join(message.split())}")
+    sys.exit(code)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON object on one line of stdout; numbers that are none become null."""
+    click.echo(json.dumps(_finite(value), allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return value
+
+
+def table(rows: list[list[str]]) -> str:
+    """Rows as aligned columns."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,72 @@
+"""The command ``sample``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from autoencode.cli.options import data_dir_option, device_option, json_option, seed_option
+from autoencode.cli.shared import check_out, labels_for, load_run, out_option, write_result
+from autoencode.errors import OptionError
+
+
+@click.command("sample")
+@click.argument("run")
+@click.option("-n", "n", type=int, default=64, show_default=True, help="How many.")
+@click.option(
+    "--prior",
+    metavar="KIND",
+    help="Fit a prior to the codes of the run's training examples first: gaussian, mixture, maf, iaf, "
+    "two_stage or sphere; normal, which is N(0, I) and not fitted; vamp, of the posteriors of a recipe "
+    "that has Gaussian ones; autoregressive for the integer codes of a quantised recipe; manifold for "
+    "rhvae.  [default: the run's own]",
+)
+@click.option(
+    "--components",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Gaussians of --prior mixture.  [default: 10 to 50, by the number of training examples]",
+)
+@click.option(
+    "--label",
+    metavar="LABEL",
+    help="Of what class they shall be, for a recipe that is conditional on labels.  [default: its "
+    "classes in turn]",
+)
+@out_option
+@seed_option("Of the draws, and of the fit of a prior.")
+@device_option
+@data_dir_option
+@json_option
+def sample_command(
+    run: str,
+    n: int,
+    prior: str | None,
+    components: int | None,
+    label: str | None,
+    out: str | None,
+    seed: int,
+    device: str,
+    data_dir: str | None,
+    as_json: bool,
+) -> None:
+    """Draw new examples: from the prior, or from a Gaussian fitted to a plain autoencoder's codes.
+
+    \b
+    Example:
+      autoencode sample runs/mnist-vae -n 100 -o samples.png
+      autoencode sample runs/mnist-conv --prior mixture -o samples.png
+      autoencode sample runs/mnist-vqvae --prior autoregressive -o samples.png
+      autoencode sample runs/mnist-cvae --label 7 -o sevens.png
+    """
+    from autoencode.runs.data import with_prior
+
+    check_out(out)
+    trained = load_run(run, device)
+    labels = labels_for(trained, label, n)
+    if components is not None and prior is None:
+        raise OptionError("--components is for a prior that is to be fitted; say --prior mixture")
+    if prior is not None:
+        with_prior(trained, run, prior, seed, data_dir, components)
+    write_result(out, Path(run) / "samples.npy", trained.sample(n, seed, labels), trained, as_json)

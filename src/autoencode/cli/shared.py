@@ -1,0 +1,134 @@
+"""Commands that use a trained model: reconstruct, embed, classify, decode, sample."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from autoencode.cli.options import (
+    bad_file_option,
+    data_dir_option,
+    device_option,
+    split_option,
+)
+from autoencode.cli.output import print_json
+from autoencode.console import note
+from autoencode.errors import OptionError
+
+if TYPE_CHECKING:
+    from autoencode.data import Examples
+    from autoencode.trained import Trained
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a command that reads examples was asked to."""
+
+    split: str
+    on_bad_file: str | None
+    device: str
+    data_dir: str | None
+
+    def examples(self, trained: Trained, run: str, data: str | None) -> Examples:
+        """DATA, or a part of the run's own data."""
+        from autoencode.runs.data import examples_for
+
+        examples = examples_for(trained, run, data, self.split, self.data_dir, self.on_bad_file)
+        say_notices(examples.notices)
+        return examples
+
+
+def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--split``, ``--on-bad-file``, ``--device`` and ``--data-dir``, as one argument ``reading``."""
+
+    @split_option
+    @bad_file_option
+    @device_option
+    @data_dir_option
+    @functools.wraps(function)
+    def command(
+        *args: Any,
+        split: str,
+        on_bad_file: str | None,
+        device: str,
+        data_dir: str | None,
+        **kwargs: Any,
+    ) -> Any:
+        reading = Reading(split, on_bad_file, device, data_dir)
+        return function(*args, reading=reading, **kwargs)
+
+    return command
+
+
+def say_notices(notices: Iterable[str]) -> None:
+    for notice in notices:
+        note(f"note: {notice}")
+
+
+def load_run(run: str, device: str) -> Trained:
+    from autoencode.trained import choose_device, load_trained
+
+    return load_trained(run, device=choose_device(device))
+
+
+def write_result(
+    out: str | None, default: Path, array: Any, trained: Trained, as_json: bool, ids: Any = None
+) -> None:
+    """Writes a result and says where."""
+    from autoencode.jobs.codes import check_ending
+    from autoencode.jobs.results import write_array
+
+    target = default if out is None else check_ending(out)
+    write_array(target, array, trained, ids)
+    say_written(target, array.shape, str(array.dtype), as_json)
+
+
+def say_written(target: Path, shape: tuple[int, ...], dtype: str, as_json: bool) -> None:
+    if as_json:
+        print_json({"file": str(target), "shape": list(shape), "dtype": dtype})
+    else:
+        click.echo(f"{target}: {' x '.join(map(str, shape))} {dtype}")
+
+
+def check_out(out: str | None, codes: bool = False) -> None:
+    from autoencode.jobs.codes import CODES, EXAMPLES, check_ending
+
+    if out is not None:
+        check_ending(out, CODES if codes else EXAMPLES)
+
+
+out_option = click.option(
+    "-o",
+    "--out",
+    metavar="FILE",
+    help=".npy, .npz, .csv, .parquet, .feather or .png; without an ending a new folder of images.  "
+    "[default: in the run folder]",
+)
+
+
+label_option = click.option(
+    "--label",
+    metavar="LABEL",
+    help="Of what class they shall be, for a recipe that is conditional on labels.",
+)
+
+
+def labels_for(trained: Trained, label: str | None, n: int) -> list[str] | None:
+    """The label n times; ``None`` for none.
+
+    Raises:
+        OptionError: for a model that is not conditional on labels.
+    """
+    if label is None:
+        return None
+    if not trained.spec.classes:
+        raise OptionError(
+            f"--label is for a recipe that is conditional on labels (cvae, m2_vae) and this run's is "
+            f"{trained.recipe.name}; leave it out"
+        )
+    return [label] * n

@@ -1,0 +1,118 @@
+"""Batches for the training loop, from examples that all stay on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autoencode.data.examples import Examples
+from autoencode.data.labels import contexts
+from autoencode.randomness import epoch_order
+from autoencode.types import Array, Batch, DataSpec, Pass
+
+_CHUNK_ENTRIES = 1 << 18  # small enough to stay in the cache
+
+
+class Resident:
+    """Examples held on the device as they are stored, gathered batch by batch.
+
+    uint8 stays uint8, a quarter of the memory, and is converted when it is gathered; float32
+    values are scaled once, here, so that a batch of them is a gather and nothing else.
+
+    Example:
+        >>> from autoencode.data import load_data
+        >>> data = load_data("digits")
+        >>> batch = Resident(data.train, data.spec).batch(torch.tensor([0, 7]))
+        >>> batch.x.shape
+        torch.Size([2, 1, 8, 8])
+
+    Args:
+        examples: N raw examples.
+        spec: how a model sees them.
+        device: where they are kept and batches are made.
+    """
+
+    def __init__(self, examples: Examples, spec: DataSpec, device: torch.device | str = "cpu") -> None:
+        self._spec = spec
+        rows = None if examples.rows is None else torch.from_numpy(examples.rows).to(device)
+        target = examples.held_target
+        self._x = _Held(examples.held, spec, device, rows)
+        self._target = None if target is None else _Held(target, spec, device, rows)
+        self._n = len(examples)
+        self._context: Tensor | None = None
+        if spec.classes:
+            self._context = contexts(examples.labels, spec, len(examples)).to(device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the examples are."""
+        return self._x.values.device
+
+    def __len__(self) -> int:
+        return self._n
+
+    def batch(self, index: Tensor) -> Batch:
+        """The examples with the row numbers ``index`` (B,), as the model sees them."""
+        return self._rows(index)
+
+    def shuffled(self, one: Pass) -> Iterator[Batch]:
+        """The batches of one pass, in the order of a random permutation."""
+        order = epoch_order(len(self), one.seed, one.epoch).to(self.device)
+        for first in range(one.start * one.batch_size, len(self), one.batch_size):
+            yield self.batch(order[first : first + one.batch_size][one.rank :: one.world])
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """All examples in order, ``size`` at a time."""
+        for start in range(0, len(self), size):
+            rows = slice(start, start + size)
+            yield self._rows(rows)
+
+    def _rows(self, rows: Tensor | slice) -> Batch:
+        target = None if self._target is None else self._target.rows(rows)
+        batch = self._spec.batch(self._x.rows(rows), target)
+        return batch if self._context is None else replace(batch, context=self._context[rows])
+
+    def mean(self) -> Tensor:
+        """The mean target (*D) of what is known, as the model sees it."""
+        size = max(1, _CHUNK_ENTRIES // self._spec.size)
+        # Summed on the CPU: some accelerators have no float64.
+        total, known = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+        for batch in self.batches(size):
+            total = total + batch.target.cpu().nansum(0, dtype=torch.float64)
+            known = known + (len(batch.x) if batch.mask is None else batch.mask.cpu().sum(0))
+        return (total / known.clamp_min(1)).to(self.device, torch.float32)
+
+
+class _Held:
+    """An array on the device, of which rows are asked for as the model sees them.
+
+    Args:
+        array: (N, *D) raw values.
+        spec: how a model sees them.
+        device: where they are kept.
+        numbers: (M,) those of its rows that are the examples; all when ``None``.
+    """
+
+    def __init__(
+        self, array: Array, spec: DataSpec, device: torch.device | str, numbers: Tensor | None
+    ) -> None:
+        # A tensor over memory that must not be written is a trap that torch warns of.
+        writeable = array if array.flags.writeable else array.copy()
+        values = torch.from_numpy(np.ascontiguousarray(writeable)).to(device)
+        if values.is_floating_point():
+            if numbers is not None:  # of what is scaled, so copied, no more than the examples
+                values, numbers = values.index_select(0, numbers), None
+            values = spec.to_model(values)
+            spec = DataSpec(spec.shape, spec.kind)
+        self.values, self._spec, self._numbers = values, spec, numbers
+
+    def rows(self, which: Tensor | slice) -> Tensor:
+        """The examples (B, *D) with these numbers."""
+        if self._numbers is not None:
+            which = self._numbers[which]
+        found = self.values[which] if isinstance(which, slice) else self.values.index_select(0, which)
+        return self._spec.to_model(found)

@@ -1,0 +1,1 @@
+"""Examples that stay on disk and are read while they are used."""

@@ -1,0 +1,36 @@
+"""New examples for a trained model that stay on disk: read in order, a stretch of rows at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from autoencode.data.disk.stored import Stored
+from autoencode.data.values.apply_spec import to_spec
+from autoencode.data.values.arrays import refuse_unusable
+from autoencode.types import Array, DataSpec
+
+
+@dataclass(frozen=True, eq=False)
+class Conformed(Stored):
+    """Examples in a store, each stretch of which is checked and brought to a spec when it is read.
+
+    Attributes:
+        spec: what the model was trained on.
+    """
+
+    spec: DataSpec = field(default=DataSpec(()), kw_only=True)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one example, as the model sees it."""
+        return self.spec.shape
+
+    def read(self, start: int, stop: int) -> Array:
+        """The rows from ``start`` to ``stop`` (stop - start, *D), as ``apply_spec`` gives them.
+
+        Raises:
+            DataError: a value is missing, or lies outside of what the model was trained on.
+        """
+        block = self.store.read(start, stop)
+        refuse_unusable(block, self.store.name, start)
+        return to_spec(block, self.spec, self.store.name, start)

@@ -1,0 +1,149 @@
+"""Examples that lie in a store: which rows they are, and how what is read becomes examples."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from autoencode.data.disk.store import Store
+from autoencode.data.examples import Examples
+from autoencode.data.values.ranges import channels_first
+from autoencode.types import Array
+
+# What is held in memory of a store at most: as test part, to validate on, to fit PCA and a prior.
+SAMPLE_ROWS, SAMPLE_BYTES = 10_000, 128 << 20
+_PIECES, _PIECE_BYTES = 64, 1 << 16
+
+# So that rows chosen for one end do not lie beside those chosen for another.
+HELD_OUT, _VALIDATION, _SAMPLE = range(3)
+
+
+def _none() -> Array:
+    return np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """Examples in a store, less those that are held out; read when they are needed.
+
+    Attributes:
+        store: where they are.
+        dtype: what they become in memory, uint8 or float32.
+        without: (K,) ascending row numbers of the store that do not belong to them.
+        labels: (len(store),) one label for each row of the store, or ``None``.
+    """
+
+    store: Store
+    dtype: np.dtype[Any]
+    without: Array = field(default_factory=_none)
+    labels: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.store) - len(self.without)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one example, images as (C, H, W)."""
+        return channels_first(np.empty((0, *self.store.shape), bool))[0].shape[1:]
+
+    @property
+    def ids(self) -> Array | None:
+        """What each example (N,) is called, or ``None``."""
+        return None if self._ids is None else np.delete(self._ids, self.without)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know of the reading."""
+        found: tuple[str, ...] = getattr(self.store, "notices", ())
+        return found
+
+    @property
+    def _ids(self) -> Array | None:
+        found: Array | None = getattr(self.store, "ids", None)
+        return found
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one example in memory."""
+        return math.prod(self.store.shape) * self.dtype.itemsize
+
+    def counts(self, bounds: Array) -> Array:
+        """How many of the examples (K,) lie between each two of these rows (K + 1,) of the store."""
+        return np.diff(bounds - np.searchsorted(self.without, bounds))
+
+    def raw(self, start: int, stop: int) -> Array:
+        """Examples (n, *D) among the rows from ``start`` to ``stop`` of the store, in its dtype."""
+        first, last = np.searchsorted(self.without, (start, stop))
+        block = self.store.read(start, stop)
+        if last > first:
+            block = np.delete(block, self.without[first:last] - start, axis=0)
+        return channels_first(block)[0]
+
+    def read(self, start: int, stop: int) -> Array:
+        """Examples (n, *D) among the rows from ``start`` to ``stop`` of the store."""
+        return np.ascontiguousarray(self.raw(start, stop), self.dtype)
+
+    def take(self, rows: Array) -> Examples:
+        """The examples with these numbers (M,), ascending, in memory."""
+        places = self._in_store(rows)
+        x = np.ascontiguousarray(channels_first(self.store.take(places))[0], self.dtype)
+        labels, ids = (None if one is None else one[places] for one in (self.labels, self._ids))
+        return Examples(x, labels, ids)
+
+    def split(self, validation: float, seed: int) -> tuple[Stored, Examples]:
+        """Training examples and the validation examples, which lie evenly spread and in memory.
+
+        Args:
+            validation: the share to validate on, of which no more are taken than memory allows.
+            seed: which rows these are.
+        """
+        rows = self.share(validation, _VALIDATION, seed)
+        without = np.union1d(self.without, self._in_store(rows))
+        return Stored(self.store, self.dtype, without, self.labels), self.take(rows)
+
+    def share(self, share: float, *seeds: int) -> Array:
+        """Numbers of a share of the examples, ascending and evenly spread.
+
+        At least one, never all, and no more than memory allows.
+        """
+        n = min(max(1, round(len(self) * share)), len(self) - 1)
+        return self._spread(min(n, self._most), *seeds)
+
+    def bounded(self) -> Examples:
+        """As many of the examples as memory allows, evenly spread."""
+        return self.take(self._spread(min(len(self), self._most), _SAMPLE))
+
+    @property
+    def _most(self) -> int:
+        return min(SAMPLE_ROWS, max(1, SAMPLE_BYTES // self.row_bytes))
+
+    def _spread(self, n: int, *seeds: int) -> Array:
+        """One row out of each of n stretches of one length."""
+        edges = np.arange(n + 1) * len(self) // n
+        width = np.diff(edges)
+        return edges[:-1] + (np.random.default_rng(seeds).random(n) * width).astype(np.int64)
+
+    def fingerprint(self, test: Examples | None = None) -> str:
+        """SHA-256 over size, dtype and 64 evenly spread pieces of 64 kB of the whole store.
+
+        A change between the pieces goes unseen; to read everything would take minutes at each start.
+        """
+        store, n = self.store, len(self.store)
+        digest = hashlib.sha256(f"{n} {store.shape} {store.dtype.str}\n".encode())
+        piece = max(1, _PIECE_BYTES // (math.prod(store.shape) * store.dtype.itemsize))
+        if n <= _PIECES * piece:
+            starts, piece = [0], n
+        else:
+            starts = [i * (n - piece) // (_PIECES - 1) for i in range(_PIECES)]
+        for start in starts:
+            digest.update(store.read(start, start + piece).data)
+        return digest.hexdigest()
+
+    def _in_store(self, rows: Array) -> Array:
+        """Row numbers of the store for numbers of examples."""
+        before = self.without - np.arange(len(self.without))
+        return np.asarray(rows + np.searchsorted(before, rows, side="right"))

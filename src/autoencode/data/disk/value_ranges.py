@@ -1,0 +1,121 @@
+"""What values in a store mean: the table of ``ranges``, without holding them in memory.
+
+One pass for the range, which ends as soon as nothing more can change (with bytes: in the first block
+of nearly all images), and a second one for mean and variance where values are to be standardised.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+
+from autoencode.data.disk.store import Store
+from autoencode.data.disk.stored import Stored
+from autoencode.data.values.arrays import refuse_unusable
+from autoencode.data.values.ranges import (
+    Storage,
+    Values,
+    as_columns,
+    center_and_variance,
+    channels_first,
+    check_standardize,
+    could_be_coarse,
+    nothing_to_learn,
+    precision_notice,
+    standardized,
+    storage_of,
+)
+from autoencode.types import Array, DataSpec
+
+_BLOCK_BYTES = 1 << 20  # small enough to stay in the cache
+_DIM = 16  # bytes above this are pixels to 255 whatever else there is
+
+
+def survey(store: Store, without: Array, standardize: str) -> tuple[Storage, DataSpec, list[str]]:
+    """How a store's values are kept and what a model must know of them, and notices.
+
+    Args:
+        store: all examples.
+        without: rows that are not for training; they count for the range alone.
+        standardize: as in ``ranges.spec_for``.
+
+    Raises:
+        DataError: a value cannot be learned from.
+    """
+    check_standardize(standardize)
+    moved, notice = channels_first(np.empty((0, *store.shape), bool))
+    values = _values(store, moved.shape[1:])
+    storage = Storage(np.uint8, "unit") if store.dtype == bool else storage_of(values)
+    storage = as_columns(storage, values.shape, standardize)
+    notices = [text for text in (notice, storage.notice) if text]
+    if np.float32(values.low) == np.float32(values.high):  # as the model will see them
+        notices.append(nothing_to_learn(values.low))
+    if storage.kind == "unit":
+        return storage, DataSpec(values.shape, "unit", scale=(storage.scale,)), notices
+    examples = Stored(store, np.dtype(storage.dtype), without)
+    moments = _Moments(examples)
+    mean, variance = moments.mean, moments.variance
+    if standardize == "robust":  # quantiles ask for all values at once; some rows are enough
+        mean, variance = center_and_variance(examples.bounded().x, standardize)
+    constant = moments.low == moments.high
+    spec, more = standardized(values.shape, mean, variance, constant, standardize)
+    if could_be_coarse(store.dtype):
+        more = precision_notice(moments.source_low, moments.source_high) + more
+    return storage, spec, notices + more
+
+
+def blocks(store: Store) -> list[tuple[int, int]]:
+    """All rows in stretches that fit into the processor's cache where the store allows."""
+    rows = max(1, _BLOCK_BYTES // (math.prod(store.shape) * store.dtype.itemsize))
+    bounds = store.bounds(rows).tolist()
+    return list(itertools.pairwise(bounds))
+
+
+def _values(store: Store, shape: tuple[int, ...]) -> Values:
+    as_bytes = store.dtype in (bool, np.uint8)
+    low, high, whole = math.inf, -math.inf, True
+    for start, stop in blocks(store):
+        block = store.read(start, stop)
+        refuse_unusable(block, f"{store.name}, rows {start} to {stop - 1}", start)
+        low, high = min(low, float(block.min())), max(high, float(block.max()))
+        settled = as_bytes and low < high and (high > _DIM or store.dtype == bool)
+        if settled:
+            break
+        whole = whole and (as_bytes or bool((block == np.rint(block)).all()))
+    return Values(shape, as_bytes, low, high, lambda: whole)
+
+
+class _Moments:
+    """Mean, variance and extremes of each entry, (D,), merged block by block in float64.
+
+    Merging: Updating Formulae and a Pairwise Algorithm for Computing Sample Variances (Chan, Golub
+    & LeVeque, 1979).
+    """
+
+    def __init__(self, examples: Stored) -> None:
+        width = math.prod(examples.shape)
+        self.n, self.mean, self._squares = 0, np.zeros(width), np.zeros(width)
+        self.low, self.high = np.full(width, np.inf), np.full(width, -np.inf)
+        self.source_low, self.source_high = self.low, self.high
+        for start, stop in blocks(examples.store):
+            source = examples.raw(start, stop)
+            if len(source):
+                self._add(source.reshape(len(source), -1), examples.dtype)
+
+    @property
+    def variance(self) -> Array:
+        return self._squares / self.n
+
+    def _add(self, source: Array, dtype: np.dtype[Any]) -> None:
+        rows = source.astype(dtype, copy=False)
+        mean = rows.mean(axis=0, dtype=np.float64)
+        step, n = mean - self.mean, self.n + len(rows)
+        self._squares += np.square(rows - mean).sum(axis=0) + step**2 * (self.n * len(rows) / n)
+        self.mean += step * (len(rows) / n)
+        self.n = n
+        self.low, self.high = np.minimum(self.low, rows.min(0)), np.maximum(self.high, rows.max(0))
+        self.source_low = np.minimum(self.source_low, source.min(axis=0))
+        self.source_high = np.maximum(self.source_high, source.max(axis=0))

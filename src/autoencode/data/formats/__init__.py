@@ -1,0 +1,1 @@
+"""The forms in which data come: files, folders, tables and named data sets."""

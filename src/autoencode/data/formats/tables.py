@@ -1,0 +1,236 @@
+"""Files with named columns: CSV, Parquet, Feather and Arrow."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import importlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autoencode.data.formats.chunked import PARQUET
+from autoencode.data.raw import Raw
+from autoencode.data.values.arrays import as_text
+from autoencode.data.values.frames import encode, is_frame, learn_columns, names_of, select
+from autoencode.errors import DataError, OptionError, nearest
+from autoencode.files.free_memory import require_memory
+from autoencode.types import Array, ColumnKind, DataSpec
+
+TEXT = (".csv", ".tsv")
+TABLES = (*TEXT, PARQUET, ".feather", ".arrow")
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What a table's columns are for.
+
+    Attributes:
+        label: the column that holds each row's label, of which only recipes that are conditional on
+            labels learn; the others colour pictures by it.
+        id: the column that names each row, for the files that are written.
+        drop: columns that are left out.
+        kinds: what the values of a column are, where the file does not tell.
+    """
+
+    label: str | None = None
+    id: str | None = None
+    drop: tuple[str, ...] = ()
+    kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any] | None) -> TableOptions:
+        """What ``as_dict`` gave."""
+        facts = facts or {}
+        return cls(
+            facts.get("label"), facts.get("id"), tuple(facts.get("drop", ())), facts.get("kinds", {})
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {**asdict(self), "drop": list(self.drop), "kinds": dict(self.kinds)}
+
+    @property
+    def aside(self) -> list[str]:
+        """All columns that are not learned from."""
+        return [name for name in (self.label, self.id, *self.drop) if name is not None]
+
+    def __bool__(self) -> bool:
+        return bool(self.aside or self.kinds)
+
+
+NO_OPTIONS = TableOptions()
+
+
+def open_table(source: Any) -> Any | None:
+    """The table that a source is or that a file holds, ``None`` when it is something else.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    if not isinstance(source, str | os.PathLike):
+        return source if is_frame(source) else None
+    path = Path(source)
+    if path.suffix.lower() not in TABLES or path.is_dir():
+        return None
+    table = read_table(path)
+    types = importlib.import_module("pyarrow").types
+    # One column of lists is an array of examples, not a table.
+    lists = len(table.column_names) == 1 and types.is_nested(table.schema.types[0])
+    return None if lists else table
+
+
+def read_table(path: Path) -> Any:
+    """A file as a pyarrow table.
+
+    Raises:
+        DataError: it is missing, damaged or too large for memory.
+    """
+    with _in_words(path):
+        require_memory(path.stat().st_size, str(path))
+        if path.suffix.lower() in TEXT:
+            return _read_text(path)
+        if path.suffix.lower() == PARQUET:
+            import pyarrow.parquet
+
+            return pyarrow.parquet.ParquetFile(path).read()
+        import pyarrow.feather
+
+        return pyarrow.feather.read_table(path)
+
+
+def _read_text(path: Path) -> Any:
+    import pyarrow.csv
+
+    if not path.stat().st_size:
+        raise DataError(f"{path}: the file is empty; write it again")
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(path)
+    header = _has_header(path, delimiter)
+    return pyarrow.csv.read_csv(
+        path,
+        read_options=pyarrow.csv.ReadOptions(autogenerate_column_names=not header),
+        parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True),
+    )
+
+
+def _first_line(path: Path) -> str:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return file.readline()
+
+
+def _delimiter(path: Path) -> str:
+    """A comma, unless the first line has only semicolons or tabs."""
+    line = _first_line(path)
+    if "," in line:
+        return ","
+    return next((mark for mark in (";", "\t") if mark in line), ",")
+
+
+def _has_header(path: Path, delimiter: str) -> bool:
+    cells = next(csv.reader([_first_line(path)], delimiter=delimiter), [])
+    return not cells or not all(_is_number(cell) for cell in cells)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; check the path") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text; save it as UTF-8") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({_short(error)}); write it again") from error
+    except ValueError as error:  # how pyarrow calls damage
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: not an intact table ({_short(error)}); correct it") from error
+
+
+def _short(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return " ".join(text.split())[:160].rstrip(".")
+
+
+def learned(table: Any, options: TableOptions, name: str) -> Raw:
+    """A table to learn from.
+
+    Raises:
+        DataError: a column cannot be learned from.
+        OptionError: an option names a column that is not there.
+    """
+    refuse_absent(table, options, name)
+    names = names_of(table)
+    kept = [column for column in names if column not in options.aside]
+    if not len(table):
+        raise DataError(f"{name}: the table has no rows; give some")
+    if not kept:
+        raise DataError(f"{name}: no column is left to learn from; drop fewer")
+    features = select(table, kept)
+    columns = learn_columns(features, options.kinds, name)
+    return Raw(
+        name,
+        encode(features, columns, name),
+        labels=column_values(table, options.label),
+        columns=columns,
+        gaps=True,
+        ids=column_values(table, options.id),
+    )
+
+
+def refuse_absent(table: Any, options: TableOptions, name: str) -> None:
+    """Refuses options of columns that are not there.
+
+    Raises:
+        OptionError: with the nearest names.
+    """
+    names = names_of(table)
+    for wanted in (*options.aside, *options.kinds):
+        if wanted not in names:
+            raise OptionError(f"{name} has no column '{wanted}'; {nearest(wanted, names)}")
+
+
+def fitted(table: Any, options: TableOptions, spec: DataSpec, name: str) -> Raw:
+    """A table for a model that is trained; the columns set aside in training may be there or not.
+
+    Raises:
+        DataError: a column is missing or unknown, or its values are not of its kind.
+    """
+    names = names_of(table)
+    wanted = {column.name for column in spec.columns}
+    aside = set(options.aside) - wanted
+    features = select(table, [column for column in names if column not in aside])
+    columns = spec.columns or learn_columns(features, options.kinds, name)
+    label = options.label if options.label in names else None
+    row = options.id if options.id in names else None
+    return Raw(
+        name,
+        encode(features, columns, name),
+        labels=column_values(table, label),
+        columns=columns,
+        gaps=spec.gaps,
+        ids=column_values(table, row),
+    )
+
+
+def column_values(table: Any, name: str | None) -> Array | None:
+    """A column as it is, text as text, empty where there is none; ``None`` for no column."""
+    if name is None:
+        return None
+    import narwhals.stable.v2 as nw
+
+    values = np.asarray(nw.from_native(table, eager_only=True)[name].to_numpy())
+    return as_text(values) if values.dtype == object else values

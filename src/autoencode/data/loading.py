@@ -1,0 +1,382 @@
+"""Reads data from wherever they are into ``Data``.
+
+source -> read -> Raw -> as_array -> channels_first -> choose_storage -> Examples + DataSpec
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from autoencode.data.disk.conformed import Conformed
+from autoencode.data.disk.opening import is_too_large, open_store, refuse_unusable_store
+from autoencode.data.disk.store import Store
+from autoencode.data.disk.value_ranges import blocks
+from autoencode.data.examples import (
+    _HELD_OUT_SEED,
+    HELD_OUT_FROM,
+    HELD_OUT_SHARE,
+    Data,
+    Examples,
+    ExampleSet,
+    _some_rows,
+)
+from autoencode.data.formats.download import OnBytes
+from autoencode.data.formats.folders import AS_THEY_ARE, ImageOptions
+from autoencode.data.formats.named import catalogue, read_named
+from autoencode.data.formats.npy import SUPPORTED, read_file, rows_in_order
+from autoencode.data.formats.tables import NO_OPTIONS, TABLES, TableOptions, fitted, learned, open_table
+from autoencode.data.labels import as_factors, without
+from autoencode.data.raw import Raw
+from autoencode.data.values.apply_spec import (
+    apply_spec,
+    are_fractions,
+    fractions_error,
+    scaled_up,
+    times,
+    to_spec,
+)
+from autoencode.data.values.arrays import as_array, as_labels, from_dataset, refuse_unusable
+from autoencode.data.values.ranges import Standardize, Storage, channels_first, choose_storage, spec_for
+from autoencode.errors import DataError, OptionError, nearest
+from autoencode.types import Array, ColumnKind, DataSpec
+
+
+def load_data(
+    source: Any,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    labels: Any = None,
+    standardize: Standardize = "columns",
+    stream: bool | None = None,
+    table: TableOptions = NO_OPTIONS,
+    images: ImageOptions = AS_THEY_ARE,
+    leave_out: Sequence[str] = (),
+    progress: OnBytes | None = None,
+) -> Data:
+    """Read a data set from wherever it is.
+
+    Example:
+        >>> data = load_data("digits")
+        >>> data.train.x.shape, data.spec.scale
+        ((1438, 1, 8, 8), (16.0,))
+
+    Args:
+        source: the name of a known data set (see ``catalogue``), a ``.npy`` or ``.npz`` file, a CSV,
+            Parquet, Feather or Arrow file, a Zarr array, a folder of images, ``.tar`` shards, an array,
+            nested lists, a tensor, a table of pandas, polars or pyarrow, a torch map-style dataset or a
+            ``datasets.Dataset`` of Hugging Face (or the folder of a saved one); ``Data`` as they are.
+        data_dir: where data sets are looked for and downloaded to, and decoded images kept.
+        labels: (N,) one label for each example, where the source has none.
+        standardize: how values that are neither pixels nor in [0, 1] are scaled; see
+            ``ranges.spec_for``.
+        stream: whether the data stay on disk and are read while they are used; by default what
+            would take more than a quarter of the free memory, and memory maps
+            (``docs/large_data.md``).
+        table: which columns of a table are labels, names of rows or left out, and of what kind.
+        images: the size that images of a folder are brought to, how, and what becomes of damaged ones.
+        leave_out: labels whose examples are in neither part, so that a model never sees them.
+        progress: called with bytes and total while something is downloaded.
+
+    Returns:
+        The data. Where the source has no test part, a tenth of ten or more examples is held out.
+
+    Raises:
+        DataError: the data cannot be learned from.
+        OptionError: there is no data set of this name, or it cannot be streamed.
+    """
+    if isinstance(source, Data):  # made ready by the caller
+        if leave_out:
+            raise OptionError("these data are made already; leave classes out when they are loaded")
+        if labels is not None:
+            raise OptionError("these data are made already; give their labels when they are loaded")
+        return source
+    from autoencode.data.disk.opening import is_too_large, open_store, stays, streamed, whole
+
+    named = None if stream or is_too_large(source) else open_table(source)
+    if table and named is None:
+        raise OptionError("these data have no named columns; leave label, id, drop and kinds out")
+    if named is not None:
+        found = learned(named, table, _name(source))
+    else:
+        store = open_store(source, stream, data_dir, images=images)
+        if store is not None and stays(source, store, stream):
+            if leave_out:
+                raise DataError("classes are left out of data in memory only; use stream=False")
+            return streamed(store, labels, standardize)
+        found = _read(source, data_dir, progress) if store is None else whole(store)
+    raw = without(_for_training(_clean(found, labels)), leave_out)
+    held_out = None
+    notices = list(raw.notices)
+    if raw.x_test is None and len(raw.x) >= HELD_OUT_FROM:
+        held_out = _some_rows(len(raw.x), HELD_OUT_SHARE, _HELD_OUT_SEED)
+        notices.append(
+            f"{held_out.sum()} of {len(raw.x)} examples held out as the test part "
+            f"(seed {_HELD_OUT_SEED})"
+        )
+    xs, spec, more = _fit(raw, standardize, held_out)
+    train = Examples(xs[0], raw.labels, raw.ids, factors=raw.factors)
+    test = None
+    if len(xs) > 1:
+        test = Examples(xs[1], raw.labels_test, raw.ids_test, factors=raw.factors_test)
+    if held_out is not None:
+        train, test = train.take(~held_out), train.take(held_out)
+    return Data(raw.name, train, test, spec, (*notices, *more))
+
+
+def load_examples(
+    source: Any,
+    spec: DataSpec,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    labels: Any = None,
+    table: TableOptions = NO_OPTIONS,
+    images: ImageOptions = AS_THEY_ARE,
+    progress: OnBytes | None = None,
+) -> Examples:
+    """Read new examples for a trained model; nothing about their range is guessed.
+
+    Args:
+        source: see ``load_data``; one example is enough.
+        spec: what the model was trained on.
+        data_dir: see ``load_data``.
+        labels: (N,) one label for each example, where the source has none.
+        table: what was said of the columns in training.
+        images: what was said of images in training; their size is the model's.
+        progress: see ``load_data``.
+
+    Returns:
+        The source's own test part where it has one, else all its examples.
+
+    Raises:
+        DataError: the examples do not fit.
+    """
+    from autoencode.data.disk.opening import open_store, whole
+
+    named = open_table(source)
+    if named is not None:
+        found = fitted(named, table, spec, _name(source))
+    else:
+        shape = spec.shape if len(spec.shape) == 3 else None
+        store = open_store(source, False, data_dir, shape, images)
+        found = _read(source, data_dir, progress) if store is None else whole(store)
+    raw = _clean(replace(found, gaps=spec.gaps), labels, training=False)
+    if raw.x_test is not None:
+        x_test = apply_spec(raw.x_test, spec, "test")
+        return Examples(x_test, raw.labels_test, notices=raw.notices, factors=raw.factors_test)
+    x = apply_spec(raw.x, spec)
+    return Examples(x, raw.labels, raw.ids, notices=raw.notices, factors=raw.factors)
+
+
+def prepare(
+    x: Any,
+    labels: Any = None,
+    *,
+    standardize: Standardize = "columns",
+    kinds: Mapping[str, ColumnKind] | None = None,
+    gaps: bool = False,
+) -> tuple[ExampleSet, DataSpec, tuple[str, ...]]:
+    """Examples that are given as they are, all of them for training.
+
+    Example:
+        >>> examples, spec, notices = prepare([[0.0, 5.0], [2.0, 7.0]])
+        >>> spec.kind, spec.offset, spec.scale
+        ('real', (1.0, 6.0), (1.0, 1.0))
+
+    Args:
+        x: (N, ...) anything array-like; see ``load_data``.
+        labels: (N,) or ``None``.
+        standardize: see ``load_data``.
+        kinds: of a table's columns, where the dtype does not tell.
+        gaps: whether values of an array may be missing (NaN); in a table with names they may.
+
+    Returns:
+        The examples as they are stored, how models see them, and what was done to them. A memory
+        map is read in place, not copied; so is a data set of Hugging Face that is large.
+    """
+    from autoencode.data.disk.opening import on_disk, open_store, stays, streamed, whole
+
+    path = isinstance(x, str | os.PathLike)
+    store = open_store(x, None) if on_disk(x) and not path else None
+    if store is not None and stays(x, store, None):
+        data = streamed(store, labels, standardize, hold_out=False)
+        return data.train, data.spec, data.notices
+    named = open_table(x) if not path else None
+    if kinds and named is None:
+        raise OptionError("these data have no named columns; leave the kinds out")
+    if named is not None:
+        raw = learned(named, TableOptions(kinds=kinds or {}), "train")
+    else:
+        raw = _in_memory(x) if store is None else whole(store)
+    raw = _for_training(_clean(replace(raw, gaps=raw.gaps or gaps), labels))
+    (stored,), spec, notices = _fit(raw, standardize)
+    return Examples(stored, raw.labels), spec, tuple(notices)
+
+
+def read(
+    source: Any,
+    data_dir: str | os.PathLike[str] | None = None,
+    shape: tuple[int, ...] | None = None,
+    images: ImageOptions = AS_THEY_ARE,
+) -> Raw:
+    """All that a source holds, in memory and as it is; see ``load_data`` and ``open_store``."""
+    from autoencode.data.disk.opening import open_store, whole
+
+    store = open_store(source, False, data_dir, shape, images)
+    return _read(source, data_dir, None) if store is None else whole(store)
+
+
+def _read(source: Any, data_dir: str | os.PathLike[str] | None, progress: OnBytes | None) -> Raw:
+    if isinstance(source, str):
+        if source.lower() in catalogue():
+            raw = read_named(source.lower(), data_dir, progress)
+            if not Path(source).exists():
+                return raw
+            other = (
+                f"{source} is the data set of that name, not what lies here; write ./{source} for that"
+            )
+            return replace(raw, notices=(*raw.notices, other))
+        if not source.lower().endswith(SUPPORTED) and not Path(source).exists():
+            endings = ", ".join((*SUPPORTED, *TABLES))
+            raise OptionError(
+                f"no data set or file {source!r}; {nearest(source.lower(), catalogue())} "
+                f"(or give a file: {endings})"
+            )
+        source = Path(source)
+    if isinstance(source, os.PathLike):
+        return read_file(source)
+    return _in_memory(source)
+
+
+def _name(source: Any) -> str:
+    """What a table is called."""
+    return Path(source).stem if isinstance(source, str | os.PathLike) else "table"
+
+
+def _in_memory(source: Any) -> Raw:
+    if isinstance(source, Dataset):
+        x, labels = from_dataset(source)
+        return Raw("array", x, labels)
+    return Raw("array", source)
+
+
+def _clean(raw: Raw, labels: Any, training: bool = True) -> Raw:
+    """The same data with nothing in it that cannot be learned from."""
+    x = as_array(raw.x, "train", raw.gaps)
+    if training:
+        _refuse_empty_columns(x, raw.gaps)
+    labels = as_labels(raw.labels if labels is None else labels, len(x), "train")
+    factors = as_factors(raw.factors, len(x), "train")
+    raw = replace(raw, x=x, labels=labels, factors=factors)
+    if raw.x_test is None:
+        return replace(raw, labels_test=None, factors_test=None)
+    x_test = as_array(raw.x_test, "test", raw.gaps)
+    if x_test.shape[1:] != x.shape[1:]:
+        raise DataError(
+            f"test: examples are {times(x_test.shape[1:])} and those of train "
+            f"{times(x.shape[1:])}; give both one shape"
+        )
+    labels_test = as_labels(raw.labels_test, len(x_test), "test")
+    factors_test = as_factors(raw.factors_test, len(x_test), "test")
+    return replace(raw, x_test=x_test, labels_test=labels_test, factors_test=factors_test)
+
+
+def _refuse_empty_columns(x: Array, gaps: bool) -> None:
+    if not gaps or x.ndim != 2 or x.dtype.kind != "f":
+        return
+    empty = np.isnan(x).all(axis=0)
+    if empty.any():
+        raise DataError(f"train: column {int(empty.argmax())} has no values; drop it")
+
+
+def _for_training(raw: Raw) -> Raw:
+    if len(raw.x) < 2:
+        raise DataError("train: needs at least 2 examples, got 1 sample")
+    return raw
+
+
+def _fit(
+    raw: Raw, standardize: str, held_out: Array | None = None
+) -> tuple[list[Array], DataSpec, list[str]]:
+    """The parts as they are stored, their spec (from the source or from the values), notices.
+
+    Args:
+        raw: what was read.
+        standardize: see ``load_data``.
+        held_out: (N,) true for rows of the first part that the spec may not know of.
+    """
+    parts = [raw.x] if raw.x_test is None else [raw.x, raw.x_test]
+    if raw.spec is not None:
+        return [apply_spec(part, raw.spec) for part in parts], raw.spec, []
+    moved, notice = zip(*(channels_first(part) for part in parts), strict=True)
+    mixed = not all(column.numeric for column in raw.columns)
+    storage = Storage(np.float32, "real") if mixed else choose_storage(moved, standardize)
+    stored = [storage.store(part) for part in moved]
+    known, source = stored[0], moved[0]
+    # What bytes mean does not hang on which of them are held out.
+    if held_out is not None and storage.dtype != np.uint8:
+        known, source = known[~held_out], source[~held_out]
+    spec, notices = spec_for(known, storage, standardize, source, raw.columns)
+    return stored, spec, [*filter(None, notice[:1]), *notices]
+
+
+def open_examples(
+    source: Any,
+    spec: DataSpec,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    table: TableOptions = NO_OPTIONS,
+    images: ImageOptions = AS_THEY_ARE,
+) -> Examples | Conformed:
+    """``load_examples``, but what lies in a store stays there and is read when it is used.
+
+    Args:
+        source: see ``load_data``.
+        spec: what the model was trained on.
+        data_dir: see ``load_data``.
+        table: what was said of the columns in training.
+        images: what was said of images in training; their size is the model's.
+
+    Raises:
+        DataError: the examples do not fit; values are looked at when they are read.
+    """
+    shape = spec.shape if len(spec.shape) == 3 else None
+    named = bool(spec.columns) and not is_too_large(source)  # columns are found by their names
+    store = None if named else open_store(source, _in_place(source), data_dir, shape, images)
+    if store is None:
+        return load_examples(source, spec, data_dir=data_dir, table=table, images=images)
+    refuse_unusable_store(store)
+    to_spec(np.empty((0, *store.shape), store.dtype), spec, store.name)
+    _refuse_fractions(store, spec)
+    kept = np.uint8 if store.dtype in (bool, np.uint8) else np.float32
+    return Conformed(store, np.dtype(kept), labels=store.labels, spec=spec)
+
+
+def _in_place(source: Any) -> bool | None:
+    """Whether a source is a ``.npy`` file that can be read where it is; ``None`` for other sources."""
+    named = isinstance(source, str) and source.lower() in catalogue()
+    if named or not isinstance(source, str | os.PathLike):
+        return None
+    path = Path(source)
+    return rows_in_order(path) if path.suffix.lower() == ".npy" else None
+
+
+def _refuse_fractions(store: Store, spec: DataSpec) -> None:
+    """As ``apply_spec``: looks for a value that is no fraction, mostly found in the first block."""
+    if not scaled_up(spec, store.dtype):
+        return
+    found = False
+    for start, stop in blocks(store):
+        block = store.read(start, stop)
+        refuse_unusable(block, store.name, start)
+        if block.max() > 1:
+            return
+        found = found or are_fractions(block)
+    if found:
+        raise fractions_error(spec.offset[0] + spec.scale[0], store.name)

@@ -1,0 +1,1 @@
+"""Values as sources have them, and how a model sees them."""

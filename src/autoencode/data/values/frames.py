@@ -1,0 +1,276 @@
+"""Tables with named columns of any kind, to a matrix of numbers and back.
+
+Any table that narwhals knows (pandas, polars, pyarrow, ...) will do. How columns are read:
+
+    dtype of the column              kind       in the matrix
+    numbers                          real       as they are
+    true and false                   boolean    0 and 1
+    text, categorical                category   place among the categories
+    dates and times                  date       days since the column's mean
+    numbers, declared a count        count      log(1 + count)
+    anything, declared a category    category   place among the categories
+
+What is missing (None, NaN, NaT, null) is NaN in the matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+import numpy as np
+
+from autoencode.data.values import series
+from autoencode.errors import DataError, OptionError, nearest
+from autoencode.types import Array, Column, ColumnKind
+
+
+def is_frame(source: Any) -> bool:
+    """Whether this is a table of a library that narwhals knows.
+
+    Raises:
+        DataError: two columns have one name.
+    """
+    if not (hasattr(source, "columns") or hasattr(source, "column_names")):
+        return False  # without narwhals being imported
+    import narwhals.stable.v2 as nw
+    from narwhals.exceptions import DuplicateError
+
+    try:
+        known: object = nw.from_native(source, eager_only=True, pass_through=True)
+    except DuplicateError:
+        names_of(source)
+        raise
+    return isinstance(known, nw.DataFrame)
+
+
+def names_of(source: Any) -> list[str]:
+    """The columns' names.
+
+    Raises:
+        DataError: a name comes twice or is no text.
+    """
+    names = list(getattr(source, "column_names", None) or source.columns)
+    for name in names:
+        if not isinstance(name, str):
+            raise DataError(f"the column name {name!r} is not text; rename it")
+    twice = [name for i, name in enumerate(names) if name in names[:i]]
+    if twice:
+        raise DataError(f"two columns are named '{twice[0]}'; rename one")
+    return names
+
+
+def learn_columns(
+    source: Any, kinds: Mapping[str, ColumnKind] | None = None, part: str = "data"
+) -> tuple[Column, ...]:
+    """What the columns of a table are.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> table = pa.table({"age": [41, 7], "pet": ["cat", None], "member": [True, False]})
+        >>> [(c.name, c.kind, c.categories) for c in learn_columns(table)]
+        [('age', 'real', ()), ('pet', 'category', ('cat',)), ('member', 'boolean', ())]
+
+    Args:
+        source: a table.
+        kinds: what the values of some columns are, where the dtype does not tell.
+        part: what to call the data in an error message.
+
+    Raises:
+        DataError: a column cannot be learned from.
+        OptionError: a kind that there is not, or of a column that there is not.
+    """
+    names = names_of(source)
+    if not len(source):
+        raise DataError(f"{part}: the table has no rows; give some")
+    kinds = dict(kinds or {})
+    for name, kind in kinds.items():
+        if name not in names:
+            raise OptionError(f"no column '{name}' to be a {kind}; {nearest(name, names)}")
+        if kind not in get_args(ColumnKind):
+            raise OptionError(
+                f"unknown kind '{kind}' of column '{name}'; {nearest(kind, get_args(ColumnKind))}"
+            )
+    return tuple(series.learn(name, one, kinds.get(name), part) for name, one in _series(source, names))
+
+
+def encode(source: Any, columns: Sequence[Column], part: str = "data") -> Array:
+    """A table as a matrix (N, D) of float64, NaN where a value is missing.
+
+    Columns are found by their names, whatever their order.
+
+    Raises:
+        DataError: a column is missing or unknown, or a value is not of its column's kind.
+    """
+    names = names_of(source)
+    _refuse_other_names(names, [column.name for column in columns], part)
+    given = dict(_series(source, names))
+    encoded = [series.encode(column, given[column.name], part) for column in columns]
+    if not encoded:
+        return np.empty((len(source), 0))
+    matrix = np.stack(encoded, axis=1)
+    return matrix if np.isnan(matrix).any() else matrix.astype(_own_dtype(given.values(), columns))
+
+
+def _refuse_other_names(names: Sequence[str], wanted: Sequence[str], part: str) -> None:
+    missing = [name for name in wanted if name not in names]
+    unknown = [name for name in names if name not in wanted]
+    if missing:
+        raise DataError(f"{part}: no column {_listed(missing)}, on which the model was trained; add it")
+    if unknown:
+        raise DataError(f"{part}: unknown column {_listed(unknown)}; drop it, or train with it")
+
+
+def in_order(source: Any, columns: Sequence[Column], part: str = "data") -> Any:
+    """The table with its columns in the order of those that a model was trained on.
+
+    Raises:
+        DataError: a column is missing or unknown.
+    """
+    wanted = [column.name for column in columns]
+    _refuse_other_names(names_of(source), wanted, part)
+    return select(source, wanted)
+
+
+def decode(matrix: Array, columns: Sequence[Column]) -> dict[str, Array]:
+    """A matrix (N, D) back to columns in their own terms; NaN becomes a missing value."""
+    return {
+        column.name: series.decode(column, matrix[:, i].astype(np.float64))
+        for i, column in enumerate(columns)
+    }
+
+
+def select(source: Any, names: Sequence[str]) -> Any:
+    """The table with these columns only.
+
+    Raises:
+        DataError: one of them is not there.
+    """
+    import narwhals.stable.v2 as nw
+
+    there = names_of(source)
+    if missing := [name for name in names if name not in there]:
+        raise DataError(f"no column {_listed(missing)} in the table; add it")
+    return nw.from_native(source, eager_only=True).select(list(names)).to_native()
+
+
+def empty_like(source: Any) -> Any:
+    """A table like this one without rows: it remembers the library and the columns."""
+    import narwhals.stable.v2 as nw
+
+    return nw.from_native(source, eager_only=True).head(0).to_native()
+
+
+def to_frame(values: Mapping[str, Array], like: Any = None) -> Any:
+    """Columns as a table of the library that ``like`` comes from, with its row labels.
+
+    Args:
+        values: an array (N,) for each column.
+        like: a table; ``None`` makes a pyarrow table.
+    """
+    import narwhals.stable.v2 as nw
+
+    backend: Any = "pyarrow"
+    if like is not None:
+        backend = nw.get_native_namespace(nw.from_native(like, eager_only=True))
+    columns = {name: _plain(column) for name, column in values.items()}
+    frame = nw.from_dict(columns, backend=backend).to_native()
+    if hasattr(like, "index") and len(like.index) == len(frame):
+        frame.index = like.index
+    return frame
+
+
+def take_rows(source: Any, rows: Array) -> Any:
+    """The rows of a table with these numbers."""
+    import narwhals.stable.v2 as nw
+
+    return nw.from_native(source, eager_only=True)[rows.tolist()].to_native()
+
+
+def columns_of(source: Any) -> dict[str, Any]:
+    """A table's columns by name, as pyarrow has them."""
+    import narwhals.stable.v2 as nw
+
+    table = nw.from_native(source, eager_only=True).to_arrow()
+    return {name: table.column(name) for name in table.column_names}
+
+
+def as_table(columns: Mapping[str, Any]) -> Any:
+    """A pyarrow table of arrays and columns."""
+    import pyarrow
+
+    return pyarrow.table({name: _plain(values) for name, values in columns.items()})
+
+
+def count_missing(source: Any) -> int:
+    """How many values of a table are missing."""
+    return sum(
+        value is None for _, one in _series(source, names_of(source)) for value in series.objects(one)
+    )
+
+
+def fill(source: Any, columns: Sequence[Column], guess: Array) -> Any:
+    """A table with guesses (N, D) where a value of these columns is missing; all else as it was.
+
+    Columns keep their dtypes, but for whole numbers that are no counts: a guess may lie between two.
+    """
+    import narwhals.stable.v2 as nw
+
+    frame = nw.from_native(source, eager_only=True)
+    missing = np.isnan(encode(frame.select([c.name for c in columns]).to_native(), columns))
+    values = decode(guess, columns)
+    for i, column in enumerate(columns):
+        if not missing[:, i].any():
+            continue
+        new, old = values[column.name], frame[column.name]
+        if column.kind == "count":
+            new = np.rint(new).astype(np.int64)
+        elif old.dtype.is_integer():  # a guess may lie between two whole numbers
+            old = old.cast(nw.Float64)
+        own = old.to_list()
+        mixed = [
+            value if gone else known
+            for known, value, gone in zip(own, new.tolist(), missing[:, i].tolist(), strict=True)
+        ]
+        kind = old.dtype if old.dtype.is_numeric() else None
+        filled = nw.new_series(column.name, mixed, kind, backend=nw.get_native_namespace(frame))
+        frame = frame.with_columns(_like(filled, old, source))
+    return frame.to_native()
+
+
+def _like(series: Any, old: Any, source: Any) -> Any:
+    """A series without gaps with the dtype and the row labels of another."""
+    import narwhals.stable.v2 as nw
+
+    if not hasattr(source, "index"):
+        return series.cast(old.dtype)
+    native, before = series.to_native(), old.to_native().dtype
+    native.index = source.index
+    # What pandas holds as objects for the gaps' sake needs none any more.
+    native = native if str(before) == "object" else native.astype(before)
+    return nw.from_native(native, series_only=True)
+
+
+def _own_dtype(series: Any, columns: Sequence[Column]) -> Any:
+    """The dtype that the same numbers have as an array; it tells bytes from measurements."""
+    kinds = [np.asarray(one.head(1).to_numpy()).dtype for one in series]
+    plain = all(c.kind == "real" for c in columns) and all(kind.kind in "iuf" for kind in kinds)
+    return np.result_type(*kinds) if plain else np.float64
+
+
+def _plain(values: Any) -> Any:
+    objects = isinstance(values, np.ndarray) and values.dtype == object
+    return values.tolist() if objects else values
+
+
+def _series(source: Any, names: Sequence[str]) -> list[tuple[str, Any]]:
+    import narwhals.stable.v2 as nw
+
+    frame = nw.from_native(source, eager_only=True)
+    return [(name, frame[name]) for name in names]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names in quotes, the first few."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(f"'{name}'" for name in names[:3]) + more

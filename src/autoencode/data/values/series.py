@@ -1,0 +1,233 @@
+"""One column of a table, to numbers and back: the kinds that ``frames`` lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from autoencode.errors import DataError
+from autoencode.types import Array, Column, ColumnKind
+
+LARGEST_EXACT = 2**53  # whole numbers above it are not all float64s
+_MANY = 100  # categories; a column with more, mostly different, ones names its rows
+_SECONDS = 86400.0
+
+
+def learn(name: str, series: Any, kind: ColumnKind | None, part: str) -> Column:
+    """What a column is, from its values and, where its dtype does not tell, a kind.
+
+    Raises:
+        DataError: it cannot be learned from.
+    """
+    where = f"{part}: column '{name}'"
+    found = kind or _kind(series, where)
+    if found == "category":
+        labels = _labels(series)
+        known = sorted({label for label in labels if label is not None})
+        _refuse_names(known, len(labels), where)
+        if not known:
+            raise DataError(f"{where} has no values; drop it")
+        return Column(name, found, tuple(known))
+    column = Column(name, found)
+    values = encode(column, series, part)
+    if len(values) and np.isnan(values).all():
+        raise DataError(f"{where} has no values; drop it")
+    if found == "date" and len(values):
+        return Column(name, found, origin=float(np.nanmean(values)))
+    return column
+
+
+def _kind(series: Any, where: str) -> ColumnKind:
+    """What a column's dtype says of it."""
+    import narwhals.stable.v2 as nw
+
+    dtype = series.dtype
+    if dtype == nw.Boolean:
+        return "boolean"
+    if dtype.is_numeric():
+        return "real"
+    if dtype in (nw.Datetime, nw.Date):
+        return "date"
+    if dtype in (nw.Categorical, nw.Enum):
+        return "category"
+    values = objects(series)
+    if all(isinstance(v, bool | np.bool_) for v in values if v is not None) and dtype == nw.Object:
+        return "boolean"
+    if dtype == nw.Object and all(_is_number(v) for v in values if v is not None):
+        return "real"
+    if dtype == nw.String or all(isinstance(v, str) or _is_number(v) for v in values if v is not None):
+        _refuse_numbers_as_text(values, where)
+        return "category"
+    raise DataError(f"{where} is of type {dtype}, which cannot be learned from; drop it")
+
+
+def _refuse_numbers_as_text(values: Sequence[Any], where: str) -> None:
+    """Refuses text that is mostly numbers: one word among them made the column text."""
+    known = [(i, v) for i, v in enumerate(values) if v is not None]
+    words = [(i, v) for i, v in known if not _spells_number(v)]
+    if len(words) * 2 <= len(known) and known:
+        if not words:
+            raise DataError(f"{where} holds numbers as text; convert it, or declare it a category")
+        i, word = words[0]
+        raise DataError(
+            f"{where} holds numbers and {len(words)} text, first {word!r} at row {i}; leave what is "
+            "missing empty, or declare the column a category"
+        )
+
+
+def _refuse_names(known: Sequence[str], n: int, where: str) -> None:
+    if len(known) > max(_MANY, n // 2):
+        raise DataError(
+            f"{where} has {len(known)} different values in {n} rows, as an identifier has; drop it"
+        )
+
+
+def encode(column: Column, series: Any, part: str) -> Array:
+    """Values as (N,) float64, NaN where one is missing.
+
+    Raises:
+        DataError: a value is not of the column's kind.
+    """
+    where = f"{part}: column '{column.name}'"
+    if column.kind == "category":
+        return _codes(column, _labels(series), where)
+    if column.kind == "date":
+        days: Array = _days(series, where) - column.origin
+        return days
+    values = _numbers(series, where)
+    if column.kind == "boolean":
+        _refuse_where(~np.isin(values, (0, 1)) & ~np.isnan(values), values, where, "not true or false")
+    if column.kind == "count":
+        whole = np.rint(values)
+        wrong = (values < 0) | (abs(values - whole) > 1e-9 * np.maximum(1, whole))  # log and exp round
+        _refuse_where(wrong & ~np.isnan(values), values, where, "not a count (0, 1, 2, ...)")
+        return np.asarray(np.log1p(whole))
+    return values
+
+
+def decode(column: Column, values: Array) -> Array:
+    """Numbers (N,) back to values in the column's own terms."""
+    gone = np.isnan(values)
+    if column.kind == "category":
+        codes = np.where(gone, 0, values).round().astype(int).clip(0, len(column.categories) - 1)
+        labels: Array = np.array(column.categories, dtype=object)[codes]
+        labels[gone] = None
+        return labels
+    if column.kind == "boolean":
+        known = (values >= 0.5).astype(object)
+        known[gone] = None
+        return known if gone.any() else np.asarray(known, dtype=bool)
+    if column.kind == "count":
+        counts: Array = np.expm1(values).clip(0)
+        return counts
+    if column.kind == "date":
+        days = np.where(gone, 0.0, values + column.origin)
+        seconds = np.rint(days * _SECONDS).astype("int64").astype("datetime64[s]")
+        dates: Array = np.where(gone, np.datetime64("NaT", "s"), seconds).astype("datetime64[us]")
+        return dates
+    return np.asarray(values)
+
+
+def _labels(series: Any) -> list[str | None]:
+    """Values as text; whole numbers without a point."""
+    return [None if value is None else _label(value) for value in objects(series)]
+
+
+def _label(value: Any) -> str:
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def objects(series: Any) -> list[Any]:
+    """The values in Python, ``None`` where one is missing."""
+    return [None if _is_missing(value) else value for value in series.to_list()]
+
+
+def _is_missing(value: Any) -> bool:
+    # pandas' NA is not equal to anything, and neither are NaN and NaT to themselves.
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number)
+
+
+def _spells_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _codes(column: Column, labels: Sequence[str | None], where: str) -> Array:
+    places = {label: float(i) for i, label in enumerate(column.categories)}
+    unknown = [(i, v) for i, v in enumerate(labels) if v is not None and v not in places]
+    if unknown:
+        i, label = unknown[0]
+        different = len({v for _, v in unknown})
+        more = f" and {different - 1} more" if different > 1 else ""
+        raise DataError(
+            f"{where}: the category {label!r}{more} (first at row {i}) was never seen in training; "
+            "leave it empty, or train with it"
+        )
+    return np.array([np.nan if v is None else places[v] for v in labels], dtype=np.float64)
+
+
+def _days(series: Any, where: str) -> Array:
+    """Days since 1970."""
+    import narwhals.stable.v2 as nw
+
+    if series.dtype not in (nw.Datetime, nw.Date):
+        raise DataError(f"{where} should hold dates and is of type {series.dtype}; convert it")
+    if getattr(series.dtype, "time_zone", None) is not None:
+        series = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    values = np.asarray(series.to_numpy()).astype("datetime64[us]")
+    days = values.astype("int64") / (1e6 * _SECONDS)
+    known: Array = np.where(np.isnat(values), np.nan, days)
+    return known
+
+
+def _numbers(series: Any, where: str) -> Array:
+    import narwhals.stable.v2 as nw
+
+    dtype = series.dtype
+    if dtype.is_integer():
+        _refuse_inexact(series, where)
+    if dtype.is_numeric() or dtype == nw.Boolean:
+        numeric = series.to_numpy()
+        if numeric.dtype.kind in "biuf":
+            values = numeric.astype(np.float64)
+        else:
+            values = np.array([np.nan if v is None else float(v) for v in objects(series)])
+    else:
+        raw = objects(series)
+        bad = next(((i, v) for i, v in enumerate(raw) if v is not None and not _is_number(v)), None)
+        if bad is not None:
+            raise DataError(
+                f"{where} should hold numbers and has {bad[1]!r} at row {bad[0]}; correct it"
+            )
+        values = np.array([np.nan if v is None else float(v) for v in raw], dtype=np.float64)
+    _refuse_where(np.isinf(values), values, where, "infinite")
+    return np.asarray(values)
+
+
+def _refuse_inexact(series: Any, where: str) -> None:
+    high, low = series.max(), series.min()
+    if high is not None and max(abs(int(high)), abs(int(low))) > LARGEST_EXACT:
+        raise DataError(
+            f"{where} has whole numbers beyond 2**53, which no model can tell apart; drop the column "
+            "if it is an identifier, else declare it a category"
+        )
+
+
+def _refuse_where(wrong: Array, values: Array, where: str, what: str) -> None:
+    if wrong.any():
+        first = int(wrong.argmax())
+        raise DataError(
+            f"{where}: {int(wrong.sum())} of {len(values)} values are {what}, first "
+            f"{values[first]:g} at row {first}; correct or drop them"
+        )

@@ -1,0 +1,168 @@
+"""Results to files: arrays, and tables whose rows and columns have names."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+
+from autoencode.data.values.frames import decode, to_frame
+from autoencode.errors import OptionError
+from autoencode.files.atomic import new_folder, write_atomically
+from autoencode.runs.data import table_of
+from autoencode.trained import Trained
+from autoencode.trained.trained import flat
+from autoencode.types import Array
+
+TABLES = (".csv", ".parquet", ".feather")
+
+
+def write_frame(path: Path, table: Any) -> None:
+    """Writes a pyarrow table by the file's ending, whole or not at all.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    buffer = io.BytesIO()
+    if path.suffix.lower() == ".csv":
+        import pyarrow.csv
+
+        pyarrow.csv.write_csv(table, buffer)
+    elif path.suffix.lower() == ".parquet":
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(table, buffer)
+    else:
+        import pyarrow.feather
+
+        pyarrow.feather.write_feather(table, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def write_plain(path: Path, array: Array) -> None:
+    """Writes an array (N, ...) by the file's ending, whole or not at all.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    ending = path.suffix.lower()
+    if ending in TABLES:
+        write_frame(path, to_frame(numbered("x", flat(array))))
+        return
+    buffer = io.BytesIO()
+    if ending == ".npy":
+        np.save(buffer, array, allow_pickle=False)
+    else:
+        np.savez_compressed(buffer, x=array)
+    write_atomically(path, buffer.getvalue())
+
+
+def write_array(path: Path, array: Array, trained: Trained, ids: Array | None = None) -> None:
+    """Writes examples; as a table a row for each example, as .png a picture of them.
+
+    Args:
+        path: what to write; without an ending, a new folder with a .png file for each image.
+        array: (N, ...).
+        trained: says how examples are drawn and what their columns are called.
+        ids: (N,) the rows' own names, which images keep but for their endings.
+
+    Raises:
+        OptionError: a folder is asked for and the examples are no images.
+        StorageError: it cannot be written, or the folder is there already.
+    """
+    ending = path.suffix.lower()
+    if not ending:
+        _write_images(path, array, trained, ids)
+        return
+    if ending in TABLES and (trained.spec.columns or ending != ".csv" or ids is not None):
+        write_frame(path, examples_table(array, trained, ids))
+        return
+    if ending == ".png":
+        write_atomically(path, _picture(array, trained))
+        return
+    if ending == ".csv":
+        buffer = io.BytesIO()
+        names = ",".join(numbered("x", flat(array)))
+        np.savetxt(buffer, flat(array), fmt="%.9g", delimiter=",", header=names, comments="")
+        write_atomically(path, buffer.getvalue())
+    else:
+        write_plain(path, array)
+
+
+def _write_images(folder: Path, array: Array, trained: Trained, ids: Array | None) -> None:
+    import torch
+    from PIL import Image
+
+    spec = trained.spec
+    if len(spec.shape) != 3 or spec.shape[0] not in (1, 3) or spec.kind != "unit":
+        raise OptionError(
+            f"cannot write {folder}: only grey and colour images go into a folder, and these examples "
+            f"are {' x '.join(map(str, spec.shape))} {spec.kind} values; give the name an ending"
+        )
+    with new_folder(folder) as part:
+        for i, name in enumerate(_file_names(len(array), ids)):
+            seen = spec.to_model(torch.from_numpy(array[i : i + 1])).numpy()[0]
+            pixels = np.rint(seen.clip(0, 1) * 255).astype(np.uint8)
+            target = part / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1)).save(target)
+
+
+def _file_names(n: int, ids: Array | None) -> list[str]:
+    """A .png name for each of n images: its own, with the old ending too where two would clash."""
+    if ids is None:
+        return [f"{i:0{len(str(n - 1))}}.png" for i in range(n)]
+    own = [PurePath(str(name)) for name in ids]
+    own = [PurePath(*(part for part in name.parts if part not in ("..", name.anchor))) for name in own]
+    bare = Counter(name.with_suffix("") for name in own)
+    return [f"{name if bare[name.with_suffix('')] > 1 else name.with_suffix('')}.png" for name in own]
+
+
+def _picture(array: Array, trained: Trained) -> bytes:
+    import torch
+
+    from autoencode.pictures import plots
+
+    seen = trained.spec.to_model(torch.from_numpy(array)).numpy()
+    return plots.png(plots.samples(seen, title=f"{min(len(array), 64)} of {len(array)} examples"))
+
+
+def examples_table(array: Array, trained: Trained, ids: Array | None = None) -> Any:
+    """Examples (N, *D) in the data's own units as a table with the columns of the training data."""
+    columns = trained.spec.columns
+    values = decode(array, columns) if columns else numbered("x", flat(array))
+    # No more digits than were computed.
+    short = {c.name: values[c.name].astype(np.float32) for c in columns if c.kind in ("real", "count")}
+    return to_frame({**id_column(trained, ids), **values, **short})
+
+
+def codes_table(codes: Array, trained: Trained, ids: Sequence[Array | None] = ()) -> Any:
+    """Codes (N, *Z) as a table z0, z1, ..., beside the rows' own names."""
+    known = [part for part in ids if part is not None]
+    together = np.concatenate(known) if known and len(known) == len(ids) else None
+    return to_frame({**id_column(trained, together), **numbered("z", flat(codes))})
+
+
+def classes_table(shares: Array, trained: Trained, ids: Array | None = None) -> Any:
+    """Probabilities (N, C) of a model's classes as a table, beside the likeliest one."""
+    classes = trained.spec.classes
+    best = {"label": np.array(classes)[shares.argmax(1)]}
+    each = {f"p({name})": column for name, column in zip(classes, shares.T, strict=True)}
+    return to_frame({**id_column(trained, ids), **best, **each})
+
+
+def numbered(prefix: str, table: Array) -> dict[str, Array]:
+    """The columns of an array (N, C) under names with numbers."""
+    return {f"{prefix}{i}": column for i, column in enumerate(table.T)}
+
+
+def id_column(trained: Trained, ids: Array | None) -> Mapping[str, Array]:
+    """The rows' own names under the name that they had."""
+    # Rows that no table names are those of image files.
+    return (
+        {} if ids is None else {table_of(trained).id or ("id" if trained.spec.columns else "file"): ids}
+    )

@@ -1,0 +1,173 @@
+"""p(x|z) of a table whose columns are of different kinds.
+
+::
+
+    column    params                        likelihood
+    real      loc (and its log-scale)       Gaussian
+    date      loc (and its log-scale)       Gaussian
+    boolean   logit                         Bernoulli
+    category  a logit for each category     categorical
+    count     standardised log-rate         Poisson
+
+Handling Incomplete Heterogeneous Data using VAEs (Nazábal et al., 2020),
+https://arxiv.org/abs/1807.03653
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from autoencode.distributions import basic as distributions
+from autoencode.types import DataSpec, Observation
+
+MIN_LOG_SCALE, MAX_LOG_SCALE = -7.0, 7.0
+# exp(15) is a count of three million.
+_MAX_LOG_RATE = 15.0
+_KINDS = ("real", "boolean", "count", "category")
+
+
+class Mixed(nn.Module):
+    """Independent columns, each with the likelihood of its kind.
+
+    Args:
+        spec: the table; categories are whole numbers in it, the others as the model sees them.
+        learned: whether the decoder gives a scale for each real column; else it is 1.
+
+    Example:
+        >>> from autoencode.types import Column
+        >>> spec = DataSpec(
+        ...     (2,), "real", columns=(Column("age"), Column("pet", "category", ("a", "b")))
+        ... )
+        >>> likelihood = Mixed(spec)
+        >>> likelihood.width
+        3
+        >>> p = likelihood(torch.zeros(1, 1, 3))
+        >>> [round(v, 4) for v in p.entries(torch.tensor([[0.0, 1.0]])).flatten().tolist()]
+        [-0.9189, -0.6931]
+    """
+
+    n_params = 1
+
+    def __init__(self, spec: DataSpec, learned: bool = False) -> None:
+        super().__init__()
+        kinds = ["real" if column.numeric else column.kind for column in spec.columns]
+        self.learned = learned
+        places = {kind: [i for i, own in enumerate(kinds) if own == kind] for kind in _KINDS}
+        grouped = [i for kind in _KINDS for i in places[kind]]
+        # Where each column of the table is found among those grouped by kind.
+        self._keep("order", [grouped.index(i) for i in range(len(kinds))])
+        for kind in _KINDS:
+            self._keep(kind, places[kind])
+        sizes = [len(column.categories) for column in spec.columns if column.kind == "category"]
+        n_real, n_boolean, n_count, _ = (len(places[kind]) for kind in _KINDS)
+        self.widths = [n_real * (1 + learned), n_boolean, n_count, sum(sizes)]
+        #: Numbers that the decoder gives for one example.
+        self.width = sum(self.widths)
+        #: For each of them the number of its column.
+        self.owners = (
+            *(places["real"] * (1 + learned)),
+            *places["boolean"],
+            *places["count"],
+            *(i for i in places["category"] for _ in spec.columns[i].categories),
+        )
+        # All categorical columns side by side, padded to the longest.
+        padded = torch.full((len(sizes), max(sizes, default=1)), -1)
+        first = 0
+        for row, size in enumerate(sizes):
+            padded[row, :size] = torch.arange(first, first + size)
+            first += size
+        self.register_buffer("padded", padded, persistent=False)
+        for name, entries in (("offset", spec.offset), ("scale", spec.scale)):
+            each = entries if len(entries) > 1 else entries * len(kinds)
+            counts = torch.tensor([each[i] for i in places["count"]])
+            self.register_buffer(name, counts, persistent=False)
+
+    order: Tensor
+    real: Tensor
+    boolean: Tensor
+    count: Tensor
+    category: Tensor
+    padded: Tensor
+    offset: Tensor
+    scale: Tensor
+
+    def _keep(self, name: str, places: list[int]) -> None:
+        self.register_buffer(name, torch.tensor(places, dtype=torch.long), persistent=False)
+
+    def forward(self, params: Tensor) -> Observation:
+        params = distributions.full_precision(params)
+        return MixedObservation(self, *params.split(self.widths, dim=-1))
+
+
+class MixedObservation:
+    """p(x|z) with batch shape (S, B) and one entry for each column."""
+
+    def __init__(
+        self, family: Mixed, real: Tensor, boolean: Tensor, count: Tensor, category: Tensor
+    ) -> None:
+        self._family = family
+        loc, log_scale = real.chunk(2, dim=-1) if family.learned else (real, torch.zeros_like(real))
+        self._real = distributions.Normal(loc, log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE))
+        self._boolean = distributions.Bernoulli(boolean, 1)
+        log_rate = count * family.scale + family.offset
+        self._log_rate = log_rate.clamp(max=_MAX_LOG_RATE)
+        padded = family.padded
+        logits = category[..., padded.clamp_min(0)].masked_fill(padded < 0, -torch.inf)
+        self._log_shares = F.log_softmax(logits, dim=-1)
+
+    @property
+    def mean(self) -> Tensor:
+        """The most likely category; for the others the mean, as the model sees it."""
+        expected = torch.log1p(self._log_rate.exp())
+        return self._together(
+            self._real.mean, self._boolean.mean, self._seen(expected), self._best().float()
+        )
+
+    def sample(self) -> Tensor:
+        """One draw of x for each z."""
+        counts = torch.poisson(self._log_rate.exp())
+        shares = self._log_shares.exp()
+        flat = shares.reshape(-1, shares.shape[-1])
+        drawn = torch.multinomial(flat, 1).reshape(shares.shape[:-1]) if len(flat) else self._best()
+        return self._together(
+            self._real.sample(), self._boolean.sample(), self._seen(counts.log1p()), drawn.float()
+        )
+
+    def entries(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Log-probability of each column in nats, zero where the mask is false."""
+        if mask is not None:
+            target = target.masked_fill(~mask, 0.0)
+        family = self._family
+        real, boolean, count, category = (
+            target[..., places]
+            for places in (family.real, family.boolean, family.count, family.category)
+        )
+        n = torch.expm1(count * family.scale + family.offset).round().clamp_min(0)
+        poisson = n * self._log_rate - self._log_rate.exp() - torch.lgamma(n + 1)
+        codes = category.round().long().expand(self._log_shares.shape[:-1]).unsqueeze(-1)
+        shares = self._log_shares.gather(-1, codes).squeeze(-1)
+        found = self._together(
+            self._real.entries(real), self._boolean.entries(boolean), poisson, shares
+        )
+        return found if mask is None else found * mask
+
+    def log_prob(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Log-probability of each example in nats, of its observed columns when masked."""
+        return self.entries(target, mask).sum(-1)
+
+    def shares(self) -> Tensor:
+        """Probabilities (S, B, C, K) of the categories of each categorical column, padded with 0."""
+        return self._log_shares.exp()
+
+    def _best(self) -> Tensor:
+        return self._log_shares.argmax(-1)
+
+    def _seen(self, log_counts: Tensor) -> Tensor:
+        """log(1 + count) as the model sees it."""
+        return (log_counts - self._family.offset) / self._family.scale
+
+    def _together(self, real: Tensor, boolean: Tensor, count: Tensor, category: Tensor) -> Tensor:
+        """Columns in the table's own order."""
+        return torch.cat([real, boolean, count, category], dim=-1)[..., self._family.order]

@@ -1,0 +1,1 @@
+"""Figures and pages of runs, models and anomalies; they load matplotlib."""

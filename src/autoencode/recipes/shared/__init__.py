@@ -1,0 +1,1 @@
+"""What the families of recipes are made of."""

@@ -1,0 +1,179 @@
+"""What variational recipes are put together from: networks, likelihood, weights, updates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from autoencode.bottlenecks import DiagonalGaussian
+from autoencode.errors import IncompatibleError
+from autoencode.models import AutoencoderModule
+from autoencode.nets import Logarithm, NetOptions, Read
+from autoencode.objectives import (
+    Binarized,
+    Constant,
+    Cyclical,
+    Linear,
+    WeightedSum,
+    WeightSchedule,
+    free_bits,
+    reconstruction,
+)
+from autoencode.objectives import kl as kl_term
+from autoencode.objectives.terms import NamedTerm
+from autoencode.priors import StandardNormal
+from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.shared.likelihood import COUNTS, LikelihoodName, likelihood_of
+from autoencode.recipes.shared.networks import Networks, Widths
+from autoencode.recipes.shared.plain import NoiseOptions, decoder_for
+from autoencode.training import Update
+from autoencode.types import DataSpec, Objective
+
+
+@dataclass(frozen=True)
+class Body(Widths):
+    """The networks of a variational recipe and what they say of the data.
+
+    Attributes:
+        hidden: widths of the encoder's hidden layers; the decoder mirrors them.
+        channels: 3x3 convolutions with these output channels in the place of hidden, for images;
+            none by default.
+        strides: strides of the convolutions.
+        likelihood: for data in [0, 1] bernoulli, continuous_bernoulli, or, over 256 levels, logistic,
+            logistic_mixture (of 5) and categorical; for any data gaussian, laplace or log_cosh of a
+            fixed scale, gaussian_shared (one learned scale), gaussian_learned, laplace_learned and
+            log_cosh_learned (the decoder gives each entry's); for counts poisson, negative_binomial,
+            zero_inflated. auto is bernoulli on [0, 1] data, else gaussian.
+        scale: of gaussian (its standard deviation), laplace and log_cosh, in the model's units.
+        binarize: draw each entry of [0, 1] data as 0 or 1 anew at every step of training.
+    """
+
+    hidden: tuple[int, ...] = (256,)
+    likelihood: LikelihoodName = "auto"
+    scale: float = 1.0
+    binarize: bool = False
+
+    def ready(
+        self, spec: DataSpec, noise: NoiseOptions, net: NetOptions, own: Networks | None
+    ) -> tuple[DataSpec, Networks]:
+        """The data as the noise leaves them, and the networks for them."""
+        return noise.readable(spec), self.networks(net, own)
+
+    def reads(self, encoder: nn.Module) -> nn.Module:
+        """The encoder, which is given the logarithms of counts."""
+        return Read(Logarithm(), encoder) if self.likelihood in COUNTS else encoder
+
+    def wrap(self, objective: Objective, spec: DataSpec, noise: NoiseOptions) -> Objective:
+        """The objective on noisy inputs and, if so asked, on binarised data."""
+        # A bound on log p of what is known is one as it is. An encoder that must guess more than is
+        # missing leaves the rest to the likelihood's scale, and draws become too wide.
+        objective = noise.wrap(objective, spec, for_gaps="none")
+        if not self.binarize:
+            return objective
+        if spec.kind != "unit":
+            raise IncompatibleError(
+                "binarize needs values in [0, 1] and these data have others; leave it out"
+            )
+        return Binarized(objective)
+
+
+@dataclass(frozen=True)
+class KLOptions:
+    """How much the KL term weighs, and when.
+
+    Attributes:
+        beta: weight of the KL term; 1 is the ELBO.
+        beta_schedule: constant; linear, from 0; cyclical, from 0 again and again.
+        beta_until: share of training over which a linear weight grows.
+        beta_cycles: cycles of a cyclical weight.
+        free_bits: nats of KL that each latent dimension has for nothing.
+    """
+
+    beta: float = 1.0
+    beta_schedule: Literal["constant", "linear", "cyclical"] = "constant"
+    beta_until: float = 0.5
+    beta_cycles: int = 4
+    free_bits: float = 0.0
+
+    def weight(self) -> WeightSchedule:
+        """The weight's schedule."""
+        if self.beta_schedule == "linear":
+            return Linear(0.0, self.beta, self.beta_until)
+        if self.beta_schedule == "cyclical":
+            return Cyclical(0.0, self.beta, self.beta_cycles)
+        return Constant(self.beta)
+
+    def term(self) -> NamedTerm:
+        """The term itself."""
+        return free_bits(self.free_bits) if self.free_bits else kl_term
+
+    def negative_elbo(self, **more: tuple[NamedTerm, float | WeightSchedule]) -> WeightedSum:
+        """Reconstruction and KL, and more terms with their weights."""
+        terms = {"reconstruction": reconstruction, "kl": self.term()}
+        weights = {name: weight for name, (_, weight) in more.items()}
+        return WeightedSum(
+            {**terms, **{name: term for name, (term, _) in more.items()}}, kl=self.weight(), **weights
+        )
+
+
+ELBO = KLOptions()
+WARM_UP = KLOptions(beta_schedule="linear", beta_until=0.1)
+DEFAULT_NET = NetOptions()
+TANH = NetOptions(activation="tanh")
+NO_NOISE = NoiseOptions()
+
+
+def complete_numbers(spec: DataSpec, recipe: str) -> None:
+    """Raises ``IncompatibleError`` for data with gaps or categories, which some recipes cannot take."""
+    if spec.gaps or spec.mixed:
+        raise IncompatibleError(
+            f"{recipe} needs numbers without gaps and these data have gaps or categories; use vae"
+        )
+
+
+def latent_model(
+    spec: DataSpec,
+    networks: Networks,
+    body: Body,
+    latent_dim: int,
+    bottleneck: Callable[[int], nn.Module] | None = None,
+    prior: nn.Module | None = None,
+) -> AutoencoderModule:
+    """Encoder, bottleneck, decoder, likelihood and prior, wired.
+
+    Args:
+        spec: the data.
+        networks: make encoder and decoder.
+        body: says which likelihood.
+        latent_dim: width of z.
+        bottleneck: makes it from the width of the features; a diagonal Gaussian by default.
+        prior: standard normal by default.
+    """
+    encoder, features = networks.encoder(spec)
+    if not networks.own:
+        encoder = body.reads(encoder)
+    p_x = likelihood_of(spec, body.likelihood, body.scale)
+    made = bottleneck(features) if bottleneck else DiagonalGaussian(features, latent_dim)
+    decoder = decoder_for(networks, latent_dim, spec, p_x)
+    model = AutoencoderModule(encoder, decoder, made, p_x, prior or StandardNormal((latent_dim,)))
+    networks.options.initialize(model)
+    return model
+
+
+def recipe_of(
+    spec: DataSpec,
+    model: AutoencoderModule,
+    networks: Networks,
+    *turns: tuple[Objective, tuple[nn.Module, ...]],
+    body: Body,
+    noise: NoiseOptions,
+    helpers: Mapping[str, nn.Module] | None = None,
+) -> Recipe:
+    """A recipe of one or more updates, each an objective and what it moves (all, if nothing)."""
+    updates = tuple(
+        Update(body.wrap(objective, spec, noise), modules or (model,)) for objective, modules in turns
+    )
+    return Recipe(model, updates, spec, custom=networks.own, helpers=helpers or {})

@@ -1,0 +1,241 @@
+"""A run folder that belongs to one training from its first step to its last.
+
+::
+
+    RUN/  resume/  run.json, checkpoints, lock      while it is trained, and as long as it can go on
+
+A run that is complete has no ``resume`` folder. A training that fails before its first checkpoint
+leaves nothing; after it, the folder stays and ``autoencode train --resume RUN`` goes on. A run that is
+overwritten steps aside, and comes back should the new one leave nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autoencode.errors import ModelFileError, RunFolderError
+from autoencode.files.atomic import storage_error, sweep, sync_folder
+from autoencode.trained.model_files import PLOTS, RESUME, load_config
+from autoencode.training.checkpoints import RUN_FILE, Checkpoints, locked
+
+_PASSING = re.compile(r"\.[0-9a-f]{32}\.partial")
+
+
+@dataclass
+class Claim:
+    """A run folder that no other process writes to.
+
+    Attributes:
+        folder: the run folder.
+        replaces: the hidden folder beside it where the overwritten run waits.
+        complete: set it when everything is written; the means to go on are removed then.
+        writes: whether it is this process that writes; others of its job only read.
+    """
+
+    folder: Path
+    replaces: Path | None = None
+    complete: bool = False
+    writes: bool = True
+
+    @property
+    def resume(self) -> Path:
+        return self.folder / RESUME
+
+
+def check_target(out: Path, overwrite: bool) -> Path:
+    """The run folder to write, refused before any work when it cannot be.
+
+    Raises:
+        RunFolderError: when it exists and is not to be overwritten, or is not a run.
+        StorageError: when there can be no such folder.
+    """
+    try:
+        if not _there(out):
+            return out
+        if not overwrite and is_unfinished(out):
+            raise RunFolderError(
+                f"{out} holds an unfinished training; autoencode train --resume {out} goes on, "
+                "--overwrite starts anew"
+            )
+        if not overwrite:
+            raise RunFolderError(f"{out} exists; pass --overwrite, or another folder with --out")
+        if out.name in ("", "..") or os.path.ismount(out):
+            raise RunFolderError(f"{out} cannot be replaced; choose a folder inside it")
+        if not out.is_dir() or (any(out.iterdir()) and not _is_run(out)):
+            raise RunFolderError(f"{out} is not a run folder, so it is not overwritten")
+    except OSError as error:
+        raise storage_error(out, error) from error
+    return out
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether a training stands there that can go on."""
+    return (folder / RESUME / RUN_FILE).is_file()
+
+
+def _there(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a run stands there, so that nobody's other files are ever replaced."""
+    if is_unfinished(folder):
+        return True
+    try:
+        load_config(folder)
+    except (RunFolderError, ModelFileError):
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def claim_new(target: Path, overwrite: bool, asked: Mapping[str, Any]) -> Iterator[Claim]:
+    """A new run folder for the block that trains it.
+
+    It appears with its lock held and with what was asked for in it, so that whatever happens from then
+    on, the training can start again or go on.
+
+    Args:
+        target: the run folder.
+        overwrite: a run that stands there steps aside.
+        asked: what ``resume`` needs to know of the run.
+
+    Raises:
+        RunFolderError: when it is there, or another process trains it.
+        StorageError: when it cannot be written.
+    """
+    stage = target.parent / f".{uuid.uuid4().hex}.partial"
+    missing = [folder for folder in target.parents if not folder.exists()]
+    claim = Claim(target)
+    try:
+        (stage / RESUME).mkdir(parents=True)
+        with locked(stage / RESUME):
+            _sweep(target.parent)
+            if overwrite and _there(target):
+                _refuse_locked(target)
+                claim.replaces = stage.with_suffix(".old")
+            old = None if claim.replaces is None else claim.replaces.name
+            Checkpoints(stage / RESUME, {}).start({**asked, "replaces": old})
+            if claim.replaces is not None:
+                target.rename(claim.replaces)
+            _appear(stage, target)
+            with _kept(claim, fresh=True):
+                yield claim
+    except OSError as error:
+        raise storage_error(f"the run {target}", error) from error
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+        _settle(claim, missing)
+
+
+@contextlib.contextmanager
+def claim_again(target: Path) -> Iterator[tuple[Claim, dict[str, Any]]]:
+    """An unfinished run folder for the block that goes on with it, and what was asked for.
+
+    Raises:
+        RunFolderError: when there is no unfinished run, or another process trains it.
+        ModelFileError: when what was asked for is damaged.
+        StorageError: when it cannot be written.
+    """
+    if not target.is_dir():
+        raise RunFolderError(f"no run folder at {target}; autoencode runs lists those there are")
+    if not is_unfinished(target):
+        raise RunFolderError(f"{target} has no unfinished training; autoencode train starts one")
+    claim = Claim(target)
+    try:
+        with locked(claim.resume):
+            asked = Checkpoints(claim.resume, {}).asked()
+            if asked.get("replaces"):
+                claim.replaces = target.parent / Path(str(asked["replaces"])).name
+            tidy(target)
+            with _kept(claim, fresh=False):
+                yield claim, asked
+    except OSError as error:
+        raise storage_error(f"the run {target}", error) from error
+    finally:
+        _settle(claim, [])
+
+
+@contextlib.contextmanager
+def read_claim(target: Path) -> Iterator[tuple[Claim, dict[str, Any]]]:
+    """The same for the other processes of a job, whose first one has the folder ``claim_again``."""
+    if not is_unfinished(target):
+        raise RunFolderError(f"{target} has no unfinished training; autoencode train starts one")
+    yield Claim(target, writes=False), Checkpoints(target / RESUME, {}).asked()
+
+
+@contextlib.contextmanager
+def _kept(claim: Claim, fresh: bool) -> Iterator[None]:
+    """Removes what is not worth keeping when the block is left, and says how to go on otherwise."""
+    try:
+        yield
+    except BaseException as error:
+        if Checkpoints(claim.resume, {}).any():
+            error.add_note(f"autoencode train --resume {claim.folder} goes on")
+        elif fresh:
+            shutil.rmtree(claim.folder, ignore_errors=True)
+        raise
+    if claim.complete:
+        (claim.resume / RUN_FILE).unlink()  # first, so that no half of it is ever gone on from
+        tidy(claim.folder)
+
+
+def tidy(folder: Path) -> None:
+    """Removes what killed processes left in a run folder that no other process writes to."""
+    for place in (folder, folder / PLOTS):
+        sweep(place)
+    if not is_unfinished(folder):
+        shutil.rmtree(folder / RESUME, ignore_errors=True)
+
+
+def _refuse_locked(folder: Path) -> None:
+    if (folder / RESUME).is_dir():
+        with locked(folder / RESUME):
+            pass
+
+
+def _appear(stage: Path, target: Path) -> None:
+    try:
+        stage.rename(target)
+    except FileExistsError:
+        raise _exists(target) from None
+    except OSError as error:
+        if _there(target):  # a folder with something in it, which another process was first to make
+            raise _exists(target) from None
+        raise error
+    sync_folder(target.parent)
+
+
+def _exists(target: Path) -> RunFolderError:
+    return RunFolderError(f"{target} exists; pass --overwrite, or another folder with --out")
+
+
+def _sweep(parent: Path) -> None:
+    """Removes folders that processes which were killed had just begun."""
+    for path in parent.glob(".*.partial"):
+        if _PASSING.fullmatch(path.name):
+            with contextlib.suppress(RunFolderError, OSError), locked(path / RESUME):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _settle(claim: Claim, missing: list[Path]) -> None:
+    """Brings the old run back or removes it, and folders that were made for nothing."""
+    old = claim.replaces
+    with contextlib.suppress(OSError):
+        if old is not None and _there(old):
+            if not _there(claim.folder):
+                old.rename(claim.folder)
+            elif old.is_symlink():
+                old.unlink()
+            else:
+                shutil.rmtree(old, ignore_errors=True)
+        for folder in missing:
+            folder.rmdir()  # refuses, and so ends this, when there is anything in it

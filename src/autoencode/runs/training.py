@@ -1,0 +1,447 @@
+"""Run folders: training into one, and going on where a training was interrupted.
+
+::
+
+    RUN/  config.json  model.safetensors  history.jsonl  metrics.json  plots/*.png  report.html
+          resume/      while there is something to go on from (see ``claims``)
+
+A folder with a ``config.json`` can be loaded; it is written last. A run that was stopped has the model
+as it was then, without metrics and pictures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from autoencode import launch, parallel
+from autoencode.data import (
+    Data,
+    Examples,
+    ImageOptions,
+    Standardize,
+    TableOptions,
+    conditioned,
+    load_data,
+)
+from autoencode.data.formats.download import OnBytes
+from autoencode.errors import (
+    DataError,
+    IncompatibleError,
+    ModelFileError,
+    OptionError,
+    RunFolderError,
+    TrainingError,
+)
+from autoencode.evaluate.metrics import evaluate
+from autoencode.recipes import Recipe, build, recipe_info
+from autoencode.recipes.catalogue import RecipeInfo, ScheduleName, check_options, scaling
+from autoencode.runs.claim import (
+    Claim,
+    check_target,
+    claim_again,
+    claim_new,
+    is_unfinished,
+    read_claim,
+    tidy,
+)
+from autoencode.runs.data import run_data
+from autoencode.runs.run import History, Run, write_run
+from autoencode.trained import Trained, choose_device, fit_prior, fit_recipe, load_trained
+from autoencode.trained.environment import environment
+from autoencode.trained.fit import LOWER_RATE
+from autoencode.trained.model_files import CONFIG, RESUME, read_history, read_metrics
+from autoencode.training import EpochRecord, Observer
+from autoencode.training.checkpoints import Checkpoints
+
+CHECKPOINT_SECONDS = 10.0
+_MAX_SEED = 2**63 - 1
+# What has to be the same for a run to go on to the bit, and what it is called.
+_EXACT = {
+    "autoencode": "autoencode",
+    "torch": "torch",
+    "processor": "processor",
+    "device": "device",
+    "threads": "threads",
+    "processes": "processes",
+}
+
+
+def train(
+    source: Any,
+    recipe: str = "mlp",
+    *,
+    out: str | os.PathLike[str] | None = None,
+    runs: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    schedule: ScheduleName = "fast",
+    seed: int = 0,
+    device: str = "auto",
+    data_dir: str | os.PathLike[str] | None = None,
+    stream: bool | None = None,
+    table: TableOptions | None = None,
+    images: ImageOptions | None = None,
+    standardize: Standardize | None = None,
+    leave_out: Sequence[str] = (),
+    labels: Any = None,
+    n_labels: int | None = None,
+    encoder: nn.Module | None = None,
+    decoder: nn.Module | None = None,
+    observer: Observer | None = None,
+    on_bytes: OnBytes | None = None,
+    command: str | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    **options: Any,
+) -> Run:
+    """Trains a recipe on data and measures it; with ``out`` or ``runs`` it leaves a run folder.
+
+    Inside ``parallel.joined`` all processes train together and have the same result; the first writes.
+    When a launcher starts them again after a failure, they go on with ``out``.
+
+    Args:
+        source: a data set's name, a file, arrays, tensors or a torch dataset (``load_data``).
+        recipe: one of ``RECIPES``.
+        out: the run folder.
+        runs: without ``out``, the folder in which it gets one named ``DATA-RECIPE``, numbered when
+            that is taken.
+        overwrite: replace a run folder that is there.
+        schedule: ``fast`` or ``paper``.
+        seed: of the split, the weights, the order and the noise.
+        device: auto, cpu, cuda or mps.
+        data_dir: where named data sets lie.
+        stream: whether the data stay on disk (``load_data``).
+        table: which columns of a table are labels, names of rows or left out (``load_data``).
+        images: how images of a folder are brought to one form (``load_data``).
+        standardize: how values that are neither pixels nor in [0, 1] are scaled (``load_data``); the
+            recipe's own way by default.
+        leave_out: labels whose examples the model shall never see (``load_data``).
+        labels: (N,) one label for each example, where the source has none (``load_data``).
+        n_labels: how many labels of the training examples to keep, the same number of each class, for a
+            recipe that guesses the others (``m2_vae``); by default all there are.
+        encoder, decoder: networks of your own (``build``).
+        observer: watches training.
+        on_bytes: told of downloaded bytes.
+        command: how this run was started, for its report.
+        checkpoint_seconds: how often to keep a state that ``resume`` goes on from; more seldom where
+            that would take more than 2 % of the time.
+        **options: of the recipe and the training plan.
+
+    Example:
+        >>> run = train("digits", "mlp_small", epochs=1)
+        >>> run.metrics["mse"] < 0.5
+        True
+    """
+    group = parallel.current()
+    target = None if out is None else Path(out)
+    again = target is not None and launch.place().restarts > 0 and is_unfinished(target)
+    if target is not None and group.leads and not again:
+        check_target(target, overwrite)
+    if not 0 <= seed <= _MAX_SEED:
+        raise OptionError(f"the seed must lie in 0..2**63 - 1, got {seed}")
+    where = choose_device(device)
+    info = recipe_info(recipe)
+    check_options(recipe, options)
+    with group.in_turn():
+        data = load_data(
+            source,
+            data_dir=data_dir,
+            standardize=standardize or scaling(recipe, options),
+            stream=stream,
+            table=table or TableOptions(),
+            images=images or ImageOptions(),
+            leave_out=leave_out,
+            labels=labels,
+            progress=on_bytes,
+        )
+    data = _for_recipe(data, info, n_labels, seed)
+    built = build(
+        recipe,
+        data.spec,
+        schedule=schedule,
+        seed=seed,
+        encoder=encoder,
+        decoder=decoder,
+        **options,
+    )
+    asked = {
+        "data": {
+            "source": _source_name(source) if labels is None else None,
+            "name": data.name,
+            "sha256": data.fingerprint(),
+            "streamed": not isinstance(data.train, Examples),
+            **({"table": table.as_dict()} if table else {}),
+            **({"images": images.as_dict()} if images else {}),
+            **({"standardize": standardize} if standardize else {}),
+            **({"left_out": [str(label) for label in leave_out]} if leave_out else {}),
+            **({} if n_labels is None else {"n_labels": n_labels}),
+        },
+        "recipe": recipe,
+        "options": dict(built.options),
+        "plan": asdict(built.plan),
+        "custom_networks": built.custom,
+        "seed": seed,
+        "schedule": schedule,
+        "device": str(where),
+        "command": command,
+        "checkpoint_seconds": checkpoint_seconds,
+    }
+    if target is not None and again:
+        if _asked_again(target, asked):
+            with claim_again(target) if group.leads else read_claim(target) as (claim, _):
+                return _carry_out(built, data, asked, observer, claim)
+        check_target(target, overwrite)
+    if (target is None and runs is None) or not group.leads:
+        return _carry_out(built, data, asked, observer)
+    with _new_folder(target, runs, asked, overwrite) as claim:
+        return _carry_out(built, data, asked, observer, claim)
+
+
+def resume(
+    folder: str | os.PathLike[str],
+    *,
+    source: Any = None,
+    device: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    encoder: nn.Module | None = None,
+    decoder: nn.Module | None = None,
+    observer: Observer | None = None,
+    on_bytes: OnBytes | None = None,
+) -> Run:
+    """Goes on with a run that was interrupted, as if it had not been: to the bit.
+
+    The number of threads is set to the run's own meanwhile. Another device, processor or version
+    rounds differently; then a notice says so. A run that is complete is returned as it is.
+
+    Args:
+        folder: the run folder.
+        source: its data, when they were given in memory; else they are read again.
+        device: another device than before.
+        data_dir: where named data sets lie.
+        encoder, decoder: the networks' classes built again, for a run with networks of your own.
+        observer: watches training.
+        on_bytes: told of downloaded bytes.
+
+    Raises:
+        RunFolderError: when there is no such run, or another process trains it.
+        DataError: when the data have changed or are not given.
+        ModelFileError: when a file in the folder cannot be trusted or used.
+    """
+    target = Path(folder)
+    if not is_unfinished(target) and (target / CONFIG).is_file():
+        return _as_it_is(target, source, data_dir, encoder, decoder)
+    with claim_again(target) if parallel.current().leads else read_claim(target) as (claim, asked):
+        try:
+            if asked["custom_networks"] and encoder is None:
+                raise IncompatibleError(
+                    f"{target} trains networks of your own, which no file can hold; "
+                    "pass encoder= and decoder= to resume"
+                )
+            data = _same_data(asked, target, source, data_dir, on_bytes)
+            asked["device"] = str(choose_device(device or asked["device"]))
+            built = build(
+                asked["recipe"],
+                data.spec,
+                schedule=asked["schedule"],
+                seed=asked["seed"],
+                encoder=encoder,
+                decoder=decoder,
+                **asked["options"],
+                **asked["plan"],
+            )
+        except (KeyError, TypeError) as error:
+            raise ModelFileError(f"{claim.resume} cannot be used: {error}; train again") from None
+        return _carry_out(built, data, asked, observer, claim)
+
+
+def _asked_again(folder: Path, asked: Mapping[str, Any]) -> bool:
+    """Whether an unfinished training is the one that is asked for, so that it may go on."""
+    before = Checkpoints(folder / RESUME, {}).asked()
+    decides = ("data", "recipe", "options", "plan", "seed")
+    now = json.loads(json.dumps({name: asked[name] for name in decides}))
+    return bool(now == {name: before.get(name) for name in decides})
+
+
+def _as_it_is(
+    folder: Path, source: Any, data_dir: Any, encoder: nn.Module | None, decoder: nn.Module | None
+) -> Run:
+    """A run that is complete already."""
+    trained = load_trained(folder, encoder=encoder, decoder=decoder)
+    if not trained.info.get("training", {}).get("complete", True):
+        raise RunFolderError(
+            f"{folder} was stopped, and what it could go on from is gone; its model can be used, or "
+            "train again"
+        )
+    tidy(folder)
+    data = load_data(source) if source is not None else run_data(trained, folder, data_dir)
+    seed = int(trained.info.get("seed", 0))
+    metrics = read_metrics(folder)
+    notices = [f"{folder} is complete; nothing was left to train"]
+    return Run(trained, data, read_history(folder), metrics, seed, folder, notices)
+
+
+def _same_data(
+    asked: Mapping[str, Any], folder: Path, source: Any, data_dir: Any, on_bytes: OnBytes | None
+) -> Data:
+    """The data that a run was started with, read again."""
+    where = source if source is not None else asked["data"]["source"]
+    if where is None:
+        raise DataError(f"{folder} was trained on data in memory; pass them as source= to resume")
+    info = recipe_info(asked["recipe"])
+    with parallel.current().in_turn():
+        data = load_data(
+            where,
+            data_dir=data_dir,
+            standardize=asked["data"].get("standardize") or scaling(asked["recipe"], asked["options"]),
+            stream=asked["data"].get("streamed", False),
+            table=TableOptions.from_dict(asked["data"].get("table")),
+            images=ImageOptions.from_dict(asked["data"].get("images")),
+            leave_out=asked["data"].get("left_out", ()),
+            progress=on_bytes,
+        )
+    if data.fingerprint() != asked["data"]["sha256"]:
+        raise DataError(
+            f"the data are not what {folder} was started with; restore them, or train again"
+        )
+    return _for_recipe(data, info, asked["data"].get("n_labels"), asked["seed"])
+
+
+def _for_recipe(data: Data, info: RecipeInfo, n_labels: int | None, seed: int) -> Data:
+    """The data with their labels as context, where the recipe asks for it."""
+    if info.conditional:
+        return conditioned(data, may_miss=info.guesses, n_labels=n_labels, seed=seed)
+    if n_labels is not None:
+        raise OptionError(
+            f"recipe '{info.name}' learns nothing from labels, so that none can be kept; leave the "
+            "number out, or use m2_vae"
+        )
+    return data
+
+
+@contextlib.contextmanager
+def _new_folder(
+    target: Path | None,
+    runs: str | os.PathLike[str] | None,
+    asked: Mapping[str, Any],
+    overwrite: bool,
+) -> Iterator[Claim]:
+    """The run folder asked for, or the first numbered one that no other process takes meanwhile."""
+    if target is not None:
+        with claim_new(target, overwrite, asked) as claim:
+            yield claim
+        return
+    stem = f"{Path(asked['data']['name']).stem}-{asked['recipe']}"
+    for i in range(1, 1_000_000):
+        folder = Path(runs or "") / (stem if i == 1 else f"{stem}-{i}")
+        if folder.exists():
+            continue
+        with contextlib.ExitStack() as stack:
+            try:
+                claim = stack.enter_context(claim_new(folder, False, asked))
+            except RunFolderError:
+                continue  # another process was first
+            yield claim
+            return
+
+
+def _carry_out(
+    recipe: Recipe,
+    data: Data,
+    asked: Mapping[str, Any],
+    observer: Observer | None,
+    claim: Claim | None = None,
+) -> Run:
+    """Trains from the beginning or the last checkpoint, measures and writes."""
+    group = parallel.current()
+    here = {**environment(), "device": asked["device"], "processes": group.world}
+    state, notices = None, list[str]()
+    checkpoints = None
+    if claim is not None:
+        checkpoints = Checkpoints(claim.resume, here, float(asked["checkpoint_seconds"]))
+        state, before, notices = checkpoints.latest()
+        here = {**here, "threads": before.get("threads", here["threads"])}
+        checkpoints.environment = here
+        notices += _inexact(before, here)
+    if claim is not None and not claim.writes:  # process 0 does it
+        claim = checkpoints = None
+    folder = None if claim is None else claim.folder
+    history = History(observer or Observer(), folder, () if state is None else state.records)
+    with _threads(here["threads"]):
+        seed, device = asked["seed"], asked["device"]
+        records = fit_recipe(recipe, data, seed, device, history, checkpoints, state)
+        stopped = group.any(history.stopped)
+        kept = ("data", "seed", "schedule", "command")
+        facts: dict[str, Any] = {
+            **{name: asked[name] for name in kept},
+            "unit": recipe.unit,
+            "notices": list(data.notices),
+            "environment": here,
+            "training": {
+                "epochs": len(records),
+                "steps": records[-1].step,
+                "seconds": round(sum(record.seconds for record in records), 3),
+                "complete": not stopped,
+            },
+        }
+        run = _finish(Trained(recipe, facts), data, records, seed, not stopped)
+        run.notices = notices + history.notices + recipe.notices(len(data.train))
+        if claim is not None:
+            write_run(run, claim.folder)
+            claim.complete = run.complete
+            run.folder = claim.folder
+    return run
+
+
+def _inexact(before: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """What makes a run that goes on differ in its last bits from one without a break."""
+    changed = [
+        f"{name} {before[key]} became {here[key]}"
+        for key, name in _EXACT.items()
+        if key in before and before[key] != here[key]
+    ]
+    if not changed:
+        return []
+    return [f"going on is not exact to the bit: {', '.join(changed)}"]
+
+
+@contextlib.contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """So many threads for a block: another number adds up sums in another order."""
+    before = torch.get_num_threads()
+    if n != before:
+        torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        if n != before:
+            torch.set_num_threads(before)
+
+
+def _source_name(source: Any) -> str | None:
+    """What can be written into a file to find the data again: a name or an absolute path."""
+    if not isinstance(source, str | os.PathLike):
+        return None
+    path = Path(source)
+    return str(path.resolve()) if path.exists() else str(source)
+
+
+def _finish(trained: Trained, data: Data, records: list[EpochRecord], seed: int, measure: bool) -> Run:
+    training = data.split(trained.recipe.plan.validation, seed)[0].bounded()
+    fit_prior(trained, training if len(training) > 1 else data.train.bounded(), seed)
+    history = [record.as_dict() for record in records]
+    if not measure:
+        return Run(trained, data, history, {}, seed)
+    judged = data.test if data.test is not None else training
+    metrics = evaluate(trained, judged, training, seed=seed)
+    bad = [k for k, value in metrics.items() if value is not None and not math.isfinite(value)]
+    if bad:
+        raise TrainingError(f"training diverged: {bad[0]} is {metrics[bad[0]]}; {LOWER_RATE}")
+    return Run(trained, data, history, metrics, seed)

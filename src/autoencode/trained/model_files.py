@@ -1,0 +1,363 @@
+"""Model files: ``config.json`` and ``model.safetensors``, no pickle anywhere.
+
+A configuration names a recipe and its options, never code, paths or addresses; the weights are checked
+against their SHA-256 and against the names and shapes of the model that the recipe builds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, get_args
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from autoencode.errors import AutoencodeError, ModelFileError, RunFolderError
+from autoencode.files.atomic import write_atomically
+from autoencode.files.sealed import read_json, seal, unseal
+from autoencode.priors import FittedGaussian, FittedMixture
+from autoencode.recipes import Recipe, build, recipe_info
+from autoencode.recipes.catalogue import PLAN_OPTIONS
+from autoencode.trained.priors import prior_for
+from autoencode.trained.trained import Trained
+from autoencode.types import Column, ColumnKind, DataSpec
+from autoencode.version import __version__
+
+FORMAT_VERSION = 1
+CONFIG, WEIGHTS, HISTORY = "config.json", "model.safetensors", "history.jsonl"
+METRICS_FILE, PLOTS, REPORT, RESUME = "metrics.json", "plots", "report.html", "resume"
+_NEEDED = ("format_version", "recipe", "options", "plan", "spec", "weights_sha256")
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "format_version": (int,),
+    "recipe": (str,),
+    "options": (dict,),
+    "plan": (dict,),
+    "spec": (dict,),
+    "weights_sha256": (str,),
+    "custom_networks": (bool,),
+    "fitted_prior": (bool,),
+    "prior": (str, type(None)),
+    "prior_components": (int, type(None)),
+    "latent_shape": (list,),
+    "data": (dict,),
+    "data.source": (str, type(None)),
+    "data.name": (str, type(None)),
+    "data.sha256": (str,),
+    "data.standardize": (str,),
+    "seed": (int,),
+    "schedule": (str,),
+    "command": (str, type(None)),
+    "environment": (dict,),
+    "notices": (list,),
+    "unit": (str,),
+    "training": (dict,),
+}
+_MAX_ENTRIES = 1 << 31  # of one example
+
+
+def save_model(trained: Trained, folder: str | os.PathLike[str]) -> None:
+    """Writes ``model.safetensors`` and then ``config.json`` into a folder that exists.
+
+    The configuration comes last: a folder that has one is complete.
+    """
+    target, weights = Path(folder), _weights_of(trained)
+    config = {**model_config(trained), "weights_sha256": hashlib.sha256(weights).hexdigest()}
+    write_atomically(target / WEIGHTS, weights)
+    write_atomically(target / CONFIG, seal(config))
+
+
+def sha256_of(trained: Trained) -> str:
+    """The SHA-256 that ``model.safetensors`` has or would have."""
+    return hashlib.sha256(_weights_of(trained)).hexdigest()
+
+
+def _weights_of(trained: Trained) -> bytes:
+    """The content of ``model.safetensors``."""
+    state = trained.model.state_dict()
+    return safetensors.torch.save({name: t.detach().cpu().contiguous() for name, t in state.items()})
+
+
+def model_config(trained: Trained) -> dict[str, Any]:
+    """What ``config.json`` says of a model, but for the SHA-256 of its weights."""
+    recipe = trained.recipe
+    return {
+        "format_version": FORMAT_VERSION,
+        "autoencode_version": __version__,
+        "recipe": recipe.name,
+        "custom_networks": recipe.custom,
+        "options": dict(recipe.options),
+        "plan": asdict(recipe.plan),
+        "spec": asdict(recipe.spec),
+        "fitted_prior": isinstance(trained.model.prior, FittedGaussian),
+        "prior": getattr(trained.model.prior, "kind", None),
+        "prior_components": _components_of(trained.model.prior),
+        "latent_shape": list(trained.latent_shape),
+        **trained.info,
+    }
+
+
+def _components_of(prior: nn.Module | None) -> int | None:
+    return prior.n_components if isinstance(prior, FittedMixture) else None
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    """Writes tensors by name into a safetensors file; its SHA-256, by which it is known again."""
+    content = safetensors.torch.save(dict(tensors))
+    write_atomically(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_tensors(path: Path, sha256: str) -> dict[str, Tensor]:
+    """The tensors of a file with this SHA-256.
+
+    Raises:
+        RunFolderError: when it cannot be read.
+        ModelFileError: when it is another file.
+    """
+    return _parsed(path, _read_weights(path, sha256))
+
+
+def write_history(history: list[dict[str, Any]], folder: str | os.PathLike[str]) -> None:
+    """Writes ``history.jsonl``, one line for each epoch."""
+    lines = [json.dumps(entry) + "\n" for entry in history]
+    write_atomically(Path(folder) / HISTORY, "".join(lines).encode())
+
+
+def read_history(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The lines of a run's history; a line cut short by a crash is left out."""
+    lines: list[dict[str, Any]] = []
+    try:
+        text = (Path(folder) / HISTORY).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return lines
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError, RecursionError):
+            entry = json.loads(line)
+            if isinstance(entry, dict):
+                lines.append(entry)
+    return lines
+
+
+def read_metrics(folder: str | os.PathLike[str]) -> dict[str, float | None]:
+    """The run's metrics; none when there are none that can be read."""
+    try:
+        values = json.loads((Path(folder) / METRICS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def load_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """The configuration of a run folder.
+
+    Raises:
+        RunFolderError: when the folder is missing or not (yet) a run.
+        ModelFileError: when the configuration cannot be used.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise RunFolderError(f"no run folder at {path}; autoencode runs lists those there are")
+    if not (path / CONFIG).is_file():
+        if (path / RESUME).is_dir():
+            raise RunFolderError(
+                f"{path} is not a complete run: its training did not finish; "
+                f"autoencode train --resume {path} goes on"
+            )
+        raise RunFolderError(f"{path} is not a complete run: it has no config.json; train it again")
+    try:
+        config, written = read_json(path / CONFIG)
+    except OSError as error:
+        raise RunFolderError(f"cannot read {path / CONFIG}: {error.strerror}") from None
+    _check_format(path / CONFIG, config)
+    config = unseal(config, written, path / CONFIG)
+    _check_types(path / CONFIG, config)
+    return config
+
+
+def _check_format(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuses what lacks something or is of another format."""
+    if missing := [key for key in _NEEDED if key not in config]:
+        raise ModelFileError(f"{path} lacks {', '.join(missing)}; train again")
+    if config["format_version"] != FORMAT_VERSION:
+        raise ModelFileError(
+            f"{path} has format {str(config['format_version'])[:20]} and this version of "
+            f"autoencode ({__version__}) reads {FORMAT_VERSION}; use the version that wrote it"
+        )
+
+
+def _check_types(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuses values of a wrong type."""
+    data = config.get("data")
+    facts = {f"data.{k}": value for k, value in data.items()} if isinstance(data, dict) else {}
+    for key, value in {**config, **facts}.items():
+        kinds = _TYPES.get(key)
+        if kinds is not None and not _is(value, *kinds):
+            expected = " or ".join(kind.__name__.replace("NoneType", "null") for kind in kinds)
+            raise ModelFileError(
+                f"{path} is damaged: {key} is of type {type(value).__name__} and should be "
+                f"{expected}; train again"
+            )
+    if config.get("seed", 0) < 0:
+        raise ModelFileError(f"{path} is damaged: seed is negative; train again")
+
+
+def _is(value: Any, *kinds: type) -> bool:
+    """Whether it has exactly one of these types (true is no whole number)."""
+    return type(value) in kinds
+
+
+def load_trained(
+    folder: str | os.PathLike[str],
+    *,
+    device: torch.device | str = "cpu",
+    encoder: nn.Module | None = None,
+    decoder: nn.Module | None = None,
+) -> Trained:
+    """A trained model from its run folder.
+
+    Args:
+        folder: the run folder.
+        device: where the model is put; files know no device.
+        encoder, decoder: the networks' classes built again, for a run with networks of your own.
+
+    Raises:
+        RunFolderError: when the folder is missing or not complete.
+        ModelFileError: when a file in it cannot be trusted or used.
+    """
+    path = Path(folder)
+    config = load_config(path)
+    if config.get("custom_networks") and encoder is None:
+        raise ModelFileError(
+            f"{path} was trained with networks of your own, which no file can hold; "
+            "pass encoder= and decoder= to load"
+        )
+    content = _read_weights(path / WEIGHTS, config["weights_sha256"])
+    if encoder is None:  # on no device first: a size that is a lie then costs no memory
+        with torch.device("meta"):
+            _tensors(path / WEIGHTS, content, _rebuild(path / CONFIG, config, None, None))
+    recipe = _rebuild(path / CONFIG, config, encoder, decoder)
+    recipe.model.load_state_dict(_tensors(path / WEIGHTS, content, recipe))
+    recipe.model.to(device).eval()
+    kept = ("data", "seed", "schedule", "command", "environment", "notices", "unit", "training")
+    return Trained(recipe, {key: config[key] for key in kept if key in config})
+
+
+def _rebuild(
+    path: Path, config: Mapping[str, Any], encoder: nn.Module | None, decoder: nn.Module | None
+) -> Recipe:
+    """The recipe that a configuration names, with weights that are yet to be read."""
+    try:
+        spec = _spec(config["spec"])
+        options = {**config["options"], **config["plan"]}
+        known = {**recipe_info(config["recipe"]).options, **PLAN_OPTIONS}
+        if unknown := sorted(options.keys() - known.keys()):  # seed, say, which build also takes
+            raise ModelFileError(f"unknown option '{unknown[0]}'")
+        recipe = build(config["recipe"], spec, encoder=encoder, decoder=decoder, **options)
+        # Files written before there were other kinds say only whether there is a Gaussian one.
+        fitted = bool(config.get("fitted_prior"))
+        kind = config.get("prior", "gaussian" if fitted else None)
+        if (kind == "gaussian") != fitted:
+            raise ModelFileError(f"prior {kind} does not fit fitted_prior {fitted}")
+        if kind is not None:
+            recipe.model.prior = prior_for(recipe, kind, config.get("prior_components"))
+        return recipe
+    except KeyError as error:
+        raise ModelFileError(f"{path} cannot be used: {error} is missing or unknown") from None
+    # RuntimeError and MemoryError: sizes that no machine has the memory for.
+    except (AutoencodeError, TypeError, ValueError, ArithmeticError) as error:
+        raise ModelFileError(f"{path} cannot be used: {error}") from None
+    except (RuntimeError, MemoryError) as error:
+        raise ModelFileError(f"{path} asks for a model that cannot be built: {error}") from None
+
+
+def _spec(fields: Mapping[str, Any]) -> DataSpec:
+    spec = DataSpec(
+        shape=tuple(int(n) for n in fields["shape"]),
+        kind=fields["kind"],
+        offset=tuple(float(v) for v in fields["offset"]),
+        scale=tuple(float(v) for v in fields["scale"]),
+        context_dim=int(fields.get("context_dim", 0)),
+        columns=tuple(_column(column) for column in fields.get("columns", ())),
+        gaps=bool(fields.get("gaps", False)),
+        noisy=bool(fields.get("noisy", False)),
+        classes=tuple(str(name) for name in fields.get("classes", ())),
+        labelled=None if fields.get("labelled") is None else float(fields["labelled"]),
+    )
+    names = [column.name for column in spec.columns]
+    sound = (
+        spec.kind in ("unit", "real")
+        and spec.shape
+        and all(n > 0 for n in spec.shape)
+        and spec.size <= _MAX_ENTRIES
+        and all(map(math.isfinite, (*spec.offset, *spec.scale)))
+        and all(v > 0 for v in spec.scale)
+        and all(len(values) in (1, spec.size) for values in (spec.offset, spec.scale))
+        and spec.context_dim >= 0
+        and len(spec.classes) in (0, spec.context_dim)
+        and (spec.labelled is None or 0 < spec.labelled <= 1)
+        and len(names) in (0, spec.size)
+        and len(set(names)) == len(names)
+    )
+    if not sound:
+        raise ValueError("the data specification is damaged")
+    return spec
+
+
+def _column(fields: Mapping[str, Any]) -> Column:
+    categories = tuple(fields["categories"])
+    column = Column(fields["name"], fields["kind"], categories, float(fields["origin"]))
+    sound = (
+        column.kind in get_args(ColumnKind)
+        and all(isinstance(text, str) for text in (column.name, *categories))
+        and len(set(categories)) == len(categories)
+        and bool(categories) == (column.kind == "category")
+        and math.isfinite(column.origin)
+    )
+    if not sound:
+        raise ValueError("the specification of a column is damaged")
+    return column
+
+
+def _read_weights(path: Path, sha256: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RunFolderError(f"cannot read {path}: {error.strerror}; train again") from None
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ModelFileError(f"{path} was altered or damaged (SHA-256 differs); train again")
+    return content
+
+
+def _tensors(path: Path, content: bytes, recipe: Recipe) -> dict[str, Tensor]:
+    """The weights, if they are those of the recipe's model and finite."""
+    tensors = _parsed(path, content)
+    shapes = {name: tuple(t.shape) for name, t in tensors.items()}
+    wanted = {name: tuple(t.shape) for name, t in recipe.model.state_dict().items()}
+    wrong = sorted(n for n in wanted.keys() | shapes.keys() if wanted.get(n) != shapes.get(n))
+    if wrong:
+        name = wrong[0]
+        raise ModelFileError(
+            f"{path} does not fit its configuration: {name} is {shapes.get(name, 'missing')} and "
+            f"should be {wanted.get(name, 'absent')}"
+        )
+    bad = [n for n, t in tensors.items() if t.is_floating_point() and not bool(t.isfinite().all())]
+    if bad:
+        raise ModelFileError(f"{path} holds weights that are not finite: {bad[0]}")
+    return tensors
+
+
+def _parsed(path: Path, content: bytes) -> dict[str, Tensor]:
+    try:
+        tensors: dict[str, Tensor] = safetensors.torch.load(content)
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise ModelFileError(f"{path} is not a safetensors file: {error}") from None
+    return tensors

@@ -1,0 +1,91 @@
+"""Fits a prior to the codes of a trained model"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from autoencode.data import Examples
+from autoencode.errors import TrainingError
+from autoencode.randomness import drawing
+from autoencode.trained.priors import (
+    FITTED,
+    OF_INTEGERS,
+    OF_MODEL,
+    Integers,
+    prior_for,
+    prior_of,
+    prior_of_model,
+)
+from autoencode.trained.trained import Trained
+from autoencode.types import Array
+
+_PRIOR_ROWS, _PRIOR_MANY = 10_000, 100_000
+
+
+def fit_prior(
+    trained: Trained,
+    examples: Examples,
+    seed: int = 0,
+    kind: str | None = None,
+    n_components: int | None = None,
+) -> Trained:
+    """Gives a model a prior that is fitted to the codes of some examples, to sample from.
+
+    Where codes are draws from a posterior, it is fitted to a draw for each example, since that is what
+    the decoder has learned to read; their means are closer together.
+
+    Args:
+        trained: the model; changed in place.
+        examples: whose codes; up to 10 000 of them, 100 000 for a mixture, pseudo-inputs and integers.
+        seed: which, and of the fit.
+        kind: normal (N(0, I), not fitted), gaussian, mixture (of Gaussians), maf, iaf, two_stage or
+            sphere, for any model; vamp, the mean of the model's own posteriors at 500 learned
+            pseudo-inputs, for one with Gaussian posteriors; autoregressive, a transformer over the
+            integer codes of a quantised one; manifold, for an rhvae. By default gaussian for a plain
+            autoencoder, and a model that has a prior already keeps it.
+        n_components: Gaussians of a mixture; by default as many as leave 20 codes for each of their
+            numbers (mean and covariance), 10 to 50. More take longer to fit, and samples gain by them.
+
+    Raises:
+        OptionError: for an unknown kind.
+        IncompatibleError: for a kind that is not for this model's codes, ``n_components`` of another
+            kind than mixture, or less than 1.
+        DataError: for fewer than two codes for each Gaussian.
+
+    Example:
+        >>> from autoencode import fit_prior, load_data, train
+        >>> run = train("digits", "vae", epochs=1)
+        >>> better = fit_prior(run.trained, run.data.train, kind="mixture")
+        >>> better.sample(2).shape
+        (2, 1, 8, 8)
+    """
+    nothing_asked = kind is None and n_components is None
+    if nothing_asked and (trained.model.prior is not None or len(examples) < 2):
+        return trained
+    kind = kind or "gaussian"
+    prior_for(trained.recipe, kind, n_components)  # refuses before any work what cannot be fitted
+    most = _PRIOR_ROWS if kind in FITTED and kind != "mixture" else _PRIOR_MANY
+    rows = np.random.default_rng(seed).permutation(len(examples))[:most]
+    few = examples.take(np.sort(rows))
+    if kind in OF_MODEL:
+        prior = prior_of_model(kind, trained.recipe, few, seed)
+        trained.model.prior = prior.to(trained.device)
+        return trained
+    if kind in OF_INTEGERS:
+        codes = torch.from_numpy(trained.codes(few)).to(trained.device)
+    else:
+        codes = torch.from_numpy(_drawn(trained, few, seed))
+    if not bool(torch.isfinite(codes).all()):
+        raise TrainingError("training diverged: its codes are not finite; try a lower learning rate")
+    prior = prior_of(kind, codes, seed, Integers.from_recipe(trained.recipe), n_components)
+    trained.model.prior = prior.to(trained.device)
+    return trained
+
+
+def _drawn(trained: Trained, examples: Examples, seed: int) -> Array:
+    """What the decoder reads of each example in training, (N, *Z): a draw where codes are drawn."""
+    if not trained.stochastic:
+        return trained.embed(examples)
+    with drawing(seed, trained.device):
+        return trained._through(trained._batches(examples), lambda b: trained.model(b).latent.z[0])

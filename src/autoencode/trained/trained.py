@@ -1,0 +1,305 @@
+"""A trained model with its data contract: arrays in, arrays out."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autoencode.data import (
+    Examples,
+    Resident,
+    Stored,
+    apply_spec,
+    class_numbers,
+    in_order,
+    on_disk,
+    one_hot,
+    open_examples,
+)
+from autoencode.data.values.frames import fill, is_frame, select
+from autoencode.errors import DataError, IncompatibleError, OptionError
+from autoencode.models import AutoencoderModule, SemiSupervisedAutoencoder
+from autoencode.randomness import common_noise, drawing, mix, seeded
+from autoencode.recipes import Recipe
+from autoencode.training.processor import tuned
+from autoencode.types import Array, Batch, DataSpec
+
+CHUNK = 1000  # rows that are computed together
+
+
+@dataclass
+class Trained:
+    """A model that has been trained, as a run folder holds it.
+
+    Attributes:
+        recipe: model, updates, options and figures.
+        info: everything else that is worth knowing of the run (data, seed, versions), as JSON.
+    """
+
+    recipe: Recipe
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def model(self) -> AutoencoderModule:
+        return self.recipe.model
+
+    @property
+    def spec(self) -> DataSpec:
+        return self.recipe.spec
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        return self.recipe.latent_shape
+
+    def embed(self, x: Any) -> Array:
+        """X (N, *D) in the data's own units to codes (N, *Z), float32.
+
+        Args:
+            x: an array, or a memory map, a file or a data set, which are read a stretch of rows at a
+                time.
+        """
+        return np.concatenate(list(self.embed_pieces(x)))
+
+    def embed_pieces(self, x: Any, first: int = 0, last: int | None = None) -> Iterator[Array]:
+        """The codes of ``embed``, the same bits, (n, *Z) at a time: for more than memory holds.
+
+        Args:
+            x: see ``embed``.
+            first, last: numbers of examples, ``first`` a multiple of 1000; all when left out.
+        """
+        yield from self._each(self._batches(x, first, last), lambda b: self.model.embed(b.x, b.context))
+
+    def codes(self, x: Any) -> Array:
+        """X (N, *D) in the data's own units to the integers (N, *G) of a quantised model, int64.
+
+        Raises:
+            IncompatibleError: for a model whose codes are no integers.
+        """
+        return self._through(self._batches(x), lambda b: self.model.codes(b.x, b.context))
+
+    def class_probabilities(self, x: Any) -> Array:
+        """X (N, *D) in the data's own units to q(y|x) of each of ``spec.classes``, (N, C), float32.
+
+        Raises:
+            IncompatibleError: for a model that guesses no labels.
+        """
+        model = self.model
+        if not isinstance(model, SemiSupervisedAutoencoder):
+            raise IncompatibleError(
+                f"recipe '{self.recipe.name}' guesses no labels; use m2_vae, which does"
+            )
+        return self._through(self._batches(x), lambda b: model.class_log_probs(b.x).exp())
+
+    def classify(self, x: Any) -> Array:
+        """X (N, *D) in the data's own units to the likeliest label of each, (N,), as text.
+
+        Raises:
+            IncompatibleError: for a model that guesses no labels.
+        """
+        guesses: Array = np.array(self.spec.classes)[self.class_probabilities(x).argmax(1)]
+        return guesses
+
+    def reconstruct(self, x: Any) -> Array:
+        """X (N, *D) to its reconstruction (N, *D), both in the data's own units."""
+        pieces = self._batches(x)
+        return self._through(pieces, lambda b: self.spec.to_raw(self.model.reconstruct(b.x, b.context)))
+
+    def decode(self, z: Any, labels: Any = None) -> Array:
+        """Codes (N, *Z) to examples (N, *D) in the data's own units.
+
+        Args:
+            z: the codes.
+            labels: (N,) of what class each shall be, for a conditional model.
+
+        Raises:
+            DataError: when the codes have another shape than the model's, or labels are missing.
+        """
+        codes = self._codes(z)
+        context = self._context(labels, len(codes))
+        starts = range(0, len(codes), CHUNK)
+
+        def decode(first: int) -> Tensor:
+            rows = slice(first, first + CHUNK)
+            given = None if context is None else context[rows]
+            return self.spec.to_raw(self.model.decode(codes[rows], given).mean)
+
+        return self._through(starts, decode)
+
+    def sample(self, n: int, seed: int = 0, labels: Any = None) -> Array:
+        """N examples (n, *D) from the prior (for a plain autoencoder the one fitted to its codes).
+
+        Args:
+            n: how many.
+            seed: of the draws.
+            labels: (n,) of what class each shall be, for a conditional model; by default its classes
+                in turn.
+        """
+        if n < 1:
+            raise OptionError(f"the number of samples must be at least 1, got {n}")
+        if labels is None and self.spec.classes:
+            labels = [self.spec.classes[i % len(self.spec.classes)] for i in range(n)]
+        with drawing(seed, self.device), torch.inference_mode():
+            context = self._context(labels, n)
+            z = self.model.eval().sample_latent(n, context)
+            return self.decode(z.cpu().numpy(), labels)
+
+    def _context(self, labels: Any, n: int) -> Tensor | None:
+        if not self.spec.classes:
+            return None
+        return one_hot(class_numbers(labels, self.spec, n), self.spec).to(self.device)
+
+    def score_samples(self, x: Any, n_samples: int = 16, seed: int = 0) -> Array:
+        """How well each example (N,) is explained, from what is known of it; higher is better.
+
+        With a stochastic code the ELBO in nats, from ``n_samples`` draws that are the same for every
+        example; with mixed columns log p(x|z) in nats; else minus the mean squared error per entry in
+        the model's units.
+        """
+        stochastic, mixed = self.stochastic, self.spec.mixed
+
+        def score(batch: Batch) -> Tensor:
+            if not stochastic:
+                if not mixed:
+                    return -_mean_squares(batch, self.model.reconstruct(batch.x, batch.context))
+                p_x = self.model.explained(batch.x, batch.context)
+                return p_x.log_prob(batch.target, batch.mask)
+            with common_noise():
+                output = self.model(batch, n_samples)
+            log_p = output.x_dist.log_prob(batch.target, batch.mask)
+            for site in output.latent.sites.values():
+                log_p = log_p - site.kl()
+            mean: Tensor = log_p.mean(0)
+            return mean
+
+        with drawing(seed, self.device):
+            return self._through(self._batches(x), score)
+
+    def impute(self, x: Any) -> Any:
+        """X (N, *D) or a table, with the expected value (the likeliest category) where one is missing.
+
+        What is known stays as it is.
+
+        Raises:
+            OptionError: when the model was trained without gaps.
+        """
+        return self._fill(x, self.reconstruct)
+
+    def imputations(self, x: Any, n: int, seed: int = 0) -> list[Any]:
+        """X (N, *D) or a table, filled n times by draws of z from q(z|x), then of x from p(x|z).
+
+        Raises:
+            OptionError: when the model was trained without gaps.
+            IncompatibleError: when the code is deterministic.
+        """
+        if not self.stochastic:
+            raise IncompatibleError(
+                f"recipe '{self.recipe.name}' has one code for each example and so one way to fill its "
+                "gaps; leave the draws out, or use a stochastic recipe (vae)"
+            )
+        if n < 1:
+            raise OptionError(f"the number of draws must be at least 1, got {n}")
+        return [self._fill(x, functools.partial(self._draw, seed=mix(seed, i))) for i in range(n)]
+
+    def _draw(self, x: Any, seed: int) -> Array:
+        def draw(batch: Batch) -> Tensor:
+            return self.spec.to_raw(self.model(batch).x_dist.sample()[0])
+
+        with drawing(seed, self.device):
+            return self._through(self._batches(x), draw)
+
+    def _fill(self, x: Any, guess: Callable[[Any], Array]) -> Any:
+        if not self.spec.gaps:
+            raise OptionError(
+                "the model never saw a gap; train it on data with gaps, or with noise=missing"
+            )
+        columns = self.spec.columns
+        if is_frame(x):
+            return fill(x, columns, guess(select(x, [column.name for column in columns])))
+        given = np.asarray(x)
+        filled = np.where(np.isnan(given), guess(given).reshape(given.shape), given)
+        return filled.astype(given.dtype)
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether the code is a draw from a posterior."""
+        x = self.spec.batch(torch.zeros(2, *self.spec.shape, device=self.device))
+        if width := self.spec.context_dim:
+            x = replace(x, context=torch.zeros(2, width, device=self.device))
+        with torch.no_grad(), seeded(0, self.device):
+            return bool(self.model.eval()(x).latent.sites)
+
+    def _source(self, x: Any) -> Resident:
+        if isinstance(x, Examples):
+            return Resident(x, self.spec, self.device)
+        return Resident(Examples(apply_spec(x, self.spec)), self.spec, self.device)
+
+    def _batches(self, x: Any, first: int = 0, last: int | None = None) -> Iterator[Batch]:
+        """Examples as the model sees them, ``CHUNK`` at a time."""
+        if on_disk(x):
+            x = open_examples(x, self.spec)
+        if isinstance(x, Stored):
+            for rows in in_order(x, CHUNK, first, last):
+                yield self.spec.batch(self.spec.to_model(torch.from_numpy(rows).to(self.device)))
+            return
+        examples = x if isinstance(x, Examples) else Examples(apply_spec(x, self.spec))
+        if first or last is not None:
+            examples = examples.take(np.arange(first, len(examples) if last is None else last))
+        yield from Resident(examples, self.spec, self.device).batches(CHUNK)
+
+    def _codes(self, z: Any) -> Tensor:
+        if isinstance(z, Tensor):
+            z = z.detach().cpu().numpy()
+        try:
+            with np.errstate(over="ignore"):  # what float32 cannot hold is refused below
+                codes = torch.from_numpy(np.array(z, dtype=np.float32))
+        except (ValueError, TypeError):
+            raise DataError("codes must be numbers, one row for each example") from None
+        shape = self.latent_shape
+        if codes.dim() == 2 and codes.shape[1] == int(np.prod(shape)):
+            codes = codes.reshape(len(codes), *shape)
+        if tuple(codes.shape[1:]) != shape or codes.dim() == 0 or not len(codes):
+            raise DataError(
+                f"expected codes of shape (N, {', '.join(map(str, shape))}), got "
+                f"{tuple(codes.shape)}; embed makes such codes"
+            )
+        if not bool(torch.isfinite(codes).all()):
+            n_bad = int((~torch.isfinite(codes)).sum())
+            first = tuple(int(i) for i in (~torch.isfinite(codes)).nonzero()[0])
+            raise DataError(
+                f"codes: {n_bad} NaN or infinite (for float32), first at index {first}; drop those"
+            )
+        return codes.to(self.device)
+
+    def _through(self, pieces: Iterable[Any], function: Callable[[Any], Tensor]) -> Array:
+        return np.concatenate(list(self._each(pieces, function)))
+
+    def _each(self, pieces: Iterable[Any], function: Callable[[Any], Tensor]) -> Iterator[Array]:
+        self.model.eval()
+        for piece in pieces:
+            # Entered for each, since whoever takes the pieces must not find itself inside.
+            with tuned(self.device), torch.inference_mode():
+                done = function(piece).cpu().numpy()
+            yield done
+
+
+def _mean_squares(batch: Batch, mean: Tensor) -> Tensor:
+    """Squared error per known entry (B,)."""
+    if batch.mask is None:
+        return (mean - batch.target).square().flatten(1).mean(1)
+    squares = (mean - batch.target.masked_fill(~batch.mask, 0.0)).square() * batch.mask
+    return squares.flatten(1).sum(1) / batch.mask.flatten(1).sum(1).clamp_min(1)
+
+
+def flat(array: Array) -> Array:
+    """(N, *shape) as a table (N, columns)."""
+    return array.reshape(len(array), -1)

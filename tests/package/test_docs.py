@@ -1,0 +1,135 @@
+"""The documentation says what the program does: its code runs, its commands and recipes exist."""
+
+import ast
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from autoencode.cli import cli
+from autoencode.evaluate.card import FIGURES
+from autoencode.recipes import RECIPES
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+EXAMPLES = sorted(ROOT.glob("examples/*.py"))
+NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
+
+
+def blocks(page, *languages):
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [body for language, body in found if language in languages]
+
+
+def command_lines():
+    for page in PAGES:
+        for language in ("sh", "console"):
+            for body in blocks(page, language):
+                for line in body.splitlines():
+                    if language == "console" and not line.startswith("$ "):
+                        continue
+                    line = line.removeprefix("$ ")
+                    if line.startswith("autoencode "):
+                        yield line
+
+
+def reference():
+    spec = importlib.util.spec_from_file_location("make_reference", ROOT / "docs/make_reference.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+WITH_CODE = [name for page, name in zip(PAGES, NAMES, strict=True) if blocks(page, "python")]
+
+
+@pytest.mark.parametrize("name", WITH_CODE)
+def test_python_blocks_run_in_order(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "documentation"}
+    for i, body in enumerate(blocks(ROOT / name, "python")):
+        exec(compile(body, f"{name}, python block {i + 1}", "exec"), namespace)
+
+
+def test_code_is_documented_where_it_is_promised():
+    assert {"README.md", "docs/from_scratch.md", "docs/extending.md"} <= set(WITH_CODE)
+
+
+@pytest.mark.parametrize("line", sorted(set(command_lines())))
+def test_commands_in_the_documentation_parse(line):
+    name, *arguments = shlex.split(line)[1:]
+    assert name in cli.commands
+    with click.Context(cli, info_name="autoencode", **cli.context_settings) as parent:
+        context = cli.commands[name].make_context(name, arguments, parent=parent)
+    recipe = context.params.get("recipe")
+    assert recipe is None or recipe in RECIPES
+
+
+def test_the_readme_shows_every_command_once_at_least():
+    shown = {shlex.split(line)[1] for line in command_lines()}
+    assert shown >= set(cli.commands)
+
+
+def test_the_command_line_reference_is_current():
+    module = reference()
+    assert module.CLI_PAGE.read_text(encoding="utf-8") == module.cli_page(), "run make docs"
+
+
+@pytest.mark.parametrize("name", list(cli.commands))
+def test_every_option_of_a_command_is_documented(name):
+    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    section = page.split(f"## autoencode {name}\n")[1].split("\n## ")[0]
+    for parameter in cli.commands[name].params:
+        if isinstance(parameter, click.Option):
+            assert all(option in section for option in parameter.opts)
+
+
+def test_the_readmes_recipe_table_is_current():
+    module = reference()
+    text = module.README.read_text(encoding="utf-8")
+    assert text == module.readme(text), "run make docs"
+    assert all(f"| `{name}` |" in text for name in RECIPES)
+    assert re.findall(r"(\d+) (?:named )?recipes", text) == [str(len(RECIPES))] * 2
+
+
+def test_the_table_of_figures_is_current():
+    module = reference()
+    text = module.CARD_PAGE.read_text(encoding="utf-8")
+    assert text == module.card_page(text), "run make docs"
+    assert all(f"| `{name}`" in text for name in FIGURES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_and_pictures_exist(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)#]+?)\)|src=\"([^\"]+)\"", text)
+    for target in (a or b for a, b in targets):
+        if not re.match(r"https?://", target):
+            assert (ROOT / name).parent.joinpath(target).exists(), target
+
+
+def test_pictures_are_small():
+    pictures = list(ROOT.glob("docs/images/*.png"))
+    assert pictures
+    assert all(picture.stat().st_size < 300_000 for picture in pictures)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_examples_say_what_they_show_and_what_to_expect(example):
+    text = example.read_text(encoding="utf-8")
+    docstring = ast.get_docstring(ast.parse(text)) or ""
+    assert "Expected" in docstring
+    assert f"python examples/{example.name}" in docstring
+    assert '"--fast"' in text
+    assert '"--out"' in text
+    assert len(text.splitlines()) <= 100
+
+
+def test_the_readme_lists_every_example():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert EXAMPLES
+    assert all(f"(examples/{example.name})" in text for example in EXAMPLES)
