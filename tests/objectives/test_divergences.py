@@ -273,7 +273,11 @@ def sgd(parameters):
 
 def test_vae_gans_decoder_pleases_the_critic_and_the_critic_learns_to_refuse_it():
     recipe = build("vae_gan", SPEC, gamma=0.0, hidden=(16,))
-    model, critic, batch = recipe.model, recipe.helpers["critic"], Batch.from_examples(torch.rand(64, 12))
+    model, critic, batch = (
+        recipe.model,
+        recipe.helpers["critic"],
+        Batch.from_examples(torch.rand(64, 12)),
+    )
     z = torch.randn(256, 20)
 
     def score():

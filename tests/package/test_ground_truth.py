@@ -152,7 +152,10 @@ def test_with_another_posterior_the_bounds_fall_below_in_their_order():
         bounds = [
             -float(
                 torch.stack(
-                    [ImportanceWeighted(k)(model, Batch.from_examples(x), Progress()).total for _ in range(200)]
+                    [
+                        ImportanceWeighted(k)(model, Batch.from_examples(x), Progress()).total
+                        for _ in range(200)
+                    ]
                 ).mean()
             )
             for k in (1, 10, 1000)

@@ -163,7 +163,9 @@ def test_weights_are_exact_and_bounds_lie_below_the_likelihood(name):
     model = linear(POSTERIORS[name])
     x = torch.randn(3, D).double()
     with torch.no_grad():
-        log_weight = log_weights(model(Batch.from_examples(x), n_samples=60_000), Batch.from_examples(x))
+        log_weight = log_weights(
+            model(Batch.from_examples(x), n_samples=60_000), Batch.from_examples(x)
+        )
     # The mean weight is p(x) if steps, tempering and momenta are all accounted for.
     estimate = log_weight.logsumexp(0) - math.log(len(log_weight))
     torch.testing.assert_close(estimate, exact(x), rtol=0, atol=0.03)

@@ -600,7 +600,9 @@ def test_overfitting_is_a_validation_loss_that_rises_while_the_other_falls(held_
         for i, (v, t) in enumerate(zip(held_out, trained, strict=True))
     ]
     progress = Progress(1000, 1000, 64)
-    checkup = examine(plain(), MSE, Batch.from_examples(unit_rows(64)), history, TrainingPlan(), progress)
+    checkup = examine(
+        plain(), MSE, Batch.from_examples(unit_rows(64)), history, TrainingPlan(), progress
+    )
     found = overfitting(checkup)
     assert (found and found.suggestion) == (best and f"epochs={best}")
 

@@ -1,6 +1,7 @@
-"""Distributions over latents beyond the Gaussian, and the spaces that they live in."""
+"""Distributions: Normal and Bernoulli, those of other latents, and the spaces that they live in."""
 
 from autoencode.distributions.ancestral import Ancestral
+from autoencode.distributions.basic import Bernoulli, Normal, StandardNormal, full_precision, sum_event
 from autoencode.distributions.classes import OneHotCategorical
 from autoencode.distributions.flows import Autoregressive, FlowDensity, Inverse, Planar, Radial
 from autoencode.distributions.hmc import hamiltonian_monte_carlo
@@ -15,11 +16,13 @@ from autoencode.distributions.spherical import PowerSpherical, UniformSphere, Vo
 __all__ = [
     "Ancestral",
     "Autoregressive",
+    "Bernoulli",
     "FlowDensity",
     "IntegerRows",
     "Inverse",
     "InverseMetric",
     "Joined",
+    "Normal",
     "NormalMixture",
     "OneHotCategorical",
     "Planar",
@@ -28,11 +31,14 @@ __all__ = [
     "Radial",
     "RelaxedCategorical",
     "Stacked",
+    "StandardNormal",
     "UniformCategorical",
     "UniformSphere",
     "VonMisesFisher",
     "WrappedNormal",
     "cholesky",
+    "full_precision",
     "hamiltonian_monte_carlo",
     "log_diagonal",
+    "sum_event",
 ]
