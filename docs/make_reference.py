@@ -18,7 +18,7 @@ from autoencode.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
 CLI_PAGE = ROOT / "docs" / "cli.md"
-README = ROOT / "README.md"
+RECIPES_PAGE = ROOT / "docs" / "recipes.md"
 CARD_PAGE = ROOT / "docs" / "evaluation.md"
 WIDTH = 100
 _TABLE = re.compile(r"(<!-- recipes -->\n).*?(<!-- /recipes -->)", re.DOTALL)
@@ -56,8 +56,8 @@ def recipe_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def readme(text: str) -> str:
-    """The README with a fresh recipe table between its two comments."""
+def recipes_page(text: str) -> str:
+    """The page of recipes with a fresh table between its two comments."""
     return _TABLE.sub(lambda found: found[1] + recipe_table() + found[2], text)
 
 
@@ -86,7 +86,7 @@ def card_page(text: str) -> str:
 
 def main() -> None:
     CLI_PAGE.write_text(cli_page(), encoding="utf-8")
-    README.write_text(readme(README.read_text(encoding="utf-8")), encoding="utf-8")
+    RECIPES_PAGE.write_text(recipes_page(RECIPES_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     CARD_PAGE.write_text(card_page(CARD_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 

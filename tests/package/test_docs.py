@@ -69,7 +69,7 @@ def test_commands_in_the_documentation_parse(line):
     assert recipe is None or recipe in RECIPES
 
 
-def test_the_readme_shows_every_command_once_at_least():
+def test_the_documentation_shows_every_command_once_at_least():
     shown = {shlex.split(line)[1] for line in command_lines()}
     assert shown >= set(cli.commands)
 
@@ -88,12 +88,23 @@ def test_every_option_of_a_command_is_documented(name):
             assert all(option in section for option in parameter.opts)
 
 
-def test_the_readmes_recipe_table_is_current():
+def test_the_table_of_recipes_is_current():
     module = reference()
-    text = module.README.read_text(encoding="utf-8")
-    assert text == module.readme(text), "run make docs"
+    text = module.RECIPES_PAGE.read_text(encoding="utf-8")
+    assert text == module.recipes_page(text), "run make docs"
     assert all(f"| `{name}` |" in text for name in RECIPES)
-    assert re.findall(r"(\d+) (?:named )?recipes", text) == [str(len(RECIPES))] * 2
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/recipes.md", "docs/comparison.md"])
+def test_the_number_of_recipes_is_right_wherever_it_is_told(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    told = re.findall(r"(\d+) (?:named )?recipes", text)
+    assert told == [str(len(RECIPES))] * len(told)
+    assert told
+
+
+def test_the_readme_stays_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 160
 
 
 def test_the_table_of_figures_is_current():
