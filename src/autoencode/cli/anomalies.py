@@ -1,4 +1,4 @@
-"""Commands that do something to a file, with a run or with a model trained on the file itself."""
+"""The command ``anomalies``."""
 
 from __future__ import annotations
 
@@ -16,16 +16,12 @@ from autoencode.cli.options import (
     seed_option,
     table_options,
 )
-from autoencode.cli.output import print_json, table
-from autoencode.console import note, number
+from autoencode.cli.output import print_json, say_notice, table
+from autoencode.console import number
 from autoencode.errors import OptionError
 
 if TYPE_CHECKING:
     from autoencode.data import TableOptions
-
-
-def _note(notice: str) -> None:
-    note(f"note: {notice}")
 
 
 @click.command("anomalies")
@@ -123,7 +119,7 @@ def anomalies_command(
         device=device,
         data_dir=data_dir,
         verbose=not quiet,
-        note=_note,
+        note=say_notice,
     )
     if target is not None:
         write_frame(target, found.table)

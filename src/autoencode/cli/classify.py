@@ -1,4 +1,4 @@
-"""The command ``classify``"""
+"""The command ``classify``."""
 
 from __future__ import annotations
 

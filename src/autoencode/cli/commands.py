@@ -1,4 +1,4 @@
-"""The group of all commands, which knows their names"""
+"""The group of all commands, which names the nearest where it does not know one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command ``decode``"""
+"""The command ``decode``."""
 
 from __future__ import annotations
 

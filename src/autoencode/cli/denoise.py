@@ -1,4 +1,4 @@
-"""The command ``denoise``"""
+"""The command ``denoise``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from autoencode.cli.anomalies import _note
 from autoencode.cli.options import (
     bad_file_option,
     device_option,
@@ -16,7 +15,7 @@ from autoencode.cli.options import (
     seed_option,
     table_options,
 )
-from autoencode.cli.output import print_json
+from autoencode.cli.output import print_json, say_notice
 
 if TYPE_CHECKING:
     from autoencode.data import TableOptions
@@ -97,7 +96,7 @@ def denoise_command(
         seed=seed,
         device=device,
         verbose=not quiet,
-        note=_note,
+        note=say_notice,
     )
     if as_json:
         print_json({"file": str(file), "n": n})

@@ -1,20 +1,14 @@
-"""The command ``embed``"""
+"""The command ``embed``."""
 
 from __future__ import annotations
-
-import itertools
-from pathlib import Path
-from typing import Any
 
 import click
 
 from autoencode.cli.options import json_option
+from autoencode.cli.output import say_notice
 from autoencode.cli.shared import (
     Reading,
-    check_out,
-    load_run,
     reading_options,
-    say_notices,
     say_written,
 )
 from autoencode.cli.signals import Signals
@@ -48,44 +42,18 @@ def embed_command(
       autoencode embed runs/mnist-vae -o codes.csv
       autoencode embed runs/mnist-vae images.npy more.npy -o codes.npy
     """
-    import numpy as np
+    from autoencode.jobs import embed
 
-    from autoencode import parallel
-    from autoencode.jobs.codes import check_ending, write_codes
-    from autoencode.jobs.embed import embed_all
-    from autoencode.jobs.results import codes_table, write_frame
-    from autoencode.runs.data import examples_to_embed
-    from autoencode.trained import choose_device
-
-    check_out(out, codes=True)
     Signals.check()
-    with parallel.joined(choose_device(reading.device)) as group:
-        trained = load_run(run, reading.device)
-        ids: list[Any] = []
-
-        def load(one: str | None) -> Any:
-            examples = examples_to_embed(
-                trained, run, one, reading.split, reading.data_dir, reading.on_bad_file
-            )
-            ids.append(examples.ids)
-            say_notices(examples.notices)
-            return examples
-
-        pieces = embed_all(trained, data or (None,), load)
-        if not group.leads:
-            return
-        target = Path(run) / "codes.npy" if out is None else check_ending(out)
-        ending = target.suffix.lower()
-        if group.world > 1 and any(one is not None for one in ids):
-            say_notices(["many processes hand on codes only; the names of the rows are left out"])
-            ids.clear()
-        first = list(itertools.islice(pieces, 1))  # with it, the first source's names are known
-        pieces = itertools.chain(first, pieces)
-        named = bool(trained.spec.columns) or (ids and ids[0] is not None)
-        if ending in (".parquet", ".feather") or (ending == ".csv" and named):
-            codes = np.concatenate(list(pieces))
-            write_frame(target, codes_table(codes, trained, ids))
-            n = len(codes)
-        else:
-            n = write_codes(target, pieces, trained.latent_shape)
-    say_written(target, (n, *trained.latent_shape), "float32", as_json)
+    written = embed(
+        run,
+        data,
+        out,
+        split=reading.split,
+        on_bad_file=reading.on_bad_file,
+        device=reading.device,
+        data_dir=reading.data_dir,
+        note=say_notice,
+    )
+    if written is not None:
+        say_written(*written, "float32", as_json)

@@ -1,4 +1,4 @@
-"""``autoencode evaluate``."""
+"""The command ``evaluate``."""
 
 from __future__ import annotations
 

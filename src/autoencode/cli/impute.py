@@ -1,4 +1,4 @@
-"""The command ``impute``"""
+"""The command ``impute``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands share: options, output and how they fail."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands print, and how they fail"""
+"""What commands print, and how they fail."""
 
 from __future__ import annotations
 
@@ -59,3 +59,8 @@ def table(rows: list[list[str]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
     ]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def say_notice(notice: str) -> None:
+    """Says on stderr what the user should know of the reading."""
+    note(f"note: {notice}")

@@ -1,4 +1,4 @@
-"""Commands to look at things: plot, recipes, runs."""
+"""The command ``plot``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command ``recipes``"""
+"""The command ``recipes``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command ``reconstruct``"""
+"""The command ``reconstruct``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command ``runs``"""
+"""The command ``runs``."""
 
 from __future__ import annotations
 

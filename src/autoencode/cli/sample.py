@@ -1,4 +1,4 @@
-"""The command ``sample``"""
+"""The command ``sample``."""
 
 from __future__ import annotations
 

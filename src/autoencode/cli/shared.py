@@ -1,9 +1,9 @@
-"""Commands that use a trained model: reconstruct, embed, classify, decode, sample."""
+"""What the commands that use a trained model share."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,7 @@ from autoencode.cli.options import (
     device_option,
     split_option,
 )
-from autoencode.cli.output import print_json
-from autoencode.console import note
+from autoencode.cli.output import print_json, say_notice
 from autoencode.errors import OptionError
 
 if TYPE_CHECKING:
@@ -39,7 +38,8 @@ class Reading:
         from autoencode.runs.data import examples_for
 
         examples = examples_for(trained, run, data, self.split, self.data_dir, self.on_bad_file)
-        say_notices(examples.notices)
+        for notice in examples.notices:
+            say_notice(notice)
         return examples
 
 
@@ -63,11 +63,6 @@ def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*args, reading=reading, **kwargs)
 
     return command
-
-
-def say_notices(notices: Iterable[str]) -> None:
-    for notice in notices:
-        note(f"note: {notice}")
 
 
 def load_run(run: str, device: str) -> Trained:
@@ -95,11 +90,12 @@ def say_written(target: Path, shape: tuple[int, ...], dtype: str, as_json: bool)
         click.echo(f"{target}: {' x '.join(map(str, shape))} {dtype}")
 
 
-def check_out(out: str | None, codes: bool = False) -> None:
-    from autoencode.jobs.codes import CODES, EXAMPLES, check_ending
+def check_out(out: str | None) -> None:
+    """Refuses, before any work, a file that nothing can be written to."""
+    from autoencode.jobs.codes import check_ending
 
     if out is not None:
-        check_ending(out, CODES if codes else EXAMPLES)
+        check_ending(out)
 
 
 out_option = click.option(

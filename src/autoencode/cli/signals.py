@@ -1,4 +1,4 @@
-"""How Ctrl-C and SIGTERM end a command"""
+"""How Ctrl-C and SIGTERM end a command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``autoencode train``."""
+"""The command ``train``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from autoencode.cli.options import (
     settings,
     table_options,
 )
-from autoencode.cli.output import print_json
+from autoencode.cli.output import print_json, say_notice
 from autoencode.cli.signals import Interrupted, Signals
 from autoencode.console import note, number
 from autoencode.errors import OptionError
@@ -235,7 +235,7 @@ def _show(start: Callable[..., Run], device: str, quiet: bool, as_json: bool) ->
 
 def _say(run: Run, quiet: bool, as_json: bool) -> None:
     for notice in run.notices:
-        note(f"note: {notice}")
+        say_notice(notice)
     if not quiet:
         _tell(run)
     if as_json:
@@ -269,7 +269,7 @@ def _result(run: Run) -> dict[str, Any]:
 
 def _tell(run: Run) -> None:
     for notice in run.data.notices:
-        note(f"note: {notice}")
+        say_notice(notice)
     if not run.complete:
         step = run.trained.info["training"]["steps"]
         note(f"stopped at step {step}; autoencode train --resume {run.folder} goes on")

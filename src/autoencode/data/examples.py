@@ -1,7 +1,4 @@
-"""From anything that holds examples to ``Data``: arrays, a ``DataSpec`` and a test part.
-
-source -> read -> Raw -> as_array -> channels_first -> choose_storage -> Examples + DataSpec
-"""
+"""Examples in memory, and a data set of them: what is learned from, what is held out."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from autoencode.jobs.anomalies import AnomalyReport, anomalies
 from autoencode.jobs.denoise import denoise
+from autoencode.jobs.embed import embed
 from autoencode.jobs.impute import impute
 
-__all__ = ["AnomalyReport", "anomalies", "denoise", "impute"]
+__all__ = ["AnomalyReport", "anomalies", "denoise", "embed", "impute"]

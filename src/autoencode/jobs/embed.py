@@ -1,23 +1,100 @@
-"""Codes of many sources, computed by all processes of a job and put together in order."""
+"""Embeds files with a run: codes of many sources, computed by all processes of a job, put in order."""
 
 from __future__ import annotations
 
+import itertools
+import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from autoencode import parallel
-from autoencode.data import Examples, Stored
+from autoencode.data import ExampleSet
 from autoencode.errors import TrainingError
-from autoencode.trained import Trained
+from autoencode.jobs.codes import CODES, check_ending, write_codes
+from autoencode.jobs.common import Note
+from autoencode.jobs.results import codes_table, write_frame
+from autoencode.runs.data import examples_to_embed
+from autoencode.trained import Trained, choose_device, load_trained
 from autoencode.trained.trained import CHUNK
 from autoencode.types import Array
 
 
+def embed(
+    run: str | os.PathLike[str],
+    sources: Sequence[Any] = (),
+    out: str | os.PathLike[str] | None = None,
+    *,
+    split: str = "test",
+    on_bad_file: str | None = None,
+    device: str = "auto",
+    data_dir: str | os.PathLike[str] | None = None,
+    note: Note = warnings.warn,
+) -> tuple[Path, tuple[int, ...]] | None:
+    """Writes the codes of all examples of some files, one file after the other.
+
+    Files are read and codes are written piece by piece, so both may be larger than memory. In a job of
+    many processes all share the work, and process 0 writes.
+
+    Args:
+        run: the run folder.
+        sources: files, or what else ``load_data`` takes; none for the run's own data.
+        out: .npy, .npz, .csv, .parquet or .feather; ``codes.npy`` in the run folder by default.
+        split: which part of the run's own data.
+        on_bad_file: of images: refuse or skip; as in training by default.
+        device: auto, cpu, cuda or mps.
+        data_dir: where named data sets lie.
+        note: told what the user should know of the reading.
+
+    Returns:
+        The file and the shape (N, *Z) of what is in it; ``None`` on other processes than the first.
+
+    Raises:
+        OptionError: for another ending.
+        DataError: a file cannot be read.
+        StorageError: the codes cannot be written.
+    """
+    target = Path(run) / "codes.npy" if out is None else check_ending(os.fspath(out), CODES)
+    with parallel.joined(choose_device(device)) as group:
+        trained = load_trained(run, device=choose_device(device))
+        ids: list[Array | None] = []
+
+        def load(one: Any) -> ExampleSet:
+            examples = examples_to_embed(trained, run, one, split, data_dir, on_bad_file)
+            ids.append(examples.ids)
+            for notice in examples.notices:
+                note(notice)
+            return examples
+
+        pieces = embed_all(trained, sources or (None,), load)
+        if not group.leads:
+            return None
+        if group.world > 1 and any(one is not None for one in ids):
+            note("many processes hand on codes only; the names of the rows are left out")
+            ids.clear()
+        first = list(itertools.islice(pieces, 1))  # with it, the first source's names are known
+        return target, _written(target, itertools.chain(first, pieces), trained, ids)
+
+
+def _written(
+    target: Path, pieces: Iterator[Array], trained: Trained, ids: list[Array | None]
+) -> tuple[int, ...]:
+    """Writes codes by the file's ending, beside the names of their rows where a table can hold them."""
+    ending = target.suffix.lower()
+    named = bool(trained.spec.columns) or (bool(ids) and ids[0] is not None)
+    if ending in (".parquet", ".feather") or (ending == ".csv" and named):
+        codes = np.concatenate(list(pieces))
+        write_frame(target, codes_table(codes, trained, ids))
+        return codes.shape
+    return write_codes(target, pieces, trained.latent_shape), *trained.latent_shape
+
+
 def embed_all(
-    trained: Trained, sources: Sequence[Any], load: Callable[[Any], Examples | Stored]
+    trained: Trained, sources: Sequence[Any], load: Callable[[Any], ExampleSet]
 ) -> Iterator[Array]:
     """The codes (n, *Z) of all examples of all sources, in order, piece by piece.
 
@@ -42,7 +119,7 @@ def embed_all(
 
 
 def _alone(
-    trained: Trained, sources: Sequence[Any], load: Callable[[Any], Examples | Stored]
+    trained: Trained, sources: Sequence[Any], load: Callable[[Any], ExampleSet]
 ) -> Iterator[Array]:
     for number, source in enumerate(sources):
         examples, found = load(source), 0
@@ -52,9 +129,7 @@ def _alone(
         _check(number, len(examples), found)
 
 
-def _shared(
-    trained: Trained, sources: Sequence[Any], load: Callable[[Any], Examples | Stored]
-) -> list[Array]:
+def _shared(trained: Trained, sources: Sequence[Any], load: Callable[[Any], ExampleSet]) -> list[Array]:
     group = parallel.current()
     by_source = len(sources) >= group.world
     expected = torch.zeros(len(sources), dtype=torch.int64)

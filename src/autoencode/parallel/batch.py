@@ -1,4 +1,4 @@
-"""The whole batch of a step, of which each process has some rows"""
+"""The whole batch of a step, of which each process has some rows."""
 
 from __future__ import annotations
 

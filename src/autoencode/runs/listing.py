@@ -1,4 +1,4 @@
-"""Lists the runs under a folder"""
+"""Lists the runs under a folder."""
 
 from __future__ import annotations
 

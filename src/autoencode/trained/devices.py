@@ -1,4 +1,4 @@
-"""Which device a model computes on"""
+"""Which device a model computes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model was trained with: versions and processor"""
+"""What a model was trained with: versions and processor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trains a recipe on data"""
+"""Trains a recipe on data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training tells of itself, epoch by epoch"""
+"""What training tells of itself, epoch by epoch."""
 
 from __future__ import annotations
 

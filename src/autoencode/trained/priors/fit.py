@@ -1,4 +1,4 @@
-"""Fits a prior to the codes of a trained model"""
+"""Fits a prior to the codes of a trained model."""
 
 from __future__ import annotations
 
