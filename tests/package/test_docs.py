@@ -95,12 +95,13 @@ def test_the_table_of_recipes_is_current():
     assert all(f"| `{name}` |" in text for name in RECIPES)
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/recipes.md", "docs/comparison.md"])
-def test_the_number_of_recipes_is_right_wherever_it_is_told(name):
+@pytest.mark.parametrize("name", ["README.md", "docs/comparison.md"])
+def test_the_number_of_recipes_is_about_right_wherever_it_is_told(name):
+    """It is rounded, so that a new recipe changes the page of recipes alone."""
     text = (ROOT / name).read_text(encoding="utf-8")
-    told = re.findall(r"(\d+) (?:named )?recipes", text)
-    assert told == [str(len(RECIPES))] * len(told)
+    told = re.findall(r"some (\d+) (?:named )?recipes", text)
     assert told
+    assert all(abs(int(number) - len(RECIPES)) <= 5 for number in told)
 
 
 def test_the_readme_stays_short():
