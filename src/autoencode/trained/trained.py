@@ -238,11 +238,6 @@ class Trained:
         with torch.no_grad(), seeded(0, self.device):
             return bool(self.model.eval()(x).latent.sites)
 
-    def _source(self, x: Any) -> Resident:
-        if isinstance(x, Examples):
-            return Resident(x, self.spec, self.device)
-        return Resident(Examples(apply_spec(x, self.spec)), self.spec, self.device)
-
     def _batches(self, x: Any, first: int = 0, last: int | None = None) -> Iterator[Batch]:
         """Examples as the model sees them, ``CHUNK`` at a time."""
         if on_disk(x):
