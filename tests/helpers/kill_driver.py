@@ -35,14 +35,14 @@ OPTIONS = {
 
 def start(folder, recipe):
     """A short training that keeps a state after nearly every step."""
-    autoencode.checkpoints._SHARE = 1.0
+    autoencode.training.checkpoints._SHARE = 1.0
     figures = {"epochs": 4, "batch_size": 128, "seed": 3}
     train("digits", recipe, out=folder, checkpoint_seconds=0.0, **figures, **OPTIONS[recipe])
 
 
 def go_on(folder, recipe):
     if (folder / "resume/run.json").exists() or (folder / "config.json").exists():
-        autoencode.checkpoints._SHARE = 1.0
+        autoencode.training.checkpoints._SHARE = 1.0
         resume(folder)
     else:  # killed before there was a run
         start(folder, recipe)

@@ -300,7 +300,7 @@ def test_a_complete_run_is_left_as_it_is(whole):
 
 
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_it(tmp_path, whole, monkeypatch):
-    monkeypatch.setattr(autoencode.checkpoints, "_SHARE", 1e9)
+    monkeypatch.setattr(autoencode.training.checkpoints, "_SHARE", 1e9)
     stopped(tmp_path / "r", checkpoint_seconds=0.0)
     newest, before = sorted((tmp_path / "r/resume").glob("*.safetensors"), reverse=True)
     content = bytearray(newest.read_bytes())
@@ -382,7 +382,7 @@ def test_networks_of_ones_own_have_to_be_given_again(tmp_path):
 def test_what_makes_it_inexact_is_said(tmp_path, key, monkeypatch):
     import autoencode.runs.training
 
-    real = autoencode.runs.environment()
+    real = autoencode.runs.training.environment()
     monkeypatch.setattr("autoencode.runs.training.environment", lambda: {**real, key: "another"})
     stopped(tmp_path / "r")
     monkeypatch.undo()
@@ -447,7 +447,7 @@ def test_the_run_that_is_replaced_comes_back_if_nothing_replaces_it(tmp_path):
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
 def test_a_full_disk_leaves_the_checkpoint_before_it(tmp_path, whole, monkeypatch, step, number):
-    monkeypatch.setattr(autoencode.checkpoints, "_SHARE", 1e9)
+    monkeypatch.setattr(autoencode.training.checkpoints, "_SHARE", 1e9)
     calls, real = [0], getattr(os, step)
 
     def fail(*arguments, **options):
