@@ -11,8 +11,7 @@ import threading
 import numpy as np
 import pytest
 
-from autoencode.data import data_folder, load_data
-from autoencode.data.formats import named as catalogue
+from autoencode.data import catalogue, data_folder, load_data
 from autoencode.errors import DataError, OptionError
 from idx import idx_bytes
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from autoencode.data import Conformed, Stored, in_order, load_examples, open_examples
-from autoencode.data.disk import conformed as fresh
+from autoencode.data.batches import streamed
 from autoencode.data.formats.npy import open_npy
 from autoencode.errors import DataError
 from autoencode.runs import train
@@ -38,7 +38,7 @@ def run(tmp_path_factory):
 @pytest.fixture
 def small_stretches(monkeypatch):
     """So that a few thousand rows are read in many pieces."""
-    monkeypatch.setattr(fresh, "_STRETCH_BYTES", 1)
+    monkeypatch.setattr(streamed, "_STRETCH_BYTES", 1)
 
 
 def rows(n=4321, dtype=np.float32):
