@@ -2,17 +2,25 @@
 
 from autoencode.anomaly.calibrate import Tail, benjamini_hochberg, conformal_pvalues, fence
 from autoencode.anomaly.explain import Explanation, explained
+from autoencode.anomaly.judgement import Judgement, ScoredRows
 from autoencode.anomaly.memory import Memory, row_keys, typical_rows
+from autoencode.anomaly.reconstructed import (
+    Reconstructed,
+    plain_rows,
+    reconstruct_rows,
+    standardized_entries,
+)
 from autoencode.anomaly.scored_model import ScoredModel
 from autoencode.anomaly.scores import SCORES, Scorer
-from autoencode.anomaly.seen import Reconstructed, plain_rows, reconstruct_rows, standardized_entries
 
 __all__ = [
     "SCORES",
     "Explanation",
+    "Judgement",
     "Memory",
     "Reconstructed",
     "ScoredModel",
+    "ScoredRows",
     "Scorer",
     "Tail",
     "benjamini_hochberg",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from autoencode.anomaly.reconstructed import Reconstructed
 from autoencode.anomaly.scores import Scorer
-from autoencode.anomaly.seen import Reconstructed
 from autoencode.data import Examples, Resident
 from autoencode.trained import Trained
 from autoencode.trained.trained import CHUNK
@@ -61,8 +61,18 @@ def explained(
     seen: Reconstructed,
     keys: list[bytes],
     score: str,
+    scores: Array,
 ) -> Explanation:
-    """The shares of a score, summing to it.
+    """Shares out a score of N rows among their entries.
+
+    Args:
+        trained: the model.
+        scorer: what compared the rows with its training rows.
+        examples: the rows.
+        seen: the rows as the model reconstructs them.
+        keys: what tells them apart (``row_keys``).
+        score: one of ``SCORES``.
+        scores: (N,) what the scorer gives them.
 
     The score ``latent`` is no sum over entries; its shares are integrated gradients along the line
     from the mean training row, brought to the sum. They may be negative.
@@ -70,7 +80,6 @@ def explained(
     Axiomatic Attribution for Deep Networks (Sundararajan, Taly & Yan, 2017),
     https://arxiv.org/abs/1703.01365
     """
-    scores = scorer.scores(seen, keys, score)
     if score == "latent":
         flat = _integrated(trained, scorer, examples, scores)
     else:

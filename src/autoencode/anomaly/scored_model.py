@@ -14,8 +14,8 @@ from torch import Tensor
 from autoencode.anomaly.calibrate import Tail, fence
 from autoencode.anomaly.memory import KEY_BYTES, Memory, row_keys
 from autoencode.anomaly.ranks import Ranks
+from autoencode.anomaly.reconstructed import Reconstructed, entries_of, reconstruct_rows
 from autoencode.anomaly.scores import EVIDENCE, MEMORIES, Scorer
-from autoencode.anomaly.seen import entries_of, reconstruct_rows
 from autoencode.data import Examples
 from autoencode.errors import ModelFileError
 from autoencode.trained import Trained
@@ -40,14 +40,23 @@ class ScoredModel:
         """Anomaly scores (N,)."""
         return self.scorer.scores(reconstruct_rows(self.trained, examples), row_keys(examples.x), name)
 
-    def usual_scores(self, train: Examples, name: str) -> Array:
-        """Anomaly scores (R,) of the training rows that stand for all."""
-        known = self.scorer.usual_scores(name)
-        return self.scores(train.take(self.scorer.reference), name) if known is None else known
+    def threshold(self, seen: Reconstructed, x: Array, name: str, share: float | None = None) -> float:
+        """The score above which a row is called anomalous.
 
-    def fence(self, train: Examples, name: str) -> float:
-        """The score that about one clean row in a hundred exceeds (``fence``)."""
-        usual = self.usual_scores(train, name)
+        Args:
+            seen: the training rows, as the model reconstructs them.
+            x: (N, *D) the training rows.
+            name: one of ``SCORES``.
+            share: of the training rows that lie above; by default it is a score that about one clean
+                row in a hundred exceeds (``fence``).
+        """
+        if share is not None:
+            scores = self.scorer.scores(seen, row_keys(x), name)
+            return -float(np.percentile(-scores, 100.0 * share))
+        usual = self.scorer.usual_scores(name)
+        if usual is None:
+            few = self.scorer.reference
+            usual = self.scorer.scores(seen.take(few), row_keys(x[few]), name)
         if name == "combined":  # made of heights
             return fence(usual)
         tail = Tail.from_scores(usual)
@@ -105,7 +114,7 @@ def scorer_of(tensors: Mapping[str, Tensor], entries: int, coordinates: int, cod
     Args:
         tensors: by name.
         entries: D of one example.
-        coordinates: C in which rows are compared (``Seen``).
+        coordinates: C in which rows are compared (``Reconstructed``).
         code: K numbers of one code.
 
     Raises:

@@ -10,7 +10,7 @@ import numpy as np
 from autoencode.anomaly.calibrate import Tail
 from autoencode.anomaly.memory import Look, Memory
 from autoencode.anomaly.ranks import Ranks
-from autoencode.anomaly.seen import Reconstructed
+from autoencode.anomaly.reconstructed import Reconstructed
 from autoencode.types import Array
 
 #: Every score by name, and what it is.

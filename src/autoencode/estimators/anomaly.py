@@ -7,41 +7,30 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 import numpy as np
-import torch
 from sklearn.base import OutlierMixin
-from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
+from torch import nn
 
 from autoencode.anomaly import (
     SCORES,
     Explanation,
+    Judgement,
     ScoredModel,
     Scorer,
     benjamini_hochberg,
-    conformal_pvalues,
-    explained,
-    plain_rows,
     reconstruct_rows,
     row_keys,
-    standardized_entries,
-    typical_rows,
 )
-from autoencode.data import Data, Examples
+from autoencode.data import Examples
 from autoencode.data.values.apply_spec import apply_spec
-from autoencode.errors import IncompatibleError, OptionError, nearest
-from autoencode.estimators.base import CoreEstimator
-from autoencode.estimators.saved import SavedState
+from autoencode.errors import IncompatibleError
+from autoencode.estimators.scored import ScoredEstimator
 from autoencode.recipes.catalogue import ScheduleName
 from autoencode.trained import Trained
-from autoencode.trained.model_files import sha256_of
 from autoencode.training import Observer
 from autoencode.types import Array, ColumnKind
 
-_MOST_HELD = 1_000  # for p-values down to 0.001
-_JUDGE = "judge"  # the folder of its model
 
-
-class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
+class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
     """Finds rows, or images, that are not like the others: scores, p-values and reasons.
 
     An autoencoder learns the rows; a row is anomalous by how badly it is reconstructed and by how far
@@ -118,7 +107,6 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
 
     encoder: nn.Module | None
     decoder: nn.Module | None
-    _judge: tuple[ScoredModel, Array] | None
 
     def __init__(
         self,
@@ -175,18 +163,22 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         autoencode.errors.InputError
             For data or options that cannot be used, in one line.
         """
-        self._check_options()
-        X = self._checked(X, reset=True)
-        seed = self._seed()
-        prepared, spec, notices = self._prepared(X)
-        data = Data("array", prepared.bounded(), None, spec, notices)
-        everything = np.arange(len(data.train))
-        learned = self._learn(data, everything, seed)
-        self._learned, self._rows, self._drawn = learned, data, seed
-        self._judge = None
-        self.offset_ = self._offset(learned, data.train.bounded())
-        self._adopt(learned.trained, learned.history)
+        self._fit(X)
         return self
+
+    def fit_judge(self, X: Any, fdr: float | None = None, *, pvalues: bool | None = None) -> Judgement:
+        """Learns what is usual from rows, and judges the same rows.
+
+        It gives what ``fit`` and ``judge`` give; but each row goes through each trained model once.
+        """
+        examples, seen = self._fit(X)
+        rows = self._scored(examples, seen)
+        del seen  # of a large file more than is kept of it
+        return self._judged(rows, fdr, pvalues, fitted=True)
+
+    def fit_predict(self, X: Any, y: Any = None, fdr: float | None = None) -> Array:
+        """Learns what is usual from rows, and calls each 1 for an inlier or -1 for an outlier, (n,)."""
+        return np.where(self.fit_judge(X, fdr, pvalues=fdr is not None).flags, -1, 1)
 
     @classmethod
     def from_trained(
@@ -218,118 +210,42 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         detector._check_options()
         if trained.spec.context_dim:
             raise IncompatibleError("a conditional model cannot judge rows without their context")
-        keys, everything = row_keys(train.x), np.arange(len(train))
-        ranked = len(trained.spec.shape) == 1
-        scorer = Scorer.fit(
-            reconstruct_rows(trained, train), keys, ranked=ranked, typical=everything, seed=seed
-        )
+        seen = reconstruct_rows(trained, train)
+        ranked, everything = len(trained.spec.shape) == 1, np.arange(len(train))
+        scorer = Scorer.fit(seen, row_keys(train.x), ranked=ranked, typical=everything, seed=seed)
         learned = ScoredModel(trained, [], scorer)
         detector._learned, detector._drawn = learned, seed
-        detector._judge = None
+        detector._calibration = None
         if held_out is not None and len(held_out):
-            detector._judge = learned, learned.scores(held_out, measure)
-        detector.offset_ = detector._offset(learned, train)
+            detector._calibration = learned, learned.scores(held_out, measure)
+        detector.offset_ = detector._offset(seen, train)
         if columns := trained.spec.columns:
             names = [column.name for column in columns]
             detector.feature_names_in_ = np.array(names, dtype=object)
         return detector._adopt(trained, [])
 
-    def _learn(self, data: Data, rows: Array, seed: int) -> ScoredModel:
-        """A model of these rows, and what compares others with them."""
-        examples = data.train.bounded().take(rows)
-        spec = standardized_entries(data.spec, examples.x, self.standardize or "columns")
-        keys = row_keys(examples.x)
-        typical = typical_rows(plain_rows(spec, examples), keys, seed, self.trim)
-        own = Data(data.name, examples.take(typical), None, spec, data.notices)
-        trained, history = self._train_on(own, seed)
-        seen = reconstruct_rows(trained, examples)
-        ranked = len(spec.shape) == 1
-        scorer = Scorer.fit(seen, keys, ranked=ranked, typical=typical, seed=seed)
-        return ScoredModel(trained, history, scorer)
+    def judge(self, X: Any, fdr: float | None = None, *, pvalues: bool | None = None) -> Judgement:
+        """Scores rows, flags the anomalous, and gives p-values and reasons, in one look at them.
 
-    def _calibrated(self) -> tuple[ScoredModel, Array]:
-        """A model of most rows, and the scores it gives the others, in which they had no part."""
-        check_is_fitted(self, "trained_")
-        if self._judge is None:
-            if not hasattr(self, "_rows"):
-                raise OptionError("p-values need rows that the model was not trained on; hold some out")
-            if not (held := self._n_held_out()):
-                raise OptionError("no row can be held out; fit with calibration above 0 and more rows")
-            examples = self._rows.train.bounded()
-            order = np.random.default_rng([self._drawn, 0]).permutation(len(examples))
-            judge = self._learn(self._rows, np.sort(order[held:]), self._drawn)
-            self._judge = judge, judge.scores(examples.take(np.sort(order[:held])), self.measure)
-        return self._judge
+        Each row goes once through the model, and for p-values once through the one they come from.
 
-    @property
-    def is_calibrated(self) -> bool:
-        """Whether ``pvalues`` can be asked for: there are rows to hold out, or were."""
-        return self._judge is not None or (hasattr(self, "_rows") and self._n_held_out() > 0)
-
-    def _n_held_out(self) -> int:
-        """How many of the training rows can be held out for p-values."""
-        n = len(self._rows.train.bounded())
-        return max(0, min(round(self.calibration * n), n - 2, _MOST_HELD))
-
-    @property
-    def calibration_scores_(self) -> Array:
-        """Anomaly scores (n_held_out,) of rows by a model that was trained without them."""
-        return self._calibrated()[1]
-
-    def _state_to_save(self) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Trained]]:
-        if self.is_calibrated:
-            self._calibrated()
-        tensors = self._learned.tensors("main.")
-        tensors["offset"] = torch.tensor([self.offset_], dtype=torch.float64)
-        facts, parts = {"seed": self._drawn, "judge": "none"}, {}
-        if self._judge is not None:
-            judge, scores = self._judge
-            tensors["calibration"] = torch.from_numpy(scores.copy())
-            facts["judge"] = "model"
-            if judge is not self._learned:
-                facts["judge"] = sha256_of(judge.trained)
-                tensors |= judge.tensors("judge.")
-                parts[_JUDGE] = judge.trained
-        return facts, tensors, parts
-
-    def _restore(self, kept: SavedState) -> None:
-        self._check_options()
-        self._learned = ScoredModel.of_tensors(kept.trained, kept.tensors, "main.")
-        self._drawn = kept.seed()
-        self.offset_ = float(kept.numbers("offset", 1)[0])
-        self._judge = None
-        by = kept.facts.get("judge")
-        if by == "none":
-            return
-        judge = self._learned
-        if by != "model":
-            judge = ScoredModel.of_tensors(kept.part(_JUDGE, str(by)), kept.tensors, "judge.")
-        self._judge = judge, kept.numbers("calibration")
-
-    def _check_options(self) -> None:
-        if self.measure not in SCORES:
-            raise OptionError(f"unknown measure {self.measure!r}; {nearest(self.measure, SCORES)}")
-        share = self.contamination
-        if share != "auto" and not (isinstance(share, int | float) and 0 < share <= 0.5):
-            raise OptionError(f"contamination must be 'auto' or lie in (0, 0.5], got {share!r}")
-        for name in ("calibration", "trim"):
-            value = getattr(self, name)
-            if not 0 <= value < 1:
-                raise OptionError(f"{name} must lie in [0, 1), got {value!r}")
-
-    def _offset(self, learned: ScoredModel, train: Examples) -> float:
-        if self.contamination == "auto":
-            return -learned.fence(train, self.measure)
-        scores = -learned.scores(train, self.measure)
-        return float(np.percentile(scores, 100.0 * float(self.contamination)))
+        Parameters
+        ----------
+        X : array or table
+            Rows to judge.
+        fdr : float in (0, 1), default=None
+            As for ``predict``.
+        pvalues : bool, default=None
+            Whether to give p-values; by default where rows were, or can be, held out.
+        """
+        return self._judged(self._scored(self._examples(X)), fdr, pvalues)
 
     def score_samples(self, X: Any) -> Array:
         """Minus the anomaly score of each row (n,): higher is more normal.
 
         A row that was among the training rows is compared with the others.
         """
-        examples = self._examples(X)
-        return -self._learned.scores(examples, self.measure)
+        return -self._scored(self._examples(X), keep=0).scores
 
     def decision_function(self, X: Any) -> Array:
         """``score_samples`` minus ``offset_`` (n,): below 0 for outliers."""
@@ -368,9 +284,7 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
         autoencode.errors.OptionError
             When no row can be held out.
         """
-        examples = self._examples(X)
-        judge, calibration = self._calibrated()
-        return conformal_pvalues(judge.scores(examples, self.measure), calibration)
+        return self._pvalues(self._examples(X))
 
     def anomaly_scores(self, X: Any) -> dict[str, Array]:
         """All scores of each row by name, (n,) each; higher is more anomalous.
@@ -383,10 +297,7 @@ class AnomalyDetector(OutlierMixin, CoreEstimator):  # type: ignore[misc]
 
     def explain(self, X: Any) -> Explanation:
         """What each entry of each row adds to its anomaly score; the shares sum to the score."""
-        examples = self._examples(X)
-        seen, keys = reconstruct_rows(self._trained, examples), row_keys(examples.x)
-        scorer = self._learned.scorer
-        return explained(self._trained, scorer, examples, seen, keys, self.measure)
+        return self._scored(self._examples(X), keep=None).explain()
 
     def plot_explanation(self, X: Any, n_features: int = 10) -> Any:
         """Bars (of images: maps) of what makes each of a few rows anomalous, a matplotlib figure."""

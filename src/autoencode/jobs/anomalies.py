@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from dataclasses import dataclass, replace
@@ -11,16 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from autoencode.anomaly import Explanation, benjamini_hochberg
-from autoencode.data import apply_spec
+from autoencode.anomaly import Explanation, Judgement
 from autoencode.data.formats.folders import ImageOptions
 from autoencode.data.formats.tables import TableOptions
-from autoencode.data.values.frames import as_table, columns_of, in_order, is_frame, take_rows
+from autoencode.data.values.frames import as_table, columns_of, in_order, is_frame
 from autoencode.errors import OptionError
 from autoencode.jobs.common import Input, Note, keep, read_for, refuse_taken
 from autoencode.runs.data import pick_split, run_data
 from autoencode.trained import choose_device, load_trained
-from autoencode.types import Array
+from autoencode.types import Array, DataSpec
 
 _CALIBRATED_FROM = 50  # rows; of fewer none can be spared
 _TOLD, _MOST_TOLD = 100, 10_000  # rows whose reasons are told: the most anomalous
@@ -93,6 +91,7 @@ def anomalies(
     refuse_taken(save, run)
     given = read_for(source, run, table, images, note)
     options: dict[str, Any] = {"contamination": contamination, "measure": measure}
+    # The rows of the file may be those of the training: nothing can be held out of few of them.
     if run is None:
         detector = AnomalyDetector(
             recipe or "mlp_masked",
@@ -101,30 +100,23 @@ def anomalies(
             device=device,
             verbose=verbose,
             **options,
-        ).fit(given.x)
+        )
+        judgement = detector.fit_judge(given.x, fdr, pvalues=len(given) >= _CALIBRATED_FROM)
         keep(detector, save, table, images)
     else:
         detector = _detector_of(run, options, seed, device, data_dir)
         if is_frame(given.x) and (columns := detector.trained_.spec.columns):
             given = replace(given, x=in_order(given.x, columns))
-    scores = -detector.score_samples(given.x)
-    # The rows of the file may be those of the training: nothing can be held out of few of them.
-    spared = run is None and len(given) >= _CALIBRATED_FROM
-    calibrated = spared or fdr is not None or (run is not None and detector.is_calibrated)
-    pvalues = detector.pvalues(given.x) if calibrated else None
-    threshold = -detector.offset_
-    flags = scores > threshold
-    if fdr is not None:
-        assert pvalues is not None
-        flags, threshold = benjamini_hochberg(pvalues, fdr), math.nan
-    told = np.argsort(-scores, kind="stable")[: max(_TOLD, int(flags.sum()))][:_MOST_TOLD]
-    explanation = detector.explain(_rows(given.x, told))
+        judgement = detector.judge(given.x, fdr)
+    n_told = min(max(_TOLD, int(judgement.flags.sum())), _MOST_TOLD)
+    told = judgement.most_anomalous(n_told)
+    explanation = judgement.explain(told)
     reasons = np.full(len(given), "", dtype=object)
     reasons[told] = [_reasons(explanation, i) for i in range(len(told))]
-    found = AnomalyReport(_found_table(given, flags, scores, pvalues, reasons), flags, scores, pvalues)
+    result = _found_table(given, judgement, reasons)
     if report is not None:
-        _write_report(Path(report), source, detector, given, found, told, explanation, threshold, fdr)
-    return found
+        _write_report(Path(report), source, detector, given, judgement, result, told, explanation, fdr)
+    return AnomalyReport(result, judgement.flags, judgement.scores, judgement.pvalues)
 
 
 def _detector_of(
@@ -154,17 +146,16 @@ def _detector_of(
     return AnomalyDetector.from_trained(trained, train, data.test, seed=seed, **options)
 
 
-def _found_table(
-    given: Input, flags: Array, scores: Array, pvalues: Array | None, reasons: Array
-) -> Any:
+def _found_table(given: Input, judgement: Judgement, reasons: Array) -> Any:
+    """The rows of the file with what was found beside them, a pyarrow table."""
     columns: dict[str, Any] = {}
     if given.table is not None:
         columns |= columns_of(given.table)
     else:
-        columns["row"] = np.arange(len(scores)) if given.ids is None else given.ids
-    columns |= {"anomaly": flags, "anomaly_score": scores}
-    if pvalues is not None:
-        columns["anomaly_pvalue"] = pvalues
+        columns["row"] = np.arange(len(judgement)) if given.ids is None else given.ids
+    columns |= {"anomaly": judgement.flags, "anomaly_score": judgement.scores}
+    if judgement.pvalues is not None:
+        columns["anomaly_pvalue"] = judgement.pvalues
     columns["anomaly_reasons"] = reasons
     return as_table(columns)
 
@@ -176,22 +167,18 @@ def _reasons(explanation: Explanation, row: int) -> str:
     return ", ".join(f"{name} {share:.0%}" for name, share in parts if share >= _LEAST)
 
 
-def _rows(x: Any, rows: Array) -> Any:
-    return take_rows(x, rows) if is_frame(x) else np.asarray(x)[rows]
-
-
 def _write_report(
     path: Path,
     source: Any,
     detector: Any,
     given: Input,
-    found: AnomalyReport,
+    judgement: Judgement,
+    result: Any,
     told: Array,
     explanation: Explanation,
-    threshold: float,
     fdr: float | None,
 ) -> None:
-    """A page with what was found, how certain it is, and why.
+    """Writes a page with what was found, how certain it is, and why.
 
     ``told`` are the rows that are explained, the most anomalous first.
     """
@@ -199,28 +186,30 @@ def _write_report(
     from autoencode.pictures.pages import write_page
 
     drawn, explanation = told[:_DRAWN], explanation.first(_DRAWN)
-    table = found.table.take(told[:_SHOWN])
+    table = result.take(told[:_SHOWN])
     names = [_called(given, int(row)) for row in drawn]
     pictures: list[Any] = [
         {
-            "image": scores_figure(found.scores, threshold, found.pvalues),
+            "image": scores_figure(judgement.scores, judgement.threshold, judgement.pvalues),
             "caption": "Scores of all rows, higher is more anomalous, and their p-values.",
         }
     ]
     trained = detector.trained_
     if len(trained.spec.shape) == 3:
-        raw = apply_spec(_rows(given.x, drawn), trained.spec)
-        x, back = (_unit(trained, part) for part in (raw, trained.reconstruct(raw)))
+        seen = judgement.reconstructed(drawn)
+        x, back = (_in_unit_range(trained.spec, part) for part in (seen.values, seen.expected))
         caption = "The most anomalous images, their reconstructions, and what each pixel adds."
         figure = images_figure(x, back, explanation.shares, names)
     else:
         caption = "What adds most to the scores of the most anomalous rows."
         figure = shares_figure(explanation, names=names)
     pictures.append({"image": figure, "caption": caption})
-    by = f"a false discovery rate of {fdr:g}" if fdr is not None else f"a score above {threshold:.4g}"
+    by = f"a score above {judgement.threshold:.4g}"
+    if fdr is not None:
+        by = f"a false discovery rate of {fdr:g}"
     facts = {
         "Rows": len(given),
-        "Called anomalous": f"{int(found.flags.sum())}, by {by}",
+        "Called anomalous": f"{int(judgement.flags.sum())}, by {by}",
         "Model": f"{trained.recipe.name}, score {detector.measure}",
     }
     write_page(
@@ -244,12 +233,10 @@ def _called(given: Input, row: int) -> str:
     return str(row if given.ids is None else given.ids[row])
 
 
-def _unit(trained: Any, raw: Array) -> Array:
-    """Images in [0, 1] as the model sees them; others brought there."""
-    import torch
-
-    seen: Array = trained.spec.to_model(torch.from_numpy(np.ascontiguousarray(raw))).numpy()
-    if trained.spec.kind == "unit":
-        return seen
-    low, high = float(seen.min()), float(seen.max())
-    return (seen - low) / ((high - low) or 1.0)
+def _in_unit_range(spec: DataSpec, pixels: Array) -> Array:
+    """Images (N, *D) in [0, 1], from their pixels (N, C) in the model's units."""
+    images = pixels.reshape(len(pixels), *spec.shape)
+    if spec.kind == "unit":
+        return images
+    low, high = float(images.min()), float(images.max())
+    return (images - low) / ((high - low) or 1.0)
