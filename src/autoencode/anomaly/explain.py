@@ -61,7 +61,7 @@ def explained(
     seen: Reconstructed,
     keys: list[bytes],
     score: str,
-    scores: Array,
+    scores: Array | None = None,
 ) -> Explanation:
     """Shares out a score of N rows among their entries.
 
@@ -72,7 +72,7 @@ def explained(
         seen: the rows as the model reconstructs them.
         keys: what tells them apart (``row_keys``).
         score: one of ``SCORES``.
-        scores: (N,) what the scorer gives them.
+        scores: (N,) what the scorer gives them, where that is known.
 
     The score ``latent`` is no sum over entries; its shares are integrated gradients along the line
     from the mean training row, brought to the sum. They may be negative.
@@ -80,6 +80,8 @@ def explained(
     Axiomatic Attribution for Deep Networks (Sundararajan, Taly & Yan, 2017),
     https://arxiv.org/abs/1703.01365
     """
+    if scores is None:
+        scores = scorer.scores(seen, keys, score)
     if score == "latent":
         flat = _integrated(trained, scorer, examples, scores)
     else:
