@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from autoencode.anomaly import Explanation, Judgement
+from autoencode.anomaly.judgement import MOST_KEPT
 from autoencode.data.formats.folders import ImageOptions
 from autoencode.data.formats.tables import TableOptions
 from autoencode.data.values.frames import as_table, columns_of, in_order, is_frame
@@ -21,7 +22,7 @@ from autoencode.trained import choose_device, load_trained
 from autoencode.types import Array, DataSpec
 
 _CALIBRATED_FROM = 50  # rows; of fewer none can be spared
-_TOLD, _MOST_TOLD = 100, 10_000  # rows whose reasons are told: the most anomalous
+_TOLD = 100  # rows whose reasons are told, the most anomalous; more where more are flagged
 _REASONS, _LEAST = 3, 0.01
 _SHOWN, _DRAWN = 20, 9  # rows in the report's table and in its pictures
 
@@ -108,7 +109,7 @@ def anomalies(
         if is_frame(given.x) and (columns := detector.trained_.spec.columns):
             given = replace(given, x=in_order(given.x, columns))
         judgement = detector.judge(given.x, fdr)
-    n_told = min(max(_TOLD, int(judgement.flags.sum())), _MOST_TOLD)
+    n_told = min(max(_TOLD, int(judgement.flags.sum())), MOST_KEPT)
     told = judgement.most_anomalous(n_told)
     explanation = judgement.explain(told)
     reasons = np.full(len(given), "", dtype=object)
@@ -182,28 +183,11 @@ def _write_report(
 
     ``told`` are the rows that are explained, the most anomalous first.
     """
-    from autoencode.pictures.of_anomalies import images_figure, scores_figure, shares_figure
     from autoencode.pictures.pages import write_page
 
-    drawn, explanation = told[:_DRAWN], explanation.first(_DRAWN)
+    trained, drawn = detector.trained_, told[:_DRAWN]
     table = result.take(told[:_SHOWN])
     names = [_called(given, int(row)) for row in drawn]
-    pictures: list[Any] = [
-        {
-            "image": scores_figure(judgement.scores, judgement.threshold, judgement.pvalues),
-            "caption": "Scores of all rows, higher is more anomalous, and their p-values.",
-        }
-    ]
-    trained = detector.trained_
-    if len(trained.spec.shape) == 3:
-        seen = judgement.reconstructed(drawn)
-        x, back = (_in_unit_range(trained.spec, part) for part in (seen.values, seen.expected))
-        caption = "The most anomalous images, their reconstructions, and what each pixel adds."
-        figure = images_figure(x, back, explanation.shares, names)
-    else:
-        caption = "What adds most to the scores of the most anomalous rows."
-        figure = shares_figure(explanation, names=names)
-    pictures.append({"image": figure, "caption": caption})
     by = f"a score above {judgement.threshold:.4g}"
     if fdr is not None:
         by = f"a false discovery rate of {fdr:g}"
@@ -219,8 +203,32 @@ def _write_report(
         notices=(),
         header=table.column_names,
         rows=[[_cell(name, value) for name, value in row.items()] for row in table.to_pylist()],
-        pictures=pictures,
+        pictures=_pictures(trained.spec, judgement, explanation.first(_DRAWN), drawn, names),
     )
+
+
+def _pictures(
+    spec: DataSpec, judgement: Judgement, explanation: Explanation, drawn: Array, names: list[str]
+) -> list[Any]:
+    """Draws all scores, and what adds to those of the rows ``drawn``, which have these names."""
+    from autoencode.pictures.of_anomalies import images_figure, scores_figure, shares_figure
+
+    scores = scores_figure(judgement.scores, judgement.threshold, judgement.pvalues)
+    if len(spec.shape) == 3:
+        seen = judgement.reconstructed(drawn)
+        x, back = (_in_unit_range(spec, part) for part in (seen.values, seen.expected))
+        caption = "The most anomalous images, their reconstructions, and what each pixel adds."
+        figure = images_figure(x, back, explanation.shares, names)
+    else:
+        caption = "What adds most to the scores of the most anomalous rows."
+        figure = shares_figure(explanation, names=names)
+    return [
+        {
+            "image": scores,
+            "caption": "Scores of all rows, higher is more anomalous, and their p-values.",
+        },
+        {"image": figure, "caption": caption},
+    ]
 
 
 def _cell(name: str, value: Any) -> Any:
