@@ -49,6 +49,14 @@ class Column:
         return self.kind in ("real", "date")
 
 
+def is_traced(like: Tensor) -> bool:
+    """Whether torch only records what is computed from a tensor (``torch.export``, fake tensors).
+
+    What is made meanwhile is no plain tensor, so none of it may be kept for later calls.
+    """
+    return torch.compiler.is_compiling() or type(like) is not Tensor
+
+
 @functools.lru_cache(maxsize=32)
 def _on_device(values: tuple[float, ...], device: torch.device) -> Tensor:
     """Numbers as float32; copied to a device once, for a copy waits until the device has caught up."""
@@ -97,7 +105,8 @@ class DataSpec:
         return math.prod(self.shape)
 
     def _entries(self, values: tuple[float, ...], like: Tensor) -> Tensor:
-        wide = _on_device(values, like.device)
+        made = _on_device.__wrapped__ if is_traced(like) else _on_device
+        wide = made(values, like.device)
         return wide.reshape(self.shape) if len(values) > 1 else wide
 
     def to_model(self, raw: Tensor) -> Tensor:
@@ -434,4 +443,5 @@ __all__ = [
     "Site",
     "Source",
     "Term",
+    "is_traced",
 ]

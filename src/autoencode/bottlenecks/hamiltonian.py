@@ -287,7 +287,16 @@ def _times(matrix: Tensor, vector: Tensor) -> Tensor:
 
 
 def _slope(energy: Energy, z: Tensor) -> Tensor:
-    """The gradient of the energy at z; it can be differentiated once more where gradients are on."""
+    """The gradient of the energy at z; it can be differentiated once more where gradients are on.
+
+    Raises:
+        IncompatibleError: inside ``torch.export``, which traces no gradients.
+    """
+    if torch.compiler.is_exporting():
+        raise IncompatibleError(
+            "a Hamiltonian code follows the gradient of log p(x|z), which torch.export cannot trace; "
+            "export the decoder alone, or use another recipe (vae)"
+        )
     again = torch.is_grad_enabled()
     with torch.enable_grad():
         # A tensor of its own: what else the energy hangs on (a momentum) may come from z, and is held.

@@ -94,11 +94,11 @@ class TopDown(nn.Module):
     def embed(self, h: Tensor) -> Tensor:
         """The means of all posteriors side by side, each in sight of the means above, (B, Z)."""
         infer = self._inference(h, 1)
-        return self.walk(len(h), lambda i, state, p: infer(i, state, p).mean)[0]
+        return self.walk(h.shape[0], lambda i, state, p: infer(i, state, p).mean)[0]
 
     def state(self, z: Tensor) -> Tensor:
         """What the decoder reads where the latents are z (N, Z)."""
-        return self.walk(len(z), self.given(z))[1]
+        return self.walk(z.shape[0], self.given(z))[1]
 
     def given(self, z: Tensor) -> Choose:
         """A choice of latents that are known, (N, Z), for ``walk``."""
@@ -180,7 +180,7 @@ class LadderLayer(nn.Module):
 
     def prior(self, state: Tensor) -> tuple[Normal, Tensor]:
         if self.network is None or self.above is None:
-            zeros = self.seen.heads.weight.new_zeros(len(state), *self.shape)
+            zeros = self.seen.heads.weight.new_zeros(state.shape[0], *self.shape)
             return Normal(zeros, zeros), state
         return self.above.posterior(self.network(state)), state
 

@@ -69,7 +69,7 @@ class LearnedMetric(nn.Module):
         heads = full_precision(self.heads(self.network(x)))
         diagonal = heads[:, :n].clamp(-_MAX_LOG, _MAX_LOG).exp()
         row, column = torch.tril_indices(n, n, -1, device=x.device)
-        lower = heads.new_zeros(len(x), n, n)
+        lower = heads.new_zeros(x.shape[0], n, n)
         lower[:, row, column] = heads[:, n:]
         return lower + torch.diag_embed(diagonal)
 

@@ -256,8 +256,8 @@ class Quantised(Chosen):
             )
         grid = features.shape[2:]
         choice: Choice = self.quantiser(features.flatten(2).transpose(1, 2), move)
-        z = choice.z.transpose(1, 2).reshape(len(h), width, *grid)
-        codes = choice.codes.reshape(len(h), *grid, *choice.codes.shape[2:])
+        z = choice.z.transpose(1, 2).reshape(h.shape[0], width, *grid)
+        codes = choice.codes.reshape(h.shape[0], *grid, *choice.codes.shape[2:])
         return z, Choice(choice.z, codes, choice.penalties)
 
     def books(self, count: int) -> list[int]:

@@ -79,6 +79,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         The trained torch module.
     encoder_ : torch.nn.Module
         A copy of its encoder, a body for models of your own.
+    decoder_ : torch.nn.Module
+        A copy of its decoder, codes to examples in the units of the data.
     history_ : list of dict
         One entry for each epoch.
     n_iter_ : int

@@ -22,7 +22,7 @@ from autoencode.data.values.frames import decode, is_frame, to_frame
 from autoencode.errors import DataError, OptionError
 from autoencode.estimators.saved import forget_estimator, write_estimator
 from autoencode.files.atomic import storage_error, writing
-from autoencode.models import AutoencoderModule, Encoder
+from autoencode.models import AutoencoderModule, Decoder, Encoder
 from autoencode.recipes import Recipe, build, recipe_info
 from autoencode.recipes.catalogue import scaling
 from autoencode.trained import Trained, choose_device, fit_prior, fit_recipe, save_model
@@ -253,7 +253,15 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
 
         It is a copy, so that training it further changes nothing here.
         """
-        return Encoder.from_model(self._trained.model, self._trained.spec)
+        return self._trained.encoder()
+
+    @property
+    def decoder_(self) -> Decoder:
+        """The trained decoder as a torch module: z to x in the data's own units.
+
+        It is a copy, so that training it further changes nothing here.
+        """
+        return self._trained.decoder()
 
     @property
     def _trained(self) -> Trained:

@@ -95,6 +95,8 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         The trained torch module.
     encoder_ : torch.nn.Module
         A copy of its encoder, a body for models of your own.
+    decoder_ : torch.nn.Module
+        A copy of its decoder, codes to examples in the units of the data.
     history_ : list of dict
         One entry for each epoch.
     n_iter_ : int

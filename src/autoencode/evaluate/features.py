@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from autoencode.errors import IncompatibleError
 from autoencode.nets.reader import reader_for
-from autoencode.types import DataSpec
+from autoencode.types import DataSpec, is_traced
 
 IMAGES, COLUMNS = "filters-v1", "columns-v1"
 MOST = 1024  # features; wider rows are projected
@@ -127,6 +127,7 @@ def as_space(features: Features) -> Space:
 
 
 @functools.cache
+@torch.inference_mode(False)  # so that what is kept can be differentiated through as well
 def filter_bank() -> Tensor:
     """Four directions of Gabor filters of wavelength 4 pixels, even and odd, (8, 1, 7, 7).
 
@@ -200,7 +201,8 @@ def _moduli(x: Tensor) -> Tensor:
     """Maps (B, M, H, W) to the moduli of their filtered maps, (B, 4 M, H, W)."""
     b, m, height, width = x.shape
     wide = F.pad(x.reshape(b * m, 1, height, width), (_REACH,) * 4, mode="replicate")
-    pairs = F.conv2d(wide, filter_bank().to(x.device)).view(b, m, _DIRECTIONS, 2, height, width)
+    bank = filter_bank.__wrapped__() if is_traced(x) else filter_bank()
+    pairs = F.conv2d(wide, bank.to(x.device)).view(b, m, _DIRECTIONS, 2, height, width)
     return pairs.square().sum(3).sqrt().reshape(b, m * _DIRECTIONS, height, width)
 
 
@@ -212,12 +214,14 @@ def _narrow(space: Space) -> Space:
 
     def project(x: Tensor) -> Tensor:
         wide_rows: Tensor = space.function(x)
-        return wide_rows.cpu() @ _signs(wide)
+        signs = _signs.__wrapped__ if is_traced(wide_rows) else _signs
+        return wide_rows.cpu() @ signs(wide)
 
     return Space(f"{space.name}, {wide} features projected to {MOST}", project, (MOST,))
 
 
 @functools.lru_cache(maxsize=2)
+@torch.inference_mode(False)
 def _signs(wide: int) -> Tensor:
     """A matrix (wide, MOST) of plus and minus 1 / sqrt(MOST), the same bits everywhere.
 

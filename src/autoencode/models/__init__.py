@@ -1,6 +1,7 @@
 """Model classes: how parts are wired. Most autoencoders are recipes over the first one."""
 
 from autoencode.models.autoencoder import AutoencoderModule
+from autoencode.models.decoder import Decoder
 from autoencode.models.encoder import Encoder
 from autoencode.models.hierarchy import HierarchicalAutoencoder
 from autoencode.models.masked import MaskedAutoencoder, MaskedColumns
@@ -8,6 +9,7 @@ from autoencode.models.semi_supervised import SemiSupervisedAutoencoder
 
 __all__ = [
     "AutoencoderModule",
+    "Decoder",
     "Encoder",
     "HierarchicalAutoencoder",
     "MaskedAutoencoder",

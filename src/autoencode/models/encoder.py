@@ -6,6 +6,7 @@ import copy
 
 from torch import Tensor, nn
 
+from autoencode.errors import IncompatibleError
 from autoencode.models.autoencoder import AutoencoderModule, call
 from autoencode.types import DataSpec
 
@@ -14,13 +15,15 @@ class Encoder(nn.Module):
     """x (B, ...) in the data's own units to its deterministic z (B, *Z).
 
     A body for other networks: ``nn.Sequential(encoder, nn.Linear(latent_dim, 10))``. Freeze it with
-    ``encoder.requires_grad_(False)``, or fine-tune it.
+    ``encoder.requires_grad_(False)``, or fine-tune it. A conditional model takes the context (B, C) as
+    a second input; one that guesses labels may go without.
 
     Args:
         encoder: (B, *D) to features.
         bottleneck: features to z by its ``embed``.
         spec: how the encoder sees the data.
-        whole: the model they are of, where the bottleneck asks for the rest of it.
+        whole: the model they are of, where it embeds in a way of its own or the bottleneck asks for the
+            rest of it.
     """
 
     def __init__(
@@ -40,12 +43,24 @@ class Encoder(nn.Module):
     def from_model(cls, model: AutoencoderModule, spec: DataSpec) -> Encoder:
         """A copy of a model's encoder and bottleneck, ready to be trained further."""
         copied = copy.deepcopy(model)
-        whole = copied if copied.asks_model else None
+        own_way = type(model).embed is not AutoencoderModule.embed
+        whole = copied if own_way or copied.asks_model else None
         return cls(copied.encoder, copied.bottleneck, spec, whole).requires_grad_(True)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        seen = self.spec.to_model(x.reshape(len(x), *self.spec.shape))
+        if self.spec.labelled is None:
+            check_context(self.spec, context)
+        seen = self.spec.to_model(x.reshape(x.shape[0], *self.spec.shape))
         if self.whole is not None:
             return self.whole.embed(seen, context)
         z: Tensor = self.bottleneck.embed(call(self.encoder, seen, context))  # type: ignore[operator]
         return z
+
+
+def check_context(spec: DataSpec, context: Tensor | None) -> None:
+    """Raises ``IncompatibleError`` where a conditional model gets no context."""
+    if spec.context_dim and context is None:
+        raise IncompatibleError(
+            f"this model is conditional on labels; give the context (B, {spec.context_dim}), a one in "
+            "the place of each label, as a second argument"
+        )

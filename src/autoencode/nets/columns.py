@@ -54,7 +54,9 @@ class ColumnEncoder(nn.Module):
         missing = flat.isnan()
         hidden = missing if hidden is None else hidden | missing
         numbers = self.reader(flat.masked_fill(missing, 0.0)).unsqueeze(-1)
-        tokens = self.places.expand(len(flat), -1, -1).index_add(1, self.owners, numbers * self.weight)
+        tokens = self.places.expand(flat.shape[0], -1, -1).index_add(
+            1, self.owners, numbers * self.weight
+        )
         for block in self.blocks:
             tokens = block(tokens, seen=~hidden)
         found: Tensor = self.norm(tokens)
@@ -101,7 +103,7 @@ class ColumnDecoder(nn.Module):
         inner = torch.where(there, self.embed(tokens), self.unseen)
         found = self.norm(self.blocks(inner + self.places))[:, self.columns]
         params: Tensor = (found * self.weight).sum(-1) + self.bias
-        return params.reshape(len(tokens), *self.shape)
+        return params.reshape(tokens.shape[0], *self.shape)
 
     def set_output_bias(self, params: Tensor) -> None:
         """Makes ``params`` what the output starts from."""

@@ -115,7 +115,7 @@ class MLPDecoder(nn.Module):
         if context is not None:
             flat = torch.cat([flat, context], dim=1)
         flat_params: Tensor = self.output(self.layers(flat))
-        return flat_params.reshape(len(flat), *self.shape)
+        return flat_params.reshape(flat.shape[0], *self.shape)
 
     def set_output_bias(self, params: Tensor) -> None:
         """Makes ``params`` (n_params * D0, ...) what the output starts from."""
@@ -143,7 +143,7 @@ class DictionaryDecoder(nn.Module):
     def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         flat = z if context is None else torch.cat([z, context], dim=1)
         params = F.linear(flat, F.normalize(self.atoms, dim=0), self.bias)
-        return params.reshape(len(flat), *self.shape)
+        return params.reshape(flat.shape[0], *self.shape)
 
     def set_output_bias(self, params: Tensor) -> None:
         """Makes ``params`` (D0, ...) what the output starts from."""

@@ -63,7 +63,7 @@ class Reader(nn.Module):
         ones = torch.ones_like(slots, dtype=x.dtype)
         if missing is not None:
             ones = (~missing[:, self.coded]).to(x.dtype)
-        return x.new_zeros(len(x), self.n_slots).scatter(1, slots, ones)
+        return x.new_zeros(x.shape[0], self.n_slots).scatter(1, slots, ones)
 
 
 class Logarithm(nn.Module):

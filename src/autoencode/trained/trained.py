@@ -24,7 +24,7 @@ from autoencode.data import (
 )
 from autoencode.data.values.frames import fill, is_frame, select
 from autoencode.errors import DataError, IncompatibleError, OptionError
-from autoencode.models import AutoencoderModule, SemiSupervisedAutoencoder
+from autoencode.models import AutoencoderModule, Decoder, Encoder, SemiSupervisedAutoencoder
 from autoencode.randomness import common_noise, drawing, mix, seeded
 from autoencode.recipes import Recipe
 from autoencode.training.processor import tuned
@@ -60,6 +60,20 @@ class Trained:
     @property
     def latent_shape(self) -> tuple[int, ...]:
         return self.recipe.latent_shape
+
+    def encoder(self) -> Encoder:
+        """Copies the encoder into a torch module of its own, to be used, exported or trained further.
+
+        It takes examples (B, *D) in the data's own units, float32, and gives the codes of ``embed``.
+        """
+        return Encoder.from_model(self.model, self.spec).eval()
+
+    def decoder(self) -> Decoder:
+        """Copies the decoder into a torch module of its own, to be used, exported or trained further.
+
+        It takes codes (B, *Z), float32, and gives the examples of ``decode``, float32.
+        """
+        return Decoder.from_model(self.model, self.spec).eval()
 
     def embed(self, x: Any) -> Array:
         """X (N, *D) in the data's own units to codes (N, *Z), float32.
