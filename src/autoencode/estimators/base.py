@@ -253,7 +253,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
 
         It is a copy, so that training it further changes nothing here.
         """
-        return self._trained.encoder()
+        return Encoder.from_model(self._trained.model, self._trained.spec)
 
     @property
     def decoder_(self) -> Decoder:
@@ -261,7 +261,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
 
         It is a copy, so that training it further changes nothing here.
         """
-        return self._trained.decoder()
+        return Decoder.from_model(self._trained.model, self._trained.spec)
 
     @property
     def _trained(self) -> Trained:

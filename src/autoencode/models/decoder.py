@@ -42,10 +42,11 @@ class Decoder(nn.Module):
     def from_model(cls, model: AutoencoderModule, spec: DataSpec) -> Decoder:
         """A copy of a model's decoder and likelihood, ready to be trained further."""
         if type(model).decode is AutoencoderModule.decode:
-            decoder, likelihood = copy.deepcopy((model.decoder, model.likelihood))
-            return cls(decoder, likelihood, spec).requires_grad_(True)
-        whole = copy.deepcopy(model)
-        return cls(whole.decoder, whole.likelihood, spec, whole).requires_grad_(True)
+            made = cls(*copy.deepcopy((model.decoder, model.likelihood)), spec)
+        else:
+            whole = copy.deepcopy(model)
+            made = cls(whole.decoder, whole.likelihood, spec, whole)
+        return made.train(model.training).requires_grad_(True)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         check_context(self.spec, context)

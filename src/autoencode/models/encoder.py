@@ -45,7 +45,8 @@ class Encoder(nn.Module):
         copied = copy.deepcopy(model)
         own_way = type(model).embed is not AutoencoderModule.embed
         whole = copied if own_way or copied.asks_model else None
-        return cls(copied.encoder, copied.bottleneck, spec, whole).requires_grad_(True)
+        made = cls(copied.encoder, copied.bottleneck, spec, whole)
+        return made.train(model.training).requires_grad_(True)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         if self.spec.labelled is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +29,8 @@ from autoencode.randomness import common_noise, drawing, mix, seeded
 from autoencode.recipes import Recipe
 from autoencode.training.processor import tuned
 from autoencode.types import Array, Batch, DataSpec
+
+Half = TypeVar("Half", Encoder, Decoder)
 
 CHUNK = 1000  # rows that are computed together
 
@@ -62,18 +64,18 @@ class Trained:
         return self.recipe.latent_shape
 
     def encoder(self) -> Encoder:
-        """Copies the encoder into a torch module of its own, to be used, exported or trained further.
+        """Copies the encoder into a torch module that can be exported: x to the codes of ``embed``.
 
-        It takes examples (B, *D) in the data's own units, float32, and gives the codes of ``embed``.
+        It takes examples (B, *D) in the data's own units and gives codes (B, *Z), both float32.
         """
-        return Encoder.from_model(self.model, self.spec).eval()
+        return _laid_out(Encoder.from_model(self.model, self.spec))
 
     def decoder(self) -> Decoder:
-        """Copies the decoder into a torch module of its own, to be used, exported or trained further.
+        """Copies the decoder into a torch module that can be exported: z to the examples of ``decode``.
 
-        It takes codes (B, *Z), float32, and gives the examples of ``decode``, float32.
+        It takes codes (B, *Z) and gives examples (B, *D) in the data's own units, both float32.
         """
-        return Decoder.from_model(self.model, self.spec).eval()
+        return _laid_out(Decoder.from_model(self.model, self.spec))
 
     def embed(self, x: Any) -> Array:
         """X (N, *D) in the data's own units to codes (N, *Z), float32.
@@ -299,6 +301,12 @@ class Trained:
             with tuned(self.device), torch.inference_mode():
                 done = function(piece).cpu().numpy()
             yield done
+
+
+def _laid_out(half: Half) -> Half:
+    """An encoder or a decoder in eval mode whose weights lie in memory as files have them."""
+    half.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return half.eval()
 
 
 def _mean_squares(batch: Batch, mean: Tensor) -> Tensor:
