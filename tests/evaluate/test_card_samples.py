@@ -72,6 +72,26 @@ def test_any_image_has_features(size, channels):
     assert bool(found.isfinite().all())
 
 
+@pytest.mark.parametrize("way", ["inference", "export"])
+def test_filters_that_were_first_needed_in_inference_or_export_can_be_differentiated(way):
+    class Filters(nn.Module):
+        def forward(self, x):
+            return filters(x)
+
+    x = torch.rand(2, 1, 28, 28, requires_grad=True)
+    expected = filters(x.detach())
+    filter_bank.cache_clear()
+    with torch.inference_mode(way == "inference"):
+        if way == "export":
+            torch.export.export(Filters(), (x.detach(),))
+        else:
+            filters(x.detach())
+    found = filters(x)
+    found.sum().backward()
+    assert torch.equal(found, expected)
+    assert bool(x.grad.isfinite().all())
+
+
 def test_projected_features_keep_distances():
     x = torch.rand(30, 3000)
     space = space_of(DataSpec((3000,)))

@@ -68,14 +68,14 @@ class Trained:
 
         It takes examples (B, *D) in the data's own units and gives codes (B, *Z), both float32.
         """
-        return _laid_out(Encoder.from_model(self.model, self.spec))
+        return _finished(Encoder.from_model(self.model, self.spec))
 
     def decoder(self) -> Decoder:
         """Copies the decoder into a torch module that can be exported: z to the examples of ``decode``.
 
         It takes codes (B, *Z) and gives examples (B, *D) in the data's own units, both float32.
         """
-        return _laid_out(Decoder.from_model(self.model, self.spec))
+        return _finished(Decoder.from_model(self.model, self.spec))
 
     def embed(self, x: Any) -> Array:
         """X (N, *D) in the data's own units to codes (N, *Z), float32.
@@ -303,10 +303,10 @@ class Trained:
             yield done
 
 
-def _laid_out(half: Half) -> Half:
-    """An encoder or a decoder in eval mode whose weights lie in memory as files have them."""
+def _finished(half: Half) -> Half:
+    """An encoder or a decoder that is done with training, its weights in memory as files have them."""
     half.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    return half.eval()
+    return half.eval().requires_grad_(False)
 
 
 def _mean_squares(batch: Batch, mean: Tensor) -> Tensor:
