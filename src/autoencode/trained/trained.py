@@ -64,14 +64,14 @@ class Trained:
         return self.recipe.latent_shape
 
     def encoder(self) -> Encoder:
-        """Copies the encoder into a torch module that can be exported: x to the codes of ``embed``.
+        """Copies the encoder into a frozen torch module, to be exported: x to the codes of ``embed``.
 
         It takes examples (B, *D) in the data's own units and gives codes (B, *Z), both float32.
         """
         return _finished(Encoder.from_model(self.model, self.spec))
 
     def decoder(self) -> Decoder:
-        """Copies the decoder into a torch module that can be exported: z to the examples of ``decode``.
+        """Copies the decoder into a frozen torch module, to be exported: z to what ``decode`` gives.
 
         It takes codes (B, *Z) and gives examples (B, *D) in the data's own units, both float32.
         """
