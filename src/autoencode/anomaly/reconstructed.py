@@ -87,7 +87,7 @@ def reconstruct_rows(trained: Trained, examples: Examples) -> Reconstructed:
     model = copy.deepcopy(trained.model).double() if exact else trained.model
     stochastic = trained.stochastic
     pieces = []
-    with drawing(0, trained.device), torch.inference_mode():
+    with drawing(0, trained.device, model), torch.inference_mode():
         for batch in Resident(examples, trained.spec, trained.device).batches(CHUNK):
             with common_noise():
                 wide = _double(batch) if exact else batch

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from autoencode.randomness import standard_normal
+from autoencode.randomness import bernoulli, standard_normal
 from autoencode.types import Distribution
 
 LOG_2PI = math.log(2 * math.pi)
@@ -149,7 +149,7 @@ class Bernoulli:
 
     def sample(self) -> Tensor:
         """Draws of zeros and ones."""
-        return torch.bernoulli(self.mean)
+        return bernoulli(self.mean)
 
 
 class _BernoulliSum(torch.autograd.Function):

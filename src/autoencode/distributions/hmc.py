@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from autoencode.randomness import normal_entries, uniform_entries
+
 LogDensity = Callable[[Tensor], Tensor]
 
 
@@ -31,7 +33,7 @@ def hamiltonian_monte_carlo(
         z = start.detach().clone()
         value, slope = _value_and_slope(log_density, z)
         for _ in range(n_moves):
-            momentum = torch.randn_like(z)
+            momentum = normal_entries(z)
             energy = value - 0.5 * momentum.square().sum(-1)
             new, new_value, new_slope = z, value, slope
             for _ in range(n_steps):
@@ -40,7 +42,7 @@ def hamiltonian_monte_carlo(
                 new_value, new_slope = _value_and_slope(log_density, new)
                 momentum = momentum + 0.5 * step_size * new_slope
             gain = new_value - 0.5 * momentum.square().sum(-1) - energy
-            taken = torch.rand_like(gain).log() < gain
+            taken = uniform_entries(gain).log() < gain
             z = torch.where(taken[:, None], new, z)
             slope = torch.where(taken[:, None], new_slope, slope)
             value = torch.where(taken, new_value, value)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from autoencode.distributions.basic import LOG_2PI, Normal
-from autoencode.randomness import standard_normal, uniform_like
+from autoencode.randomness import standard_normal, uniform_entries, uniform_like
 
 
 class NormalMixture:
@@ -53,7 +53,7 @@ class NormalMixture:
     def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
         """Draws (*sample_shape, Z), differentiable in the components but not in the weights."""
         like = self.components.loc.new_empty((*sample_shape, 1))
-        u = uniform_like(like) if sample_shape else torch.rand_like(like)
+        u = uniform_like(like) if sample_shape else uniform_entries(like)
         chosen = torch.searchsorted(self.log_weights.exp().cumsum(0).detach(), u[..., 0])
         chosen = chosen.clamp_max(len(self.log_weights) - 1)
         loc = self.components.loc[chosen]

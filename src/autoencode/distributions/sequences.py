@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from autoencode.errors import IncompatibleError
+from autoencode.randomness import choices
 
 _AT_ONCE = 500  # rows that are drawn together
 
@@ -60,5 +61,5 @@ class IntegerRows:
         rows, memories = self.network.begin(n)
         for _ in range(torch.Size(self.shape).numel()):
             shares = self.network.following(rows, memories).float().softmax(-1)
-            rows = torch.cat([rows, torch.multinomial(shares, 1)], dim=1)
+            rows = torch.cat([rows, choices(shares)], dim=1)
         return rows

@@ -281,7 +281,7 @@ class Online:
         device = next(recipe.model.parameters()).device
         source = Resident(examples, recipe.spec, device)
         sums: dict[str, float] = {}
-        with seeded(self.seed, device), tuned(device):
+        with seeded(self.seed, device, recipe), tuned(device):
             recipe.model.train()
             for batch in source.shuffled(Pass(self.seed, self.parts, recipe.plan.batch_size)):
                 seed_step(self.seed, self.step, device)

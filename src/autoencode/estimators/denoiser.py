@@ -317,7 +317,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         chosen = self.corruption
         corruption = OwnCorruption(CORRUPTIONS[chosen] if isinstance(chosen, str) else chosen)
         source = Resident(Examples(x), trained.spec)
-        with seeded(seed), torch.no_grad():
+        with seeded(seed, None, corruption), torch.no_grad():
             found = [
                 trained.spec.to_raw(corruption(batch.x, self.level)).numpy()
                 for batch in source.batches(_CHUNK)

@@ -61,7 +61,8 @@ def codes_of(trained: Trained, examples: Examples) -> Codes:
     scales: list[Array] = []
     nats: Array | None = np.zeros(z.shape[1])
     source = Resident(examples, trained.spec, trained.device)
-    with tuned(trained.device), seeded(0, trained.device), torch.inference_mode():
+    noise = seeded(0, trained.device, trained.model)
+    with tuned(trained.device), noise, torch.inference_mode():
         for batch in source.batches(CHUNK):
             posterior = _posterior(trained.model(batch).latent, z.shape[1])
             if posterior is None:

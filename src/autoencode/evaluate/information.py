@@ -99,7 +99,7 @@ def drawn_sites(case: Case) -> list[Sites]:
     """One draw of z for each of at most ``MOST`` examples, a batch of sites at a time."""
     spec, device = case.trained.spec, case.trained.device
     found: list[Sites] = []
-    with drawing(case.seed, device):
+    with drawing(case.seed, device, case.trained.model):
         for batch in Resident(case.some(MOST), spec, device).batches(CHUNK):
             found.append(case.trained.model(as_seen(batch, case.seen)).latent.sites)
     return found

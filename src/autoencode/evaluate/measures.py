@@ -88,7 +88,7 @@ class Measure:
             return Entry(self, absent=reason)
         device = case.trained.device
         try:
-            with tuned(device), drawing(case.seed, device), torch.inference_mode():
+            with tuned(device), drawing(case.seed, device, case.trained.model), torch.inference_mode():
                 case.trained.model.eval()
                 return Entry(self, self.compute(case))
         except IncompatibleError as error:

@@ -102,7 +102,8 @@ def nll(
     source = Resident(examples, trained.spec, trained.device)
     trained.model.eval()
     found: list[Tensor] = []
-    with tuned(trained.device), drawing(seed, trained.device), torch.inference_mode():
+    noise = drawing(seed, trained.device, trained.model)
+    with tuned(trained.device), noise, torch.inference_mode():
         for batch in source.batches(batch_size):
             tick(len(found) * batch_size, len(source))
             found.append(_log_likelihood(trained, as_seen(batch, binarization), n_samples).cpu())

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autoencode.distributions import basic as distributions
+from autoencode.randomness import choices, poisson
 from autoencode.types import DataSpec, Observation
 
 MIN_LOG_SCALE, MAX_LOG_SCALE = -7.0, 7.0
@@ -127,10 +128,10 @@ class MixedObservation:
 
     def sample(self) -> Tensor:
         """One draw of x for each z."""
-        counts = torch.poisson(self._log_rate.exp())
+        counts = poisson(self._log_rate.exp())
         shares = self._log_shares.exp()
         flat = shares.reshape(-1, shares.shape[-1])
-        drawn = torch.multinomial(flat, 1).reshape(shares.shape[:-1]) if len(flat) else self._best()
+        drawn = choices(flat).reshape(shares.shape[:-1]) if len(flat) else self._best()
         return self._together(
             self._real.sample(), self._boolean.sample(), self._seen(counts.log1p()), drawn.float()
         )

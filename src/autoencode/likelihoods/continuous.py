@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from autoencode.distributions import basic as distributions
 from autoencode.likelihoods.entries import Entries
+from autoencode.randomness import gamma, uniform_entries
 from autoencode.types import Observation
 
 # Log-scales outside this range mean a density that float32 cannot hold.
@@ -136,7 +137,7 @@ class LaplaceObservation(Entries):
 
     def sample(self) -> Tensor:
         """Draws of one x for each z."""
-        u = torch.rand_like(self.loc) - 0.5
+        u = uniform_entries(self.loc) - 0.5
         return self.loc - self.log_scale.exp() * u.sign() * torch.log1p(-2 * u.abs())
 
 
@@ -201,6 +202,6 @@ class LogCoshObservation(Entries):
 
 def _log_gamma(shape: float, like: Tensor) -> Tensor:
     """Logarithms of Gamma(shape, 1) draws, of which small shapes would come out as zeros."""
-    u = torch.rand_like(like).clamp_min(torch.finfo(like.dtype).tiny)
-    larger = torch.distributions.Gamma(torch.full_like(like, shape + 1), torch.ones_like(like))
-    return larger.sample().log() + u.log() / shape
+    u = uniform_entries(like).clamp_min(torch.finfo(like.dtype).tiny)
+    larger = gamma(torch.full_like(like, shape + 1), torch.ones_like(like))
+    return larger.log() + u.log() / shape

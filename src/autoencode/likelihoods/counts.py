@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from autoencode.distributions import basic as distributions
 from autoencode.errors import DataError
 from autoencode.likelihoods.entries import Entries
+from autoencode.randomness import bernoulli, gamma, poisson
 from autoencode.types import Observation
 
 # exp of these is what float32 counts and their logarithms can hold.
@@ -68,7 +69,7 @@ class PoissonObservation(Entries):
 
     def sample(self) -> Tensor:
         """Draws of one x for each z."""
-        return torch.poisson(self.mean)
+        return poisson(self.mean)
 
 
 class NegativeBinomial(nn.Module):
@@ -134,8 +135,7 @@ class NegativeBinomialObservation(Entries):
     def sample(self) -> Tensor:
         """Draws of one x for each z."""
         r = self.log_r.exp()
-        rate = torch.distributions.Gamma(r, (self.log_r - self.log_mean).exp(), validate_args=False)
-        return torch.poisson(rate.sample())
+        return poisson(gamma(r, (self.log_r - self.log_mean).exp()))
 
 
 class ZeroInflated(Entries):
@@ -158,7 +158,7 @@ class ZeroInflated(Entries):
     def sample(self) -> Tensor:
         """Draws of one x for each z."""
         drawn: Tensor = self.counts.sample()  # type: ignore[attr-defined]
-        return drawn * torch.bernoulli(torch.sigmoid(-self.logits))
+        return drawn * bernoulli(torch.sigmoid(-self.logits))
 
 
 def _log(mean: Tensor) -> Tensor:

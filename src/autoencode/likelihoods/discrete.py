@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from autoencode.distributions import basic as distributions
 from autoencode.likelihoods.continuous import MAX_LOG_SCALE, MIN_LOG_SCALE
 from autoencode.likelihoods.entries import Entries
+from autoencode.randomness import choices, uniform_entries
 from autoencode.types import Observation
 
 _LOG_SCALE = -2.0  # at a decoder output of 0
@@ -72,7 +73,7 @@ class CategoricalObservation(Entries):
     def sample(self) -> Tensor:
         """Draws of one x for each z."""
         shape = self.logits.shape
-        drawn = torch.multinomial(self.logits.softmax(-1).flatten(0, -2), 1)
+        drawn = choices(self.logits.softmax(-1).flatten(0, -2))
         return drawn.reshape(shape[:-1]).to(self.logits.dtype) / (shape[-1] - 1)
 
 
@@ -150,9 +151,9 @@ class LogisticObservation(Entries):
     def sample(self) -> Tensor:
         """Draws of one x for each z."""
         weights = self.logits.softmax(-1)
-        chosen = torch.multinomial(weights.flatten(0, -2), 1).reshape(*weights.shape[:-1], 1)
+        chosen = choices(weights.flatten(0, -2)).reshape(*weights.shape[:-1], 1)
         loc, scale = (v.gather(-1, chosen).squeeze(-1) for v in (self.loc, self.log_scale.exp()))
-        x = loc + scale * torch.rand_like(loc).clamp(1e-6, 1 - 1e-6).logit()
+        x = loc + scale * uniform_entries(loc).clamp(1e-6, 1 - 1e-6).logit()
         return (x.clamp(0, 1) * (self.levels - 1)).round() / (self.levels - 1)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from autoencode.distributions import basic as distributions
 from autoencode.likelihoods.continuous import SIGMOID
 from autoencode.likelihoods.entries import Entries
+from autoencode.randomness import uniform_entries
 from autoencode.types import Observation
 
 # Around logit 0 the closed forms are 0/0; a Taylor series stands there. Error below 1e-7 at the seam.
@@ -83,7 +84,7 @@ class ContinuousBernoulliObservation(Entries):
 
     def sample(self) -> Tensor:
         """Draws of one x for each z, by inverting the distribution function."""
-        u = torch.rand_like(self.logits)
+        u = uniform_entries(self.logits)
         size = self.logits.abs().clamp_min(1e-3)
         # On the side of positive logits, mirrored for the others.
         x = 1 + torch.log(u + (1 - u) * (-size).exp()) / size

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from autoencode import parallel
 from autoencode.nets import scratch
+from autoencode.randomness import dropout, dropout2d
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus", "none"]
 Normalization = Literal["none", "layer", "group"]
@@ -99,10 +100,10 @@ class Dropout(nn.Dropout):
     def forward(self, x: Tensor) -> Tensor:
         share = parallel.current_share()
         if share is None or not self.training or not share.rows:
-            return super().forward(x)
+            return dropout(x, self.p, self.training)
         # A decoder sees the rows of all its samples in one axis.
         samples = len(x) // share.rows
-        mask = super().forward(x.new_ones((samples * share.total, *self._drawn(x))))
+        mask = dropout(x.new_ones((samples * share.total, *self._drawn(x))), self.p, True)
         mask = share.of(mask.unflatten(0, (samples, share.total)), 1)
         return x * mask.flatten(0, 1)
 
@@ -116,7 +117,7 @@ class Dropout2d(Dropout):
 
     def forward(self, x: Tensor) -> Tensor:
         if parallel.current_share() is None:
-            return nn.functional.dropout2d(x, self.p, self.training)
+            return dropout2d(x, self.p, self.training)
         return super().forward(x)
 
     def _drawn(self, x: Tensor) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from autoencode.distributions import Autoregressive, FlowDensity, Inverse, Unifo
 from autoencode.distributions import basic as distributions
 from autoencode.errors import DataError, IncompatibleError
 from autoencode.priors.gaussian import MAX_FULL, Posterior, Reshaped
+from autoencode.randomness import choices, normal_entries
 from autoencode.types import Distribution
 
 _LEAST, _MOST = 10, 50  # Gaussians of a mixture
@@ -112,9 +113,9 @@ class _FullMixture:
 
     def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
         n = sample_shape.numel()
-        chosen = torch.multinomial(self.log_weights.exp(), n, replacement=True)
+        chosen = choices(self.log_weights.exp(), n, replacement=True)
         factor, loc = self.components.scale_tril[chosen], self.components.mean[chosen]
-        noise = torch.randn_like(loc)
+        noise = normal_entries(loc)
         drawn = loc + (factor @ noise[..., None]).squeeze(-1)
         return drawn.reshape(*sample_shape, loc.shape[-1])
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from autoencode.distributions import basic as distributions
 from autoencode.errors import DataError
+from autoencode.randomness import standard_normal
 from autoencode.types import Distribution
 
 MAX_FULL = 2048
@@ -79,12 +80,20 @@ class FittedGaussian(nn.Module):
 
     def forward(self, posterior: Posterior | None, context: Tensor | None) -> Distribution:
         if self.full:
-            gaussian: Distribution = torch.distributions.MultivariateNormal(
-                self.loc, scale_tril=self.factor, validate_args=False
-            )
+            gaussian: Distribution = FullNormal(self.loc, scale_tril=self.factor, validate_args=False)
         else:
             gaussian = distributions.Normal(self.loc, self.factor.log())
         return Reshaped(gaussian, self.shape)
+
+
+class FullNormal(torch.distributions.MultivariateNormal):
+    """A Gaussian with a full covariance that is drawn with the noise of the call."""
+
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """Draws (*sample_shape, Z), differentiable in both parameters."""
+        noise = standard_normal((*sample_shape, *self.loc.shape), self.loc)
+        drawn: Tensor = self.loc + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
+        return drawn
 
 
 class Reshaped:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from autoencode.distributions import InverseMetric, hamiltonian_monte_carlo
 from autoencode.errors import IncompatibleError
 from autoencode.priors.gaussian import Posterior
+from autoencode.randomness import integers
 from autoencode.types import Distribution
 
 _MOVES, _STEPS = 100, 15  # of a chain
@@ -78,7 +79,7 @@ class _OnManifold:
     def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
         """Draws (*sample_shape, Z), each the end of a chain of its own."""
         metric, n = self._metric, sample_shape.numel()
-        begin = torch.randint(len(self._there), (n,), device=metric.centroids.device)
+        begin = integers(len(self._there), n, metric.centroids.device)
         start = metric.centroids[self._there[begin]]
         step = _STEP * metric.temperature / start.shape[-1] ** 0.5
         z = hamiltonian_monte_carlo(metric.log_volume, start, _MOVES, _STEPS, step)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from autoencode.errors import IncompatibleError, OptionError, nearest
-from autoencode.randomness import seeded
+from autoencode.randomness import building, mix
 from autoencode.recipes import (
     adversarial,
     bounds,
@@ -367,7 +367,7 @@ def build(
     call = arguments(info.function, known, model_values)
     if (encoder is None) != (decoder is None):
         raise IncompatibleError("give both encoder and decoder, or neither")
-    with seeded(seed):
+    with building(mix(seed)):
         if encoder is not None and decoder is not None:
             if "networks" not in inspect.signature(info.function).parameters:
                 raise IncompatibleError(

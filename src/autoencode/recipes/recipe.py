@@ -14,6 +14,7 @@ from autoencode.bottlenecks import Plain, TopK
 from autoencode.errors import IncompatibleError
 from autoencode.models import AutoencoderModule
 from autoencode.objectives import WeightedSum
+from autoencode.randomness import seeded
 from autoencode.training import Stepper, TrainingPlan, Update
 from autoencode.types import DataSpec, Source
 
@@ -76,7 +77,7 @@ class Recipe:
     def notices(self, n_train: int) -> list[str]:
         """What a user should know of this recipe with that many training examples."""
         found: list[str] = []
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
+        with seeded(0, self._device, self.model), torch.no_grad():
             x = self.spec.batch(torch.zeros(2, *self.spec.shape, device=self._device))
             was_training = self.model.training
             latent = self.model.eval()(replace(x, context=self._no_context(self._device))).latent
@@ -140,7 +141,7 @@ class Recipe:
         """
         x = self.spec.batch(torch.full((2, *self.spec.shape), 0.5))
         batch = replace(x, context=self._no_context())
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
+        with seeded(0, self._device, self.model), torch.no_grad():
             try:
                 output = self.model.eval()(batch)
             except RuntimeError as error:

@@ -164,7 +164,7 @@ class Trained:
             raise OptionError(f"the number of samples must be at least 1, got {n}")
         if labels is None and self.spec.classes:
             labels = [self.spec.classes[i % len(self.spec.classes)] for i in range(n)]
-        with drawing(seed, self.device), torch.inference_mode():
+        with drawing(seed, self.device, self.model), torch.inference_mode():
             context = self._context(labels, n)
             z = self.model.eval().sample_latent(n, context)
             return self.decode(z.cpu().numpy(), labels)
@@ -197,7 +197,7 @@ class Trained:
             mean: Tensor = log_p.mean(0)
             return mean
 
-        with drawing(seed, self.device):
+        with drawing(seed, self.device, self.model):
             return self._through(self._batches(x), score)
 
     def impute(self, x: Any) -> Any:
@@ -230,7 +230,7 @@ class Trained:
         def draw(batch: Batch) -> Tensor:
             return self.spec.to_raw(self.model(batch).x_dist.sample()[0])
 
-        with drawing(seed, self.device):
+        with drawing(seed, self.device, self.model):
             return self._through(self._batches(x), draw)
 
     def _fill(self, x: Any, guess: Callable[[Any], Array]) -> Any:
@@ -251,7 +251,7 @@ class Trained:
         x = self.spec.batch(torch.zeros(2, *self.spec.shape, device=self.device))
         if width := self.spec.context_dim:
             x = replace(x, context=torch.zeros(2, width, device=self.device))
-        with torch.no_grad(), seeded(0, self.device):
+        with torch.no_grad(), seeded(0, self.device, self.model):
             return bool(self.model.eval()(x).latent.sites)
 
     def _batches(self, x: Any, first: int = 0, last: int | None = None) -> Iterator[Batch]:

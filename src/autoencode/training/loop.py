@@ -118,7 +118,9 @@ def fit(
     device = torch.device(device)
     observer = observer or Observer()
     work = plan.batch_size * sum(p.numel() for p in model.parameters())
-    with seeded(seed, device), tuned(device, work), products(plan.precision, device):
+    # A compiled step draws from torch's generators.
+    parts = () if plan.compile else (model, updates, helpers, type(train), type(validation))
+    with seeded(seed, device, *parts), tuned(device, work), products(plan.precision, device):
         group = parallel.current()
         shard = plan.shard and group.world > 1
         if shard:

@@ -87,5 +87,5 @@ def _drawn(trained: Trained, examples: Examples, seed: int) -> Array:
     """What the decoder reads of each example in training, (N, *Z): a draw where codes are drawn."""
     if not trained.stochastic:
         return trained.embed(examples)
-    with drawing(seed, trained.device):
+    with drawing(seed, trained.device, trained.model):
         return trained._through(trained._batches(examples), lambda b: trained.model(b).latent.z[0])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from autoencode.data import Examples
 from autoencode.errors import IncompatibleError, OptionError, nearest
 from autoencode.priors import FittedMixture
-from autoencode.randomness import seeded
+from autoencode.randomness import building, seeded
 from autoencode.recipes import Recipe
 from autoencode.trained.priors.from_model import OF_MODEL
 from autoencode.trained.priors.integer_codes import OF_INTEGERS, Integers
@@ -46,7 +46,7 @@ def prior_for(recipe: Recipe, kind: str, n_components: int | None = None) -> nn.
 
 def prior_of_model(kind: str, recipe: Recipe, examples: Examples, seed: int = 0) -> nn.Module:
     """A prior of one of the kinds ``OF_MODEL``, fitted to examples that the model was trained on."""
-    with seeded(seed, torch.device("cpu")):
+    with seeded(seed, torch.device("cpu"), recipe.model):
         prior = OF_MODEL[kind].fitted(recipe, examples, seed)
     return prior.eval().requires_grad_(False)
 
@@ -100,8 +100,7 @@ def prior_of(
     >>> prior(None, None).rsample(torch.Size((5,))).shape
     torch.Size([5, 3])
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with building(seed):
         empty = empty_prior(kind, tuple(z.shape[1:]), integers, n_components).to(z.device)
     prior: FittedPrior = empty  # type: ignore[assignment]
     prior.fit(z, seed)
