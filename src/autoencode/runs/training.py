@@ -62,6 +62,7 @@ from autoencode.trained.fit import LOWER_RATE
 from autoencode.trained.model_files import CONFIG, RESUME, read_history, read_metrics
 from autoencode.training import EpochRecord, Observer
 from autoencode.training.checkpoints import Checkpoints
+from autoencode.training.settings import Setting
 
 CHECKPOINT_SECONDS = 10.0
 _MAX_SEED = 2**63 - 1
@@ -374,7 +375,7 @@ def _carry_out(
         claim = checkpoints = None
     folder = None if claim is None else claim.folder
     history = History(observer or Observer(), folder, () if state is None else state.records)
-    with _threads(here["threads"]):
+    with _threads.held(here["threads"]):
         seed, device = asked["seed"], asked["device"]
         records = fit_recipe(recipe, data, seed, device, history, checkpoints, state)
         stopped = group.any(history.stopped)
@@ -412,17 +413,8 @@ def _inexact(before: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     return [f"going on is not exact to the bit: {', '.join(changed)}"]
 
 
-@contextlib.contextmanager
-def _threads(n: int) -> Iterator[None]:
-    """So many threads for a block: another number adds up sums in another order."""
-    before = torch.get_num_threads()
-    if n != before:
-        torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        if n != before:
-            torch.set_num_threads(before)
+#: Another number of threads adds up sums in another order.
+_threads = Setting(torch.get_num_threads, torch.set_num_threads, by_thread=True)
 
 
 def _source_name(source: Any) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -120,7 +121,7 @@ def fit(
     work = plan.batch_size * sum(p.numel() for p in model.parameters())
     # A compiled step draws from torch's generators.
     parts = () if plan.compile else (model, updates, helpers, type(train), type(validation))
-    with seeded(seed, device, *parts), tuned(device, work), products(plan.precision, device):
+    with seeded(seed, device, *parts), products(plan.precision, device):
         group = parallel.current()
         shard = plan.shard and group.world > 1
         if shard:
@@ -128,7 +129,8 @@ def fit(
         helpers = dict(helpers or {})
         _prepare(model, helpers, None if shard else device)
         if resume is None:
-            _start(model, train, plan, seed)
+            with tuned(device, work):
+                _start(model, train, plan, seed)
         # What is read from disk comes in another order than what is in memory.
         about = f"{plan} on {len(train)} examples ({type(train).__name__}) with seed {seed}"
         if resume is not None:
@@ -142,7 +144,7 @@ def fit(
                 make, average = (lambda owned: OnShards(owned, plan.make_optimizer)), ShardedAverage
             arranged, skip = plan.arrange(updates), plan.non_finite == "skip"
             stepper = Stepper(model, arranged, make, skip, average, helpers)  # type: ignore[arg-type]
-            loop = _Loop(stepper, train, plan, validation, seed, device)
+            loop = _Loop(stepper, train, plan, validation, seed, device, work)
             return loop.run(observer, keeper, resume)
 
 
@@ -185,9 +187,11 @@ class _Loop:
         validation: Source | None,
         seed: int,
         device: torch.device,
+        work: int,
     ) -> None:
         self.stepper, self.train, self.validation = stepper, train, validation
         self.plan, self.seed, self.device = plan, seed, device
+        self.tuned = functools.partial(tuned, device, work)  # entered for each computation, see Turns
         self.model: nn.Module = stepper.model  # type: ignore[assignment]
         self.n = len(train)
         self.n_epochs = plan.n_epochs(self.n)
@@ -267,7 +271,8 @@ class _Loop:
         self.records.append(record)
         if self.doctor is not None:
             last = stopped or record.epoch == self.n_epochs
-            found = self.doctor.diagnose(self.model, self.records, last)
+            with self.tuned():
+                found = self.doctor.diagnose(self.model, self.records, last)
             self.records[-1] = replace(record, diagnoses=found)
         self.totals = Totals()
         self.at = replace(at, epoch=at.epoch + 1, batch=0, sums={}, seen={}, seconds=0.0)
@@ -309,7 +314,8 @@ class _Loop:
         seed_step(self.seed, at.step, self.device)
         progress = Progress(at.step, self.n_steps, self.n)
         try:
-            losses = self.steps.step(batch, progress, self._rate(at.step), size)
+            with self.tuned():
+                losses = self.steps.step(batch, progress, self._rate(at.step), size)
         except NonFiniteError as error:
             self._skip(error)
             return {}
@@ -368,7 +374,8 @@ class _Loop:
         seed_step(self.seed, -1, self.device)
         objective = self.stepper.updates[0].objective
         progress = Progress(self.at.step, self.n_steps, self.n)
-        return evaluate_losses(self.model, objective, self.validation, progress)
+        with self.tuned():
+            return evaluate_losses(self.model, objective, self.validation, progress)
 
 
 def evaluate_losses(

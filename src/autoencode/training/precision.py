@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
 from autoencode.errors import IncompatibleError
+from autoencode.training.settings import Setting
 from autoencode.types import Batch, Losses, Model, Objective, Output, Progress
 
 
@@ -24,15 +26,25 @@ def products(precision: str, device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    settings = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
-    before = [setting.fp32_precision for setting in settings]
-    try:
-        for setting in settings:
-            setting.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    wanted = "tf32" if precision == "tf32" else "ieee"
+    with _cuda.held((wanted, wanted)):
         yield
-    finally:
-        for setting, value in zip(settings, before, strict=True):
-            setting.fp32_precision = value
+
+
+def _read() -> tuple[str, ...]:
+    return tuple(setting.fp32_precision for setting in _settings())
+
+
+def _write(values: tuple[str, ...]) -> None:
+    for setting, value in zip(_settings(), values, strict=True):
+        setting.fp32_precision = value
+
+
+def _settings() -> tuple[Any, ...]:
+    return torch.backends.cuda.matmul, torch.backends.cudnn.conv  # type: ignore[attr-defined]
+
+
+_cuda = Setting(_read, _write)
 
 
 class Bfloat16:

@@ -5,7 +5,8 @@ Two of them, both measured (see ``benchmarks/``):
 * oneDNN multiplies large float32 matrices faster than MKL on AMD processors; small ones it makes wait
   twice as long (0.1 ms more for each layer and step), so it is left out there. The switch that chooses
   it is named after bfloat16, and on processors with AMX it would really round to it; so its error is
-  measured first, and the switch is put back afterwards.
+  measured first, and the switch is put back afterwards. It is the process's: threads that want it
+  otherwise take turns, since the last bits of a product depend on it.
 * glibc returns every freed block of more than a few hundred kilobytes to the system and faults it in
   again at the next step. Larger thresholds keep it. This is a setting of the whole process that cannot
   be read back, so it stays; ``AUTOENCODE_MALLOC=0`` leaves it alone.
@@ -17,10 +18,13 @@ import ctypes
 import functools
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+
+from autoencode.training.settings import Turns
 
 _LARGE = 8_000_000  # multiplications of a pass; from there on oneDNN has caught up with MKL
 # float32 products have a relative error near 3e-7 here and bfloat16 ones near 3e-3.
@@ -41,19 +45,34 @@ def tuned(device: torch.device, work: int = _LARGE) -> Iterator[None]:
         yield
         return
     _keep_freed_memory()
-    matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
-    before = matmul.fp32_precision
-    if work >= _LARGE and before != "bf16" and _onednn_is_exact():
-        matmul.fp32_precision = "bf16"
-    try:
+    if not _onednn_is_exact():
         yield
-    finally:
-        matmul.fp32_precision = before
+        return
+    with _onednn.held("bf16" if work >= _LARGE else None):
+        yield
+
+
+def _read() -> str:
+    found: str = torch.backends.mkldnn.matmul.fp32_precision  # type: ignore[attr-defined]
+    return found
+
+
+def _write(value: str) -> None:
+    torch.backends.mkldnn.matmul.fp32_precision = value  # type: ignore[attr-defined]
+
+
+_onednn = Turns(_read, _write)
+_measuring = threading.Lock()
+
+
+def _onednn_is_exact() -> bool:
+    """Whether the oneDNN route computes true float32 products on this processor."""
+    with _measuring:  # nobody computes while it is measured, for that takes the switch
+        return _measured()
 
 
 @functools.cache
-def _onednn_is_exact() -> bool:
-    """Whether the oneDNN route computes true float32 products on this processor."""
+def _measured() -> bool:
     if not torch.backends.mkldnn.is_available():
         return False
     matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
