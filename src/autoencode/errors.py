@@ -16,7 +16,10 @@ Messages are one line: what is wrong, where, and what to do.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import threading
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class AutoencodeError(Exception):
@@ -79,3 +82,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+
+
+_filters = threading.RLock()
+
+
+@contextmanager
+def own_warnings(record: bool = False) -> Iterator[list[warnings.WarningMessage]]:
+    """Lets a block set filters of its own for warnings, and with ``record`` lists them instead.
+
+    Filters are the process's, and threads that put them back in another order than they set them would
+    leave some behind; so one thread at a time is inside.
+    """
+    with _filters, warnings.catch_warnings(record=record) as caught:
+        yield [] if caught is None else caught

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from autoencode.data import Examples, Resident, known_labels
+from autoencode.errors import own_warnings
 from autoencode.evaluate.case import Case
 from autoencode.evaluate.labels import GUESSES
 from autoencode.evaluate.measures import Figure, Measure, Result, Section
@@ -42,7 +43,7 @@ class Labelled:
         mean, deviation = self.train.mean(0), self.train.std(0)
         least = 1e-6 * max(float(deviation.max()), 1e-12)
         train, test = ((x - mean) / np.maximum(deviation, least) for x in (self.train, self.test))
-        with warnings.catch_warnings(record=True) as caught:
+        with own_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
             fitted = LogisticRegression(max_iter=_STEPS).fit(train, self.train_labels)
         return self._right(fitted.predict(test)), not caught

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from autoencode.distributions import Autoregressive, FlowDensity, Inverse, UniformSphere
 from autoencode.distributions import basic as distributions
-from autoencode.errors import DataError, IncompatibleError
+from autoencode.errors import DataError, IncompatibleError, own_warnings
 from autoencode.priors.gaussian import MAX_FULL, Posterior, Reshaped
 from autoencode.randomness import choices, normal_entries
 from autoencode.types import Distribution
@@ -81,7 +81,7 @@ class FittedMixture(nn.Module):
         # time.
         centre, size = flat.mean(0), float(flat.std()) or 1.0
         units = ((flat - centre) / size).astype(np.float32)
-        with warnings.catch_warnings():  # some clusters need no more than what 100 turns find
+        with own_warnings():  # some clusters need no more than what 100 turns find
             warnings.simplefilter("ignore", ConvergenceWarning)
             found = GaussianMixture(k, reg_covar=1e-4, random_state=seed).fit(units)
         covariances = torch.from_numpy(found.covariances_).double()

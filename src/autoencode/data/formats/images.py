@@ -40,7 +40,7 @@ from autoencode.data.formats.folders import (
     shard_files,
 )
 from autoencode.data.formats.npy import FileStore, open_npy
-from autoencode.errors import DataError, StorageError
+from autoencode.errors import DataError, StorageError, own_warnings
 from autoencode.files.atomic import new_folder, writing
 from autoencode.files.free_memory import human
 from autoencode.types import Array
@@ -386,7 +386,7 @@ def _opened(entry: Entry) -> Iterator[Any]:
         BadImageError: it is damaged, too large to be unpacked or has more than 16 bits.
     """
     try:
-        with warnings.catch_warnings():
+        with own_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.filterwarnings("error", "(?i).*truncated")
