@@ -160,27 +160,27 @@ DRAWS = {
 }
 
 
+def draws_by_itself(call):
+    """Whether a call is one of torch that draws from the process's generator."""
+    called, given = ast.unparse(call.func), {keyword.arg for keyword in call.keywords}
+    if called.startswith(("nn.Dropout", "torch.distributions.")):
+        return "MultivariateNormal" not in called  # whose draws are made beside it
+    of_torch = called.startswith(("torch.", "F.", "nn.functional.")) or called.endswith("_")
+    own_generator = "generator" in given or "Generator()" in called
+    return of_torch and called.rpartition(".")[2] in DRAWS and not own_generator
+
+
 def draws_of(path):
-    """Calls of torch that draw without a generator, outside of constructors."""
+    """Where a file draws from the process's generator, outside of what builds networks."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    weights = set()  # what is drawn once, when a network is built
+    building = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
-            weights |= set(ast.walk(node))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "nn.Parameter":
-            weights |= set(ast.walk(node))
+        init = isinstance(node, ast.FunctionDef) and node.name == "__init__"
+        if init or (isinstance(node, ast.Call) and ast.unparse(node.func) == "nn.Parameter"):
+            building |= set(ast.walk(node))
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or node in weights:
-            continue
-        called, given = ast.unparse(node.func), {keyword.arg for keyword in node.keywords}
-        of_torch = called.startswith(("torch.", "F.", "nn.functional.")) or called.endswith("_")
-        seeds = "Generator()" in called or "seed" in given
-        if (
-            (of_torch and called.rpartition(".")[2] in DRAWS and "generator" not in given and not seeds)
-            or (called.startswith("torch.distributions.") and "MultivariateNormal" not in called)
-            or called.startswith("nn.Dropout")
-        ):
-            yield f"{path.name}:{node.lineno} {called}"
+        if isinstance(node, ast.Call) and node not in building and draws_by_itself(node):
+            yield f"{path.name}:{node.lineno} {ast.unparse(node.func)}"
 
 
 def test_every_draw_goes_through_randomness():
