@@ -12,6 +12,7 @@ from autoencode import DataSpec, build
 from autoencode.data import Examples, Resident
 from autoencode.objectives import Linear, WeightedSum, kl, mean_squared_error, reconstruction
 from autoencode.objectives.terms import NATS, NamedTerm
+from autoencode.randomness.noise import generator_for
 from autoencode.training import Observer, Stepper, TorchOptimizer, TrainingPlan, Update, fit, loop
 from autoencode.training import cuda_graphs as replay_module
 from autoencode.training.cuda_graphs import CudaGraphs, Replayed, recorder_for
@@ -39,10 +40,11 @@ class Again:
     def record(self, step):
         self.recorded += 1
         state = {name: t.clone() for name, t in collect(self.stepper, {}).items()}
-        noise = torch.get_rng_state()
+        generator = generator_for(torch.device("cpu")) or torch.default_generator
+        noise = generator.get_state()
         losses = {name: value.clone() for name, value in step().items()}
         restore(self.stepper, state)
-        torch.set_rng_state(noise)
+        generator.set_state(noise)
 
         def replay():
             self.replays += 1
