@@ -15,6 +15,7 @@ from autoencode.randomness.redirected import DRAWING
 
 _KNOWN = sys.stdlib_module_names | {"autoencode", "torch", "numpy"}
 _LEAVES = (Tensor, str, bytes, int, float, complex, type(None), np.ndarray, np.generic)
+_PLAIN = {*_LEAVES, bool, nn.Parameter}
 # Modules of torch that draw by themselves; ours have functions of ``draws`` in their place.
 _DRAWING = (
     *(nn.modules.dropout._DropoutNd, nn.RReLU, nn.MultiheadAttention, nn.RNNBase),
@@ -22,6 +23,8 @@ _DRAWING = (
 )
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodDescriptorType)
 _READING = "autoencode.data."  # examples, with files and tables that are of no interest here
+_OF_MODULES = set(vars(nn.Module()))  # what every module has
+_HOOKS = tuple(name for name in _OF_MODULES if name.endswith("_hooks"))
 
 
 def is_own_code(parts: Iterable[object]) -> bool:
@@ -29,20 +32,34 @@ def is_own_code(parts: Iterable[object]) -> bool:
 
     Looks through attributes, containers and what functions have enclosed. Whatever it does not know may
     draw from torch's default generator. So do some modules of torch (dropout), which count as the
-    user's own, since this package uses none of them.
+    user's own, since this package uses none of them. Takes some microseconds for each module.
     """
-    waiting, seen = list(parts), set[int]()
+    waiting, seen, known = list(parts), set[int](), set[type]()
     while waiting:
         thing = waiting.pop()
-        if isinstance(thing, _LEAVES) or id(thing) in seen:
+        kind = type(thing)
+        if kind in _PLAIN or id(thing) in seen or isinstance(thing, _LEAVES):
             continue
         seen.add(id(thing))
-        home = _home(thing)
-        if home.partition(".")[0] not in _KNOWN or _draws(thing, home):
-            return True
-        if not home.startswith(_READING):
-            waiting += _inside(thing)
+        if kind not in known:  # of a class that was not met before
+            home = _home(thing)
+            if home.partition(".")[0] not in _KNOWN or _draws(thing, home):
+                return True
+            if home.startswith(_READING):
+                continue
+            if isinstance(thing, nn.Module):
+                known.add(kind)
+        waiting += _of_module(thing) if isinstance(thing, nn.Module) else _inside(thing)
     return False
+
+
+def _of_module(module: nn.Module) -> list[object]:
+    """The parts of a module, what it was given and the hooks that hang on it."""
+    held = vars(module)
+    found: list[object] = [held[name] for name in _HOOKS if held.get(name)]
+    found += held["_modules"].values()
+    found += [held[name] for name in held.keys() - _OF_MODULES if type(held[name]) not in _PLAIN]
+    return found
 
 
 def _home(thing: object) -> str:
@@ -74,10 +91,7 @@ def _inside(thing: Any) -> Iterable[object]:
         return (*_enclosed(thing), *(thing.__defaults__ or ()))
     if isinstance(thing, type | types.ModuleType):
         return ()
-    held: list[object] = [
-        value for value in getattr(thing, "__dict__", {}).values() if _may_hold(value)
-    ]
-    return held
+    return list(getattr(thing, "__dict__", {}).values())
 
 
 def _enclosed(function: Callable[..., Any]) -> list[object]:
@@ -88,8 +102,3 @@ def _enclosed(function: Callable[..., Any]) -> list[object]:
         except ValueError:  # a name that has no value yet
             continue
     return found
-
-
-def _may_hold(value: object) -> bool:
-    """Whether a value is worth a look; empty containers and plain values are most of a module's."""
-    return not isinstance(value, _LEAVES) and not (isinstance(value, dict | list | tuple) and not value)
