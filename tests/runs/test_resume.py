@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 import autoencode.training.checkpoints
-from autoencode.data import conditioned, load_data
+from autoencode.data import Origin, conditioned, load_data
 from autoencode.errors import (
     DataError,
     IncompatibleError,
@@ -30,6 +30,7 @@ from autoencode.objectives import WeightedSum, mean_squared_error
 from autoencode.recipes import RECIPES, build
 from autoencode.runs import resume, train
 from autoencode.runs.claim import check_target, claim_new
+from autoencode.runs.request import Request
 from autoencode.trained import fit_recipe, load_trained
 from autoencode.trained.model_files import load_config, read_history
 from autoencode.training import (
@@ -253,6 +254,7 @@ def test_a_loss_that_is_not_finite_leaves_the_weights_before_it(digits):
 
 
 QUICK = {"epochs": 3, "batch_size": 100, "hidden": (8,), "latent_dim": 3}
+REQUEST = Request(Origin(), "mlp_small", {}, {}, False, 0, "fast", "cpu", None, 10.0)
 
 
 def stopped(folder, step=5, recipe="mlp_small", source="digits", **more):
@@ -415,9 +417,9 @@ def test_two_processes_do_not_train_one_run(tmp_path):
 
 def test_of_two_that_start_one_run_at_once_one_is_refused(tmp_path):
     with (
-        claim_new(tmp_path / "r", False, {}) as claim,
+        claim_new(tmp_path / "r", False, REQUEST) as claim,
         pytest.raises(RunFolderError, match="exists"),
-        claim_new(tmp_path / "r", False, {}),
+        claim_new(tmp_path / "r", False, REQUEST),
     ):
         pytest.fail("both have it")
     assert claim.folder.is_dir()
@@ -517,7 +519,7 @@ def test_an_interrupted_fit_goes_on(tmp_path, random_state):
     with pytest.raises(KeyboardInterrupt):
         first.fit(x)
     patch.undo()
-    seed = Checkpoints(folder, {}).asked()["seed"]
+    seed = Checkpoints(folder, {}).request()["seed"]
     with pytest.raises(OptionError, match="another options"):
         Autoencoder("mlp_small", checkpoint=folder, **figures | {"epochs": 4}).fit(x)
     with pytest.raises(OptionError, match="another data"):

@@ -15,6 +15,7 @@ from autoencode.data.formats.npy import read_file
 from autoencode.data.formats.tables import TableOptions
 from autoencode.data.labels import class_numbers, conditioned, known_labels, one_hot
 from autoencode.data.loading import load_data, load_examples, open_examples, prepare
+from autoencode.data.origin import Origin
 from autoencode.data.raw import Factors, Raw
 from autoencode.data.values.apply_spec import apply_spec
 from autoencode.data.values.arrays import as_array, as_labels
@@ -28,6 +29,7 @@ __all__ = [
     "Examples",
     "Factors",
     "ImageOptions",
+    "Origin",
     "Raw",
     "Resident",
     "Standardize",

@@ -10,9 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from autoencode.data.raw import Factors
-from autoencode.errors import OptionError
+from autoencode.errors import DataError, OptionError
 from autoencode.types import Array, DataSpec
 
+PARTS = ("test", "validation", "train")  # of data
 HELD_OUT_SHARE = 0.1
 HELD_OUT_FROM = 10  # examples; fewer are all needed for training
 _HELD_OUT_SEED = 0
@@ -201,6 +202,34 @@ class Data:
         if not 0 <= validation < 1:
             raise OptionError(f"validation must lie in [0, 1), got {validation}")
         return self.train.split(validation, seed) if validation else (self.train, None)
+
+    def part(self, name: str, validation: float, seed: int) -> Examples:
+        """Gives the test, validation or training examples; of a store as many as memory allows.
+
+        Args:
+            name: one of ``PARTS``.
+            validation, seed: as in ``split``.
+
+        Raises:
+            OptionError: for another name.
+            DataError: when there are no such examples.
+        """
+        check_part(name)
+        train, held_out = self.split(validation, seed)
+        found = {"test": self.test, "validation": held_out, "train": train}[name]
+        if found is None:
+            raise DataError(f"{self.name} has no {name} examples; use --split train")
+        return found.bounded()
+
+
+def check_part(name: str) -> None:
+    """Refuses a name that no part of data has.
+
+    Raises:
+        OptionError: for another name than those of ``PARTS``.
+    """
+    if name not in PARTS:
+        raise OptionError(f"unknown split '{name}'; use {', '.join(PARTS)}")
 
 
 def _some_rows(n: int, share: float, seed: int) -> Array:

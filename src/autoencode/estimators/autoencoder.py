@@ -179,6 +179,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
             trained.model.to(choose_device(self.device))
         else:
             trained = self.trained_
+            trained.settle()  # while its weights are those that the prior was put off for
             examples = Examples(apply_spec(X, trained.spec))
         online = getattr(self, "_online", None) or Online(trained.recipe, self._seed())
         record = online.learn(examples.bounded())

@@ -16,7 +16,7 @@ from sklearn.utils.validation import _check_feature_names, check_is_fitted, chec
 from torch import Tensor
 
 from autoencode.console.progress import watched
-from autoencode.data import Data, Examples, prepare
+from autoencode.data import Data, Examples, Origin, prepare
 from autoencode.data.values.apply_spec import apply_spec
 from autoencode.data.values.frames import decode, is_frame, to_frame
 from autoencode.errors import DataError, OptionError
@@ -25,7 +25,7 @@ from autoencode.files.atomic import storage_error, writing
 from autoencode.models import AutoencoderModule, Decoder, Encoder
 from autoencode.recipes import Recipe, build, recipe_info
 from autoencode.recipes.catalogue import scaling
-from autoencode.trained import Trained, choose_device, fit_prior, fit_recipe, save_model
+from autoencode.trained import Trained, choose_device, fit_prior_later, fit_recipe, save_model
 from autoencode.trained.environment import environment
 from autoencode.trained.model_files import write_history
 from autoencode.training import Observer
@@ -75,11 +75,11 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             device = choose_device(self.device)
             records = fit_recipe(recipe, data, seed, device, observer, keeper, state)
         info = {"seed": seed, "schedule": self.schedule, "unit": recipe.unit}
-        if self.standardize is not None:
-            info["data"] = {"standardize": self.standardize}
+        if said := Origin(standardize=self.standardize).as_dict():
+            info["data"] = said
         trained = Trained(recipe, info)
         if self._samples:
-            fit_prior(trained, data.train.bounded(), seed)
+            fit_prior_later(trained, data.train, seed)
         return trained, [record.as_dict() for record in records]
 
     def _seed(self) -> int:
@@ -161,7 +161,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         if not self._is_warm():
             return recipe
         wanted = recipe.model.state_dict()
-        before = {k: v for k, v in self.trained_.model.state_dict().items() if k in wanted}
+        before = {k: v for k, v in self.trained_.recipe.model.state_dict().items() if k in wanted}
         shapes = {name: tensor.shape for name, tensor in before.items()}
         if shapes != {name: tensor.shape for name, tensor in wanted.items()}:
             raise OptionError(
@@ -244,7 +244,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
 
     @property
     def model_(self) -> AutoencoderModule:
-        """The trained torch module."""
+        """The trained torch module, with its prior."""
         return self._trained.model
 
     @property
@@ -253,7 +253,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
 
         It is a copy, so that training it further changes nothing here.
         """
-        return Encoder.from_model(self._trained.model, self._trained.spec)
+        return Encoder.from_model(self._trained.recipe.model, self._trained.spec)
 
     @property
     def decoder_(self) -> Decoder:

@@ -78,7 +78,7 @@ def _autoencoder(trained: Trained, networks: dict[str, Any]) -> Autoencoder:
         own.pop("latent_dim"),
         schedule=trained.info.get("schedule", "fast"),
         options=options,
-        standardize=trained.info.get("data", {}).get("standardize"),
+        standardize=trained.origin.standardize,
         **own,
         **networks,
     )

@@ -13,7 +13,7 @@ from typing import Literal
 
 import torch
 
-from autoencode.errors import IncompatibleError, OptionError, nearest
+from autoencode.errors import AutoencodeError, IncompatibleError, OptionError, nearest
 from autoencode.evaluate.case import Case, Tick
 from autoencode.randomness import drawing
 from autoencode.training.processor import tuned
@@ -56,6 +56,10 @@ class Result:
     how: str = ""
 
 
+class TooDear(IncompatibleError):
+    """A measure would take more memory or time than it may."""
+
+
 def always(case: Case) -> str | None:
     """Nothing stands against the measure."""
     return None
@@ -68,7 +72,8 @@ class Measure:
     Attributes:
         name: by which it is asked for.
         figures: what it gives.
-        compute: takes it. An ``IncompatibleError`` means that it has no meaning for the case.
+        compute: takes it. An ``IncompatibleError`` means that it has no meaning for the case, the
+            ``TooDear`` among them that it would take more than it may.
         obstacle: why it has no meaning for a case, ``None`` where it has one.
         cost: see ``Cost``.
         source: the work that defines it.
@@ -81,8 +86,13 @@ class Measure:
     cost: Cost = "moderate"
     source: str = ""
 
-    def take(self, case: Case) -> Entry:
-        """Computes the figures, from the seed of the case, whatever was computed before."""
+    def take(self, case: Case, tolerant: bool = False) -> Entry:
+        """Computes the figures, from the seed of the case, whatever was computed before.
+
+        Args:
+            case: what is judged.
+            tolerant: whether a measure that fails is left out and says why, and ends nothing.
+        """
         reason = self.obstacle(case)
         if reason is not None:
             return Entry(self, absent=reason)
@@ -92,7 +102,11 @@ class Measure:
                 case.trained.model.eval()
                 return Entry(self, self.compute(case))
         except IncompatibleError as error:
-            return Entry(self, absent=str(error))
+            return Entry(self, absent=str(error), left_out=isinstance(error, TooDear))
+        except Exception as error:
+            if not tolerant:
+                raise
+            return Entry(self, absent=in_words(error), left_out=True)
 
 
 @dataclass(frozen=True)
@@ -105,11 +119,19 @@ class Section:
 
 @dataclass(frozen=True)
 class Entry:
-    """A measure and what it found, or why it has no meaning here."""
+    """A measure and what it found, or why it found nothing.
+
+    Attributes:
+        measure: which.
+        found: its figures.
+        absent: why there are none.
+        left_out: whether it has a meaning here, and failed or would have been too dear.
+    """
 
     measure: Measure
     found: Result | None = None
     absent: str | None = None
+    left_out: bool = False
 
     @property
     def values(self) -> dict[str, float | None]:
@@ -118,16 +140,32 @@ class Entry:
         return {figure.name: known.get(figure.name) for figure in self.measure.figures}
 
 
+def in_words(error: Exception) -> str:
+    r"""Says in one line why something failed.
+
+    >>> in_words(MemoryError()), in_words(ValueError("too few\nrows"))
+    ('out of memory', 'ValueError: too few')
+    """
+    text = next(iter(str(error).splitlines()), "")
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in text):
+        return "out of memory"
+    if isinstance(error, AutoencodeError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 #: Told of each measure when it begins and how far it is: (measure, done, of how many).
 Watch = Callable[[Measure, int, int], None]
 
 
-def taken(measures: Sequence[Measure], case: Case, watch: Watch | None = None) -> Iterator[Entry]:
-    """What the measures find, one after the other, each from the seed of the case."""
+def taken(
+    measures: Sequence[Measure], case: Case, watch: Watch | None = None, tolerant: bool = False
+) -> Iterator[Entry]:
+    """What the measures find, one after the other, each from the seed of the case; see ``take``."""
     for measure in measures:
         case.tick = _teller(measure, watch)
         case.tick(0, 0)
-        yield measure.take(case)
+        yield measure.take(case, tolerant)
 
 
 def _teller(measure: Measure, watch: Watch | None) -> Tick:

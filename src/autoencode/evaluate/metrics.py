@@ -73,8 +73,7 @@ def _pca(case: Case) -> Result:
     pca_mse = fitted.mse(Resident(case.examples, trained.spec))
     mse = case.once(_reconstructed)["mse"]
     ratio = mse / pca_mse if pca_mse and mse is not None else None
-    how = f"{width} components, fitted on {len(train)} training examples"
-    return Result({"pca_mse": pca_mse, "mse_to_pca": ratio}, how=how)
+    return Result({"pca_mse": pca_mse, "mse_to_pca": ratio}, how=fitted.how)
 
 
 def _no_pca(case: Case) -> str | None:
@@ -211,6 +210,18 @@ def evaluate(
         A value for every name in ``METRICS``, ``None`` where it has no meaning for this model.
     """
     return quick(Case(trained, examples, train, seed))
+
+
+def measured(case: Case) -> tuple[dict[str, float | None], dict[str, str]]:
+    """Takes the figures of ``METRICS``, whatever fails among them.
+
+    Returns:
+        A value for every name in ``METRICS``; and by the name of each measure that failed or would
+        have been too dear, why.
+    """
+    entries = list(taken(QUICK, case, tolerant=True))
+    values = {name: value for entry in entries for name, value in entry.values.items()}
+    return values, {e.measure.name: e.absent or "" for e in entries if e.left_out}
 
 
 def quick(case: Case) -> dict[str, float | None]:

@@ -13,7 +13,7 @@ from autoencode.data import Examples, Resident, known_labels
 from autoencode.errors import own_warnings
 from autoencode.evaluate.case import Case
 from autoencode.evaluate.labels import GUESSES
-from autoencode.evaluate.measures import Figure, Measure, Result, Section
+from autoencode.evaluate.measures import Figure, Measure, Result, Section, TooDear
 from autoencode.evaluate.pca import PCA
 from autoencode.trained.trained import CHUNK, flat
 from autoencode.types import Array
@@ -88,13 +88,16 @@ def codes(case: Case) -> Labelled:
 
 
 def components(case: Case) -> Labelled | None:
-    """The same of PCA as wide as the code, or as the data where that is wider; not for gaps."""
+    """The same of PCA as wide as the code or the data; ``None`` for gaps, and where it is too dear."""
     spec = case.trained.spec
     if spec.gaps or spec.mixed:
         return None
     train, test = _parts(case)
     seen, asked = Resident(train, spec), Resident(test, spec)
-    fitted = PCA.fit(seen, min(math.prod(case.trained.latent_shape), spec.size))
+    try:
+        fitted = PCA.fit(seen, min(math.prod(case.trained.latent_shape), spec.size))
+    except TooDear:
+        return None
     return Labelled(fitted.transform(seen), _names(train), fitted.transform(asked), _names(test))
 
 

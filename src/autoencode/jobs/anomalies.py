@@ -17,7 +17,7 @@ from autoencode.data.formats.tables import TableOptions
 from autoencode.data.values.frames import as_table, columns_of, in_order, is_frame
 from autoencode.errors import OptionError
 from autoencode.jobs.common import Input, Note, keep, read_for, refuse_taken
-from autoencode.runs.data import pick_split, run_data
+from autoencode.runs.data import run_data
 from autoencode.trained import choose_device, load_trained
 from autoencode.types import Array, DataSpec
 
@@ -142,8 +142,7 @@ def _detector_of(
         return detector
     trained = load_trained(run, device=choose_device(device))
     data = run_data(trained, run, data_dir)
-    plan, run_seed = trained.recipe.plan, trained.info.get("seed", 0)
-    train = pick_split(data, "train", plan.validation, run_seed)
+    train = data.part("train", trained.recipe.plan.validation, trained.seed)
     return AnomalyDetector.from_trained(trained, train, data.test, seed=seed, **options)
 
 

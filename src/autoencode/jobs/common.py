@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from autoencode.data import Origin
 from autoencode.data.formats.folders import AS_THEY_ARE, ImageOptions
 from autoencode.data.formats.tables import (
     NO_OPTIONS,
@@ -91,10 +92,11 @@ def keep(
     """Saves an estimator, and with it how its data were read, where a folder is given."""
     if save is None:
         return
-    facts = estimator.trained_.info
-    for name, said in (("table", table), ("images", images)):
-        if said:
-            facts["data"] = {**facts.get("data", {}), name: said.as_dict()}
+    trained = estimator.trained_
+    if table or images:
+        origin = trained.origin
+        origin = replace(origin, table=table or origin.table, images=images or origin.images)
+        trained.info["data"] = origin.as_dict()
     estimator.save(save)
 
 
@@ -132,25 +134,16 @@ def _for_run(
     table: TableOptions | None,
     images: ImageOptions | None,
 ) -> Input:
-    facts = config.get("data", {})
+    origin = Origin.from_dict(config.get("data"))
     found = open_table(source)
     if found is not None:
-        return read_input(source, table or _columns_present(facts.get("table"), names_of(found)))
-    said = ImageOptions.from_dict(facts.get("images"))
-    if images is not None:
-        if images.size is not None:
-            raise OptionError("a run has its image size already; leave one of run and image size out")
-        said = replace(said, on_bad_file=images.on_bad_file)
+        return read_input(source, table or origin.table_for(names_of(found)))
+    if images is not None and images.size is not None:
+        raise OptionError("a run has its image size already; leave one of run and image size out")
+    said = origin.images_with(None if images is None else images.on_bad_file)
     shape = config["spec"].get("shape")
     size = tuple(shape) if isinstance(shape, list) and len(shape) == 3 else None
     return read_input(source, table or NO_OPTIONS, shape=size, images=said)
-
-
-def _columns_present(said: Mapping[str, Any] | None, names: Sequence[str]) -> TableOptions:
-    """What was set aside in training, as far as a table has it."""
-    before = TableOptions.from_dict(said)
-    label, row = (name if name in names else None for name in (before.label, before.id))
-    return TableOptions(label, row, tuple(name for name in before.drop if name in names))
 
 
 @dataclass(frozen=True, eq=False)

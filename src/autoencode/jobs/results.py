@@ -13,7 +13,6 @@ import numpy as np
 from autoencode.data.values.frames import decode, to_frame
 from autoencode.errors import OptionError
 from autoencode.files.atomic import new_folder, write_atomically
-from autoencode.runs.data import table_of
 from autoencode.trained import Trained
 from autoencode.trained.trained import flat
 from autoencode.types import Array
@@ -163,6 +162,6 @@ def numbered(prefix: str, table: Array) -> dict[str, Array]:
 def id_column(trained: Trained, ids: Array | None) -> Mapping[str, Array]:
     """The rows' own names under the name that they had."""
     # Rows that no table names are those of image files.
-    return (
-        {} if ids is None else {table_of(trained).id or ("id" if trained.spec.columns else "file"): ids}
-    )
+    if ids is None:
+        return {}
+    return {trained.origin.table.id or ("id" if trained.spec.columns else "file"): ids}

@@ -5,8 +5,9 @@
     RUN/  resume/  run.json, checkpoints, lock      while it is trained, and as long as it can go on
 
 A run that is complete has no ``resume`` folder. A training that fails before its first checkpoint
-leaves nothing; after it, the folder stays and ``autoencode train --resume RUN`` goes on. A run that is
-overwritten steps aside, and comes back should the new one leave nothing.
+leaves nothing; after it, the folder stays and ``autoencode train --resume RUN`` goes on, as it does
+when the model is written and something fails after it. A run that is overwritten steps aside, and comes
+back should the new one leave nothing.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from autoencode.errors import ModelFileError, RunFolderError
 from autoencode.files.atomic import storage_error, sweep, sync_folder
-from autoencode.trained.model_files import PLOTS, RESUME, load_config
+from autoencode.runs.request import Request
+from autoencode.trained.model_files import CONFIG, PLOTS, RESUME, load_config
 from autoencode.training.checkpoints import RUN_FILE, Checkpoints, locked
 
 _PASSING = re.compile(r"\.[0-9a-f]{32}\.partial")
@@ -97,7 +98,7 @@ def _is_run(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def claim_new(target: Path, overwrite: bool, asked: Mapping[str, Any]) -> Iterator[Claim]:
+def claim_new(target: Path, overwrite: bool, request: Request) -> Iterator[Claim]:
     """A new run folder for the block that trains it.
 
     It appears with its lock held and with what was asked for in it, so that whatever happens from then
@@ -106,7 +107,7 @@ def claim_new(target: Path, overwrite: bool, asked: Mapping[str, Any]) -> Iterat
     Args:
         target: the run folder.
         overwrite: a run that stands there steps aside.
-        asked: what ``resume`` needs to know of the run.
+        request: what ``resume`` needs to know of the run.
 
     Raises:
         RunFolderError: when it is there, or another process trains it.
@@ -123,7 +124,7 @@ def claim_new(target: Path, overwrite: bool, asked: Mapping[str, Any]) -> Iterat
                 _refuse_locked(target)
                 claim.replaces = stage.with_suffix(".old")
             old = None if claim.replaces is None else claim.replaces.name
-            Checkpoints(stage / RESUME, {}).start({**asked, "replaces": old})
+            Checkpoints(stage / RESUME, {}).start({**request.as_dict(), "replaces": old})
             if claim.replaces is not None:
                 target.rename(claim.replaces)
             _appear(stage, target)
@@ -137,7 +138,7 @@ def claim_new(target: Path, overwrite: bool, asked: Mapping[str, Any]) -> Iterat
 
 
 @contextlib.contextmanager
-def claim_again(target: Path) -> Iterator[tuple[Claim, dict[str, Any]]]:
+def claim_again(target: Path) -> Iterator[tuple[Claim, Request]]:
     """An unfinished run folder for the block that goes on with it, and what was asked for.
 
     Raises:
@@ -152,12 +153,12 @@ def claim_again(target: Path) -> Iterator[tuple[Claim, dict[str, Any]]]:
     claim = Claim(target)
     try:
         with locked(claim.resume):
-            asked = Checkpoints(claim.resume, {}).asked()
-            if asked.get("replaces"):
-                claim.replaces = target.parent / Path(str(asked["replaces"])).name
+            facts = Checkpoints(claim.resume, {}).request()
+            if facts.get("replaces"):
+                claim.replaces = target.parent / Path(str(facts["replaces"])).name
             tidy(target)
             with _kept(claim, fresh=False):
-                yield claim, asked
+                yield claim, Request.from_dict(facts, claim.resume / RUN_FILE)
     except OSError as error:
         raise storage_error(f"the run {target}", error) from error
     finally:
@@ -165,11 +166,22 @@ def claim_again(target: Path) -> Iterator[tuple[Claim, dict[str, Any]]]:
 
 
 @contextlib.contextmanager
-def read_claim(target: Path) -> Iterator[tuple[Claim, dict[str, Any]]]:
+def read_claim(target: Path) -> Iterator[tuple[Claim, Request]]:
     """The same for the other processes of a job, whose first one has the folder ``claim_again``."""
     if not is_unfinished(target):
         raise RunFolderError(f"{target} has no unfinished training; autoencode train starts one")
-    yield Claim(target, writes=False), Checkpoints(target / RESUME, {}).asked()
+    yield Claim(target, writes=False), read_request(target)
+
+
+def read_request(folder: Path) -> Request:
+    """Reads what an unfinished run was asked for.
+
+    Raises:
+        RunFolderError: when there is nothing to go on from.
+        ModelFileError: when it is damaged.
+    """
+    place = folder / RESUME
+    return Request.from_dict(Checkpoints(place, {}).request(), place / RUN_FILE)
 
 
 @contextlib.contextmanager
@@ -178,7 +190,8 @@ def _kept(claim: Claim, fresh: bool) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if Checkpoints(claim.resume, {}).any():
+        whole = (claim.folder / CONFIG).is_file()  # trained, and then something else failed
+        if whole or Checkpoints(claim.resume, {}).any():
             error.add_note(f"autoencode train --resume {claim.folder} goes on")
         elif fresh:
             shutil.rmtree(claim.folder, ignore_errors=True)

@@ -1,87 +1,100 @@
-"""Runs that are there: their data, metrics on other data, and a list to compare them."""
+"""The data of a run that is there, and others that are read as its own were."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from autoencode.data import (
     Data,
     Examples,
     ExampleSet,
-    ImageOptions,
-    TableOptions,
+    Origin,
     load_data,
     load_examples,
     open_examples,
     reopened,
 )
+from autoencode.data.examples import check_part
+from autoencode.data.formats.download import OnBytes
+from autoencode.data.values.ranges import Standardize
 from autoencode.errors import DataError, OptionError
 from autoencode.recipes.catalogue import scaling
 from autoencode.trained import Trained, fit_prior
 from autoencode.trained.priors import prior_for
-
-SPLITS = ("test", "validation", "train")
-
-
-def table_of(trained: Trained) -> TableOptions:
-    """What was said of the columns when the model was trained."""
-    return TableOptions.from_dict(trained.info.get("data", {}).get("table"))
+from autoencode.types import DataSpec
 
 
-def images_of(trained: Trained, on_bad_file: str | None = None) -> ImageOptions:
-    """What was said of images when the model was trained, perhaps with another word on bad files."""
-    found = ImageOptions.from_dict(trained.info.get("data", {}).get("images"))
-    return replace(found, on_bad_file=on_bad_file) if on_bad_file else found  # type: ignore[arg-type]
+def check_split(name: str, own: bool) -> None:
+    """Refuses a part that data do not have, and a choice among those of other data than the run's own.
 
-
-def pick_split(data: Data, name: str, validation: float, seed: int) -> Examples:
-    """One of the three parts of a data set, as training saw them; of a store as many as fit."""
-    _check_split(name)
-    train, held_out = data.split(validation, seed)
-    found = {"test": data.test, "validation": held_out, "train": train}[name]
-    if found is None:
-        raise DataError(f"{data.name} has no {name} examples; use --split train")
-    return found.bounded()
-
-
-def _check_split(name: str, own: bool = True) -> None:
-    if name not in SPLITS:
-        raise OptionError(f"unknown split '{name}'; use {', '.join(SPLITS)}")
+    Raises:
+        OptionError: for such a name.
+    """
+    check_part(name)
     if not own and name != "test":
         raise OptionError("--split chooses a part of the run's own data; leave DATA out")
+
+
+def read_again(
+    origin: Origin,
+    scaled: Standardize,
+    changed: str,
+    *,
+    source: Any = None,
+    spec: DataSpec | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    on_bytes: OnBytes | None = None,
+) -> Data:
+    """Reads the data of a training again, and makes sure that they are the same.
+
+    Args:
+        origin: how they were read.
+        scaled: how the recipe scales values, where nothing else was asked for.
+        changed: the message of the error when they are not the same.
+        source: the data themselves, where they were given in memory.
+        spec: how the model sees them, where there is one: data that stay on disk then need not be
+            surveyed once more.
+        data_dir: where named data sets lie.
+        on_bytes: told of downloaded bytes.
+
+    Raises:
+        DataError: when they cannot be read or are not the same.
+    """
+    where = origin.source if source is None else source
+    if origin.streamed and spec is not None:
+        data = reopened(where, spec, data_dir, origin.images)
+    else:
+        data = load_data(
+            where,
+            data_dir=data_dir,
+            standardize=origin.standardize or scaled,
+            stream=origin.streamed,
+            table=origin.table,
+            images=origin.images,
+            leave_out=origin.left_out,
+            progress=on_bytes,
+        )
+    if data.fingerprint() != origin.sha256:
+        raise DataError(changed)
+    return data
 
 
 def run_data(
     trained: Trained, folder: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None
 ) -> Data:
-    """The data that a run was trained on, read again.
+    """Reads the data that a run was trained on.
 
     Raises:
         DataError: when they were given in memory, or have changed since.
+        ModelFileError: when what the run says of them is damaged.
     """
-    facts: Mapping[str, Any] = trained.info.get("data", {})
-    source = facts.get("source")
-    if not source:
+    origin, recipe = trained.origin, trained.recipe
+    if not origin.source:
         raise DataError(f"{folder} was trained on data in memory; give DATA")
-    if facts.get("streamed"):
-        data = reopened(source, trained.spec, data_dir, images_of(trained))
-    else:
-        data = load_data(
-            source,
-            data_dir=data_dir,
-            standardize=facts.get("standardize")
-            or scaling(trained.recipe.name, trained.recipe.options),
-            stream=False,
-            table=table_of(trained),
-            images=images_of(trained),
-            leave_out=facts.get("left_out", ()),
-        )
-    if data.fingerprint() != facts.get("sha256"):
-        raise DataError(f"{source} is not what {folder} was trained on any more; give DATA")
-    return data
+    changed = f"{origin.source} is not what {folder} was trained on any more; give DATA"
+    scaled = scaling(recipe.name, recipe.options)
+    return read_again(origin, scaled, changed, spec=trained.spec, data_dir=data_dir)
 
 
 def examples_for(
@@ -98,14 +111,14 @@ def examples_for(
         OptionError: for an unknown split, or one of other data.
         DataError: when the data cannot be read or do not fit.
     """
-    _check_split(split, own=source is None)
+    check_split(split, own=source is None)
     if source is not None:
         return load_examples(
             source,
             trained.spec,
             data_dir=data_dir,
-            table=table_of(trained),
-            images=images_of(trained, on_bad_file),
+            table=trained.origin.table,
+            images=trained.origin.images_with(on_bad_file),
         )
     data = run_data(trained, folder, data_dir)
     if split == "train" and not isinstance(data.train, Examples):
@@ -113,7 +126,7 @@ def examples_for(
             f"{data.name} stays on disk, so its training part cannot be given whole; use --split test "
             "or validation, or give DATA (embed takes it)"
         )
-    return pick_split(data, split, trained.recipe.plan.validation, trained.info.get("seed", 0))
+    return data.part(split, trained.recipe.plan.validation, trained.seed)
 
 
 def examples_to_embed(
@@ -130,19 +143,19 @@ def examples_to_embed(
         OptionError: for an unknown split, or one of other data.
         DataError: when the data cannot be read or do not fit.
     """
-    _check_split(split, own=source is None)
+    check_split(split, own=source is None)
     if source is not None:
         return open_examples(
             source,
             trained.spec,
             data_dir=data_dir,
-            table=table_of(trained),
-            images=images_of(trained, on_bad_file),
+            table=trained.origin.table,
+            images=trained.origin.images_with(on_bad_file),
         )
     if split != "train":
         return examples_for(trained, folder, None, split, data_dir)
     data = run_data(trained, folder, data_dir)
-    return data.split(trained.recipe.plan.validation, trained.info.get("seed", 0))[0]
+    return data.split(trained.recipe.plan.validation, trained.seed)[0]
 
 
 def with_prior(
@@ -169,6 +182,5 @@ def with_prior(
     """
     prior_for(trained.recipe, kind, n_components)  # refuses before any work what cannot be fitted
     data = run_data(trained, folder, data_dir)
-    plan, run_seed = trained.recipe.plan, trained.info.get("seed", 0)
-    train = pick_split(data, "train", plan.validation, run_seed)
+    train = data.part("train", trained.recipe.plan.validation, trained.seed)
     return fit_prior(trained, train, seed, kind, n_components)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from autoencode.evaluate.case import Binarization, Case
 from autoencode.evaluate.features import Features
 from autoencode.evaluate.measures import Watch, chosen
 from autoencode.evaluate.metrics import quick
-from autoencode.runs.data import _check_split, examples_for, pick_split, run_data
+from autoencode.runs.data import check_split, examples_for, run_data
 from autoencode.trained import Trained, choose_device, load_trained
 
 _PICTURES = ("reconstructions", "samples", "latent")
@@ -103,15 +103,15 @@ def card_of(
         binarization=asked.binarization,
         features=asked.features,
     )
-    known = case.trained.info.get("data", {})
-    own_test = source is None and split == "test" and not known.get("left_out")
+    origin = case.trained.origin
+    own_test = source is None and split == "test" and not origin.left_out
     found = card(
         case,
         only=asked.only,
         skip=asked.skip,
         quick=asked.quick,
         facts=facts,
-        catalogued=known.get("source") if own_test and known.get("source") in catalogue() else None,
+        catalogued=origin.source if own_test and origin.source in catalogue() else None,
         watch=watch,
     )
     if asked.page is not None:
@@ -163,15 +163,15 @@ def case_of_run(
     Returns:
         What is to be measured; and ``data``, ``split`` and ``n`` in words.
     """
-    _check_split(split, own=source is None)
+    check_split(split, own=source is None)
     trained = load_trained(folder, device=choose_device(device))
     training = None
     if source is None:
         data = run_data(trained, folder, data_dir)
-        validation, run_seed = trained.recipe.plan.validation, trained.info.get("seed", 0)
-        training = pick_split(data, "train", validation, run_seed)
-        examples = pick_split(data, split, validation, run_seed)
-        left_out = trained.info["data"].get("left_out", ())
+        validation = trained.recipe.plan.validation
+        training = data.part("train", validation, trained.seed)
+        examples = data.part(split, validation, trained.seed)
+        left_out = trained.origin.left_out
         name = f"{data.name} without {', '.join(left_out)}" if left_out else data.name
     else:
         examples = examples_for(trained, folder, source, data_dir=data_dir)
@@ -193,12 +193,12 @@ def left_out_of(
     Those of the test part, where the data have one of their own, else all. ``None`` for a run that
     left none out.
     """
-    facts: Mapping[str, Any] = trained.info.get("data", {})
-    if not facts.get("left_out"):
+    origin = trained.origin
+    if not origin.left_out:
         return None
-    examples = examples_for(trained, folder, facts["source"], data_dir=data_dir)
+    examples = examples_for(trained, folder, origin.source, data_dir=data_dir)
     assert examples.labels is not None  # or nothing could have been left out by them
-    chosen = is_one_of(examples.labels, facts["left_out"])
+    chosen = is_one_of(examples.labels, origin.left_out)
     return examples.take(chosen.nonzero()[0]) if chosen.any() else None
 
 

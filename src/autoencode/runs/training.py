@@ -3,20 +3,19 @@
 ::
 
     RUN/  config.json  model.safetensors  history.jsonl  metrics.json  plots/*.png  report.html
-          resume/      while there is something to go on from (see ``claims``)
+          resume/      while there is something to go on from (see ``claim``)
 
-A folder with a ``config.json`` can be loaded; it is written last. A run that was stopped has the model
-as it was then, without metrics and pictures.
+A folder with a ``config.json`` can be loaded; of the model's files it is written last. Only then is the
+run measured, so that no measure that fails can lose the model. A run that was stopped has the model as
+it was then, without metrics and pictures.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,8 @@ from torch import nn
 from autoencode import launch, parallel
 from autoencode.data import (
     Data,
-    Examples,
     ImageOptions,
+    Origin,
     Standardize,
     TableOptions,
     conditioned,
@@ -42,7 +41,6 @@ from autoencode.errors import (
     RunFolderError,
     TrainingError,
 )
-from autoencode.evaluate.metrics import evaluate
 from autoencode.recipes import Recipe, build, recipe_info
 from autoencode.recipes.catalogue import RecipeInfo, ScheduleName, check_options, scaling
 from autoencode.runs.claim import (
@@ -52,14 +50,15 @@ from autoencode.runs.claim import (
     claim_new,
     is_unfinished,
     read_claim,
+    read_request,
     tidy,
 )
-from autoencode.runs.data import run_data
-from autoencode.runs.run import History, Run, write_run
+from autoencode.runs.data import read_again, run_data
+from autoencode.runs.request import Request
+from autoencode.runs.run import History, Run, measure, write_measures, write_model
 from autoencode.trained import Trained, choose_device, fit_prior, fit_recipe, load_trained
 from autoencode.trained.environment import environment
-from autoencode.trained.fit import LOWER_RATE
-from autoencode.trained.model_files import CONFIG, RESUME, read_history, read_metrics
+from autoencode.trained.model_files import CONFIG, read_history, read_left_out, read_metrics
 from autoencode.training import EpochRecord, Observer
 from autoencode.training.checkpoints import Checkpoints
 from autoencode.training.settings import Setting
@@ -173,37 +172,33 @@ def train(
         decoder=decoder,
         **options,
     )
-    asked = {
-        "data": {
-            "source": _source_name(source) if labels is None else None,
-            "name": data.name,
-            "sha256": data.fingerprint(),
-            "streamed": not isinstance(data.train, Examples),
-            **({"table": table.as_dict()} if table else {}),
-            **({"images": images.as_dict()} if images else {}),
-            **({"standardize": standardize} if standardize else {}),
-            **({"left_out": [str(label) for label in leave_out]} if leave_out else {}),
-            **({} if n_labels is None else {"n_labels": n_labels}),
-        },
-        "recipe": recipe,
-        "options": dict(built.options),
-        "plan": asdict(built.plan),
-        "custom_networks": built.custom,
-        "seed": seed,
-        "schedule": schedule,
-        "device": str(where),
-        "command": command,
-        "checkpoint_seconds": checkpoint_seconds,
-    }
+    origin = Origin.from_data(
+        data,
+        None if labels is not None else source,
+        table=table,
+        images=images,
+        standardize=standardize,
+        left_out=leave_out,
+        n_labels=n_labels,
+    )
+    request = Request.from_recipe(
+        built,
+        origin,
+        seed=seed,
+        schedule=schedule,
+        device=str(where),
+        command=command,
+        checkpoint_seconds=checkpoint_seconds,
+    )
     if target is not None and again:
-        if _asked_again(target, asked):
+        if read_request(target).gives_the_same_as(request):
             with claim_again(target) if group.leads else read_claim(target) as (claim, _):
-                return _carry_out(built, data, asked, observer, claim)
+                return _carry_out(built, data, request, observer, claim)
         check_target(target, overwrite)
     if (target is None and runs is None) or not group.leads:
-        return _carry_out(built, data, asked, observer)
-    with _new_folder(target, runs, asked, overwrite) as claim:
-        return _carry_out(built, data, asked, observer, claim)
+        return _carry_out(built, data, request, observer)
+    with _new_folder(target, runs, request, overwrite) as claim:
+        return _carry_out(built, data, request, observer, claim)
 
 
 def resume(
@@ -239,36 +234,28 @@ def resume(
     target = Path(folder)
     if not is_unfinished(target) and (target / CONFIG).is_file():
         return _as_it_is(target, source, data_dir, encoder, decoder)
-    with claim_again(target) if parallel.current().leads else read_claim(target) as (claim, asked):
+    with claim_again(target) if parallel.current().leads else read_claim(target) as (claim, request):
+        if request.custom_networks and encoder is None:
+            raise IncompatibleError(
+                f"{target} trains networks of your own, which no file can hold; "
+                "pass encoder= and decoder= to resume"
+            )
         try:
-            if asked["custom_networks"] and encoder is None:
-                raise IncompatibleError(
-                    f"{target} trains networks of your own, which no file can hold; "
-                    "pass encoder= and decoder= to resume"
-                )
-            data = _same_data(asked, target, source, data_dir, on_bytes)
-            asked["device"] = str(choose_device(device or asked["device"]))
+            data = _same_data(request, target, source, data_dir, on_bytes)
+            request = replace(request, device=str(choose_device(device or request.device)))
             built = build(
-                asked["recipe"],
+                request.recipe,
                 data.spec,
-                schedule=asked["schedule"],
-                seed=asked["seed"],
+                schedule=request.schedule,  # type: ignore[arg-type]
+                seed=request.seed,
                 encoder=encoder,
                 decoder=decoder,
-                **asked["options"],
-                **asked["plan"],
+                **request.options,
+                **request.plan,
             )
         except (KeyError, TypeError) as error:
             raise ModelFileError(f"{claim.resume} cannot be used: {error}; train again") from None
-        return _carry_out(built, data, asked, observer, claim)
-
-
-def _asked_again(folder: Path, asked: Mapping[str, Any]) -> bool:
-    """Whether an unfinished training is the one that is asked for, so that it may go on."""
-    before = Checkpoints(folder / RESUME, {}).asked()
-    decides = ("data", "recipe", "options", "plan", "seed")
-    now = json.loads(json.dumps({name: asked[name] for name in decides}))
-    return bool(now == {name: before.get(name) for name in decides})
+        return _carry_out(built, data, request, observer, claim)
 
 
 def _as_it_is(
@@ -283,36 +270,25 @@ def _as_it_is(
         )
     tidy(folder)
     data = load_data(source) if source is not None else run_data(trained, folder, data_dir)
-    seed = int(trained.info.get("seed", 0))
     metrics = read_metrics(folder)
     notices = [f"{folder} is complete; nothing was left to train"]
-    return Run(trained, data, read_history(folder), metrics, seed, folder, notices)
+    left_out = read_left_out(folder)
+    return Run(trained, data, read_history(folder), metrics, trained.seed, folder, notices, left_out)
 
 
 def _same_data(
-    asked: Mapping[str, Any], folder: Path, source: Any, data_dir: Any, on_bytes: OnBytes | None
+    request: Request, folder: Path, source: Any, data_dir: Any, on_bytes: OnBytes | None
 ) -> Data:
     """The data that a run was started with, read again."""
-    where = source if source is not None else asked["data"]["source"]
-    if where is None:
+    origin = request.origin
+    if source is None and origin.source is None:
         raise DataError(f"{folder} was trained on data in memory; pass them as source= to resume")
-    info = recipe_info(asked["recipe"])
+    info = recipe_info(request.recipe)
+    changed = f"the data are not what {folder} was started with; restore them, or train again"
+    scaled = scaling(request.recipe, request.options)
     with parallel.current().in_turn():
-        data = load_data(
-            where,
-            data_dir=data_dir,
-            standardize=asked["data"].get("standardize") or scaling(asked["recipe"], asked["options"]),
-            stream=asked["data"].get("streamed", False),
-            table=TableOptions.from_dict(asked["data"].get("table")),
-            images=ImageOptions.from_dict(asked["data"].get("images")),
-            leave_out=asked["data"].get("left_out", ()),
-            progress=on_bytes,
-        )
-    if data.fingerprint() != asked["data"]["sha256"]:
-        raise DataError(
-            f"the data are not what {folder} was started with; restore them, or train again"
-        )
-    return _for_recipe(data, info, asked["data"].get("n_labels"), asked["seed"])
+        data = read_again(origin, scaled, changed, source=source, data_dir=data_dir, on_bytes=on_bytes)
+    return _for_recipe(data, info, origin.n_labels, request.seed)
 
 
 def _for_recipe(data: Data, info: RecipeInfo, n_labels: int | None, seed: int) -> Data:
@@ -331,22 +307,22 @@ def _for_recipe(data: Data, info: RecipeInfo, n_labels: int | None, seed: int) -
 def _new_folder(
     target: Path | None,
     runs: str | os.PathLike[str] | None,
-    asked: Mapping[str, Any],
+    request: Request,
     overwrite: bool,
 ) -> Iterator[Claim]:
     """The run folder asked for, or the first numbered one that no other process takes meanwhile."""
     if target is not None:
-        with claim_new(target, overwrite, asked) as claim:
+        with claim_new(target, overwrite, request) as claim:
             yield claim
         return
-    stem = f"{Path(asked['data']['name']).stem}-{asked['recipe']}"
+    stem = f"{Path(request.origin.name or 'data').stem}-{request.recipe}"
     for i in range(1, 1_000_000):
         folder = Path(runs or "") / (stem if i == 1 else f"{stem}-{i}")
         if folder.exists():
             continue
         with contextlib.ExitStack() as stack:
             try:
-                claim = stack.enter_context(claim_new(folder, False, asked))
+                claim = stack.enter_context(claim_new(folder, False, request))
             except RunFolderError:
                 continue  # another process was first
             yield claim
@@ -356,17 +332,16 @@ def _new_folder(
 def _carry_out(
     recipe: Recipe,
     data: Data,
-    asked: Mapping[str, Any],
+    request: Request,
     observer: Observer | None,
     claim: Claim | None = None,
 ) -> Run:
-    """Trains from the beginning or the last checkpoint, measures and writes."""
-    group = parallel.current()
-    here = {**environment(), "device": asked["device"], "processes": group.world}
+    """Trains from the beginning or the last checkpoint, writes the model, and measures it then."""
+    here = {**environment(), "device": request.device, "processes": parallel.current().world}
     state, notices = None, list[str]()
     checkpoints = None
     if claim is not None:
-        checkpoints = Checkpoints(claim.resume, here, float(asked["checkpoint_seconds"]))
+        checkpoints = Checkpoints(claim.resume, here, float(request.checkpoint_seconds))
         state, before, notices = checkpoints.latest()
         here = {**here, "threads": before.get("threads", here["threads"])}
         checkpoints.environment = here
@@ -376,29 +351,61 @@ def _carry_out(
     folder = None if claim is None else claim.folder
     history = History(observer or Observer(), folder, () if state is None else state.records)
     with _threads.held(here["threads"]):
-        seed, device = asked["seed"], asked["device"]
-        records = fit_recipe(recipe, data, seed, device, history, checkpoints, state)
-        stopped = group.any(history.stopped)
-        kept = ("data", "seed", "schedule", "command")
-        facts: dict[str, Any] = {
-            **{name: asked[name] for name in kept},
-            "unit": recipe.unit,
-            "notices": list(data.notices),
-            "environment": here,
-            "training": {
-                "epochs": len(records),
-                "steps": records[-1].step,
-                "seconds": round(sum(record.seconds for record in records), 3),
-                "complete": not stopped,
-            },
-        }
-        run = _finish(Trained(recipe, facts), data, records, seed, not stopped)
-        run.notices = notices + history.notices + recipe.notices(len(data.train))
-        if claim is not None:
-            write_run(run, claim.folder)
-            claim.complete = run.complete
-            run.folder = claim.folder
+        records = fit_recipe(recipe, data, request.seed, request.device, history, checkpoints, state)
+        complete = not parallel.current().any(history.stopped)
+        trained = Trained(recipe, _facts(recipe, data, request, here, records, complete))
+        lines = [record.as_dict() for record in records]
+        notices += history.notices + recipe.notices(len(data.train))
+        run = Run(trained, data, lines, {}, request.seed, folder, notices)
+        _finish(run)
+    if claim is not None:
+        claim.complete = run.complete
     return run
+
+
+def _facts(
+    recipe: Recipe,
+    data: Data,
+    request: Request,
+    here: Mapping[str, Any],
+    records: list[EpochRecord],
+    complete: bool,
+) -> dict[str, Any]:
+    """What ``config.json`` says of a training."""
+    return {
+        "data": request.origin.as_dict(),
+        "seed": request.seed,
+        "schedule": request.schedule,
+        "command": request.command,
+        "unit": recipe.unit,
+        "notices": list(data.notices),
+        "environment": dict(here),
+        "training": {
+            "epochs": len(records),
+            "steps": records[-1].step,
+            "seconds": round(sum(record.seconds for record in records), 3),
+            "complete": complete,
+        },
+    }
+
+
+def _finish(run: Run) -> None:
+    """Writes the model of a run where it has a folder; then measures it, unless it was stopped."""
+    data, trained = run.data, run.trained
+    training = data.split(trained.recipe.plan.validation, run.seed)[0].bounded()
+    # Before the model is written, since the file holds the prior.
+    fit_prior(trained, training if len(training) > 1 else data.train.bounded(), run.seed)
+    take_back = None if run.folder is None else write_model(run, run.folder)
+    if not run.complete:
+        return
+    try:
+        measure(run, data.test if data.test is not None else training, training)
+    except TrainingError:
+        if take_back is not None:
+            take_back()
+        raise
+    if run.folder is not None:
+        write_measures(run, run.folder)
 
 
 def _inexact(before: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
@@ -415,25 +422,3 @@ def _inexact(before: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
 
 #: Another number of threads adds up sums in another order.
 _threads = Setting(torch.get_num_threads, torch.set_num_threads, by_thread=True)
-
-
-def _source_name(source: Any) -> str | None:
-    """What can be written into a file to find the data again: a name or an absolute path."""
-    if not isinstance(source, str | os.PathLike):
-        return None
-    path = Path(source)
-    return str(path.resolve()) if path.exists() else str(source)
-
-
-def _finish(trained: Trained, data: Data, records: list[EpochRecord], seed: int, measure: bool) -> Run:
-    training = data.split(trained.recipe.plan.validation, seed)[0].bounded()
-    fit_prior(trained, training if len(training) > 1 else data.train.bounded(), seed)
-    history = [record.as_dict() for record in records]
-    if not measure:
-        return Run(trained, data, history, {}, seed)
-    judged = data.test if data.test is not None else training
-    metrics = evaluate(trained, judged, training, seed=seed)
-    bad = [k for k, value in metrics.items() if value is not None and not math.isfinite(value)]
-    if bad:
-        raise TrainingError(f"training diverged: {bad[0]} is {metrics[bad[0]]}; {LOWER_RATE}")
-    return Run(trained, data, history, metrics, seed)

@@ -3,7 +3,15 @@
 from autoencode.trained.devices import choose_device
 from autoencode.trained.fit import fit_recipe
 from autoencode.trained.model_files import load_trained, save_model
-from autoencode.trained.priors.fit import fit_prior
+from autoencode.trained.priors.fit import fit_prior, fit_prior_later
 from autoencode.trained.trained import Trained
 
-__all__ = ["Trained", "choose_device", "fit_prior", "fit_recipe", "load_trained", "save_model"]
+__all__ = [
+    "Trained",
+    "choose_device",
+    "fit_prior",
+    "fit_prior_later",
+    "fit_recipe",
+    "load_trained",
+    "save_model",
+]

@@ -35,6 +35,7 @@ from autoencode.version import __version__
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, HISTORY = "config.json", "model.safetensors", "history.jsonl"
 METRICS_FILE, PLOTS, REPORT, RESUME = "metrics.json", "plots", "report.html", "resume"
+LEFT_OUT = "left_out"  # among the metrics: what could not be measured, and why
 _NEEDED = ("format_version", "recipe", "options", "plan", "spec", "weights_sha256")
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "format_version": (int,),
@@ -149,6 +150,18 @@ def read_history(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 def read_metrics(folder: str | os.PathLike[str]) -> dict[str, float | None]:
     """The run's metrics; none when there are none that can be read."""
+    values = _metrics_file(folder)
+    values.pop(LEFT_OUT, None)
+    return values
+
+
+def read_left_out(folder: str | os.PathLike[str]) -> dict[str, str]:
+    """What was not measured of the run because it failed or was too dear: names, and why."""
+    found = _metrics_file(folder).get(LEFT_OUT)
+    return {str(name): str(why) for name, why in found.items()} if isinstance(found, dict) else {}
+
+
+def _metrics_file(folder: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         values = json.loads((Path(folder) / METRICS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from autoencode.data import (
     Examples,
+    Origin,
     Resident,
     Stored,
     apply_spec,
@@ -35,6 +37,41 @@ Half = TypeVar("Half", Encoder, Decoder)
 CHUNK = 1000  # rows that are computed together
 
 
+class PutOff:
+    """Work that is done when it is first needed: once, whichever thread needs it first.
+
+    Args:
+        work: what is to be done. What it needs of itself finds it undone.
+    """
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self._work: Callable[[], Any] | None = work
+        self._lock = threading.RLock()
+        self._busy = False
+
+    def do(self) -> None:
+        """Does the work unless it is done; other threads wait until it is."""
+        if self._work is None:
+            return
+        with self._lock:
+            if self._work is None or self._busy:
+                return
+            self._busy = True
+            try:
+                # Whoever needs it may be drawing; what is made here is to outlive that.
+                with torch.inference_mode(False):
+                    self._work()
+                self._work = None
+            finally:
+                self._busy = False
+
+    def drop(self) -> None:
+        """Lets the work be: something else was done in its place."""
+        with self._lock:
+            if not self._busy:
+                self._work = None
+
+
 @dataclass
 class Trained:
     """A model that has been trained, as a run folder holds it.
@@ -42,22 +79,54 @@ class Trained:
     Attributes:
         recipe: model, updates, options and figures.
         info: everything else that is worth knowing of the run (data, seed, versions), as JSON.
+        put_off: what is still to be done before the model can be sampled from (``fit_prior_later``).
     """
 
     recipe: Recipe
     info: dict[str, Any] = field(default_factory=dict)
+    put_off: PutOff | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def model(self) -> AutoencoderModule:
+        """The module with its prior, which is fitted now where that was put off."""
+        self.settle()
+        return self._net
+
+    @property
+    def _net(self) -> AutoencoderModule:
+        """The module for what needs no prior."""
         return self.recipe.model
+
+    def settle(self) -> None:
+        """Does what was put off until it is needed: a prior is fitted to the codes of training rows."""
+        if self.put_off is not None:
+            self.put_off.do()
+
+    def __getstate__(self) -> dict[str, Any]:
+        self.settle()
+        return {**self.__dict__, "put_off": None}
 
     @property
     def spec(self) -> DataSpec:
         return self.recipe.spec
 
     @property
+    def origin(self) -> Origin:
+        """How its data were read.
+
+        Raises:
+            ModelFileError: when what the model's file says of them is damaged.
+        """
+        return Origin.from_dict(self.info.get("data"))
+
+    @property
+    def seed(self) -> int:
+        """The seed of its run, of which the parts of the data depend."""
+        return int(self.info.get("seed", 0))
+
+    @property
     def device(self) -> torch.device:
-        return next(self.model.parameters()).device
+        return next(self._net.parameters()).device
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -68,14 +137,14 @@ class Trained:
 
         It takes examples (B, *D) in the data's own units and gives codes (B, *Z), both float32.
         """
-        return _finished(Encoder.from_model(self.model, self.spec))
+        return _finished(Encoder.from_model(self._net, self.spec))
 
     def decoder(self) -> Decoder:
         """Copies the decoder into a frozen torch module, to be exported: z to what ``decode`` gives.
 
         It takes codes (B, *Z) and gives examples (B, *D) in the data's own units, both float32.
         """
-        return _finished(Decoder.from_model(self.model, self.spec))
+        return _finished(Decoder.from_model(self._net, self.spec))
 
     def embed(self, x: Any) -> Array:
         """X (N, *D) in the data's own units to codes (N, *Z), float32.
@@ -93,7 +162,7 @@ class Trained:
             x: see ``embed``.
             first, last: numbers of examples, ``first`` a multiple of 1000; all when left out.
         """
-        yield from self._each(self._batches(x, first, last), lambda b: self.model.embed(b.x, b.context))
+        yield from self._each(self._batches(x, first, last), lambda b: self._net.embed(b.x, b.context))
 
     def codes(self, x: Any) -> Array:
         """X (N, *D) in the data's own units to the integers (N, *G) of a quantised model, int64.
@@ -101,7 +170,7 @@ class Trained:
         Raises:
             IncompatibleError: for a model whose codes are no integers.
         """
-        return self._through(self._batches(x), lambda b: self.model.codes(b.x, b.context))
+        return self._through(self._batches(x), lambda b: self._net.codes(b.x, b.context))
 
     def class_probabilities(self, x: Any) -> Array:
         """X (N, *D) in the data's own units to q(y|x) of each of ``spec.classes``, (N, C), float32.
@@ -109,7 +178,7 @@ class Trained:
         Raises:
             IncompatibleError: for a model that guesses no labels.
         """
-        model = self.model
+        model = self._net
         if not isinstance(model, SemiSupervisedAutoencoder):
             raise IncompatibleError(
                 f"recipe '{self.recipe.name}' guesses no labels; use m2_vae, which does"
@@ -128,7 +197,7 @@ class Trained:
     def reconstruct(self, x: Any) -> Array:
         """X (N, *D) to its reconstruction (N, *D), both in the data's own units."""
         pieces = self._batches(x)
-        return self._through(pieces, lambda b: self.spec.to_raw(self.model.reconstruct(b.x, b.context)))
+        return self._through(pieces, lambda b: self.spec.to_raw(self._net.reconstruct(b.x, b.context)))
 
     def decode(self, z: Any, labels: Any = None) -> Array:
         """Codes (N, *Z) to examples (N, *D) in the data's own units.
@@ -147,7 +216,7 @@ class Trained:
         def decode(first: int) -> Tensor:
             rows = slice(first, first + CHUNK)
             given = None if context is None else context[rows]
-            return self.spec.to_raw(self.model.decode(codes[rows], given).mean)
+            return self.spec.to_raw(self._net.decode(codes[rows], given).mean)
 
         return self._through(starts, decode)
 
@@ -162,11 +231,12 @@ class Trained:
         """
         if n < 1:
             raise OptionError(f"the number of samples must be at least 1, got {n}")
+        self.settle()  # before anything is drawn
         if labels is None and self.spec.classes:
             labels = [self.spec.classes[i % len(self.spec.classes)] for i in range(n)]
-        with drawing(seed, self.device, self.model), torch.inference_mode():
+        with drawing(seed, self.device, self._net), torch.inference_mode():
             context = self._context(labels, n)
-            z = self.model.eval().sample_latent(n, context)
+            z = self._net.eval().sample_latent(n, context)
             return self.decode(z.cpu().numpy(), labels)
 
     def _context(self, labels: Any, n: int) -> Tensor | None:
@@ -186,18 +256,18 @@ class Trained:
         def score(batch: Batch) -> Tensor:
             if not stochastic:
                 if not mixed:
-                    return -_mean_squares(batch, self.model.reconstruct(batch.x, batch.context))
-                p_x = self.model.explained(batch.x, batch.context)
+                    return -_mean_squares(batch, self._net.reconstruct(batch.x, batch.context))
+                p_x = self._net.explained(batch.x, batch.context)
                 return p_x.log_prob(batch.target, batch.mask)
             with common_noise():
-                output = self.model(batch, n_samples)
+                output = self._net(batch, n_samples)
             log_p = output.x_dist.log_prob(batch.target, batch.mask)
             for site in output.latent.sites.values():
                 log_p = log_p - site.kl()
             mean: Tensor = log_p.mean(0)
             return mean
 
-        with drawing(seed, self.device, self.model):
+        with drawing(seed, self.device, self._net):
             return self._through(self._batches(x), score)
 
     def impute(self, x: Any) -> Any:
@@ -228,9 +298,9 @@ class Trained:
 
     def _draw(self, x: Any, seed: int) -> Array:
         def draw(batch: Batch) -> Tensor:
-            return self.spec.to_raw(self.model(batch).x_dist.sample()[0])
+            return self.spec.to_raw(self._net(batch).x_dist.sample()[0])
 
-        with drawing(seed, self.device, self.model):
+        with drawing(seed, self.device, self._net):
             return self._through(self._batches(x), draw)
 
     def _fill(self, x: Any, guess: Callable[[Any], Array]) -> Any:
@@ -251,8 +321,8 @@ class Trained:
         x = self.spec.batch(torch.zeros(2, *self.spec.shape, device=self.device))
         if width := self.spec.context_dim:
             x = replace(x, context=torch.zeros(2, width, device=self.device))
-        with torch.no_grad(), seeded(0, self.device, self.model):
-            return bool(self.model.eval()(x).latent.sites)
+        with torch.no_grad(), seeded(0, self.device, self._net):
+            return bool(self._net.eval()(x).latent.sites)
 
     def _batches(self, x: Any, first: int = 0, last: int | None = None) -> Iterator[Batch]:
         """Examples as the model sees them, ``CHUNK`` at a time."""
@@ -295,7 +365,7 @@ class Trained:
         return np.concatenate(list(self._each(pieces, function)))
 
     def _each(self, pieces: Iterable[Any], function: Callable[[Any], Tensor]) -> Iterator[Array]:
-        self.model.eval()
+        self._net.eval()
         for piece in pieces:
             # Entered for each, since whoever takes the pieces must not find itself inside.
             with tuned(self.device), torch.inference_mode():

@@ -56,15 +56,15 @@ class Checkpoints:
         self._cost = 0.0
         self._last = time.monotonic()
 
-    def start(self, asked: Mapping[str, Any]) -> None:
+    def start(self, request: Mapping[str, Any]) -> None:
         """Writes down what the run is, before its first step.
 
         Raises:
             StorageError: when it cannot be written.
         """
-        write_atomically(self.folder / RUN_FILE, _sealed(asked))
+        write_atomically(self.folder / RUN_FILE, _sealed(request))
 
-    def asked(self) -> dict[str, Any]:
+    def request(self) -> dict[str, Any]:
         """What ``start`` wrote.
 
         Raises:
@@ -189,7 +189,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def kept_in(
-    folder: str | os.PathLike[str], asked: Mapping[str, Any], environment: Mapping[str, Any]
+    folder: str | os.PathLike[str], request: Mapping[str, Any], environment: Mapping[str, Any]
 ) -> Iterator[tuple[Checkpoints, dict[str, Any], TrainingState | None]]:
     """Checkpoints of a training in a folder of its own, and the state to go on from if there is one.
 
@@ -197,7 +197,7 @@ def kept_in(
 
     Args:
         folder: made if it is not there.
-        asked: what the training is; its ``seed`` is that of the training that was interrupted.
+        request: what the training is; its ``seed`` is that of the training that was interrupted.
         environment: versions and hardware, for the record.
 
     Raises:
@@ -212,16 +212,16 @@ def kept_in(
     except OSError as error:
         raise storage_error(place, error) from error
     with locked(place):
-        keeper, found = Checkpoints(place, environment), dict(asked)
+        keeper, found = Checkpoints(place, environment), dict(request)
         if (place / RUN_FILE).exists():
-            found = {k: v for k, v in keeper.asked().items() if k != "format_version"}
-            if changed := sorted(k for k in asked if k != "seed" and found.get(k) != asked[k]):
+            found = {k: v for k, v in keeper.request().items() if k != "format_version"}
+            if changed := sorted(k for k in request if k != "seed" and found.get(k) != request[k]):
                 raise OptionError(
                     f"{place} holds checkpoints of a training with another {changed[0]}; "
                     "remove the folder to start anew"
                 )
         else:
-            keeper.start(asked)
+            keeper.start(request)
         yield keeper, found, keeper.latest()[0]
         (place / RUN_FILE).unlink()
         for path in place.iterdir():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from autoencode.data import Examples
+from autoencode.data import Examples, ExampleSet
 from autoencode.errors import TrainingError
 from autoencode.randomness import drawing
 from autoencode.trained.priors import (
@@ -17,10 +17,11 @@ from autoencode.trained.priors import (
     prior_of,
     prior_of_model,
 )
-from autoencode.trained.trained import Trained
+from autoencode.trained.trained import PutOff, Trained
 from autoencode.types import Array
 
 _PRIOR_ROWS, _PRIOR_MANY = 10_000, 100_000
+_KEPT_BYTES = 64 << 20  # of rows that wait until a prior is fitted to their codes
 
 
 def fit_prior(
@@ -65,6 +66,8 @@ def fit_prior(
         return trained
     kind = kind or "gaussian"
     prior_for(trained.recipe, kind, n_components)  # refuses before any work what cannot be fitted
+    if not nothing_asked and trained.put_off is not None:
+        trained.put_off.drop()
     most = _PRIOR_ROWS if kind in FITTED and kind != "mixture" else _PRIOR_MANY
     rows = np.random.default_rng(seed).permutation(len(examples))[:most]
     few = examples.take(np.sort(rows))
@@ -81,6 +84,28 @@ def fit_prior(
     prior = prior_of(kind, codes, seed, Integers.from_recipe(trained.recipe), n_components)
     trained.model.prior = prior.to(trained.device)
     return trained
+
+
+def fit_prior_later(trained: Trained, examples: ExampleSet, seed: int = 0) -> None:
+    """Gives a model the prior of ``fit_prior`` when it is first needed, to the bit.
+
+    The rows that it will be fitted to are copied; where they take more than 64 MB, it is fitted now.
+
+    Args:
+        trained: the model; a model that has a prior already keeps it.
+        examples: whose codes.
+        seed: which, and of the fit.
+    """
+    if trained.recipe.model.prior is not None or len(examples) < 2:
+        return
+    rows = examples.bounded()
+    few = rows.take(np.sort(np.random.default_rng(seed).permutation(len(rows))[:_PRIOR_ROWS]))
+    if few.held[:1].nbytes * len(few) * (1 if few.held_target is None else 2) > _KEPT_BYTES:
+        fit_prior(trained, few, seed)
+        return
+    target = None if few.target is None else few.target.copy()
+    kept = Examples(few.x.copy(), few.labels, target=target)
+    trained.put_off = PutOff(lambda: fit_prior(trained, kept, seed))
 
 
 def _drawn(trained: Trained, examples: Examples, seed: int) -> Array:
