@@ -17,11 +17,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from autoencode.errors import IncompatibleError
+from autoencode.errors import DataError, IncompatibleError
 
 Array = NDArray[Any]
 Kind = Literal["unit", "real"]
 ColumnKind = Literal["real", "count", "boolean", "category", "date"]
+Layout = Literal["row", "image", "sequence", "volume"]
+
+# What the axes of one example are; their number tells them apart.
+AXES: Mapping[Layout, tuple[str, ...]] = {
+    "row": ("entries",),
+    "sequence": ("steps", "features"),
+    "image": ("channels", "height", "width"),
+    "volume": ("channels", "depth", "height", "width"),
+}
+
+
+def layout_of(shape: tuple[int, ...]) -> Layout:
+    """Tells the layout of examples by the number of their axes; more than four are a volume's.
+
+    >>> layout_of((1, 28, 28)), layout_of((100, 6))
+    ('image', 'sequence')
+    """
+    by_axes: dict[int, Layout] = {len(axes): layout for layout, axes in AXES.items()}
+    return by_axes.get(max(1, len(shape)), "volume")
 
 
 @dataclass(frozen=True)
@@ -71,7 +90,8 @@ class DataSpec:
     Models see ``(raw - offset) / scale``; ``to_raw`` goes back.
 
     Attributes:
-        shape: shape of one example, images as (channels, height, width).
+        shape: shape of one example: a row (entries,), a sequence (steps, features), an image (channels,
+            height, width) or a volume (channels, depth, height, width).
         kind: ``unit`` for values in [0, 1] (as the model sees them), ``real`` for anything.
         offset, scale: one number for all entries, or one for each entry of ``shape`` (flattened).
         context_dim: width of the conditioning vector, 0 when there is none.
@@ -81,6 +101,12 @@ class DataSpec:
             is known; ``None`` where all must be given. The context of a missing one is NaN.
         gaps: whether values may be missing. They are NaN, all the way to the network.
         noisy: whether what the encoder is given may lie outside the range, as noise leaves it.
+        layout: what an example is, and so what its axes mean; the shape tells where it is left out.
+        given_shape: shape in which the user has an example, where that is another one and what is
+            made comes back in it; empty otherwise.
+
+    Raises:
+        DataError: for a layout that the shape does not have.
     """
 
     shape: tuple[int, ...]
@@ -93,6 +119,18 @@ class DataSpec:
     classes: tuple[str, ...] = ()
     noisy: bool = False
     labelled: float | None = None
+    layout: Layout = None  # type: ignore[assignment]  # never None once it is made
+    given_shape: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        found = layout_of(self.shape)
+        if self.layout is None:
+            object.__setattr__(self, "layout", found)
+        elif self.layout != found:
+            raise DataError(
+                f"an example of shape {self.shape} has the axes of a {found}, and the layout says "
+                f"{self.layout!r}; leave the layout out, or give the shape that it has"
+            )
 
     @property
     def mixed(self) -> bool:
@@ -430,6 +468,7 @@ __all__ = [
     "HasKL",
     "Kind",
     "Latent",
+    "Layout",
     "Lent",
     "Likelihood",
     "Losses",
@@ -444,4 +483,5 @@ __all__ = [
     "Source",
     "Term",
     "is_traced",
+    "layout_of",
 ]

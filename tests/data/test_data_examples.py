@@ -81,7 +81,7 @@ def test_layout(given_shape, shape):
     assert examples.x.shape == (5, *shape)
     assert examples.x.flags.c_contiguous
     moved = len(given_shape) == 4 and given_shape[1:] != shape
-    assert moved == any("channels" in notice for notice in notices)
+    assert moved == any("moved to the front" in notice for notice in notices)
 
 
 def test_channels_last_keeps_every_pixel():

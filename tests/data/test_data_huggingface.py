@@ -9,7 +9,7 @@ from PIL import Image
 
 from autoencode import Autoencoder
 from autoencode.data import Stored, Streamed, load_data, open_examples
-from autoencode.data.disk import opening as large_data
+from autoencode.data.formats import format as large_data
 from autoencode.data.formats.huggingface import is_dataset, open_dataset
 from autoencode.errors import InputError
 from autoencode.runs import resume, train

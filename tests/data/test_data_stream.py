@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from autoencode import Autoencoder
 from autoencode.data import Resident, Stored, Streamed, load_data, prepare
-from autoencode.data.disk import opening as large_data
 from autoencode.data.disk.store import take_by_blocks
+from autoencode.data.formats import format as large_data
 from autoencode.data.formats.npy import FileStore, open_memmap, open_npy
 from autoencode.errors import DataError, InputError, OptionError
 from autoencode.runs import resume, train

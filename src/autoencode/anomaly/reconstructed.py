@@ -83,7 +83,7 @@ def reconstruct_rows(trained: Trained, examples: Examples) -> Reconstructed:
 
     Tables are computed in float64, so that a row's score does not depend on the rows beside it.
     """
-    exact = len(trained.spec.shape) == 1 and trained.device.type != "mps"
+    exact = trained.spec.layout == "row" and trained.device.type != "mps"
     model = copy.deepcopy(trained.model).double() if exact else trained.model
     stochastic = trained.stochastic
     pieces = []
@@ -122,7 +122,7 @@ def standardized_entries(spec: DataSpec, x: Array, how: str = "columns") -> Data
     """
     if how not in ("columns", "robust"):
         raise OptionError(f"columns are compared when scaled by columns or robust, got {how!r}")
-    if len(spec.shape) != 1:
+    if spec.layout != "row":
         return spec
     mean, variance = center_and_variance(np.asarray(x, np.float64), how)
     deviation = np.sqrt(variance)

@@ -13,6 +13,7 @@ from autoencode.cli.options import (
     image_options,
     images_from,
     json_option,
+    layout_option,
     seed_option,
     table_options,
 )
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 )
 @image_options
 @bad_file_option
+@layout_option
 @table_options
 @seed_option("Of the training and of which rows are held out.")
 @device_option
@@ -79,6 +81,7 @@ def anomalies_command(
     image_size: str | None,
     fit: str,
     on_bad_file: str | None,
+    layout: Any,
     columns: TableOptions | None,
     seed: int,
     device: str,
@@ -112,6 +115,7 @@ def anomalies_command(
         fdr=fdr,
         measure=measure,
         table=columns,
+        layout=layout,
         images=images_from(image_size, fit, on_bad_file),
         report=page,
         save=save,

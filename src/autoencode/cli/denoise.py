@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,7 @@ from autoencode.cli.options import (
     image_options,
     images_from,
     json_option,
+    layout_option,
     seed_option,
     table_options,
 )
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 @click.option("--save", metavar="FOLDER", help="With --clean: keep what is trained, for a later --run.")
 @image_options
 @bad_file_option
+@layout_option
 @table_options
 @seed_option("Of the training.")
 @device_option
@@ -66,6 +68,7 @@ def denoise_command(
     image_size: str | None,
     fit: str,
     on_bad_file: str | None,
+    layout: Any,
     columns: TableOptions | None,
     seed: int,
     device: str,
@@ -91,6 +94,7 @@ def denoise_command(
         corruption=corruption,
         level=level,
         table=columns,
+        layout=layout,
         images=images_from(image_size, fit, on_bad_file),
         save=save,
         seed=seed,

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoencode.cli.options import device_option, json_option, seed_option, table_options
+from autoencode.cli.options import (
+    device_option,
+    json_option,
+    layout_option,
+    seed_option,
+    table_options,
+)
 from autoencode.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
 @click.option(
     "--save", metavar="FOLDER", help="Without --run: keep what is trained, for a later --run."
 )
+@layout_option
 @table_options
 @seed_option("Of the training and the draws.")
 @device_option
@@ -45,6 +52,7 @@ def impute_command(
     out: str,
     draws: int | None,
     save: str | None,
+    layout: Any,
     columns: TableOptions | None,
     seed: int,
     device: str,
@@ -70,6 +78,7 @@ def impute_command(
         recipe=recipe,
         draws=draws,
         table=columns,
+        layout=layout,
         save=save,
         seed=seed,
         device=device,

@@ -44,6 +44,16 @@ def data_dir_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def layout_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--layout",
+        type=click.Choice(["row", "image", "sequence", "volume"]),
+        metavar="LAYOUT",
+        help="Of an array: what an example is: row (numbers), image, sequence (steps, features) or "
+        "volume (depth, height, width).  [default: by the number of axes]",
+    )(function)
+
+
 def seed_option(text: str) -> Decorator:
     kind = click.IntRange(0, MAX_SEED)
     return click.option("--seed", type=kind, default=0, show_default=True, metavar="S", help=text)

@@ -79,8 +79,8 @@ def write_result(
     from autoencode.jobs.results import write_array
 
     target = default if out is None else check_ending(out)
-    write_array(target, array, trained, ids)
-    say_written(target, array.shape, str(array.dtype), as_json)
+    shape = write_array(target, array, trained, ids)
+    say_written(target, shape, str(array.dtype), as_json)
 
 
 def say_written(target: Path, shape: tuple[int, ...], dtype: str, as_json: bool) -> None:

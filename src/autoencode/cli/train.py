@@ -23,6 +23,7 @@ from autoencode.cli.options import (
     image_options,
     images_from,
     json_option,
+    layout_option,
     seed_option,
     settings,
     table_options,
@@ -86,6 +87,7 @@ _ECHO = 2.0  # seconds
 )
 @image_options
 @bad_file_option
+@layout_option
 @table_options
 @click.option(
     "--leave-out",
@@ -123,6 +125,7 @@ def train_command(
     checkpoint_every: float,
     stream: bool | None,
     standardize: Any,
+    layout: Any,
     columns: TableOptions | None,
     image_size: str | None,
     fit: str,
@@ -182,6 +185,7 @@ def train_command(
         stream=stream,
         standardize=standardize,
         table=columns,
+        layout=layout,
         images=images_from(image_size, fit, on_bad_file),
         leave_out=leave_out,
         n_labels=n_labels,

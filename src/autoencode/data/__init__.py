@@ -4,9 +4,9 @@ from autoencode.data.batches.resident import Resident
 from autoencode.data.batches.streamed import Streamed, in_order, source_of
 from autoencode.data.binarize import binarized_once
 from autoencode.data.disk.conformed import Conformed
-from autoencode.data.disk.opening import on_disk, reopened
 from autoencode.data.disk.stored import Stored
 from autoencode.data.examples import Data, Examples, ExampleSet
+from autoencode.data.formats.all import on_disk
 from autoencode.data.formats.download import data_folder, fetch
 from autoencode.data.formats.folders import ImageOptions
 from autoencode.data.formats.idx import read_idx
@@ -14,7 +14,7 @@ from autoencode.data.formats.named import DatasetInfo, catalogue
 from autoencode.data.formats.npy import read_file
 from autoencode.data.formats.tables import TableOptions
 from autoencode.data.labels import class_numbers, conditioned, known_labels, one_hot
-from autoencode.data.loading import load_data, load_examples, open_examples, prepare
+from autoencode.data.loading import load_data, load_examples, open_examples, prepare, reopened
 from autoencode.data.origin import Origin
 from autoencode.data.raw import Factors, Raw
 from autoencode.data.values.apply_spec import apply_spec

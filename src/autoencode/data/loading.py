@@ -1,6 +1,6 @@
 """Reads data from wherever they are into ``Data``.
 
-source -> read -> Raw -> as_array -> channels_first -> choose_storage -> Examples + DataSpec
+source -> read -> Raw -> as_array -> arrangement -> choose_storage -> Examples + DataSpec
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch.utils.data import Dataset
 
 from autoencode.data.disk.conformed import Conformed
-from autoencode.data.disk.opening import is_too_large, open_store, refuse_unusable_store
+from autoencode.data.disk.opening import refuse_unusable_store, stays, streamed, whole
 from autoencode.data.disk.store import Store
 from autoencode.data.disk.value_ranges import blocks
 from autoencode.data.examples import (
@@ -27,11 +26,13 @@ from autoencode.data.examples import (
     ExampleSet,
     _some_rows,
 )
+from autoencode.data.formats.all import format_of, open_source
 from autoencode.data.formats.download import OnBytes
 from autoencode.data.formats.folders import AS_THEY_ARE, ImageOptions
-from autoencode.data.formats.named import catalogue, read_named
-from autoencode.data.formats.npy import SUPPORTED, read_file, rows_in_order
-from autoencode.data.formats.tables import NO_OPTIONS, TABLES, TableOptions, fitted, learned, open_table
+from autoencode.data.formats.format import Opening
+from autoencode.data.formats.npy import rows_in_order
+from autoencode.data.formats.numpy_arrays import as_it_is
+from autoencode.data.formats.tables import NO_OPTIONS, TableOptions, fitted, is_too_large, learned
 from autoencode.data.labels import as_factors, without
 from autoencode.data.raw import Raw
 from autoencode.data.values.apply_spec import (
@@ -42,10 +43,14 @@ from autoencode.data.values.apply_spec import (
     times,
     to_spec,
 )
-from autoencode.data.values.arrays import as_array, as_labels, from_dataset, refuse_unusable
-from autoencode.data.values.ranges import Standardize, Storage, channels_first, choose_storage, spec_for
-from autoencode.errors import DataError, OptionError, nearest
-from autoencode.types import Array, ColumnKind, DataSpec
+from autoencode.data.values.arrays import as_array, as_labels, refuse_unusable
+from autoencode.data.values.frames import is_frame
+from autoencode.data.values.layouts import arrangement, arrangement_of, check_layout, image_shape
+from autoencode.data.values.ranges import Standardize, Storage, choose_storage, spec_for
+from autoencode.errors import DataError, OptionError
+from autoencode.types import Array, ColumnKind, DataSpec, Layout
+
+_UNNAMED = "these data have no named columns; leave label, id, drop and kinds out"
 
 
 def load_data(
@@ -58,6 +63,7 @@ def load_data(
     table: TableOptions = NO_OPTIONS,
     images: ImageOptions = AS_THEY_ARE,
     leave_out: Sequence[str] = (),
+    layout: Layout | None = None,
     progress: OnBytes | None = None,
 ) -> Data:
     """Read a data set from wherever it is.
@@ -82,6 +88,10 @@ def load_data(
         table: which columns of a table are labels, names of rows or left out, and of what kind.
         images: the size that images of a folder are brought to, how, and what becomes of damaged ones.
         leave_out: labels whose examples are in neither part, so that a model never sees them.
+        layout: what an example is: ``row`` (entries that are flattened), ``image`` (height, width, and
+            channels first or last), ``sequence`` (steps, and features of each) or ``volume`` (depth,
+            height, width, and channels first or last). By default an array of 2 axes is rows, of 3 or 4
+            images, of 5 volumes; where that is not the only reading, a notice says so.
         progress: called with bytes and total while something is downloaded.
 
     Returns:
@@ -96,21 +106,24 @@ def load_data(
             raise OptionError("these data are made already; leave classes out when they are loaded")
         if labels is not None:
             raise OptionError("these data are made already; give their labels when they are loaded")
+        if layout is not None and layout != source.spec.layout:
+            raise OptionError("these data are made already; give their layout when they are loaded")
         return source
-    from autoencode.data.disk.opening import is_too_large, open_store, stays, streamed, whole
-
-    named = None if stream or is_too_large(source) else open_table(source)
-    if table and named is None:
-        raise OptionError("these data have no named columns; leave label, id, drop and kinds out")
-    if named is not None:
-        found = learned(named, table, _name(source))
-    else:
-        store = open_store(source, stream, data_dir, images=images)
-        if store is not None and stays(source, store, stream):
+    check_layout(layout)
+    if table and (stream or is_too_large(source) or not _may_be_table(source)):
+        raise OptionError(_UNNAMED)
+    how = Opening(stream, data_dir=data_dir, images=images, progress=progress)
+    found = open_source(source, how)
+    if is_frame(found):
+        found = learned(found, table, _name(source))
+    elif table:
+        raise OptionError(_UNNAMED)
+    elif not isinstance(found, Raw):
+        if stays(source, found, stream):
             if leave_out:
                 raise DataError("classes are left out of data in memory only; use stream=False")
-            return streamed(store, labels, standardize)
-        found = _read(source, data_dir, progress) if store is None else whole(store)
+            return streamed(found, labels, standardize, layout=layout)
+        found = whole(found)
     raw = without(_for_training(_clean(found, labels)), leave_out)
     held_out = None
     notices = list(raw.notices)
@@ -120,7 +133,7 @@ def load_data(
             f"{held_out.sum()} of {len(raw.x)} examples held out as the test part "
             f"(seed {_HELD_OUT_SEED})"
         )
-    xs, spec, more = _fit(raw, standardize, held_out)
+    xs, spec, more = _fit(raw, standardize, held_out, layout)
     train = Examples(xs[0], raw.labels, raw.ids, factors=raw.factors)
     test = None
     if len(xs) > 1:
@@ -157,15 +170,18 @@ def load_examples(
     Raises:
         DataError: the examples do not fit.
     """
-    from autoencode.data.disk.opening import open_store, whole
+    how = Opening(False, True, data_dir, image_shape(spec), images, progress)
+    return _examples(source, open_source(source, how), spec, table, labels)
 
-    named = open_table(source)
-    if named is not None:
-        found = fitted(named, table, spec, _name(source))
-    else:
-        shape = spec.shape if len(spec.shape) == 3 else None
-        store = open_store(source, False, data_dir, shape, images)
-        found = _read(source, data_dir, progress) if store is None else whole(store)
+
+def _examples(
+    source: Any, found: Any, spec: DataSpec, table: TableOptions, labels: Any = None
+) -> Examples:
+    """What a source was found to hold, as a trained model takes it."""
+    if is_frame(found):
+        found = fitted(found, table, spec, _name(source))
+    elif not isinstance(found, Raw):
+        found = whole(found)
     raw = _clean(replace(found, gaps=spec.gaps), labels, training=False)
     if raw.x_test is not None:
         x_test = apply_spec(raw.x_test, spec, "test")
@@ -181,6 +197,7 @@ def prepare(
     standardize: Standardize = "columns",
     kinds: Mapping[str, ColumnKind] | None = None,
     gaps: bool = False,
+    layout: Layout | None = None,
 ) -> tuple[ExampleSet, DataSpec, tuple[str, ...]]:
     """Examples that are given as they are, all of them for training.
 
@@ -195,27 +212,27 @@ def prepare(
         standardize: see ``load_data``.
         kinds: of a table's columns, where the dtype does not tell.
         gaps: whether values of an array may be missing (NaN); in a table with names they may.
+        layout: what an example is; see ``load_data``.
 
     Returns:
         The examples as they are stored, how models see them, and what was done to them. A memory
         map is read in place, not copied; so is a data set of Hugging Face that is large.
     """
-    from autoencode.data.disk.opening import on_disk, open_store, stays, streamed, whole
-
-    path = isinstance(x, str | os.PathLike)
-    store = open_store(x, None) if on_disk(x) and not path else None
-    if store is not None and stays(x, store, None):
-        data = streamed(store, labels, standardize, hold_out=False)
-        return data.train, data.spec, data.notices
-    named = open_table(x) if not path else None
-    if kinds and named is None:
+    check_layout(layout)
+    found = as_it_is(x) if isinstance(x, str | os.PathLike) else open_source(x)
+    if is_frame(found):
+        raw = learned(found, TableOptions(kinds=kinds or {}), "train")
+    elif kinds:
         raise OptionError("these data have no named columns; leave the kinds out")
-    if named is not None:
-        raw = learned(named, TableOptions(kinds=kinds or {}), "train")
+    elif isinstance(found, Raw):
+        raw = found
+    elif stays(x, found, None):
+        data = streamed(found, labels, standardize, hold_out=False, layout=layout)
+        return data.train, data.spec, data.notices
     else:
-        raw = _in_memory(x) if store is None else whole(store)
+        raw = whole(found)
     raw = _for_training(_clean(replace(raw, gaps=raw.gaps or gaps), labels))
-    (stored,), spec, notices = _fit(raw, standardize)
+    (stored,), spec, notices = _fit(raw, standardize, layout=layout)
     return Examples(stored, raw.labels), spec, tuple(notices)
 
 
@@ -225,45 +242,36 @@ def read(
     shape: tuple[int, ...] | None = None,
     images: ImageOptions = AS_THEY_ARE,
 ) -> Raw:
-    """All that a source holds, in memory and as it is; see ``load_data`` and ``open_store``."""
-    from autoencode.data.disk.opening import open_store, whole
-
-    store = open_store(source, False, data_dir, shape, images)
-    return _read(source, data_dir, None) if store is None else whole(store)
+    """All that a source holds, in memory and as it is; see ``load_data`` and ``Opening``."""
+    found = open_source(source, Opening(False, False, data_dir, shape, images))
+    return found if isinstance(found, Raw) else whole(found)
 
 
-def _read(source: Any, data_dir: str | os.PathLike[str] | None, progress: OnBytes | None) -> Raw:
-    if isinstance(source, str):
-        if source.lower() in catalogue():
-            raw = read_named(source.lower(), data_dir, progress)
-            if not Path(source).exists():
-                return raw
-            other = (
-                f"{source} is the data set of that name, not what lies here; write ./{source} for that"
-            )
-            return replace(raw, notices=(*raw.notices, other))
-        if not source.lower().endswith(SUPPORTED) and not Path(source).exists():
-            endings = ", ".join((*SUPPORTED, *TABLES))
-            raise OptionError(
-                f"no data set or file {source!r}; {nearest(source.lower(), catalogue())} "
-                f"(or give a file: {endings})"
-            )
-        source = Path(source)
-    if isinstance(source, os.PathLike):
-        return read_file(source)
-    return _in_memory(source)
+def reopened(
+    source: Any,
+    spec: DataSpec,
+    data_dir: str | os.PathLike[str] | None = None,
+    images: ImageOptions = AS_THEY_ARE,
+) -> Data:
+    """Data that were streamed before, without reading them to find their spec once more.
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    store = open_source(source, Opening(True, data_dir=data_dir, images=images))
+    arranged = arrangement_of(store.shape, spec)
+    layout = None if arranged.guessed else arranged.layout
+    return streamed(store, None, "none", spec=spec, layout=layout)
+
+
+def _may_be_table(source: Any) -> bool:
+    form = format_of(source)
+    return form is not None and form.tables
 
 
 def _name(source: Any) -> str:
     """What a table is called."""
     return Path(source).stem if isinstance(source, str | os.PathLike) else "table"
-
-
-def _in_memory(source: Any) -> Raw:
-    if isinstance(source, Dataset):
-        x, labels = from_dataset(source)
-        return Raw("array", x, labels)
-    return Raw("array", source)
 
 
 def _clean(raw: Raw, labels: Any, training: bool = True) -> Raw:
@@ -302,7 +310,7 @@ def _for_training(raw: Raw) -> Raw:
 
 
 def _fit(
-    raw: Raw, standardize: str, held_out: Array | None = None
+    raw: Raw, standardize: str, held_out: Array | None = None, layout: Layout | None = None
 ) -> tuple[list[Array], DataSpec, list[str]]:
     """The parts as they are stored, their spec (from the source or from the values), notices.
 
@@ -310,11 +318,14 @@ def _fit(
         raw: what was read.
         standardize: see ``load_data``.
         held_out: (N,) true for rows of the first part that the spec may not know of.
+        layout: see ``load_data``.
     """
+    raw = _arranged(raw, layout)
     parts = [raw.x] if raw.x_test is None else [raw.x, raw.x_test]
     if raw.spec is not None:
         return [apply_spec(part, raw.spec) for part in parts], raw.spec, []
-    moved, notice = zip(*(channels_first(part) for part in parts), strict=True)
+    arranged = arrangement(raw.x.shape[1:], layout)
+    moved = [arranged(part) for part in parts]
     mixed = not all(column.numeric for column in raw.columns)
     storage = Storage(np.float32, "real") if mixed else choose_storage(moved, standardize)
     stored = [storage.store(part) for part in moved]
@@ -323,7 +334,26 @@ def _fit(
     if held_out is not None and storage.dtype != np.uint8:
         known, source = known[~held_out], source[~held_out]
     spec, notices = spec_for(known, storage, standardize, source, raw.columns)
-    return stored, spec, [*filter(None, notice[:1]), *notices]
+    spec = replace(spec, given_shape=arranged.given_shape)
+    n_train = len(raw.x) if held_out is None else int((~held_out).sum())
+    return stored, spec, [*arranged.notices(n_train), *notices]
+
+
+def _arranged(raw: Raw, layout: Layout | None) -> Raw:
+    """What is known of data beforehand, for the layout that is asked for."""
+    if layout not in (None, "row"):  # columns of one meaning can be steps; they lose their names
+        for column in raw.columns:
+            if column.kind != "real":
+                raise DataError(
+                    f"layout={layout!r} is for columns of plain numbers, and {column.name} is of the "
+                    f"kind {column.kind}; drop it, or leave the layout out"
+                )
+        raw = replace(raw, columns=())
+    if raw.spec is None or layout in (None, raw.spec.layout):
+        return raw
+    found = arrangement(raw.spec.shape, layout)
+    spec = replace(raw.spec, shape=found.shape, layout=layout, given_shape=found.given_shape)
+    return replace(raw, spec=spec)
 
 
 def open_examples(
@@ -346,11 +376,12 @@ def open_examples(
     Raises:
         DataError: the examples do not fit; values are looked at when they are read.
     """
-    shape = spec.shape if len(spec.shape) == 3 else None
     named = bool(spec.columns) and not is_too_large(source)  # columns are found by their names
-    store = None if named else open_store(source, _in_place(source), data_dir, shape, images)
-    if store is None:
-        return load_examples(source, spec, data_dir=data_dir, table=table, images=images)
+    stream = None if named else _in_place(source)
+    how = Opening(stream, named, data_dir, image_shape(spec), images)
+    store = open_source(source, how)
+    if isinstance(store, Raw) or is_frame(store) or named:
+        return _examples(source, store, spec, table)
     refuse_unusable_store(store)
     to_spec(np.empty((0, *store.shape), store.dtype), spec, store.name)
     _refuse_fractions(store, spec)
@@ -360,8 +391,7 @@ def open_examples(
 
 def _in_place(source: Any) -> bool | None:
     """Whether a source is a ``.npy`` file that can be read where it is; ``None`` for other sources."""
-    named = isinstance(source, str) and source.lower() in catalogue()
-    if named or not isinstance(source, str | os.PathLike):
+    if not isinstance(source, str | os.PathLike):
         return None
     path = Path(source)
     return rows_in_order(path) if path.suffix.lower() == ".npy" else None

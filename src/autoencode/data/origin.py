@@ -13,7 +13,7 @@ from autoencode.data.formats.folders import AS_THEY_ARE, ImageOptions
 from autoencode.data.formats.tables import NO_OPTIONS, TableOptions
 from autoencode.data.values.ranges import Standardize
 from autoencode.errors import ModelFileError, OptionError
-from autoencode.types import ColumnKind
+from autoencode.types import ColumnKind, Layout
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Origin:
     table: TableOptions = NO_OPTIONS
     images: ImageOptions = AS_THEY_ARE
     standardize: Standardize | None = None
-    layout: str | None = None
+    layout: Layout | None = None
     left_out: tuple[str, ...] = ()
     n_labels: int | None = None
 
@@ -56,6 +56,7 @@ class Origin:
         table: TableOptions | None = None,
         images: ImageOptions | None = None,
         standardize: Standardize | None = None,
+        layout: Layout | None = None,
         left_out: Sequence[str] = (),
         n_labels: int | None = None,
     ) -> Origin:
@@ -64,7 +65,7 @@ class Origin:
         Args:
             data: what was read.
             source: what they were read from; ``None`` where that alone would not give them again.
-            table, images, standardize, left_out: as ``load_data`` was given them.
+            table, images, standardize, layout, left_out: as ``load_data`` was given them.
             n_labels: how many labels were kept.
         """
         return cls(
@@ -75,6 +76,7 @@ class Origin:
             table=table or NO_OPTIONS,
             images=images or AS_THEY_ARE,
             standardize=standardize,
+            layout=layout,
             left_out=tuple(str(label) for label in left_out),
             n_labels=n_labels,
         )
@@ -88,10 +90,11 @@ class Origin:
         """
         facts = {} if facts is None else facts
         _need(isinstance(facts, Mapping), "data")
-        for key, kind in {"source": str, "name": str, "sha256": str, "layout": str}.items():
+        for key, kind in {"source": str, "name": str, "sha256": str}.items():
             _need(isinstance(facts.get(key), kind | None), key)
         _need(isinstance(facts.get("streamed", False), bool), "streamed")
         _need(facts.get("standardize") in (None, *get_args(Standardize)), "standardize")
+        _need(facts.get("layout") in (None, *get_args(Layout)), "layout")
         _need(_are_texts(facts.get("left_out", [])), "left_out")
         n_labels = facts.get("n_labels")
         _need(n_labels is None or (type(n_labels) is int and n_labels >= 0), "n_labels")

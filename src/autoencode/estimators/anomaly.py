@@ -27,7 +27,7 @@ from autoencode.estimators.scored import ScoredEstimator
 from autoencode.recipes.catalogue import ScheduleName
 from autoencode.trained import Trained
 from autoencode.training import Observer
-from autoencode.types import Array, ColumnKind
+from autoencode.types import Array, ColumnKind, Layout
 
 
 class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
@@ -65,6 +65,8 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
     standardize : {"columns", "robust"}, default=None
         How numeric columns are scaled: by mean and standard deviation (also by default), or by median
         and interquartile range, which no anomaly moves.
+    layout : {"row", "image", "sequence", "volume"}, default=None
+        What an example is, as in ``Autoencoder``.
     device : str, default="auto"
         auto, cpu, cuda or mps.
     random_state : int, RandomState instance or None, default=None
@@ -126,6 +128,7 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         options: Mapping[str, Any] | None = None,
         column_kinds: Mapping[str, ColumnKind] | None = None,
         standardize: Literal["columns", "robust"] | None = None,
+        layout: Layout | None = None,
         device: str = "auto",
         random_state: Any = None,
         verbose: bool = False,
@@ -146,6 +149,7 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         self.options = options
         self.column_kinds = column_kinds
         self.standardize = standardize
+        self.layout = layout
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -211,7 +215,7 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         if trained.spec.context_dim:
             raise IncompatibleError("a conditional model cannot judge rows without their context")
         seen = reconstruct_rows(trained, train)
-        ranked, everything = len(trained.spec.shape) == 1, np.arange(len(train))
+        ranked, everything = trained.spec.layout == "row", np.arange(len(train))
         scorer = Scorer.fit(seen, row_keys(train.x), ranked=ranked, typical=everything, seed=seed)
         learned = ScoredModel(trained, [], scorer)
         detector._learned, detector._drawn = learned, seed

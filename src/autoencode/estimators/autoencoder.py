@@ -23,14 +23,15 @@ from autoencode.trained import Trained, choose_device, fit_prior
 from autoencode.trained.trained import flat
 from autoencode.training import Observer
 from autoencode.training.processor import tuned
-from autoencode.types import Array, ColumnKind, DataSpec, Pass, Progress
+from autoencode.types import Array, ColumnKind, DataSpec, Layout, Pass, Progress
 
 
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimator):  # type: ignore[misc]
     """Any recipe as an estimator: reduces, reconstructs, scores, imputes and samples.
 
-    X is an array (n, n_features), images (n, height, width[, channels]), or a table of pandas, polars
-    or pyarrow with columns of any kind (``column_kinds``). Values may be missing (NaN, None).
+    X is an array (n, n_features), images (n, height, width[, channels]), sequences or volumes
+    (``layout``), or a table of pandas, polars or pyarrow with columns of any kind (``column_kinds``).
+    Values may be missing (NaN, None).
 
     Parameters
     ----------
@@ -52,6 +53,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
     standardize : {"columns", "all_columns", "robust", "global", "none"}, default=None
         How columns that are neither pixels nor in [0, 1] are scaled (``autoencode.data.load_data``);
         "robust" by median and interquartile range. The recipe's own way by default.
+    layout : {"row", "image", "sequence", "volume"}, default=None
+        What an example is, where the number of axes does not tell (``autoencode.data.load_data``):
+        (n, height, width) is taken for grey images and may be sequences, (n, steps, features).
     early_stopping : bool, default=False
         Whether training ends when the loss on held-out rows no longer falls, and the best weights are
         kept.
@@ -116,6 +120,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         options: Mapping[str, Any] | None = None,
         column_kinds: Mapping[str, ColumnKind] | None = None,
         standardize: Standardize | None = None,
+        layout: Layout | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -137,6 +142,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         self.options = options
         self.column_kinds = column_kinds
         self.standardize = standardize
+        self.layout = layout
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -211,14 +217,20 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         return flat(trained.embed(self._checked(X)))
 
     def inverse_transform(self, Z: Any) -> Any:
-        """Examples (n, ...) of codes (n, n_components), in the units and shape of the data."""
+        """Examples (n, ...) of codes (n, n_components), in the units and shape of the data.
+
+        Images have their channels first, (n, channels, height, width).
+        """
         trained = self._trained
         return self._outward(trained.decode(np.asarray(Z) if is_frame(Z) else Z), self._template)
 
     def reconstruct(self, X: Any) -> Any:
-        """Examples through the code and back, in the units and shape of the data."""
+        """Examples through the code and back, in the units and shape of the data.
+
+        Images have their channels first, (n, channels, height, width).
+        """
         trained = self._trained
-        return self._outward(trained.reconstruct(self._checked(X)), X)
+        return self._outward(trained.reconstruct(self._checked(X)), X, X)
 
     def score_samples(self, X: Any) -> Array:
         """How well each example (n,) is explained, from what is known of it; higher is better.

@@ -15,10 +15,12 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import _check_feature_names, check_is_fitted, check_random_state
 from torch import Tensor
 
+from autoencode.console import note
 from autoencode.console.progress import watched
 from autoencode.data import Data, Examples, Origin, prepare
 from autoencode.data.values.apply_spec import apply_spec
 from autoencode.data.values.frames import decode, is_frame, to_frame
+from autoencode.data.values.layouts import as_given
 from autoencode.errors import DataError, OptionError
 from autoencode.estimators.saved import forget_estimator, write_estimator
 from autoencode.files.atomic import storage_error, writing
@@ -38,7 +40,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
 
     Subclasses have the parameters that ``_train`` reads: recipe, n_components, encoder, decoder,
     schedule, epochs, batch_size, lr, options, column_kinds, early_stopping, validation_fraction,
-    n_iter_no_change, standardize, device, random_state, verbose, observer, checkpoint.
+    n_iter_no_change, standardize, layout, device, random_state, verbose, observer, checkpoint.
     """
 
     _samples = True  # whether a plain model gets a prior, to be sampled from
@@ -75,8 +77,10 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             device = choose_device(self.device)
             records = fit_recipe(recipe, data, seed, device, observer, keeper, state)
         info = {"seed": seed, "schedule": self.schedule, "unit": recipe.unit}
-        if said := Origin(standardize=self.standardize).as_dict():
+        if said := Origin(standardize=self.standardize, layout=self.layout).as_dict():
             info["data"] = said
+        if data.notices:
+            info["notices"] = list(data.notices)
         trained = Trained(recipe, info)
         if self._samples:
             fit_prior_later(trained, data.train, seed)
@@ -97,6 +101,9 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             prepared = Examples(apply_spec(clean, spec)), spec, ()
         else:
             prepared = self._read(clean)
+            if self.verbose:
+                for notice in prepared[2]:
+                    note(f"note: {notice}")
         examples, spec, notices = prepared
         if target is None:
             return examples, spec, notices
@@ -119,11 +126,10 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             X = np.asarray(X)
         options = self._asked_options()
         first = self.standardize or scaling(info.name, options)
-        prepared = prepare(X, standardize=first, kinds=self.column_kinds, gaps=True)
+        how: dict[str, Any] = {"kinds": self.column_kinds, "gaps": True, "layout": self.layout}
+        prepared = prepare(X, standardize=first, **how)
         wanted = self.standardize or scaling(self._recipe_for(prepared[1]), options)
-        if wanted == first:
-            return prepared
-        return prepare(X, standardize=wanted, kinds=self.column_kinds, gaps=True)
+        return prepared if wanted == first else prepare(X, standardize=wanted, **how)
 
     def _recipe_for(self, spec: DataSpec | None) -> str:
         """The recipe's name; a subclass may choose it by the data."""
@@ -203,10 +209,20 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         self.n_features_in_ = trained.spec.size
         return self
 
-    def _outward(self, x: Array, like: Any) -> Any:
-        """Raw values (n, *D) as the user has them: a mixed table as such, all else as an array."""
-        columns = self._trained.spec.columns
-        return to_frame(decode(x, columns), like) if self._trained.spec.mixed else x
+    def _outward(self, x: Array, like: Any, given: Any = None) -> Any:
+        """Raw values (n, *D) as the user has them: a mixed table as such, all else as an array.
+
+        Images have their channels first, (n, c, h, w). All else comes back in the shape of what was
+        given, or else in that of the training data.
+        """
+        spec = self._trained.spec
+        if spec.mixed:
+            return to_frame(decode(x, spec.columns), like)
+        if spec.layout == "image" or (spec.layout == "row" and not spec.given_shape):
+            return x
+        if isinstance(given, list | tuple) or (hasattr(given, "shape") and not is_frame(given)):
+            return as_given(x, shape_of(given))
+        return as_given(x, (len(x), *(spec.given_shape or spec.shape)))
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Writes model, configuration, history and what else the estimator knows into a folder.
@@ -268,3 +284,8 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "trained_")
         trained: Trained = self.trained_
         return trained
+
+
+def shape_of(array: Any) -> tuple[int, ...]:
+    """The shape of anything array-like, nested lists and what only claims to be an array among it."""
+    return tuple(array.shape) if hasattr(array, "shape") else np.asarray(array).shape

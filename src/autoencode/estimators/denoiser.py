@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from autoencode.data import Examples, Resident, apply_spec
 from autoencode.data.values.frames import is_frame
+from autoencode.data.values.layouts import as_given
 from autoencode.data.values.ranges import Standardize
 from autoencode.errors import DataError, OptionError, nearest
-from autoencode.estimators.base import CoreEstimator
+from autoencode.estimators.base import CoreEstimator, shape_of
 from autoencode.estimators.saved import SavedState
 from autoencode.objectives import CORRUPTIONS, Corrupted, OwnCorruption
 from autoencode.randomness import seeded
@@ -27,7 +28,7 @@ from autoencode.recipes import Recipe
 from autoencode.recipes.catalogue import ScheduleName
 from autoencode.trained import Trained
 from autoencode.training import Observer
-from autoencode.types import Array, ColumnKind, DataSpec
+from autoencode.types import Array, ColumnKind, DataSpec, Layout
 
 FOR_IMAGES, FOR_TABLES = "conv_skip", "mlp"
 _FORGOTTEN = "forgotten"  # what stands for a function that was not saved
@@ -72,6 +73,8 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
     standardize : {"columns", "all_columns", "robust", "global", "none"}, default=None
         How columns that are neither pixels nor in [0, 1] are scaled (``autoencode.data.load_data``);
         "robust" by median and interquartile range. The recipe's own way by default.
+    layout : {"row", "image", "sequence", "volume"}, default=None
+        What an example is, as in ``Autoencoder``.
     early_stopping : bool, default=False
         Whether training ends when the loss on held-out rows no longer falls.
     validation_fraction : float, default=0.1
@@ -136,6 +139,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         options: Mapping[str, Any] | None = None,
         column_kinds: Mapping[str, ColumnKind] | None = None,
         standardize: Standardize | None = None,
+        layout: Layout | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -158,6 +162,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         self.options = options
         self.column_kinds = column_kinds
         self.standardize = standardize
+        self.layout = layout
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -245,7 +250,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
     def _recipe_for(self, spec: DataSpec | None) -> str:
         if self.recipe is not None:
             return self.recipe
-        images = spec is not None and len(spec.shape) == 3 and self.encoder is None
+        images = spec is not None and spec.layout == "image" and self.encoder is None
         return FOR_IMAGES if images else FOR_TABLES
 
     def _asked_options(self) -> dict[str, Any]:
@@ -341,10 +346,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         x = self._within(x) if clip else x
         if is_frame(X):
             return self._outward(x, X)
-        shape = _shape(X)
-        if len(shape) == 4 and shape != x.shape and (shape[3], *shape[1:3]) == x.shape[1:]:
-            return np.moveaxis(x, 1, -1)
-        return x.reshape(shape)
+        return as_given(x, shape_of(X))
 
     def _refuse_mixed(self) -> None:
         if self._trained.spec.mixed:
@@ -355,13 +357,8 @@ def _pairs(X: Any, y: Any) -> Any:
     """Y where it holds clean examples, ``None`` where it is left out or holds labels."""
     if isinstance(y, np.memmap):
         y = np.asarray(y)
-    if y is None or not (is_frame(y) or len(_shape(y)) > 1):
+    if y is None or not (is_frame(y) or len(shape_of(y)) > 1):
         return None
     if len(y) != len(X):
         raise DataError(f"y: {len(y)} clean examples for {len(X)} noisy ones; give one for each")
     return y
-
-
-def _shape(array: Any) -> tuple[int, ...]:
-    """The shape of anything array-like, nested lists and what only claims to be an array among it."""
-    return tuple(array.shape) if hasattr(array, "shape") else np.asarray(array).shape

@@ -79,6 +79,7 @@ def _autoencoder(trained: Trained, networks: dict[str, Any]) -> Autoencoder:
         schedule=trained.info.get("schedule", "fast"),
         options=options,
         standardize=trained.origin.standardize,
+        layout=trained.origin.layout,
         **own,
         **networks,
     )

@@ -93,7 +93,7 @@ class ScoredEstimator(CoreEstimator):
         own = Data(data.name, examples.take(typical), None, spec, data.notices)
         trained, history = self._train_on(own, seed)
         seen = reconstruct_rows(trained, examples)
-        ranked = len(spec.shape) == 1
+        ranked = spec.layout == "row"
         scorer = Scorer.fit(seen, keys, ranked=ranked, typical=typical, seed=seed)
         return ScoredModel(trained, history, scorer), seen
 

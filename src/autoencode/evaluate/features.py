@@ -101,7 +101,7 @@ def space_of(spec: DataSpec) -> Space:
     """
     if spec.gaps:
         raise IncompatibleError("the data have gaps and samples have none, so they cannot be compared")
-    if len(spec.shape) == 3:
+    if spec.layout == "image":
         function, widths = filters, _widths(spec.shape[0])
         return _narrow(Space(IMAGES, function, widths))
     reader = reader_for(spec)

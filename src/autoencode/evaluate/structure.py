@@ -68,7 +68,7 @@ def _measured(case: Case) -> Result:
 
 def _no_images(case: Case) -> str | None:
     spec = case.trained.spec
-    if len(spec.shape) != 3:
+    if spec.layout != "image":
         return "the data are no images"
     if spec.kind != "unit" or spec.gaps:
         return "it needs pixels in [0, 1] without gaps"

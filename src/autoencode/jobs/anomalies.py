@@ -16,10 +16,10 @@ from autoencode.data.formats.folders import ImageOptions
 from autoencode.data.formats.tables import TableOptions
 from autoencode.data.values.frames import as_table, columns_of, in_order, is_frame
 from autoencode.errors import OptionError
-from autoencode.jobs.common import Input, Note, keep, read_for, refuse_taken
+from autoencode.jobs.common import Input, Note, keep, read_for, refuse_layout, refuse_taken
 from autoencode.runs.data import run_data
 from autoencode.trained import choose_device, load_trained
-from autoencode.types import Array, DataSpec
+from autoencode.types import Array, DataSpec, Layout
 
 _CALIBRATED_FROM = 50  # rows; of fewer none can be spared
 _TOLD = 100  # rows whose reasons are told, the most anomalous; more where more are flagged
@@ -55,6 +55,7 @@ def anomalies(
     measure: str = "combined",
     table: TableOptions | None = None,
     images: ImageOptions | None = None,
+    layout: Layout | None = None,
     report: str | os.PathLike[str] | None = None,
     save: str | os.PathLike[str] | None = None,
     seed: int = 0,
@@ -75,6 +76,7 @@ def anomalies(
         measure: the score that counts (``AnomalyDetector``).
         table: which columns of a table are labels, names of rows or left out.
         images: how images of a folder are brought to one form; as in training where there is a run.
+        layout: without a run, what an example is, where its axes do not tell (``load_data``).
         report: a page with pictures to write.
         save: without a run, a folder for the detector, which then can be one.
         seed, device, verbose: of the training.
@@ -90,6 +92,7 @@ def anomalies(
     if run is not None and recipe is not None:
         raise OptionError("a run has its recipe already; leave one of run and recipe out")
     refuse_taken(save, run)
+    refuse_layout(layout, run)
     given = read_for(source, run, table, images, note)
     options: dict[str, Any] = {"contamination": contamination, "measure": measure}
     # The rows of the file may be those of the training: nothing can be held out of few of them.
@@ -97,6 +100,7 @@ def anomalies(
         detector = AnomalyDetector(
             recipe or "mlp_masked",
             column_kinds=dict(table.kinds) if table else None,
+            layout=layout,
             random_state=seed,
             device=device,
             verbose=verbose,
@@ -213,7 +217,7 @@ def _pictures(
     from autoencode.pictures.of_anomalies import images_figure, scores_figure, shares_figure
 
     scores = scores_figure(judgement.scores, judgement.threshold, judgement.pvalues)
-    if len(spec.shape) == 3:
+    if spec.layout == "image":
         seen = judgement.reconstructed(drawn)
         x, back = (_in_unit_range(spec, part) for part in (seen.values, seen.expected))
         caption = "The most anomalous images, their reconstructions, and what each pixel adds."

@@ -10,20 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from autoencode.data import Origin
+from autoencode.data.formats.all import open_table
 from autoencode.data.formats.folders import AS_THEY_ARE, ImageOptions
 from autoencode.data.formats.tables import (
     NO_OPTIONS,
     TableOptions,
     column_values,
-    open_table,
     refuse_absent,
 )
 from autoencode.data.loading import read
 from autoencode.data.values.frames import names_of, select
+from autoencode.data.values.layouts import image_shape
 from autoencode.errors import OptionError, RunFolderError
 from autoencode.trained import Trained, choose_device, load_trained
 from autoencode.trained.model_files import load_config
-from autoencode.types import Array
+from autoencode.types import Array, DataSpec, Layout
 
 Note = Callable[[str], Any]
 
@@ -34,6 +35,7 @@ def model_for(
     recipe: str,
     *,
     table: TableOptions | None = None,
+    layout: Layout | None = None,
     save: str | os.PathLike[str] | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -46,6 +48,7 @@ def model_for(
         run: the run folder; ``None`` to train.
         recipe: what to train then.
         table: of what kind its columns are, where the file does not tell.
+        layout: what an example is, where the file does not tell.
         save: a folder for what was trained.
         seed: of the training.
         device: auto, cpu, cuda or mps.
@@ -58,6 +61,7 @@ def model_for(
     estimator = Autoencoder(
         recipe,
         column_kinds=dict(table.kinds) if table else None,
+        layout=layout,
         random_state=seed,
         device=device,
         verbose=verbose,
@@ -81,6 +85,16 @@ def refuse_taken(save: str | os.PathLike[str] | None, run: str | os.PathLike[str
     target = Path(save)
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise RunFolderError(f"{target} exists already; choose another folder to save into")
+
+
+def refuse_layout(layout: Layout | None, run: str | os.PathLike[str] | None) -> None:
+    """Refuses a layout of data for a model that has one.
+
+    Raises:
+        OptionError: with what to do.
+    """
+    if layout is not None and run is not None:
+        raise OptionError("a run has its layout already; leave one of run and layout out")
 
 
 def keep(
@@ -141,8 +155,9 @@ def _for_run(
     if images is not None and images.size is not None:
         raise OptionError("a run has its image size already; leave one of run and image size out")
     said = origin.images_with(None if images is None else images.on_bad_file)
-    shape = config["spec"].get("shape")
-    size = tuple(shape) if isinstance(shape, list) and len(shape) == 3 else None
+    sides = [config["spec"].get(key) for key in ("shape", "given_shape")]
+    shape, before = (tuple(found) if isinstance(found, list) else () for found in sides)
+    size = image_shape(DataSpec(shape, given_shape=before))
     return read_input(source, table or NO_OPTIONS, shape=size, images=said)
 
 

@@ -12,9 +12,10 @@ from autoencode.data import Examples, apply_spec
 from autoencode.data.formats.folders import ImageOptions
 from autoencode.data.formats.tables import TableOptions
 from autoencode.errors import OptionError
-from autoencode.jobs.common import Note, keep, read_for, refuse_taken
+from autoencode.jobs.common import Note, keep, read_for, refuse_layout, refuse_taken
 from autoencode.jobs.results import write_array
 from autoencode.trained import choose_device, load_trained
+from autoencode.types import Layout
 
 
 def denoise(
@@ -27,6 +28,7 @@ def denoise(
     level: float = 0.3,
     table: TableOptions | None = None,
     images: ImageOptions | None = None,
+    layout: Layout | None = None,
     save: str | os.PathLike[str] | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -43,6 +45,7 @@ def denoise(
         corruption, level: the noise to learn with (``Denoiser``).
         table: which columns of a table are labels, names of rows or left out.
         images: how images of a folder are brought to one form; as in training where there is a run.
+        layout: without a run, what an example is, where its axes do not tell (``load_data``).
         save: without a run, a folder for what is trained, which then can be one.
         seed, device, verbose: of the training.
         note: told what the user should know of the reading.
@@ -58,6 +61,7 @@ def denoise(
             "give either a run that was trained with noise, or clean examples to learn from"
         )
     refuse_taken(save, run)
+    refuse_layout(layout, run)
     given = read_for(source, run, table, images, note)
     if run is not None:
         trained = load_trained(run, device=choose_device(device))
@@ -68,6 +72,7 @@ def denoise(
             corruption,
             level,
             column_kinds=dict(table.kinds) if table else None,
+            layout=layout,
             random_state=seed,
             device=device,
             verbose=verbose,

@@ -11,8 +11,9 @@ import numpy as np
 from autoencode.data.formats.tables import TableOptions
 from autoencode.data.values.frames import count_missing, is_frame
 from autoencode.errors import DataError, OptionError
-from autoencode.jobs.common import model_for, read_for, refuse_taken
+from autoencode.jobs.common import model_for, read_for, refuse_layout, refuse_taken
 from autoencode.jobs.results import write_frame, write_plain
+from autoencode.types import Layout
 
 
 def impute(
@@ -23,6 +24,7 @@ def impute(
     recipe: str | None = None,
     draws: int | None = None,
     table: TableOptions | None = None,
+    layout: Layout | None = None,
     save: str | os.PathLike[str] | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -38,6 +40,7 @@ def impute(
         draws: how many fillings to draw; one of expected values by default.
         table: which columns of a table are labels, names of rows or left out; as in training by
             default.
+        layout: without a run, what an example is, where its axes do not tell (``load_data``).
         save: without a run, a folder for what is trained, which then can be one.
         seed: of the training and the draws.
         device, verbose: see ``model_for``.
@@ -52,13 +55,22 @@ def impute(
     if run is not None and recipe is not None:
         raise OptionError("a run has its recipe already; leave one of run and recipe out")
     refuse_taken(save, run)
+    refuse_layout(layout, run)
     recipe = recipe or ("vae" if draws else "auto")
     given = read_for(source, run, table)
     missing = _missing(given.x)
     if not missing:
         raise DataError(f"{source}: no value is missing; there is nothing to fill")
     trained = model_for(
-        given, run, recipe, table=table, save=save, seed=seed, device=device, verbose=verbose
+        given,
+        run,
+        recipe,
+        table=table,
+        layout=layout,
+        save=save,
+        seed=seed,
+        device=device,
+        verbose=verbose,
     )
     whole, target = given.table if given.table is not None else np.asarray(given.x), Path(out)
     if draws is None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from autoencode.data.values.frames import decode, to_frame
+from autoencode.data.values.layouts import as_given
 from autoencode.errors import OptionError
 from autoencode.files.atomic import new_folder, write_atomically
 from autoencode.trained import Trained
@@ -60,7 +61,9 @@ def write_plain(path: Path, array: Array) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def write_array(path: Path, array: Array, trained: Trained, ids: Array | None = None) -> None:
+def write_array(
+    path: Path, array: Array, trained: Trained, ids: Array | None = None
+) -> tuple[int, ...]:
     """Writes examples; as a table a row for each example, as .png a picture of them.
 
     Args:
@@ -69,6 +72,9 @@ def write_array(path: Path, array: Array, trained: Trained, ids: Array | None = 
         trained: says how examples are drawn and what their columns are called.
         ids: (N,) the rows' own names, which images keep but for their endings.
 
+    Returns:
+        The shape of what was written; an array has that of the training data.
+
     Raises:
         OptionError: a folder is asked for and the examples are no images.
         StorageError: it cannot be written, or the folder is there already.
@@ -76,20 +82,20 @@ def write_array(path: Path, array: Array, trained: Trained, ids: Array | None = 
     ending = path.suffix.lower()
     if not ending:
         _write_images(path, array, trained, ids)
-        return
-    if ending in TABLES and (trained.spec.columns or ending != ".csv" or ids is not None):
+    elif ending in TABLES and (trained.spec.columns or ending != ".csv" or ids is not None):
         write_frame(path, examples_table(array, trained, ids))
-        return
-    if ending == ".png":
+    elif ending == ".png":
         write_atomically(path, _picture(array, trained))
-        return
-    if ending == ".csv":
+    elif ending == ".csv":
         buffer = io.BytesIO()
         names = ",".join(numbered("x", flat(array)))
         np.savetxt(buffer, flat(array), fmt="%.9g", delimiter=",", header=names, comments="")
         write_atomically(path, buffer.getvalue())
     else:
+        if shape := trained.spec.given_shape:
+            array = as_given(array, (len(array), *shape))
         write_plain(path, array)
+    return array.shape
 
 
 def _write_images(folder: Path, array: Array, trained: Trained, ids: Array | None) -> None:
@@ -97,7 +103,7 @@ def _write_images(folder: Path, array: Array, trained: Trained, ids: Array | Non
     from PIL import Image
 
     spec = trained.spec
-    if len(spec.shape) != 3 or spec.shape[0] not in (1, 3) or spec.kind != "unit":
+    if spec.layout != "image" or spec.shape[0] not in (1, 3) or spec.kind != "unit":
         raise OptionError(
             f"cannot write {folder}: only grey and colour images go into a folder, and these examples "
             f"are {' x '.join(map(str, spec.shape))} {spec.kind} values; give the name an ending"

@@ -35,7 +35,7 @@ class ColumnEncoder(nn.Module):
 
     def __init__(self, spec: DataSpec, width: int, depth: int, heads: int) -> None:
         super().__init__()
-        flat = replace(spec, shape=(spec.size,), offset=(0.0,), scale=(1.0,), gaps=False)
+        flat = replace(spec, shape=(spec.size,), layout="row", offset=(0.0,), scale=(1.0,), gaps=False)
         self.reader = Reader(flat)
         kinds = [column.kind for column in spec.columns] or ["real"] * spec.size
         owners = [i for i, kind in enumerate(kinds) if kind != "category"]

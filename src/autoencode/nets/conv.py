@@ -9,15 +9,17 @@ from torch import Tensor, nn
 
 from autoencode.errors import IncompatibleError
 from autoencode.nets.layers import NetOptions
+from autoencode.types import layout_of
 
 KERNEL, PADDING = 3, 1
 
 
 def check_layers(shape: tuple[int, ...], channels: tuple[int, ...], strides: tuple[int, ...]) -> None:
-    if len(shape) != 3:
+    if layout_of(shape) != "image":
         raise IncompatibleError(
             f"convolutions need images (channels, height, width), got examples of shape "
-            f"{'x'.join(map(str, shape))}; use an MLP recipe, or give the data as images"
+            f"{'x'.join(map(str, shape))}; use an MLP recipe, or give the data "
+            "as images (layout=image)"
         )
     if not channels:
         raise IncompatibleError("channels and strides need at least one layer, got none")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from autoencode.errors import IncompatibleError
+from autoencode.types import layout_of
 
 _COARSE = 4  # a map of no longer sides is followed by a single position
 _SMALLEST = 1e-3  # mean square that is scaled to one
@@ -26,10 +27,11 @@ def resolutions(shape: tuple[int, ...], patch: int = 1) -> list[tuple[int, int]]
     >>> resolutions((1, 28, 28))
     [(28, 28), (14, 14), (7, 7), (4, 4), (1, 1)]
     """
-    if len(shape) != 3:
+    if layout_of(shape) != "image":
         raise IncompatibleError(
             f"convolutions need images (channels, height, width), got examples of shape "
-            f"{'x'.join(map(str, shape))}; use an MLP recipe, or give the data as images"
+            f"{'x'.join(map(str, shape))}; use an MLP recipe, or give the data "
+            "as images (layout=image)"
         )
     sizes = [(-(-shape[1] // patch), -(-shape[2] // patch))]
     while max(sizes[-1]) > _COARSE:

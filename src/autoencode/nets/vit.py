@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from autoencode.errors import IncompatibleError
 from autoencode.nets.transformer import Block
+from autoencode.types import layout_of
 
 
 class Patches:
@@ -24,10 +25,11 @@ class Patches:
     """
 
     def __init__(self, shape: tuple[int, ...], size: int) -> None:
-        if len(shape) != 3:
+        if layout_of(shape) != "image":
             raise IncompatibleError(
                 f"patches need images (channels, height, width), got examples of shape "
-                f"{'x'.join(map(str, shape))}; use an MLP recipe, or give the data as images"
+                f"{'x'.join(map(str, shape))}; use an MLP recipe, or give the data "
+                "as images (layout=image)"
             )
         self.channels, self.height, self.width = shape
         self.size = size

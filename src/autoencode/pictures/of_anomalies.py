@@ -107,8 +107,8 @@ def shares_figure(
 
 
 def _map(axes: Any, shares: Array) -> None:
-    """The pixels of one image, channels summed."""
-    pixels = shares.sum(0) if shares.ndim == 3 else np.atleast_2d(shares)
+    """The pixels of one image, channels summed, those of a volume along its depth too."""
+    pixels = shares.sum(tuple(range(shares.ndim - 2)))
     axes.imshow(pixels, cmap="magma")
     axes.set_axis_off()
 

@@ -93,8 +93,8 @@ def draw(
     """
     if kind == "reconstructions":
         few = examples.take(np.arange(min(10, len(examples))))
-        reconstructed = _as_seen(trained, trained.reconstruct(few))
-        return plots.reconstructions(_as_seen(trained, few.x), reconstructed)
+        reconstructed = _as_drawn(trained, trained.reconstruct(few))
+        return plots.reconstructions(_as_drawn(trained, few.x), reconstructed)
     if kind == "loss":
         return plots.loss(history, unit=trained.recipe.unit)
     if kind == "latent":
@@ -109,9 +109,15 @@ def draw(
     raise OptionError("'all' is not one picture; choose one")
 
 
-def _as_seen(trained: Trained, raw: Array) -> Array:
-    """Examples as the model sees them: pixels in 0..1."""
-    return trained.spec.to_model(torch.from_numpy(raw)).numpy()
+def _as_drawn(trained: Trained, raw: Array) -> Array:
+    """Examples as the model sees them, pixels in 0..1: images (N, C, H, W) or rows (N, F).
+
+    Of a volume the slice in its middle is drawn; all else is a row.
+    """
+    seen: Array = trained.spec.to_model(torch.from_numpy(raw)).numpy()
+    if trained.spec.layout == "volume" and seen.ndim == 5:
+        return seen[:, :, seen.shape[2] // 2]
+    return seen if trained.spec.layout == "image" else flat(seen)
 
 
 def _latent(trained: Trained, examples: Examples) -> Figure:
@@ -131,8 +137,8 @@ def _grid(trained: Trained, examples: Examples, extent: Extent | None, rows: int
     codes = np.stack([across.ravel(), up.ravel()], axis=1)
     # A conditional model draws the grid of its first class.
     labels = [trained.spec.classes[0]] * len(codes) if trained.spec.classes else None
-    decoded = _as_seen(trained, trained.decode(codes, labels))
-    return plots.grid(decoded.reshape(rows, rows, *trained.spec.shape), extent)
+    decoded = _as_drawn(trained, trained.decode(codes, labels))
+    return plots.grid(decoded.reshape(rows, rows, *decoded.shape[1:]), extent)
 
 
 def _traversals(
@@ -152,7 +158,7 @@ def _traversals(
     for row, j in enumerate(chosen):
         swept[row, :, j] = steps[row]
     labels = _same_class(trained, examples, middle, len(chosen) * STEPS)
-    decoded = _as_seen(trained, trained.decode(swept.reshape(-1, swept.shape[-1]), labels))
+    decoded = _as_drawn(trained, trained.decode(swept.reshape(-1, swept.shape[-1]), labels))
     shown = "{:.2g} sd" if codes.nats is None else "{:.2f} nats"
     names = [f"z{j} ({shown.format(codes.activity[j])})" for j in chosen]
     if sweep is None:
@@ -162,7 +168,7 @@ def _traversals(
         ticks, across = [f"{value:.3g}" for value in steps[0]], "value of the dimension"
     n = len(codes.activity)
     title = f"Traversals of {len(chosen)} of {n} latent dimensions, the others held"
-    shape = (len(chosen), STEPS, *trained.spec.shape)
+    shape = (len(chosen), STEPS, *decoded.shape[1:])
     return plots.traversals(decoded.reshape(shape), names, ticks, title=title, sweep=across)
 
 
@@ -200,7 +206,7 @@ def _steps(z: Array, sweep: tuple[float, float] | None) -> Array:
 def _samples(trained: Trained, seed: int) -> Figure:
     fitted = isinstance(trained.model.prior, FittedGaussian)
     title = "Samples from a Gaussian fitted to the codes" if fitted else "Samples from the prior"
-    return plots.samples(_as_seen(trained, trained.sample(64, seed)), title=title)
+    return plots.samples(_as_drawn(trained, trained.sample(64, seed)), title=title)
 
 
 def caption(kind: str, trained: Trained) -> str:

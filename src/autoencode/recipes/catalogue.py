@@ -294,7 +294,7 @@ def default_recipe(spec: DataSpec) -> str:
     >>> default_recipe(DataSpec((4,), "real", gaps=True))
     'mlp_impute'
     """
-    return "mlp_impute" if spec.gaps and len(spec.shape) == 1 else "mlp"
+    return "mlp_impute" if spec.gaps and spec.layout == "row" else "mlp"
 
 
 def scaling(name: str, options: Mapping[str, Any]) -> Standardize:

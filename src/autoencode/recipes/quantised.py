@@ -62,7 +62,7 @@ class Grid:
     ) -> Recipe:
         """The recipe around a quantiser of vectors."""
         width = int(quantiser.dim)  # type: ignore[arg-type]
-        images = own is None and len(spec.shape) == 3
+        images = own is None and spec.layout == "image"
         rows = nn.Identity() if images else nn.Unflatten(1, (width, self.positions))
         return plain(
             spec,
@@ -78,7 +78,7 @@ class Grid:
 
     def networks(self, spec: DataSpec, net: NetOptions) -> Networks:
         """Convolutions for images, else dense layers."""
-        if len(spec.shape) == 3:
+        if spec.layout == "image":
             return Convolutional(self.channels, self.strides, net, spatial=True)
         return Dense(self.hidden, net)
 

@@ -178,7 +178,7 @@ def ms_ssim_vae(
         n_scales: at most, 1 to 5.
     """
     complete_numbers(spec, "ms_ssim_vae")
-    if len(spec.shape) != 3 or spec.kind != "unit":
+    if spec.layout != "image" or spec.kind != "unit":
         raise IncompatibleError("ms_ssim_vae needs images with values in [0, 1]; use vae")
     spec, networks = body.ready(spec, noise, net, networks)
     model = latent_model(spec, networks, body, latent_dim)

@@ -73,6 +73,7 @@ def read_again(
             table=origin.table,
             images=origin.images,
             leave_out=origin.left_out,
+            layout=origin.layout,
             progress=on_bytes,
         )
     if data.fingerprint() != origin.sha256:

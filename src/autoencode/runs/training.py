@@ -62,6 +62,7 @@ from autoencode.trained.model_files import CONFIG, read_history, read_left_out, 
 from autoencode.training import EpochRecord, Observer
 from autoencode.training.checkpoints import Checkpoints
 from autoencode.training.settings import Setting
+from autoencode.types import Layout
 
 CHECKPOINT_SECONDS = 10.0
 _MAX_SEED = 2**63 - 1
@@ -92,6 +93,7 @@ def train(
     images: ImageOptions | None = None,
     standardize: Standardize | None = None,
     leave_out: Sequence[str] = (),
+    layout: Layout | None = None,
     labels: Any = None,
     n_labels: int | None = None,
     encoder: nn.Module | None = None,
@@ -124,6 +126,7 @@ def train(
         standardize: how values that are neither pixels nor in [0, 1] are scaled (``load_data``); the
             recipe's own way by default.
         leave_out: labels whose examples the model shall never see (``load_data``).
+        layout: what an example is, where its axes do not tell (``load_data``).
         labels: (N,) one label for each example, where the source has none (``load_data``).
         n_labels: how many labels of the training examples to keep, the same number of each class, for a
             recipe that guesses the others (``m2_vae``); by default all there are.
@@ -159,6 +162,7 @@ def train(
             table=table or TableOptions(),
             images=images or ImageOptions(),
             leave_out=leave_out,
+            layout=layout,
             labels=labels,
             progress=on_bytes,
         )
@@ -178,6 +182,7 @@ def train(
         table=table,
         images=images,
         standardize=standardize,
+        layout=layout,
         left_out=leave_out,
         n_labels=n_labels,
     )

@@ -25,6 +25,7 @@ from autoencode.data import (
     open_examples,
 )
 from autoencode.data.values.frames import fill, is_frame, select
+from autoencode.data.values.layouts import as_given
 from autoencode.errors import DataError, IncompatibleError, OptionError
 from autoencode.models import AutoencoderModule, Decoder, Encoder, SemiSupervisedAutoencoder
 from autoencode.randomness import common_noise, drawing, mix, seeded
@@ -309,10 +310,10 @@ class Trained:
                 "the model never saw a gap; train it on data with gaps, or with noise=missing"
             )
         columns = self.spec.columns
-        if is_frame(x):
+        if is_frame(x) and columns:
             return fill(x, columns, guess(select(x, [column.name for column in columns])))
         given = np.asarray(x)
-        filled = np.where(np.isnan(given), guess(given).reshape(given.shape), given)
+        filled = np.where(np.isnan(given), as_given(guess(given), given.shape), given)
         return filled.astype(given.dtype)
 
     @property

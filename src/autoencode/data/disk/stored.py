@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from autoencode.data.disk.store import Store
 from autoencode.data.examples import Examples
-from autoencode.data.values.ranges import channels_first
-from autoencode.types import Array
+from autoencode.data.values.layouts import Arrangement, arrangement
+from autoencode.types import Array, Layout
 
 # What is held in memory of a store at most: as test part, to validate on, to fit PCA and a prior.
 SAMPLE_ROWS, SAMPLE_BYTES = 10_000, 128 << 20
@@ -35,20 +35,26 @@ class Stored:
         dtype: what they become in memory, uint8 or float32.
         without: (K,) ascending row numbers of the store that do not belong to them.
         labels: (len(store),) one label for each row of the store, or ``None``.
+        layout: what an example is; guessed by the number of its axes when ``None``.
     """
 
     store: Store
     dtype: np.dtype[Any]
     without: Array = field(default_factory=_none)
     labels: Array | None = None
+    layout: Layout | None = None
 
     def __len__(self) -> int:
         return len(self.store) - len(self.without)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one example, images as (C, H, W)."""
-        return channels_first(np.empty((0, *self.store.shape), bool))[0].shape[1:]
+        """Shape of one example, as models have it."""
+        return self._arranged.shape
+
+    @property
+    def _arranged(self) -> Arrangement:
+        return arrangement(self.store.shape, self.layout)
 
     @property
     def ids(self) -> Array | None:
@@ -81,7 +87,7 @@ class Stored:
         block = self.store.read(start, stop)
         if last > first:
             block = np.delete(block, self.without[first:last] - start, axis=0)
-        return channels_first(block)[0]
+        return self._arranged(block)
 
     def read(self, start: int, stop: int) -> Array:
         """Examples (n, *D) among the rows from ``start`` to ``stop`` of the store."""
@@ -90,7 +96,7 @@ class Stored:
     def take(self, rows: Array) -> Examples:
         """The examples with these numbers (M,), ascending, in memory."""
         places = self._in_store(rows)
-        x = np.ascontiguousarray(channels_first(self.store.take(places))[0], self.dtype)
+        x = np.ascontiguousarray(self._arranged(self.store.take(places)), self.dtype)
         labels, ids = (None if one is None else one[places] for one in (self.labels, self._ids))
         return Examples(x, labels, ids)
 
@@ -103,7 +109,7 @@ class Stored:
         """
         rows = self.share(validation, _VALIDATION, seed)
         without = np.union1d(self.without, self._in_store(rows))
-        return Stored(self.store, self.dtype, without, self.labels), self.take(rows)
+        return replace(self, without=without), self.take(rows)
 
     def share(self, share: float, *seeds: int) -> Array:
         """Numbers of a share of the examples, ascending and evenly spread.

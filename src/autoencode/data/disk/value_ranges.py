@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,12 @@ import numpy as np
 from autoencode.data.disk.store import Store
 from autoencode.data.disk.stored import Stored
 from autoencode.data.values.arrays import refuse_unusable
+from autoencode.data.values.layouts import arrangement
 from autoencode.data.values.ranges import (
     Storage,
     Values,
     as_columns,
     center_and_variance,
-    channels_first,
     check_standardize,
     could_be_coarse,
     nothing_to_learn,
@@ -28,34 +29,41 @@ from autoencode.data.values.ranges import (
     standardized,
     storage_of,
 )
-from autoencode.types import Array, DataSpec
+from autoencode.types import Array, DataSpec, Layout
 
 _BLOCK_BYTES = 1 << 20  # small enough to stay in the cache
 _DIM = 16  # bytes above this are pixels to 255 whatever else there is
 
 
-def survey(store: Store, without: Array, standardize: str) -> tuple[Storage, DataSpec, list[str]]:
+def survey(
+    store: Store, without: Array, standardize: str, layout: Layout | None = None
+) -> tuple[Storage, DataSpec, list[str]]:
     """How a store's values are kept and what a model must know of them, and notices.
 
     Args:
         store: all examples.
         without: rows that are not for training; they count for the range alone.
         standardize: as in ``ranges.spec_for``.
+        layout: what an example is; guessed when ``None``.
 
     Raises:
         DataError: a value cannot be learned from.
     """
     check_standardize(standardize)
-    moved, notice = channels_first(np.empty((0, *store.shape), bool))
-    values = _values(store, moved.shape[1:])
+    arranged = arrangement(store.shape, layout)
+    values = _values(store, arranged.shape)
     storage = Storage(np.uint8, "unit") if store.dtype == bool else storage_of(values)
     storage = as_columns(storage, values.shape, standardize)
-    notices = [text for text in (notice, storage.notice) if text]
+    notices = [
+        *arranged.notices(len(store) - len(without)),
+        *([storage.notice] if storage.notice else []),
+    ]
     if np.float32(values.low) == np.float32(values.high):  # as the model will see them
         notices.append(nothing_to_learn(values.low))
     if storage.kind == "unit":
-        return storage, DataSpec(values.shape, "unit", scale=(storage.scale,)), notices
-    examples = Stored(store, np.dtype(storage.dtype), without)
+        spec = DataSpec(values.shape, "unit", scale=(storage.scale,), given_shape=arranged.given_shape)
+        return storage, spec, notices
+    examples = Stored(store, np.dtype(storage.dtype), without, layout=layout)
     moments = _Moments(examples)
     mean, variance = moments.mean, moments.variance
     if standardize == "robust":  # quantiles ask for all values at once; some rows are enough
@@ -64,7 +72,7 @@ def survey(store: Store, without: Array, standardize: str) -> tuple[Storage, Dat
     spec, more = standardized(values.shape, mean, variance, constant, standardize)
     if could_be_coarse(store.dtype):
         more = precision_notice(moments.source_low, moments.source_high) + more
-    return storage, spec, notices + more
+    return storage, replace(spec, given_shape=arranged.given_shape), notices + more
 
 
 def blocks(store: Store) -> list[tuple[int, int]]:

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from autoencode.data.disk.store import merged, take_by_blocks
+from autoencode.data.formats.format import Format, as_path
 from autoencode.data.raw import LABEL_KEYS, X_KEYS
 from autoencode.data.values.arrays import refuse_dtype
 from autoencode.errors import DataError
 from autoencode.types import Array
 
 ZARR_MARKS = ("zarr.json", ".zarray", ".zgroup")
+_ZARR = ".zarr"
 PARQUET = ".parquet"
 COLUMNS = (PARQUET, ".arrow", ".feather")
 
@@ -278,3 +280,15 @@ def _as_rows(table: Any, shape: tuple[int, ...], dtype: np.dtype[Any], where: st
 
 def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:120] or type(error).__name__
+
+
+def _is_zarr(source: Any) -> bool:
+    path = as_path(source)
+    if path is None:
+        return False
+    return path.suffix.lower() == _ZARR or any((path / mark).exists() for mark in ZARR_MARKS)
+
+
+ZARR = Format(
+    "Zarr arrays", _is_zarr, lambda source, how: open_zarr(Path(source)), (_ZARR,), stores=True
+)

@@ -19,6 +19,7 @@ import numpy as np
 
 from autoencode.data.disk.store import Store
 from autoencode.data.formats.chunked import needed
+from autoencode.data.formats.format import Format, Opening, as_path
 from autoencode.data.raw import LABEL_KEYS
 from autoencode.data.values.arrays import refuse_dtype
 from autoencode.errors import DataError
@@ -245,3 +246,16 @@ def _images(
 
 def _undecoded(feature: Any) -> Any:
     return type(feature)(decode=False)
+
+
+def _matches(source: Any) -> bool:
+    path = as_path(source)
+    return is_dataset(source) if path is None else is_saved(path)
+
+
+def _open(source: Any, how: Opening) -> Store:
+    given = Path(source) if isinstance(source, str | os.PathLike) else source
+    return open_dataset(given, how.shape, how.data_dir)
+
+
+HUGGING_FACE = Format("data sets of Hugging Face", _matches, _open, stores=True)

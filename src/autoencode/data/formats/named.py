@@ -14,10 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from autoencode.data.formats.download import OnBytes, data_folder, fetch
+from autoencode.data.formats.format import Format, Opening
 from autoencode.data.formats.idx import content_md5, read_idx
 from autoencode.data.raw import Raw
 from autoencode.errors import DataError
@@ -336,3 +338,19 @@ def _check_structure(
         )
     if labels.max() > 9:
         raise DataError(f"{labels_path}: expected labels 0..9, got {labels.max()}; {_REPLACE}")
+
+
+def _is_name(source: Any) -> bool:
+    """Whether a source is the name of a data set, also where a folder bears it."""
+    return isinstance(source, str) and source.lower() in catalogue()
+
+
+def _open(source: Any, how: Opening) -> Raw:
+    raw = read_named(source.lower(), how.data_dir, how.progress)
+    if not Path(source).exists():
+        return raw
+    other = f"{source} is the data set of that name, not what lies here; write ./{source} for that"
+    return replace(raw, notices=(*raw.notices, other))
+
+
+NAMED = Format("named data sets", _is_name, _open)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import importlib
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from autoencode.data.formats.chunked import PARQUET
+from autoencode.data.disk.store import Store
+from autoencode.data.formats.chunked import COLUMNS, PARQUET, column_files, open_columns
+from autoencode.data.formats.format import Format, Opening, as_path, is_large
 from autoencode.data.raw import Raw
 from autoencode.data.values.arrays import as_text
 from autoencode.data.values.frames import encode, is_frame, learn_columns, names_of, select
@@ -22,7 +23,6 @@ from autoencode.files.free_memory import require_memory
 from autoencode.types import Array, ColumnKind, DataSpec
 
 TEXT = (".csv", ".tsv")
-TABLES = (*TEXT, PARQUET, ".feather", ".arrow")
 
 
 @dataclass(frozen=True)
@@ -64,24 +64,6 @@ class TableOptions:
 
 
 NO_OPTIONS = TableOptions()
-
-
-def open_table(source: Any) -> Any | None:
-    """The table that a source is or that a file holds, ``None`` when it is something else.
-
-    Raises:
-        DataError: the file cannot be read.
-    """
-    if not isinstance(source, str | os.PathLike):
-        return source if is_frame(source) else None
-    path = Path(source)
-    if path.suffix.lower() not in TABLES or path.is_dir():
-        return None
-    table = read_table(path)
-    types = importlib.import_module("pyarrow").types
-    # One column of lists is an array of examples, not a table.
-    lists = len(table.column_names) == 1 and types.is_nested(table.schema.types[0])
-    return None if lists else table
 
 
 def read_table(path: Path) -> Any:
@@ -234,3 +216,45 @@ def column_values(table: Any, name: str | None) -> Array | None:
 
     values = np.asarray(nw.from_native(table, eager_only=True)[name].to_numpy())
     return as_text(values) if values.dtype == object else values
+
+
+def is_too_large(source: Any) -> bool:
+    """Whether a table's file is so large that it is to be read from disk while it is used."""
+    path = as_path(source)
+    if path is None or path.suffix.lower() not in COLUMNS or not path.is_file():
+        return False
+    return is_large(path.stat().st_size)
+
+
+def _holds_columns(source: Any) -> bool:
+    path = as_path(source)
+    return path is not None and bool(column_files(path))
+
+
+def _open_columns(source: Any, how: Opening) -> Any | Store:
+    """A table, or a store of its numbers where it is streamed or holds one column of lists."""
+    path = Path(source)
+    wanted = how.table
+    if wanted is None:
+        wanted = not how.stream and not is_too_large(path)
+    if wanted and not path.is_dir():
+        table = read_table(path)
+        # One column of lists is an array of examples, not a table.
+        nested = importlib.import_module("pyarrow").types.is_nested
+        if len(table.column_names) != 1 or not nested(table.schema.types[0]):
+            return table
+    return open_columns(path)
+
+
+def _is_text(source: Any) -> bool:
+    path = as_path(source)
+    return path is not None and path.suffix.lower() in TEXT and not path.is_dir()
+
+
+FRAMES = Format("tables", is_frame, lambda source, how: source, tables=True)
+TEXT_FILES = Format(
+    "text tables", _is_text, lambda source, how: read_table(Path(source)), TEXT, tables=True
+)
+COLUMN_FILES = Format(
+    "Parquet and Arrow files", _holds_columns, _open_columns, COLUMNS, stores=True, tables=True
+)

@@ -10,7 +10,7 @@ import numpy as np
 
 from autoencode.data.values.arrays import as_array, extremes, place
 from autoencode.data.values.frames import encode, is_frame
-from autoencode.data.values.ranges import CHANNELS
+from autoencode.data.values.layouts import channels_last
 from autoencode.errors import DataError
 from autoencode.types import Array, DataSpec
 
@@ -27,7 +27,7 @@ def apply_spec(x: Any, spec: DataSpec, part: str = "data") -> Array:
 
     Args:
         x: (N, ...) anything array-like: in the spec's shape, flat, without the axis of a single
-            channel, or with channels last.
+            channel (or of a single feature), or with channels last.
         spec: what the model was trained on.
         part: what to call the data in an error message.
 
@@ -74,8 +74,7 @@ def _to_shape(x: Array, spec: DataSpec, part: str) -> Array:
     shape = x.shape[1:]
     if shape == spec.shape:
         return x
-    channels_last = len(shape) == 3 and shape[-1] in CHANNELS
-    if channels_last and (shape[-1], *shape[:-1]) == spec.shape:
+    if channels_last(shape, spec.shape):
         return np.moveaxis(x, -1, 1)
     same_but_ones = _without_ones(shape) == _without_ones(spec.shape)
     if math.prod(shape) == spec.size and (min(len(shape), len(spec.shape)) == 1 or same_but_ones):

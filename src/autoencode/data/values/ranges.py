@@ -14,6 +14,9 @@ How values are read, first match first; "integers" are whole numbers of any dtyp
     images, others in [0, 255], some above 16                float32   unit   255
     rows of k*k >= 64 integers in 0..255, some above 16      uint8     unit   255
     anything else                                            float32   real   ``standardize``
+
+Volumes are read as images are. Sequences are measurements, never pixels: bool, bytes of 0 and 1 and
+what lies in [0, 1] are unit, all else is real.
 """
 
 from __future__ import annotations
@@ -27,11 +30,12 @@ import numpy as np
 
 from autoencode.data.values.arrays import extremes
 from autoencode.errors import OptionError, nearest
-from autoencode.types import Array, Column, DataSpec, Kind
+from autoencode.types import Array, Column, DataSpec, Kind, layout_of
 
 Standardize = Literal["columns", "all_columns", "robust", "global", "none"]
 
-CHANNELS = (1, 3, 4)  # grey, RGB, RGBA: what tells a channel axis from a height or a width
+_IN_COLUMNS = ("row", "sequence")  # layouts whose entries have a meaning, and a unit, each of its own
+_PIXELS = ("image", "volume")
 _DIM = 16  # no photograph with levels to 255 is as dark as this throughout
 _SMALLEST_IMAGE = 64  # pixels; a shorter row of small integers is more likely a table of counts
 _TINY = float(np.finfo(np.float32).tiny)
@@ -60,15 +64,6 @@ class Storage:
         return np.ascontiguousarray(x, dtype=self.dtype)
 
 
-def channels_first(x: Array) -> tuple[Array, str | None]:
-    """Images as (N, C, H, W), everything else as it is, and a notice when axes were moved."""
-    if x.ndim == 3:
-        return x[:, None], None
-    if x.ndim == 4 and x.shape[-1] in CHANNELS and x.shape[1] not in CHANNELS:
-        return np.moveaxis(x, -1, 1), "the last axis was taken as channels and moved to the front"
-    return x, None
-
-
 def choose_storage(parts: Sequence[Array], standardize: str = "columns") -> Storage:
     """One way to keep all parts of a data set, by the table above.
 
@@ -81,7 +76,7 @@ def choose_storage(parts: Sequence[Array], standardize: str = "columns") -> Stor
 
 def as_columns(storage: Storage, shape: tuple[int, ...], standardize: str) -> Storage:
     """How values are kept where their range shall say nothing: as they are, or column by column."""
-    if standardize == "none" or (standardize == "all_columns" and len(shape) == 1):
+    if standardize == "none" or (standardize == "all_columns" and layout_of(shape) in _IN_COLUMNS):
         return Storage(storage.dtype, "real")
     return storage
 
@@ -105,7 +100,7 @@ class Values:
     """What tells the meaning of values.
 
     Attributes:
-        shape: shape of one example, channels first.
+        shape: shape of one example, as models have it.
         bytes: whether all are uint8 or bool.
         low, high: the extremes.
         whole: whether all are whole numbers; asked only where it matters.
@@ -131,8 +126,9 @@ def storage_of(values: Values) -> Storage:
 
 def _pixels(values: Values) -> Storage | None:
     """How values in [0, 255] are kept if they are pixels, ``None`` if they are not."""
-    images, high = len(values.shape) > 1, values.high
-    if not images and not (high > _DIM and _could_be_image(values.shape[0])):
+    layout, high = layout_of(values.shape), values.high
+    images = layout in _PIXELS
+    if not images and not (layout == "row" and high > _DIM and _could_be_image(values.shape[0])):
         return None
     integers = values.whole()
     if not integers and not (images and high > _DIM):
@@ -143,12 +139,13 @@ def _pixels(values: Values) -> Storage | None:
 
 
 def _bytes(values: Values) -> Storage:
-    """How bytes are kept: pixels, unless they are the short rows of a table of counts."""
+    """How bytes are kept: pixels, but for short rows (a table of counts) and sequences."""
     if values.high <= 1:
         return Storage(np.uint8, "unit")
-    if len(values.shape) == 1 and values.shape[0] < _SMALLEST_IMAGE:
+    layout = layout_of(values.shape)
+    if layout == "sequence" or (layout == "row" and values.shape[0] < _SMALLEST_IMAGE):
         return Storage(np.float32, "real")
-    if len(values.shape) > 1 and values.high <= _DIM:
+    if layout in _PIXELS and values.high <= _DIM:
         return Storage(np.uint8, "unit", float(_DIM), _taken_as_pixels(_DIM))
     return Storage(np.uint8, "unit", 255.0)
 
@@ -174,9 +171,11 @@ def spec_for(
         x: (N, *D) training examples as they are stored.
         storage: how that was decided.
         standardize: what becomes of ``real`` values. ``columns``: each column of a table gets mean
-            0 and variance 1, images one mean and variance for all pixels; ``all_columns``: the same,
-            also where a table's values lie in [0, 1] or look like pixels; ``robust``: as ``columns``
-            with median and interquartile range, which no outlier moves (``robust_moments``);
+            0 and variance 1, each feature of sequences too (over all steps together), images and
+            volumes one mean and variance for all pixels; ``all_columns``: the same, also where the
+            values of a table or of sequences lie in [0, 1] or look like pixels; ``robust``: as
+            ``columns`` with median and interquartile range, which no outlier moves
+            (``robust_moments``);
             ``global``: each entry its own mean but all share one scale, which leaves principal
             subspaces as they are; ``none``: nothing, and values that look like pixels are taken as
             they are too.
@@ -194,9 +193,8 @@ def spec_for(
             x.shape[1:], "unit", scale=(storage.scale,), columns=columns, gaps=gaps
         ), notices
     mean, variance = center_and_variance(x, standardize)
-    table = x.ndim == 2 and standardize in ("columns", "all_columns", "robust")
     constant = np.zeros(len(mean), bool)
-    if table:
+    if layout_of(x.shape[1:]) == "row" and standardize in ("columns", "all_columns", "robust"):
         lows, highs = _column_extremes(x)
         constant = lows == highs
     coded = np.array([not c.numeric and c.kind != "count" for c in columns] or [False] * len(mean))
@@ -240,7 +238,9 @@ def standardized(
     if standardize == "global":
         scale = _usable(np.sqrt(variance.mean(keepdims=True)))
         return DataSpec(shape, "real", _tuple(mean), _tuple(scale)), []
-    if len(shape) > 1:
+    if layout_of(shape) == "sequence":
+        return DataSpec(shape, "real", *_by_feature(shape, mean, variance)), []
+    if layout_of(shape) in _PIXELS:
         spread = np.sqrt(variance.mean(keepdims=True) + mean.var(keepdims=True))
         offset = mean.mean(keepdims=True)
         return DataSpec(shape, "real", _tuple(offset), _tuple(_usable(spread))), []
@@ -252,17 +252,29 @@ def standardized(
     return DataSpec(shape, "real", _tuple(mean), _tuple(scale)), notices
 
 
+def _by_feature(
+    shape: tuple[int, ...], mean: Array, variance: Array
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Offset and scale of sequences (T, F): one of each feature for all steps, repeated for each."""
+    mean, variance = mean.reshape(shape), variance.reshape(shape)
+    offset = mean.mean(axis=0)
+    spread = np.sqrt(variance.mean(axis=0) + mean.var(axis=0))
+    # What float32 rounds to is no spread.
+    scale = np.where(spread > _EPS * np.abs(offset), _usable(spread), 1.0)
+    return _tuple(np.tile(offset, shape[0])), _tuple(np.tile(scale, shape[0]))
+
+
 def center_and_variance(x: Array, standardize: str) -> tuple[Array, Array]:
     """What real examples (N, *D) are scaled by, each (D,): mean and variance, or their robust kin.
 
-    Images have one robust centre and scale for all pixels.
+    Images have one robust centre and scale for all pixels, sequences one of each feature.
     """
     if standardize != "robust":
         return moments(x)
-    rows = x.reshape(len(x), -1) if x.ndim == 2 else x.reshape(-1, 1)
-    center, scale = robust_moments(rows)
-    width = int(np.prod(x.shape[1:]))
-    return np.broadcast_to(center, (width,)), np.broadcast_to(scale**2, (width,))
+    width = x.shape[-1] if layout_of(x.shape[1:]) in _IN_COLUMNS else 1  # of what is scaled apart
+    center, scale = robust_moments(x.reshape(-1, width))
+    repeats = math.prod(x.shape[1:]) // width
+    return np.tile(center, repeats), np.tile(scale**2, repeats)
 
 
 def moments(x: Array) -> tuple[Array, Array]:

@@ -63,9 +63,9 @@ class NoiseOptions:
             raise IncompatibleError(
                 f"noise={self.noise} has no meaning for categories and counts; use noise=missing"
             )
-        if self.noise == "blur" and len(spec.shape) != 3:
+        if self.noise == "blur" and spec.layout != "image":
             raise IncompatibleError(
-                "noise=blur is for images, and these are rows of numbers; use another noise, or give "
+                f"noise=blur is for images, and these are {spec.layout}s; use another noise, or give "
                 "the data as images (N, height, width)"
             )
         return spec
