@@ -40,6 +40,7 @@ _HOMES = {
     "load": "autoencode.estimators",
     "load_data": "autoencode.data",
     "load_trained": "autoencode.trained",
+    "recipe": "autoencode.recipes.registry",
     "resume": "autoencode.runs",
     "train": "autoencode.runs",
 }
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from autoencode.recipes import RECIPES as RECIPES
     from autoencode.recipes import Recipe as Recipe
     from autoencode.recipes import build as build
+    from autoencode.recipes.registry import recipe as recipe
     from autoencode.runs import Run as Run
     from autoencode.runs import resume as resume
     from autoencode.runs import train as train

@@ -22,6 +22,7 @@ from autoencode.errors import DataError, IncompatibleError
 Array = NDArray[Any]
 Kind = Literal["unit", "real"]
 ColumnKind = Literal["real", "count", "boolean", "category", "date"]
+Standardize = Literal["columns", "all_columns", "robust", "global", "none"]
 Layout = Literal["row", "image", "sequence", "volume"]
 
 # What the axes of one example are; their number tells them apart.
@@ -481,6 +482,7 @@ __all__ = [
     "Progress",
     "Site",
     "Source",
+    "Standardize",
     "Term",
     "is_traced",
     "layout_of",

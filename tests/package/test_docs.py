@@ -12,6 +12,7 @@ import pytest
 from autoencode.cli import cli
 from autoencode.evaluate.card import FIGURES
 from autoencode.recipes import RECIPES
+from autoencode.recipes.registry import forget
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -51,8 +52,13 @@ WITH_CODE = [name for page, name in zip(PAGES, NAMES, strict=True) if blocks(pag
 def test_python_blocks_run_in_order(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "documentation"}
-    for i, body in enumerate(blocks(ROOT / name, "python")):
-        exec(compile(body, f"{name}, python block {i + 1}", "exec"), namespace)
+    before = set(RECIPES)
+    try:
+        for i, body in enumerate(blocks(ROOT / name, "python")):
+            exec(compile(body, f"{name}, python block {i + 1}", "exec"), namespace)
+    finally:
+        for own in set(RECIPES) - before:
+            forget(own)
 
 
 def test_code_is_documented_where_it_is_promised():

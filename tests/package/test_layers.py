@@ -17,7 +17,7 @@ HOUSE = Path(__file__).parents[2]
 # From the bottom to the top: a part imports only what stands on lines above its own.
 FLOORS = (
     {"errors", "version"},
-    {"launch", "types", "files"},
+    {"launch", "limits", "types", "files"},
     {"parallel"},
     {"randomness"},
     {"distributions"},

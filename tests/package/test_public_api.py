@@ -28,7 +28,7 @@ PUBLIC = [
     *("Denoiser", "Observer", "Progress", "RECIPES", "Recipe", "Run", "Stepper", "Trained"),
     *("TrainingPlan", "Update"),
     "__version__",
-    *("build", "fit", "fit_prior", "load", "load_data", "load_trained", "resume", "train"),
+    *("build", "fit", "fit_prior", "load", "load_data", "load_trained", "recipe", "resume", "train"),
 ]
 
 

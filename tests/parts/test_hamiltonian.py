@@ -358,11 +358,10 @@ def test_what_cannot_be_is_refused_in_one_line():
     spec = DataSpec((8,))
     with pytest.raises(OptionError, match="option n_leapfrog: must be at least 1"):
         build("hvae", spec, n_leapfrog=0)
-    with pytest.raises(OptionError, match="option step_size: must be above 0"):
-        build("hvae", spec, step_size=0.0)
-    with pytest.raises(IncompatibleError, match=r"step size must lie in \[0, 0.5\), got 0.7"):
-        build("hvae", spec, step_size=0.7)
-    with pytest.raises(IncompatibleError, match="temperature above 1, got 1"):
+    for step_size in (0.0, 0.7):
+        with pytest.raises(OptionError, match=r"option step_size: must lie in \(0, 0.5\), got 0"):
+            build("hvae", spec, step_size=step_size)
+    with pytest.raises(OptionError, match="option heat: must be above 1, got 1"):
         build("hvae", spec, heat=1.0)
     with pytest.raises(IncompatibleError, match="takes no context; use hvae"):
         build("rhvae", DataSpec((8,), context_dim=3))

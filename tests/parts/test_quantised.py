@@ -373,11 +373,11 @@ def test_features_of_another_width_are_refused_with_a_remedy():
         ("vqvae", {"commitment_weight": -1}, "commitment_weight: must not be negative"),
         ("rvq", {"n_levels": 0}, "n_levels: must be at least 1"),
         ("pvq", {"code_dim": 10, "n_parts": 4}, "multiple of n_parts.*use code_dim=12"),
-        ("fsq", {"levels": (5, 1)}, "at least 2 levels"),
+        ("fsq", {"levels": (5, 1)}, "option levels: must be at least 2, got 1"),
         ("fsq", {"levels": ()}, "at least 2 levels"),
         ("fsq", {"levels": (1000,) * 4}, "more codes than an integer"),
-        ("lfq", {"n_bits": 17}, "outside 1..16.*fewer bits, or fsq"),
-        ("lfq", {"temperature": 0}, "temperature must be above 0"),
+        ("lfq", {"n_bits": 17}, "option n_bits: must be at most 16, got 17"),
+        ("lfq", {"temperature": 0}, "option temperature: must be above 0"),
     ],
 )
 def test_sizes_that_make_no_sense_are_refused(name, options, message):

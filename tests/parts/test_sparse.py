@@ -171,7 +171,7 @@ def test_k_lies_between_1_and_the_width_of_the_code(name):
 def test_other_options_of_sparse_codes_are_checked():
     with pytest.raises(OptionError, match="l1_weight: must not be negative"):
         build("sparse", TABLE, l1_weight=-1)
-    with pytest.raises(IncompatibleError, match="must be above 0"):
+    with pytest.raises(OptionError, match="option bandwidth: must be above 0"):
         build("jumprelu", TABLE, bandwidth=0)
-    with pytest.raises(IncompatibleError, match="must lie in"):
+    with pytest.raises(OptionError, match=r"option target: must lie in \(0, 1\)"):
         build("sparse_kl", TABLE, target=0)

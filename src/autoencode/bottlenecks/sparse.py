@@ -14,12 +14,12 @@ from autoencode.parallel import global_batch
 from autoencode.types import Distribution, Latent
 
 
-def check_k(k: int, width: int) -> None:
+def check_k(k: int, width: int, name: str = "k") -> None:
     """Raises ``IncompatibleError`` unless 1 <= k <= width."""
     if not 1 <= k <= width:
         raise IncompatibleError(
-            f"k must lie in 1..{width}, the width of the code, got {k}; use a smaller k or a larger "
-            "latent_dim"
+            f"{name} must lie in 1..{width}, the width of the code, got {k}; use a smaller {name} or a "
+            "larger latent_dim"
         )
 
 

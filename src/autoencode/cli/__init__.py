@@ -19,6 +19,7 @@ from autoencode.cli.denoise import denoise_command
 from autoencode.cli.embed import embed_command
 from autoencode.cli.evaluate import evaluate_command
 from autoencode.cli.impute import impute_command
+from autoencode.cli.options import with_own_recipes
 from autoencode.cli.output import discard_stdout, fail
 from autoencode.cli.plot import plot_command
 from autoencode.cli.recipes import recipes_command
@@ -64,9 +65,9 @@ for _command in (
     denoise_command,
     anomalies_command,
     plot_command,
-    recipes_command,
-    runs_command,
 ):
+    cli.add_command(with_own_recipes(_command))
+for _command in (recipes_command, runs_command):
     cli.add_command(_command)
 
 

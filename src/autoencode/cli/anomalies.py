@@ -32,7 +32,12 @@ if TYPE_CHECKING:
     metavar="RUN",
     help="What is usual: the training rows of this run or saved detector; else the rows of DATA.",
 )
-@click.option("--recipe", metavar="NAME", help="Without --run: what to train.  [default: mlp_masked]")
+@click.option(
+    "--recipe",
+    metavar="NAME",
+    help="Without --run: what to train; MODULE:FUNCTION imports one of your own, also that of RUN.  "
+    "[default: mlp_masked]",
+)
 @click.option(
     "-o",
     "--out",

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 @click.option(
     "--recipe",
     metavar="NAME",
-    help="Without --run: what to train.  [default: mlp_impute; with --draws vae]",
+    help="Without --run: what to train; MODULE:FUNCTION imports one of your own, also that of RUN.  "
+    "[default: mlp_impute; with --draws vae]",
 )
 @click.option(
     "-o", "--out", required=True, metavar="FILE", help=".csv, .parquet, .feather, .npy or .npz."

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +16,52 @@ if TYPE_CHECKING:
     from autoencode.data import ImageOptions, TableOptions
 
 MAX_SEED = 2**63 - 1
+IMPORTED = "autoencode.imported"  # in a context: that --recipe named a module
 
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def with_own_recipes(command: click.Command) -> click.Command:
+    """Lets ``--recipe`` of a command be a recipe of the user's own, and adds it where there is none.
+
+    Its module is imported before the command begins. A command that trains is given the recipe's plain
+    name; one that uses a run needs no more than the import.
+    """
+    inner = command.callback
+    assert inner is not None
+    trains = any(parameter.name == "recipe" for parameter in command.params)
+    if not trains:
+        command.params.append(_RECIPE_OF_RUN)
+
+    @functools.wraps(inner)
+    def callback(*args: Any, recipe: str | None, **kwargs: Any) -> Any:
+        own = recipe is not None and (":" in recipe or not trains)
+        if recipe is not None and own:
+            recipe = import_recipe(recipe)
+            click.get_current_context().meta[IMPORTED] = True
+        if trains:
+            kwargs["recipe"] = None if own and kwargs.get("run") is not None else recipe
+        return inner(*args, **kwargs)
+
+    command.callback = callback
+    return command
+
+
+_RECIPE_OF_RUN = click.Option(
+    ["--recipe"],
+    metavar="MODULE:FUNCTION",
+    help="Of a run with a recipe of your own: where the recipe is; the current folder is searched too.",
+)
+
+
+def import_recipe(recipe: str) -> str:
+    """The name of a recipe, once its module is imported; searched in the current folder as well."""
+    from autoencode.recipes import recipe_info
+
+    if ":" in recipe and os.getcwd() not in sys.path:  # as by python -m
+        sys.path.insert(0, os.getcwd())
+    return recipe_info(recipe).name
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from autoencode.cli.options import json_option
+from autoencode.cli.options import import_recipe, json_option
 from autoencode.cli.output import print_json, table
-from autoencode.console import number
+from autoencode.console import note, number
 
 
 @click.command("recipes")
@@ -18,21 +18,26 @@ from autoencode.console import number
 def recipes_command(name: str | None, as_json: bool) -> None:
     """List the recipes, or show one with all its options and its source.
 
+    Recipes of installed packages are among them; NAME may also be MODULE:FUNCTION.
+
     \b
     Example:
       autoencode recipes
       autoencode recipes vae
     """
-    from autoencode.recipes import RECIPES, recipe_info
+    from autoencode.recipes import RECIPES
+    from autoencode.recipes.lookup import load_packages
 
     if name is None:
+        for fault in load_packages():
+            note(f"note: {fault}")
         if as_json:
             listed = [{"name": r.name, "summary": r.summary} for r in RECIPES.values()]
             print_json({"recipes": listed})
         else:
             click.echo(table([[r.name, r.summary] for r in RECIPES.values()]))
         return
-    facts = _recipe_facts(recipe_info(name))
+    facts = _recipe_facts(RECIPES[import_recipe(name)])
     if as_json:
         print_json(facts)
     else:
@@ -51,6 +56,7 @@ def _recipe_facts(info: Any) -> dict[str, Any]:
             option.name: {
                 "default": option.default,
                 "type": describe(option.type),
+                "range": option.range,
                 "help": option.help,
             }
             for option in info.options.values()
@@ -61,19 +67,25 @@ def _recipe_facts(info: Any) -> dict[str, Any]:
 
 
 def _show_recipe(facts: dict[str, Any]) -> None:
-    from autoencode.recipes.catalogue import PLAN_OPTIONS
+    from autoencode.recipes.registry import PLAN_OPTIONS
 
     click.echo(f"{facts['name']}: {facts['summary']}\nSource: {facts['source']}\n")
     click.echo("Options of the model (--set option=value):")
     for name, option in facts["options"].items():
         click.echo(f"  {name}={_word(option['default'])}")
-        click.echo(click.wrap_text(option["help"], 96, "      ", "      "))
+        meaning = _meaning(option["help"], option["range"])
+        click.echo(click.wrap_text(meaning, 96, "      ", "      "))
     click.echo("\nOptions of training, with --schedule fast (default) and paper:")
     rows = [["  option", "fast", "paper", ""]]
     for name, option in PLAN_OPTIONS.items():
         fast, paper = _word(facts["fast"][name]), _word(facts["paper"][name])
-        rows.append([f"  {name}", fast, paper, option.help])
+        rows.append([f"  {name}", fast, paper, _meaning(option.help, option.range)])
     click.echo(table(rows))
+
+
+def _meaning(text: str, limits: str | None) -> str:
+    """What an option means, with its range."""
+    return f"{text.rstrip('.')}; {limits}." if limits else text
 
 
 def _word(value: Any) -> str:

@@ -17,6 +17,7 @@ from click.core import ParameterSource
 
 from autoencode import launch
 from autoencode.cli.options import (
+    IMPORTED,
     bad_file_option,
     data_dir_option,
     device_option,
@@ -42,7 +43,13 @@ _ECHO = 2.0  # seconds
 
 @click.command("train")
 @click.argument("data", required=False)
-@click.option("--recipe", default="mlp", show_default=True, metavar="NAME", help="What to train.")
+@click.option(
+    "--recipe",
+    default="mlp",
+    show_default=True,
+    metavar="NAME",
+    help="What to train; MODULE:FUNCTION imports a recipe of your own, also beside --resume.",
+)
 @click.option("-o", "--out", metavar="RUN", help="The run folder.  [default: runs/DATA-RECIPE]")
 @click.option("--epochs", type=int, metavar="N", help="Passes over the training data.")
 @click.option("--batch-size", type=int, metavar="N", help="Examples in each step.")
@@ -151,6 +158,7 @@ def train_command(
       autoencode train people.csv --id name --label group --kind visits=count
       autoencode train mnist --recipe m2_vae --labels 100
       autoencode train images.npy --recipe conv --set noise=masking --out runs/denoised
+      autoencode train digits --recipe mine:tiny
       autoencode train --resume runs/mnist-mlp
 
     Ctrl-C or SIGTERM keeps a checkpoint and leaves; the same again leaves at once.
@@ -207,8 +215,9 @@ def _resumed(context: click.Context, run: str) -> Callable[..., Run]:
         for parameter in context.command.params
         if context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
     ]
+    own = IMPORTED in context.meta
     for parameter in given:
-        if parameter.name not in _WITH_RESUME:
+        if parameter.name not in _WITH_RESUME and not (own and parameter.name == "recipe"):
             name = "DATA" if isinstance(parameter, click.Argument) else parameter.opts[-1]
             raise OptionError(f"--resume goes on with the run as it was started; leave out {name}")
     from autoencode.runs import resume

@@ -19,7 +19,7 @@ from autoencode.data.origin import Origin
 from autoencode.data.raw import Factors, Raw
 from autoencode.data.values.apply_spec import apply_spec
 from autoencode.data.values.arrays import as_array, as_labels
-from autoencode.data.values.ranges import Standardize
+from autoencode.types import Standardize
 
 __all__ = [
     "Conformed",

@@ -46,9 +46,9 @@ from autoencode.data.values.apply_spec import (
 from autoencode.data.values.arrays import as_array, as_labels, refuse_unusable
 from autoencode.data.values.frames import is_frame
 from autoencode.data.values.layouts import arrangement, arrangement_of, check_layout, image_shape
-from autoencode.data.values.ranges import Standardize, Storage, choose_storage, spec_for
+from autoencode.data.values.ranges import Storage, choose_storage, spec_for
 from autoencode.errors import DataError, OptionError
-from autoencode.types import Array, ColumnKind, DataSpec, Layout
+from autoencode.types import Array, ColumnKind, DataSpec, Layout, Standardize
 
 _UNNAMED = "these data have no named columns; leave label, id, drop and kinds out"
 

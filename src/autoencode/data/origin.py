@@ -11,9 +11,8 @@ from typing import Any, get_args
 from autoencode.data.examples import Data, Examples
 from autoencode.data.formats.folders import AS_THEY_ARE, ImageOptions
 from autoencode.data.formats.tables import NO_OPTIONS, TableOptions
-from autoencode.data.values.ranges import Standardize
 from autoencode.errors import ModelFileError, OptionError
-from autoencode.types import ColumnKind, Layout
+from autoencode.types import ColumnKind, Layout, Standardize
 
 
 @dataclass(frozen=True)

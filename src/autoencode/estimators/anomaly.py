@@ -24,7 +24,7 @@ from autoencode.data import Examples
 from autoencode.data.values.apply_spec import apply_spec
 from autoencode.errors import IncompatibleError
 from autoencode.estimators.scored import ScoredEstimator
-from autoencode.recipes.catalogue import ScheduleName
+from autoencode.recipes import ScheduleName
 from autoencode.trained import Trained
 from autoencode.training import Observer
 from autoencode.types import Array, ColumnKind, Layout

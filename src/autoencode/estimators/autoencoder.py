@@ -14,16 +14,15 @@ from torch import nn
 from autoencode.data import Examples, Resident
 from autoencode.data.values.apply_spec import apply_spec
 from autoencode.data.values.frames import empty_like, is_frame
-from autoencode.data.values.ranges import Standardize
 from autoencode.estimators.base import CoreEstimator
 from autoencode.randomness import seed_step, seeded
-from autoencode.recipes import Recipe
-from autoencode.recipes.catalogue import ScheduleName, default_recipe
+from autoencode.recipes import Named, Recipe, ScheduleName
+from autoencode.recipes.catalogue import default_recipe
 from autoencode.trained import Trained, choose_device, fit_prior
 from autoencode.trained.trained import flat
 from autoencode.training import Observer
 from autoencode.training.processor import tuned
-from autoencode.types import Array, ColumnKind, DataSpec, Layout, Pass, Progress
+from autoencode.types import Array, ColumnKind, DataSpec, Layout, Pass, Progress, Standardize
 
 
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimator):  # type: ignore[misc]
@@ -35,8 +34,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
 
     Parameters
     ----------
-    recipe : str, default="auto"
-        One of ``autoencode.RECIPES``; ``auto`` is ``mlp``, and ``mlp_impute`` for a table with gaps.
+    recipe : str or function, default="auto"
+        One of ``autoencode.RECIPES``, "module:function", or a function that ``autoencode.recipe``
+        decorates; ``auto`` is ``mlp``, and ``mlp_impute`` for a table with gaps.
     n_components : int, default=None
         Width of the code; the recipe's own by default.
     encoder, decoder : torch.nn.Module, default=None
@@ -108,7 +108,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
 
     def __init__(
         self,
-        recipe: str = "auto",
+        recipe: Named = "auto",
         n_components: int | None = None,
         *,
         encoder: nn.Module | None = None,
@@ -205,7 +205,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
             self._template = empty_like(X) if is_frame(X) else None
         return self
 
-    def _recipe_for(self, spec: DataSpec | None) -> str:
+    def _recipe_for(self, spec: DataSpec | None) -> Named:
         """The recipe that is asked for, or the one that suits the data."""
         if self.recipe != "auto":
             return self.recipe

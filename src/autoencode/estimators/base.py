@@ -25,7 +25,7 @@ from autoencode.errors import DataError, OptionError
 from autoencode.estimators.saved import forget_estimator, write_estimator
 from autoencode.files.atomic import storage_error, writing
 from autoencode.models import AutoencoderModule, Decoder, Encoder
-from autoencode.recipes import Recipe, build, recipe_info
+from autoencode.recipes import Named, Recipe, build, recipe_info
 from autoencode.recipes.catalogue import scaling
 from autoencode.trained import Trained, choose_device, fit_prior_later, fit_recipe, save_model
 from autoencode.trained.environment import environment
@@ -125,16 +125,16 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         if unnamed and not any(isinstance(name, str) for name in X.columns):
             X = np.asarray(X)
         options = self._asked_options()
-        first = self.standardize or scaling(info.name, options)
+        first = self.standardize or scaling(info.function, options)
         how: dict[str, Any] = {"kinds": self.column_kinds, "gaps": True, "layout": self.layout}
         prepared = prepare(X, standardize=first, **how)
         wanted = self.standardize or scaling(self._recipe_for(prepared[1]), options)
         return prepared if wanted == first else prepare(X, standardize=wanted, **how)
 
-    def _recipe_for(self, spec: DataSpec | None) -> str:
-        """The recipe's name; a subclass may choose it by the data."""
-        name: str = self.recipe
-        return name
+    def _recipe_for(self, spec: DataSpec | None) -> Named:
+        """The recipe; a subclass may choose it by the data."""
+        recipe: Named = self.recipe
+        return recipe
 
     def _built(self, spec: DataSpec, seed: int, schedule: str | None = None) -> Recipe:
         return build(
@@ -184,7 +184,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         options = self._asked_options()
         asked = {
             "data": data.fingerprint(),
-            "recipe": self._recipe_for(data.spec),
+            "recipe": recipe_info(self._recipe_for(data.spec)).name,
             "schedule": self.schedule,
             "options": {name: repr(value) for name, value in sorted(options.items())},
             "random_state": repr(self.random_state),
@@ -251,6 +251,8 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
                     (target / name).mkdir(exist_ok=True)
                 save_model(part, target / name)
             name, parameters = type(self).__name__, self.get_params(deep=False)
+            if self.recipe is not None:  # a file names no module
+                parameters["recipe"] = trained.recipe.name
             write_estimator(target, name, parameters, facts, tensors, trained)
         save_model(trained, folder)
 

@@ -18,17 +18,15 @@ from torch import Tensor, nn
 from autoencode.data import Examples, Resident, apply_spec
 from autoencode.data.values.frames import is_frame
 from autoencode.data.values.layouts import as_given
-from autoencode.data.values.ranges import Standardize
 from autoencode.errors import DataError, OptionError, nearest
 from autoencode.estimators.base import CoreEstimator, shape_of
 from autoencode.estimators.saved import SavedState
 from autoencode.objectives import CORRUPTIONS, Corrupted, OwnCorruption
 from autoencode.randomness import seeded
-from autoencode.recipes import Recipe
-from autoencode.recipes.catalogue import ScheduleName
+from autoencode.recipes import Named, Recipe, ScheduleName
 from autoencode.trained import Trained
 from autoencode.training import Observer
-from autoencode.types import Array, ColumnKind, DataSpec, Layout
+from autoencode.types import Array, ColumnKind, DataSpec, Layout, Standardize
 
 FOR_IMAGES, FOR_TABLES = "conv_skip", "mlp"
 _FORGOTTEN = "forgotten"  # what stands for a function that was not saved
@@ -128,7 +126,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         corruption: str | Callable[..., Tensor] = "gaussian",
         level: float = 0.3,
         *,
-        recipe: str | None = None,
+        recipe: Named | None = None,
         n_components: int | None = None,
         encoder: nn.Module | None = None,
         decoder: nn.Module | None = None,
@@ -247,7 +245,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         examples, spec, notices = super()._prepared(X, target)
         return examples, replace(spec, noisy=True), notices
 
-    def _recipe_for(self, spec: DataSpec | None) -> str:
+    def _recipe_for(self, spec: DataSpec | None) -> Named:
         if self.recipe is not None:
             return self.recipe
         images = spec is not None and spec.layout == "image" and self.encoder is None

@@ -63,6 +63,8 @@ def load(
 
 
 def _rebuilt(found: dict[str, Any], networks: dict[str, Any]) -> AnomalyDetector | Denoiser:
+    if ":" in str(found["parameters"].get("recipe")):
+        raise ModelFileError(f"{ESTIMATOR} names a module, which no file may; save it again")
     try:
         return _CLASSES[found["estimator"]](**{**found["parameters"], **networks})
     except (KeyError, TypeError) as error:

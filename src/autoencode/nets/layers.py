@@ -9,6 +9,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from autoencode import parallel
+from autoencode.limits import Part
 from autoencode.nets import scratch
 from autoencode.randomness import dropout, dropout2d
 
@@ -51,7 +52,7 @@ class NetOptions:
 
     activation: Activation = "relu"
     normalization: Normalization = "none"
-    dropout: float = 0.0
+    dropout: Part = 0.0
     init: Initialization = "torch"
     layers: Layers = "torch"
 

@@ -1,7 +1,20 @@
 """Named autoencoders: short functions that put the parts together, with their published figures."""
 
-from autoencode.recipes.catalogue import RECIPES, RecipeInfo, build, recipe_info
+from autoencode.recipes.built import Recipe
+from autoencode.recipes.catalogue import build
+from autoencode.recipes.lookup import Named, recipe_info
 from autoencode.recipes.options import Option
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.registry import RECIPES, Facts, RecipeInfo, ScheduleName, recipe
 
-__all__ = ["RECIPES", "Option", "Recipe", "RecipeInfo", "build", "recipe_info"]
+__all__ = [
+    "RECIPES",
+    "Facts",
+    "Named",
+    "Option",
+    "Recipe",
+    "RecipeInfo",
+    "ScheduleName",
+    "build",
+    "recipe",
+    "recipe_info",
+]

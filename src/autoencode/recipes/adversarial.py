@@ -7,7 +7,9 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from autoencode.bottlenecks import Plain, Quantised
+from autoencode.errors import IncompatibleError
 from autoencode.likelihoods import IDENTITY, SIGMOID, Gaussian
+from autoencode.limits import Count, NotNegative, Part, Stride
 from autoencode.models import AutoencoderModule
 from autoencode.nets import NetOptions
 from autoencode.objectives import (
@@ -30,9 +32,10 @@ from autoencode.objectives import (
 )
 from autoencode.objectives.terms import SUM_SQUARED
 from autoencode.priors import StandardNormal
+from autoencode.recipes.built import Recipe
 from autoencode.recipes.disentangled import DEFAULT_BODY, code_critic
 from autoencode.recipes.quantised import commitment, moving
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.registry import SSE, Facts, recipe
 from autoencode.recipes.shared.latent import (
     DEFAULT_NET,
     NO_NOISE,
@@ -43,6 +46,7 @@ from autoencode.recipes.shared.latent import (
 )
 from autoencode.recipes.shared.networks import Convolutional, Networks
 from autoencode.recipes.shared.plain import ERRORS, NoiseOptions, PlainLoss, Terms, plain
+from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.training import Update
 from autoencode.types import DataSpec, Model
 
@@ -56,11 +60,16 @@ def _project(networks: Networks, features: int, latent_dim: int) -> nn.Module:
     return Plain(networks.options.make_linear(features, latent_dim))
 
 
+@recipe(
+    paper=adam(100, 1e-3, 100),
+    fast=tuned(lr=1e-3, batch_size=128, epochs=20),
+    facts=Facts(critic=True),
+)
 def aae(
     spec: DataSpec,
-    latent_dim: int = 8,
-    critic_weight: float = 1.0,
-    critic_hidden: tuple[int, ...] = (256, 256),
+    latent_dim: Count = 8,
+    critic_weight: NotNegative = 1.0,
+    critic_hidden: tuple[Count, ...] = (256, 256),
     body: Body = DEFAULT_BODY,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -99,12 +108,17 @@ def aae(
     )
 
 
+@recipe(
+    paper=adam(100, 1e-3, 100),
+    fast=tuned(lr=1e-3, batch_size=128, epochs=20),
+    facts=Facts(unit=SSE, gaps=False, critic=True),
+)
 def wae_gan(
     spec: DataSpec,
-    latent_dim: int = 8,
-    critic_weight: float = 10.0,
-    critic_hidden: tuple[int, ...] = (256, 256),
-    hidden: tuple[int, ...] = (256,),
+    latent_dim: Count = 8,
+    critic_weight: NotNegative = 10.0,
+    critic_hidden: tuple[Count, ...] = (256, 256),
+    hidden: tuple[Count, ...] = (256,),
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -154,10 +168,95 @@ def _squared_model(spec: DataSpec, networks: Networks, latent_dim: int) -> Autoe
     return model
 
 
+@recipe(
+    paper=adam(100, 3.6e-5, 8),
+    fast=tuned(lr=1e-3, batch_size=128, epochs=20),
+    facts=Facts(
+        unit=SSE,
+        networks="convolutions",
+        images_only=True,
+        context=False,
+        gaps=False,
+        integers=True,
+        critic=True,
+    ),
+)
+def vq_patch_gan(
+    spec: DataSpec,
+    channels: tuple[Count, ...] = (32, 64),
+    strides: tuple[Stride, ...] = (2, 2),
+    n_codes: Count = 512,
+    code_dim: Count = 64,
+    codebook_decay: Part = 0.99,
+    commitment_weight: NotNegative = 0.25,
+    critic_weight: NotNegative = 0.8,
+    critic_from: Part = 0.25,
+    critic_channels: tuple[Count, ...] = (32, 64),
+    critic_strides: tuple[Stride, ...] = (2, 2),
+    loss: PlainLoss = "sse",
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+) -> Recipe:
+    """``vqvae`` whose reconstructions a critic of patches cannot tell from images.
+
+    Taming Transformers for High-Resolution Image Synthesis (Esser, Rombach & Ommer, 2021),
+    https://arxiv.org/abs/2012.09841
+
+    The paper's VQGAN without its perceptual loss (LPIPS), which needs a network trained on ImageNet:
+    here errors of pixels stand in its place, so only the critic asks for textures, and they are
+    smoother than in the original. The adaptive weight is the paper's. Its second stage is
+    ``fit_prior(kind="autoregressive")``.
+
+    Args:
+        channels: output channels of the encoder's 3x3 convolutions; the decoder mirrors them.
+        strides: their strides.
+        n_codes: vectors in the codebook.
+        code_dim: their width.
+        codebook_decay: of the running means.
+        commitment_weight: beta in the paper.
+        critic_weight: of the critic's side, where 1 makes its gradient at the decoder's last layer as
+            long as that of the error.
+        critic_from: share of training before the critic takes part.
+        critic_channels: output channels of the critic's 3x3 convolutions.
+        critic_strides: their strides; each position of the last map judges a patch.
+        loss: sse, mse or nll.
+    """
+    complete_numbers(spec, "vq_patch_gan")
+    if len(critic_channels) != len(critic_strides):
+        raise IncompatibleError(
+            "critic_channels and critic_strides must have the same length, got "
+            f"{critic_channels} and {critic_strides}"
+        )
+    body = Convolutional(critic_channels, critic_strides, _CRITIC_NET, spatial=True)
+    critic = PatchCritic(body.encoder(spec)[0], critic_channels[-1])
+    weight = After(critic_from, critic_weight)
+    raising = balanced(raising_logits(critic), ERRORS[loss], _last_weights)
+    terms: Terms = {**commitment(commitment_weight), "raising_logits": (raising, weight)}
+    recipe = plain(
+        spec,
+        Convolutional(channels, strides, net, spatial=True),
+        latent_dim=code_dim,
+        loss=loss,
+        noise=noise,
+        bottleneck=lambda project: Quantised(project, moving(n_codes, code_dim, codebook_decay)),
+        terms=terms,
+    )
+    telling = Discriminator(
+        critic, examples_and_reconstructions, hinge=True, weight=After(critic_from, 1.0)
+    )
+    critics_turn = Update(noise.wrap(telling, recipe.spec), (critic,))
+    return replace(recipe, updates=(*recipe.updates, critics_turn), helpers={"critic": critic})
+
+
+@recipe(
+    paper=adam(100, 3e-4),
+    fast=tuned(lr=5e-4, batch_size=128, epochs=20),
+    facts=Facts(variational=True, gaps=False, critic=True),
+)
 def vae_gan(
     spec: DataSpec,
-    latent_dim: int = 20,
-    gamma: float = 1.0,
+    latent_dim: Count = 20,
+    gamma: NotNegative = 1.0,
     body: Body = Body(likelihood="gaussian"),  # noqa: B008
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -197,68 +296,6 @@ def vae_gan(
         noise=noise,
         helpers={"critic": critic},
     )
-
-
-def vq_patch_gan(
-    spec: DataSpec,
-    channels: tuple[int, ...] = (32, 64),
-    strides: tuple[int, ...] = (2, 2),
-    n_codes: int = 512,
-    code_dim: int = 64,
-    codebook_decay: float = 0.99,
-    commitment_weight: float = 0.25,
-    critic_weight: float = 0.8,
-    critic_from: float = 0.25,
-    critic_channels: tuple[int, ...] = (32, 64),
-    critic_strides: tuple[int, ...] = (2, 2),
-    loss: PlainLoss = "sse",
-    net: NetOptions = DEFAULT_NET,
-    noise: NoiseOptions = NO_NOISE,
-) -> Recipe:
-    """``vqvae`` whose reconstructions a critic of patches cannot tell from images.
-
-    Taming Transformers for High-Resolution Image Synthesis (Esser, Rombach & Ommer, 2021),
-    https://arxiv.org/abs/2012.09841
-
-    The paper's VQGAN without its perceptual loss (LPIPS), which needs a network trained on ImageNet:
-    here errors of pixels stand in its place, so only the critic asks for textures, and they are
-    smoother than in the original. The adaptive weight is the paper's. Its second stage is
-    ``fit_prior(kind="autoregressive")``.
-
-    Args:
-        channels: output channels of the encoder's 3x3 convolutions; the decoder mirrors them.
-        strides: their strides.
-        n_codes: vectors in the codebook.
-        code_dim: their width.
-        codebook_decay: of the running means.
-        commitment_weight: beta in the paper.
-        critic_weight: of the critic's side, where 1 makes its gradient at the decoder's last layer as
-            long as that of the error.
-        critic_from: share of training before the critic takes part.
-        critic_channels: output channels of the critic's 3x3 convolutions.
-        critic_strides: their strides; each position of the last map judges a patch.
-        loss: sse, mse or nll.
-    """
-    complete_numbers(spec, "vq_patch_gan")
-    body = Convolutional(critic_channels, critic_strides, _CRITIC_NET, spatial=True)
-    critic = PatchCritic(body.encoder(spec)[0], critic_channels[-1])
-    weight = After(critic_from, critic_weight)
-    raising = balanced(raising_logits(critic), ERRORS[loss], _last_weights)
-    terms: Terms = {**commitment(commitment_weight), "raising_logits": (raising, weight)}
-    recipe = plain(
-        spec,
-        Convolutional(channels, strides, net, spatial=True),
-        latent_dim=code_dim,
-        loss=loss,
-        noise=noise,
-        bottleneck=lambda project: Quantised(project, moving(n_codes, code_dim, codebook_decay)),
-        terms=terms,
-    )
-    telling = Discriminator(
-        critic, examples_and_reconstructions, hinge=True, weight=After(critic_from, 1.0)
-    )
-    critics_turn = Update(noise.wrap(telling, recipe.spec), (critic,))
-    return replace(recipe, updates=(*recipe.updates, critics_turn), helpers={"critic": critic})
 
 
 def _last_weights(model: Model) -> Tensor:

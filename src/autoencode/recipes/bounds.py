@@ -9,13 +9,17 @@ from torch import nn
 
 from autoencode.bottlenecks import DiagonalGaussian, TwoLayers
 from autoencode.errors import IncompatibleError
+from autoencode.limits import Count, Share
 from autoencode.nets import MLPEncoder, NetOptions
 from autoencode.objectives import DoublyReparameterized, ImportanceWeighted, StickingTheLanding
 from autoencode.priors import StackedPrior, StandardNormal
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.built import Recipe
+from autoencode.recipes.registry import recipe
+from autoencode.recipes.shared.facts import LATENT
 from autoencode.recipes.shared.latent import NO_NOISE, TANH, Body, latent_model, recipe_of
 from autoencode.recipes.shared.networks import Networks
 from autoencode.recipes.shared.plain import NoiseOptions
+from autoencode.recipes.shared.schedules import BOUND_BY_MUON, MANY_DRAWS_BY_MUON, adam, tuned
 from autoencode.types import DataSpec, Objective
 
 #: The networks of the paper on importance weighting.
@@ -34,7 +38,7 @@ class BoundOptions:
     """
 
     gradient: Literal["standard", "dreg", "stl"] = "standard"
-    growth: float = 0.0
+    growth: Share = 0.0
 
     def objective(self, n_samples: int, n_groups: int = 1, elbo_share: float = 0.0) -> Objective:
         """The mean bound of groups of draws, mixed with the ELBO."""
@@ -52,11 +56,16 @@ class BoundOptions:
 ALL_AT_ONCE = BoundOptions()
 
 
+@recipe(
+    paper=adam(3280, 1e-3, 20),
+    fast=tuned(**BOUND_BY_MUON),
+    facts=LATENT,
+)
 def iwae(
     spec: DataSpec,
-    n_samples: int = 5,
+    n_samples: Count = 5,
     bound: BoundOptions = ALL_AT_ONCE,
-    latent_dim: int = 50,
+    latent_dim: Count = 50,
     body: Body = TANH_200,
     net: NetOptions = TANH,
     noise: NoiseOptions = NO_NOISE,
@@ -76,12 +85,17 @@ def iwae(
     return recipe_of(spec, model, networks, (bound.objective(n_samples), ()), body=body, noise=noise)
 
 
+@recipe(
+    paper=adam(3280, 1e-3, 20),
+    fast=tuned(**MANY_DRAWS_BY_MUON),
+    facts=LATENT,
+)
 def miwae(
     spec: DataSpec,
-    n_samples: int = 8,
-    n_groups: int = 8,
+    n_samples: Count = 8,
+    n_groups: Count = 8,
     bound: BoundOptions = ALL_AT_ONCE,
-    latent_dim: int = 50,
+    latent_dim: Count = 50,
     body: Body = TANH_200,
     net: NetOptions = TANH,
     noise: NoiseOptions = NO_NOISE,
@@ -103,11 +117,16 @@ def miwae(
     return recipe_of(spec, model, networks, (objective, ()), body=body, noise=noise)
 
 
+@recipe(
+    paper=adam(3280, 1e-3, 20),
+    fast=tuned(**MANY_DRAWS_BY_MUON),
+    facts=LATENT,
+)
 def piwae(
     spec: DataSpec,
-    n_samples: int = 8,
-    n_groups: int = 8,
-    latent_dim: int = 50,
+    n_samples: Count = 8,
+    n_groups: Count = 8,
+    latent_dim: Count = 50,
     body: Body = TANH_200,
     net: NetOptions = TANH,
     noise: NoiseOptions = NO_NOISE,
@@ -138,12 +157,17 @@ def piwae(
     )
 
 
+@recipe(
+    paper=adam(3280, 1e-3, 20),
+    fast=tuned(**MANY_DRAWS_BY_MUON),
+    facts=LATENT,
+)
 def ciwae(
     spec: DataSpec,
-    n_samples: int = 64,
-    elbo_share: float = 0.05,
+    n_samples: Count = 64,
+    elbo_share: Share = 0.05,
     bound: BoundOptions = ALL_AT_ONCE,
-    latent_dim: int = 50,
+    latent_dim: Count = 50,
     body: Body = TANH_200,
     net: NetOptions = TANH,
     noise: NoiseOptions = NO_NOISE,
@@ -165,13 +189,18 @@ def ciwae(
     return recipe_of(spec, model, networks, (objective, ()), body=body, noise=noise)
 
 
+@recipe(
+    paper=adam(3280, 1e-3, 20),
+    fast=tuned(**BOUND_BY_MUON),
+    facts=LATENT,
+)
 def iwae_two_layers(
     spec: DataSpec,
-    n_samples: int = 5,
+    n_samples: Count = 5,
     bound: BoundOptions = ALL_AT_ONCE,
-    latent_dim: int = 100,
-    top_dim: int = 50,
-    top_hidden: tuple[int, ...] = (100, 100),
+    latent_dim: Count = 100,
+    top_dim: Count = 50,
+    top_hidden: tuple[Count, ...] = (100, 100),
     body: Body = TANH_200,
     net: NetOptions = TANH,
     noise: NoiseOptions = NO_NOISE,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from autoencode.limits import Count, Stride
 from autoencode.nets import NetOptions
+from autoencode.recipes.built import Recipe
 from autoencode.recipes.deterministic import DEFAULT_NET, NO_NOISE
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.registry import MSE, Facts, recipe
+from autoencode.recipes.shared.facts import MAPS
 from autoencode.recipes.shared.networks import Convolutional, Networks, Skipping
 from autoencode.recipes.shared.plain import (
     CodeActivation,
@@ -13,6 +16,7 @@ from autoencode.recipes.shared.plain import (
     SquaredLoss,
     plain,
 )
+from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
 
 LINEAR_NET = NetOptions(activation="none")
@@ -21,11 +25,52 @@ GROUP_NET = NetOptions(normalization="group")
 GAUSSIAN_NOISE = NoiseOptions("gaussian")
 
 
+@recipe(
+    paper=adam(10, 1e-3),
+    fast=tuned(lr=0.01, batch_size=64, optimizer="muon"),
+    facts=Facts(unit=MSE, networks="convolutions", images_only=True, bounded=False, context=False),
+)
+def conv_linear(
+    spec: DataSpec,
+    channels: tuple[Count, ...] = (32, 64),
+    strides: tuple[Stride, ...] = (2, 2),
+    latent_dim: Count = 32,
+    code_activation: CodeActivation = "none",
+    output: OutputRange = "identity",
+    loss: SquaredLoss = "mse",
+    net: NetOptions = LINEAR_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """``conv`` without activations: a linear map with shared, local weights.
+
+    Neural Networks and Principal Component Analysis: Learning from Examples Without Local Minima
+    (Baldi & Hornik, 1989), https://doi.org/10.1016/0893-6080(89)90014-2, says what it can reach: no
+    linear map does better than PCA of the same width.
+
+    Args:
+        channels: output channels of the encoder's 3x3 convolutions; the decoder mirrors them.
+        strides: their strides.
+        latent_dim: width of the code.
+        code_activation: none, or tanh, sigmoid (bounded code), relu (positive code).
+        output: identity, to stay linear; sigmoid for data in [0, 1]; auto decides by the data.
+        loss: mse (mean over entries) or sse (sum over entries).
+    """
+    return conv(
+        spec, channels, strides, latent_dim, code_activation, output, loss, net, noise, networks
+    )
+
+
+@recipe(
+    paper=adam(10, 1e-3),
+    fast=tuned(lr=0.01, batch_size=64, optimizer="muon"),
+    facts=MAPS,
+)
 def conv(
     spec: DataSpec,
-    channels: tuple[int, ...] = (32, 64),
-    strides: tuple[int, ...] = (2, 2),
-    latent_dim: int = 32,
+    channels: tuple[Count, ...] = (32, 64),
+    strides: tuple[Stride, ...] = (2, 2),
+    latent_dim: Count = 32,
     code_activation: CodeActivation = "none",
     output: OutputRange = "auto",
     loss: SquaredLoss = "mse",
@@ -57,41 +102,15 @@ def conv(
     )
 
 
-def conv_linear(
-    spec: DataSpec,
-    channels: tuple[int, ...] = (32, 64),
-    strides: tuple[int, ...] = (2, 2),
-    latent_dim: int = 32,
-    code_activation: CodeActivation = "none",
-    output: OutputRange = "identity",
-    loss: SquaredLoss = "mse",
-    net: NetOptions = LINEAR_NET,
-    noise: NoiseOptions = NO_NOISE,
-    networks: Networks | None = None,
-) -> Recipe:
-    """``conv`` without activations: a linear map with shared, local weights.
-
-    Neural Networks and Principal Component Analysis: Learning from Examples Without Local Minima
-    (Baldi & Hornik, 1989), https://doi.org/10.1016/0893-6080(89)90014-2, says what it can reach: no
-    linear map does better than PCA of the same width.
-
-    Args:
-        channels: output channels of the encoder's 3x3 convolutions; the decoder mirrors them.
-        strides: their strides.
-        latent_dim: width of the code.
-        code_activation: none, or tanh, sigmoid (bounded code), relu (positive code).
-        output: identity, to stay linear; sigmoid for data in [0, 1]; auto decides by the data.
-        loss: mse (mean over entries) or sse (sum over entries).
-    """
-    return conv(
-        spec, channels, strides, latent_dim, code_activation, output, loss, net, noise, networks
-    )
-
-
+@recipe(
+    paper=adam(10, 1e-3),
+    fast=tuned(lr=0.02, batch_size=64, optimizer="muon", mean_start=False),
+    facts=MAPS,
+)
 def conv_small(
     spec: DataSpec,
-    channels: tuple[int, ...] = (16, 32),
-    strides: tuple[int, ...] = (2, 2),
+    channels: tuple[Count, ...] = (16, 32),
+    strides: tuple[Stride, ...] = (2, 2),
     code_activation: CodeActivation = "relu",
     output: OutputRange = "auto",
     loss: SquaredLoss = "mse",
@@ -122,11 +141,16 @@ def conv_small(
     )
 
 
+@recipe(
+    paper=adam(200, 5e-4, validation=0.2),
+    fast=tuned(lr=7e-3, batch_size=64, optimizer="muon", validation=1 / 60),
+    facts=MAPS,
+)
 def conv_latent2(
     spec: DataSpec,
-    channels: tuple[int, ...] = (32, 64, 64, 64),
-    strides: tuple[int, ...] = (1, 2, 2, 1),
-    latent_dim: int = 2,
+    channels: tuple[Count, ...] = (32, 64, 64, 64),
+    strides: tuple[Stride, ...] = (1, 2, 2, 1),
+    latent_dim: Count = 2,
     code_activation: CodeActivation = "none",
     output: OutputRange = "auto",
     loss: SquaredLoss = "mse",
@@ -152,10 +176,15 @@ def conv_latent2(
     )
 
 
+@recipe(
+    paper=adam(10, 1e-3),
+    fast=tuned(lr=0.01, batch_size=16, optimizer="muon", min_steps=4000, mean_start=False),
+    facts=MAPS,
+)
 def conv_skip(
     spec: DataSpec,
-    channels: tuple[int, ...] = (16, 32, 64),
-    strides: tuple[int, ...] = (1, 2, 2),
+    channels: tuple[Count, ...] = (16, 32, 64),
+    strides: tuple[Stride, ...] = (1, 2, 2),
     output: OutputRange = "auto",
     loss: SquaredLoss = "mse",
     net: NetOptions = GROUP_NET,

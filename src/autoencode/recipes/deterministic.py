@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from autoencode.limits import Count
 from autoencode.nets import NetOptions
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.built import Recipe
+from autoencode.recipes.registry import MSE, Facts, recipe
+from autoencode.recipes.shared.facts import MEANS, SQUARES
 from autoencode.recipes.shared.networks import Dense, Networks
 from autoencode.recipes.shared.plain import (
     CodeActivation,
@@ -14,6 +17,7 @@ from autoencode.recipes.shared.plain import (
     SquaredLoss,
     plain,
 )
+from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
 
 DEFAULT_NET = NetOptions()
@@ -24,9 +28,15 @@ SMOOTH_NET = NetOptions(activation="silu")
 HIDDEN_ENTRIES = NoiseOptions(noise_level=0.2)
 
 
+@recipe(
+    paper=adam(12, 1e-3, 128),
+    fast=tuned(lr=0.01, batch_size=256, optimizer="muon"),
+    standardize="global",
+    facts=Facts(unit=MSE, hidden=False, bounded=False),
+)
 def linear(
     spec: DataSpec,
-    latent_dim: int = 32,
+    latent_dim: Count = 32,
     loss: SquaredLoss = "mse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -53,10 +63,20 @@ def linear(
     )
 
 
+@recipe(
+    paper=adam(12, 1e-3, 128),
+    fast=tuned(
+        lr=0.02,
+        batch_size=512,
+        optimizer="muon",
+        min_steps=300,  # more learn small data by heart
+    ),
+    facts=MEANS,
+)
 def mlp(
     spec: DataSpec,
-    hidden: tuple[int, ...] = (256, 64),
-    latent_dim: int = 32,
+    hidden: tuple[Count, ...] = (256, 64),
+    latent_dim: Count = 32,
     code_activation: CodeActivation = "none",
     output: OutputRange = "auto",
     loss: SquaredLoss = "mse",
@@ -88,10 +108,15 @@ def mlp(
     )
 
 
+@recipe(
+    paper=adam(10, 1e-3),
+    fast=tuned(lr=0.016, batch_size=256, optimizer="muon"),
+    facts=MEANS,
+)
 def mlp_small(
     spec: DataSpec,
-    hidden: tuple[int, ...] = (128,),
-    latent_dim: int = 64,
+    hidden: tuple[Count, ...] = (128,),
+    latent_dim: Count = 64,
     code_activation: CodeActivation = "relu",
     output: OutputRange = "auto",
     loss: SquaredLoss = "mse",
@@ -114,10 +139,15 @@ def mlp_small(
     return mlp(spec, hidden, latent_dim, code_activation, output, loss, net, noise, networks)
 
 
+@recipe(
+    paper=adam(20, 1e-3, 128),
+    fast=tuned(lr=4e-3, batch_size=128),
+    facts=SQUARES,
+)
 def mlp_latent2(
     spec: DataSpec,
-    hidden: tuple[int, ...] = (512,),
-    latent_dim: int = 2,
+    hidden: tuple[Count, ...] = (512,),
+    latent_dim: Count = 2,
     code_activation: CodeActivation = "none",
     output: OutputRange = "auto",
     loss: SquaredLoss = "sse",
@@ -140,10 +170,16 @@ def mlp_latent2(
     return mlp(spec, hidden, latent_dim, code_activation, output, loss, net, noise, networks)
 
 
+@recipe(
+    paper=adam(500, 1e-3, 500),
+    fast=tuned(lr=4e-3, batch_size=128, epochs=12, min_steps=1500),
+    standardize="all_columns",
+    facts=MEANS,
+)
 def mlp_impute(
     spec: DataSpec,
-    hidden: tuple[int, ...] = (256,),
-    latent_dim: int = 256,
+    hidden: tuple[Count, ...] = (256,),
+    latent_dim: Count = 256,
     code_activation: CodeActivation = "relu",
     output: OutputRange = "auto",
     loss: SquaredLoss = "mse",
@@ -172,10 +208,24 @@ def mlp_impute(
     return mlp(spec, hidden, latent_dim, code_activation, output, loss, net, noise, networks)
 
 
+@recipe(
+    paper=adam(20, 1e-3, 128),
+    fast=tuned(
+        lr=1e-2,
+        batch_size=128,
+        epochs=1,
+        min_steps=140,
+        warmup=0.0,
+        validation=0.0,
+        mean_start=False,
+        doctor=False,
+    ),
+    facts=MEANS,
+)
 def mlp_masked(
     spec: DataSpec,
-    hidden: tuple[int, ...] = (128,),
-    latent_dim: int = 64,
+    hidden: tuple[Count, ...] = (128,),
+    latent_dim: Count = 64,
     code_activation: CodeActivation = "none",
     output: OutputRange = "auto",
     loss: SquaredLoss = "mse",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 from torch import nn
 
 from autoencode.bottlenecks import DiagonalGaussian, GumbelSoftmax, SideBySide
+from autoencode.limits import AtLeast, AtMost, Count, NotNegative, Positive
 from autoencode.nets import MLPDecoder, NetOptions
 from autoencode.objectives import (
     Discriminator,
@@ -23,7 +25,9 @@ from autoencode.objectives import (
 from autoencode.objectives import kl as kl_term
 from autoencode.objectives.terms import NATS
 from autoencode.priors import JoinedPrior, StandardNormal, UniformCategories
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.built import Recipe
+from autoencode.recipes.registry import Facts, recipe
+from autoencode.recipes.shared.facts import LATENT
 from autoencode.recipes.shared.latent import (
     DEFAULT_NET,
     ELBO,
@@ -35,6 +39,7 @@ from autoencode.recipes.shared.latent import (
 )
 from autoencode.recipes.shared.networks import Networks
 from autoencode.recipes.shared.plain import NoiseOptions
+from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
 
 DEFAULT_BODY = Body()
@@ -42,12 +47,17 @@ DEFAULT_BODY = Body()
 CRITIC_NET = NetOptions(activation="leaky_relu")
 
 
+@recipe(
+    paper=adam(100, 5e-4),
+    fast=tuned(lr=2e-3, batch_size=128, epochs=20),
+    facts=LATENT,
+)
 def beta_vae_capacity(
     spec: DataSpec,
-    latent_dim: int = 10,
-    gamma: float = 1000.0,
-    capacity_nats: float = 25.0,
-    capacity_until: float = 1.0,
+    latent_dim: Count = 10,
+    gamma: NotNegative = 1000.0,
+    capacity_nats: NotNegative = 25.0,
+    capacity_until: NotNegative = 1.0,
     body: Body = DEFAULT_BODY,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -70,10 +80,15 @@ def beta_vae_capacity(
     return recipe_of(spec, model, networks, (objective, ()), body=body, noise=noise)
 
 
+@recipe(
+    paper=adam(50, 1e-3, 2048),
+    fast=tuned(lr=3e-3, batch_size=256, epochs=20),
+    facts=LATENT,
+)
 def beta_tcvae(
     spec: DataSpec,
-    latent_dim: int = 10,
-    tc_weight: float = 6.0,
+    latent_dim: Count = 10,
+    tc_weight: NotNegative = 6.0,
     stratified: bool = False,
     body: Body = DEFAULT_BODY,
     net: NetOptions = DEFAULT_NET,
@@ -98,11 +113,16 @@ def beta_tcvae(
     return recipe_of(spec, model, networks, (objective, ()), body=body, noise=noise)
 
 
+@recipe(
+    paper=adam(100, 1e-4),
+    fast=tuned(lr=1e-3, batch_size=128, epochs=20),
+    facts=Facts(variational=True, critic=True),
+)
 def factor_vae(
     spec: DataSpec,
-    latent_dim: int = 10,
-    tc_weight: float = 6.4,
-    critic_hidden: tuple[int, ...] = (256, 256, 256),
+    latent_dim: Count = 10,
+    tc_weight: NotNegative = 6.4,
+    critic_hidden: tuple[Count, ...] = (256, 256, 256),
     body: Body = DEFAULT_BODY,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -138,11 +158,16 @@ def code_critic(latent_dim: int, hidden: tuple[int, ...]) -> nn.Module:
     return MLPDecoder(latent_dim, hidden, (1,), options=CRITIC_NET)
 
 
+@recipe(
+    paper=adam(50, 1e-4, 400),
+    fast=tuned(lr=3e-3, batch_size=256, epochs=20),
+    facts=LATENT,
+)
 def dip_vae_i(
     spec: DataSpec,
-    latent_dim: int = 10,
-    off_diagonal: float = 10.0,
-    diagonal: float = 100.0,
+    latent_dim: Count = 10,
+    off_diagonal: NotNegative = 10.0,
+    diagonal: NotNegative = 100.0,
     body: Body = DEFAULT_BODY,
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
@@ -162,11 +187,16 @@ def dip_vae_i(
     return _dip(spec, latent_dim, (off_diagonal, diagonal, False), body, kl, net, noise, networks)
 
 
+@recipe(
+    paper=adam(50, 1e-4, 400),
+    fast=tuned(lr=3e-3, batch_size=256, epochs=20),
+    facts=LATENT,
+)
 def dip_vae_ii(
     spec: DataSpec,
-    latent_dim: int = 10,
-    off_diagonal: float = 10.0,
-    diagonal: float = 10.0,
+    latent_dim: Count = 10,
+    off_diagonal: NotNegative = 10.0,
+    diagonal: NotNegative = 10.0,
     body: Body = DEFAULT_BODY,
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
@@ -202,11 +232,16 @@ def _dip(
     return recipe_of(spec, model, networks, (objective, ()), body=body, noise=noise)
 
 
+@recipe(
+    paper=adam(50, 1e-3, 200),
+    fast=tuned(lr=3e-3, batch_size=128, epochs=20),
+    facts=LATENT,
+)
 def info_vae(
     spec: DataSpec,
-    latent_dim: int = 10,
-    alpha: float = 0.0,
-    mmd_weight: float = 1000.0,
+    latent_dim: Count = 10,
+    alpha: Annotated[float, AtMost(1)] = 0.0,
+    mmd_weight: NotNegative = 1000.0,
     body: Body = DEFAULT_BODY,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -232,15 +267,20 @@ def info_vae(
     return recipe_of(spec, model, networks, (objective, ()), body=body, noise=noise)
 
 
+@recipe(
+    paper=adam(100, 5e-4),
+    fast=tuned(lr=2e-3, batch_size=128, epochs=20),
+    facts=LATENT,
+)
 def joint_vae(
     spec: DataSpec,
-    continuous_dim: int = 10,
-    n_categories: int = 10,
-    temperature: float = 0.67,
-    gamma: float = 30.0,
-    capacity_z: float = 5.0,
-    capacity_c: float = 5.0,
-    capacity_until: float = 0.5,
+    continuous_dim: Count = 10,
+    n_categories: Annotated[int, AtLeast(2)] = 10,
+    temperature: Positive = 0.67,
+    gamma: NotNegative = 30.0,
+    capacity_z: NotNegative = 5.0,
+    capacity_c: NotNegative = 5.0,
+    capacity_until: NotNegative = 0.5,
     body: Body = DEFAULT_BODY,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from torch import nn
 
 from autoencode.bottlenecks import (
@@ -12,9 +14,12 @@ from autoencode.bottlenecks import (
 )
 from autoencode.bottlenecks.hamiltonian import Tempering
 from autoencode.errors import IncompatibleError
+from autoencode.limits import Above, Count, Depth, Positive, Within
 from autoencode.nets import NetOptions
+from autoencode.recipes.built import Recipe
 from autoencode.recipes.disentangled import DEFAULT_BODY
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.registry import Facts, recipe
+from autoencode.recipes.shared.facts import LATENT
 from autoencode.recipes.shared.latent import (
     DEFAULT_NET,
     ELBO,
@@ -27,16 +32,22 @@ from autoencode.recipes.shared.latent import (
 )
 from autoencode.recipes.shared.networks import Networks
 from autoencode.recipes.shared.plain import NoiseOptions
+from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
 
 
+@recipe(
+    paper=adam(2000, 5e-4, 100),
+    fast=tuned(lr=2e-3, batch_size=128, epochs=20),
+    facts=LATENT,
+)
 def hvae(
     spec: DataSpec,
-    latent_dim: int = 20,
-    n_leapfrog: int = 3,
-    step_size: float = 0.05,
+    latent_dim: Count = 20,
+    n_leapfrog: Depth = 3,
+    step_size: Annotated[float, Within(0, 0.5, "()")] = 0.05,
     tempering: Tempering = "quadratic",
-    heat: float = 2.0,
+    heat: Annotated[float, Above(1)] = 2.0,
     body: Body = DEFAULT_BODY,
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
@@ -68,15 +79,20 @@ def hvae(
     return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
 
 
+@recipe(
+    paper=adam(1000, 1e-3, 200),
+    fast=tuned(lr=2e-3, batch_size=128, epochs=20),
+    facts=Facts(variational=True, context=False, gaps=False),
+)
 def rhvae(
     spec: DataSpec,
-    latent_dim: int = 10,
-    n_leapfrog: int = 3,
-    step_size: float = 0.001,
-    heat: float = 2.0,
-    n_centroids: int = 200,
-    reach: float = 1.5,
-    regularization: float = 0.01,
+    latent_dim: Count = 10,
+    n_leapfrog: Depth = 3,
+    step_size: Positive = 0.001,
+    heat: Annotated[float, Above(1)] = 2.0,
+    n_centroids: Count = 200,
+    reach: Positive = 1.5,
+    regularization: Positive = 0.01,
     body: Body = DEFAULT_BODY,
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,

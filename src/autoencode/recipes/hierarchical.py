@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
 import torch
 from torch import nn
 
 from autoencode.bottlenecks import LadderLayer, ResidualLayer, TopDown
 from autoencode.errors import IncompatibleError
+from autoencode.limits import AtLeast, Count, Positive
 from autoencode.models import HierarchicalAutoencoder
 from autoencode.nets import LadderEncoder, MLPEncoder, NetOptions
 from autoencode.nets.pyramid import (
@@ -20,11 +22,13 @@ from autoencode.nets.pyramid import (
     resolutions,
 )
 from autoencode.priors import PathPrior
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.built import Recipe
+from autoencode.recipes.registry import Facts, recipe
 from autoencode.recipes.shared.latent import DEFAULT_NET, NO_NOISE, WARM_UP, Body, KLOptions, recipe_of
 from autoencode.recipes.shared.likelihood import LikelihoodName, likelihood_of
 from autoencode.recipes.shared.networks import Dense, reading
 from autoencode.recipes.shared.plain import NoiseOptions, decoder_for
+from autoencode.recipes.shared.schedules import BY_MUON, adam, tuned
 from autoencode.types import DataSpec
 
 LADDER_NET = NetOptions(activation="leaky_relu", normalization="layer")
@@ -56,12 +60,17 @@ def _recipe(
     return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
 
 
+@recipe(
+    paper=adam(2000, 1e-3, 256),
+    fast=tuned(epochs=50, **{**BY_MUON, "lr": 0.01, "min_steps": 500}),
+    facts=Facts(variational=True, networks="ladder", context=False),
+)
 def ladder_vae(
     spec: DataSpec,
-    latent_dims: tuple[int, ...] = (64, 32, 16, 8, 4),
-    hidden: tuple[int, ...] = (512, 256, 128, 64, 32),
+    latent_dims: tuple[Count, ...] = (64, 32, 16, 8, 4),
+    hidden: tuple[Count, ...] = (512, 256, 128, 64, 32),
     likelihood: LikelihoodName = "auto",
-    scale: float = 1.0,
+    scale: Positive = 1.0,
     binarize: bool = False,
     kl: KLOptions = WARM_UP,
     net: NetOptions = LADDER_NET,
@@ -102,15 +111,27 @@ def ladder_vae(
     return _recipe(spec, encoder, path, decoder, net, kl, body, noise)
 
 
+@recipe(
+    paper=adam(400, 2e-4, 32, weight_decay=0.01, ema=0.999),
+    fast=tuned(
+        lr=5e-3,
+        batch_size=64,
+        epochs=5,
+        optimizer="muon",
+        min_steps=1000,
+        ema=0.0,  # the rate falls to zero, and few steps are averaged with the first ones
+    ),
+    facts=Facts(variational=True, networks="pyramid", images_only=True, context=False),
+)
 def vdvae(
     spec: DataSpec,
-    width: int = 32,
-    inner: int = 16,
-    latent_channels: int = 4,
-    blocks: tuple[int, ...] = (1, 1, 2, 2, 1),
-    patch: int = 1,
+    width: Count = 32,
+    inner: Count = 16,
+    latent_channels: Count = 4,
+    blocks: tuple[Annotated[int, AtLeast(1, 100)], ...] = (1, 1, 2, 2, 1),
+    patch: Count = 1,
     likelihood: LikelihoodName = "auto",
-    scale: float = 1.0,
+    scale: Positive = 1.0,
     binarize: bool = False,
     kl: KLOptions = _SLOWER_WARM_UP,
     noise: NoiseOptions = NO_NOISE,

@@ -5,22 +5,33 @@ from __future__ import annotations
 from dataclasses import replace
 
 from autoencode.bottlenecks import Guess
-from autoencode.errors import IncompatibleError, OptionError
+from autoencode.errors import IncompatibleError
+from autoencode.limits import Count, NotNegative
 from autoencode.models import SemiSupervisedAutoencoder
 from autoencode.nets import NetOptions
 from autoencode.objectives import SemiSupervised
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.built import Recipe
+from autoencode.recipes.registry import recipe
+from autoencode.recipes.shared.facts import LATENT
 from autoencode.recipes.shared.latent import NO_NOISE, Body, latent_model, recipe_of
 from autoencode.recipes.shared.plain import NoiseOptions
+from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
 
 SOFTPLUS = NetOptions(activation="softplus")
 
 
+@recipe(
+    paper=adam(3000, 3e-4, 250),
+    fast=tuned(lr=1e-3, batch_size=128, epochs=20),
+    conditional=True,
+    guesses=True,
+    facts=LATENT,
+)
 def m2_vae(
     spec: DataSpec,
-    latent_dim: int = 50,
-    alpha: float = 0.1,
+    latent_dim: Count = 50,
+    alpha: NotNegative = 0.1,
     body: Body = Body((500,)),  # noqa: B008  frozen
     net: NetOptions = SOFTPLUS,
     noise: NoiseOptions = NO_NOISE,
@@ -42,8 +53,6 @@ def m2_vae(
         raise IncompatibleError(
             "labels missing for a conditional recipe; train it on data with labels, or use vae"
         )
-    if alpha < 0:
-        raise OptionError(f"option alpha: must not be negative, got {alpha}")
     share = 1.0 if spec.labelled is None else spec.labelled
     spec = replace(spec, labelled=share)
     spec, networks = body.ready(spec, noise, net, None)

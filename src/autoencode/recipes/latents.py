@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from torch import nn
 
@@ -21,6 +21,7 @@ from autoencode.distributions import (
     Radial,
     VonMisesFisher,
 )
+from autoencode.limits import AtLeast, Count, Depth, Positive
 from autoencode.nets import Behind, Gyroplanes, LogMap, NetOptions
 from autoencode.priors import (
     HyperbolicNormal,
@@ -29,8 +30,10 @@ from autoencode.priors import (
     UniformOnSphere,
     Vamp,
 )
+from autoencode.recipes.built import Recipe
 from autoencode.recipes.disentangled import DEFAULT_BODY
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.registry import Facts, recipe
+from autoencode.recipes.shared.facts import LATENT
 from autoencode.recipes.shared.latent import (
     DEFAULT_NET,
     ELBO,
@@ -44,17 +47,23 @@ from autoencode.recipes.shared.latent import (
 )
 from autoencode.recipes.shared.networks import Networks
 from autoencode.recipes.shared.plain import NoiseOptions
+from autoencode.recipes.shared.schedules import BY_MUON, adam, tuned
 from autoencode.types import DataSpec
 
 _UNITS = (64,)  # hyperplanes before a decoder without hidden layers
 _FLOWS = {"planar": Planar, "radial": Radial}
 
 
+@recipe(
+    paper=adam(50, 1e-3, 100),
+    fast=tuned(lr=2e-3, batch_size=128, epochs=20),
+    facts=LATENT,
+)
 def flow_vae(
     spec: DataSpec,
-    latent_dim: int = 20,
+    latent_dim: Count = 20,
     flow: Literal["planar", "radial"] = "planar",
-    n_flows: int = 10,
+    n_flows: Depth = 10,
     body: Body = DEFAULT_BODY,
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
@@ -81,11 +90,16 @@ def flow_vae(
     return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
 
 
+@recipe(
+    paper=adam(50, 1e-3, 100),
+    fast=tuned(lr=2e-3, batch_size=128, epochs=20),
+    facts=LATENT,
+)
 def iaf_vae(
     spec: DataSpec,
-    latent_dim: int = 20,
-    n_flows: int = 2,
-    flow_hidden: int = 128,
+    latent_dim: Count = 20,
+    n_flows: Depth = 2,
+    flow_hidden: Count = 128,
     body: Body = DEFAULT_BODY,
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
@@ -115,9 +129,14 @@ def iaf_vae(
     return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
 
 
+@recipe(
+    paper=adam(50, 1e-3),
+    fast=tuned(lr=3e-3, batch_size=128, epochs=20),
+    facts=LATENT,
+)
 def vmf_vae(
     spec: DataSpec,
-    latent_dim: int = 10,
+    latent_dim: Annotated[int, AtLeast(2)] = 10,
     body: Body = DEFAULT_BODY,
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
@@ -141,9 +160,14 @@ def vmf_vae(
     return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
 
 
+@recipe(
+    paper=adam(50, 1e-3),
+    fast=tuned(lr=3e-3, batch_size=128, epochs=20),
+    facts=LATENT,
+)
 def power_spherical_vae(
     spec: DataSpec,
-    latent_dim: int = 10,
+    latent_dim: Annotated[int, AtLeast(2)] = 10,
     body: Body = DEFAULT_BODY,
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
@@ -167,10 +191,15 @@ def power_spherical_vae(
     return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
 
 
+@recipe(
+    paper=adam(80, 5e-4, 128),
+    fast=tuned(lr=3e-3, batch_size=128, epochs=20),
+    facts=Facts(variational=True, curved=True),
+)
 def poincare_vae(
     spec: DataSpec,
-    latent_dim: int = 5,
-    curvature: float = 1.0,
+    latent_dim: Count = 5,
+    curvature: Positive = 1.0,
     first_layer: Literal["gyroplanes", "log_map"] = "gyroplanes",
     body: Body = DEFAULT_BODY,
     kl: KLOptions = ELBO,
@@ -209,11 +238,16 @@ def poincare_vae(
     return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
 
 
+@recipe(
+    paper=adam(50, 1e-3, 100),
+    fast=tuned(lr=3e-3, batch_size=128, epochs=20),
+    facts=Facts(variational=True, integers=True),
+)
 def gumbel_vae(
     spec: DataSpec,
-    n_variables: int = 20,
-    n_categories: int = 10,
-    temperature: float = 0.67,
+    n_variables: Count = 20,
+    n_categories: Annotated[int, AtLeast(2)] = 10,
+    temperature: Positive = 0.67,
     body: Body = DEFAULT_BODY,
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
@@ -240,10 +274,15 @@ def gumbel_vae(
     return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
 
 
+@recipe(
+    paper=adam(2000, 5e-4, 100),
+    fast=tuned(epochs=20, weight_decay=0.1, **BY_MUON),
+    facts=Facts(variational=True, context=False, gaps=False),
+)
 def vamp_vae(
     spec: DataSpec,
-    latent_dim: int = 40,
-    n_components: int = 500,
+    latent_dim: Count = 40,
+    n_components: Count = 500,
     body: Body = Body((300, 300)),  # noqa: B008
     kl: KLOptions = WARM_UP,
     net: NetOptions = DEFAULT_NET,
@@ -268,10 +307,15 @@ def vamp_vae(
     return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
 
 
+@recipe(
+    paper=adam(2000, 5e-4, 100),
+    fast=tuned(epochs=20, weight_decay=0.1, **BY_MUON),
+    facts=LATENT,
+)
 def mog_vae(
     spec: DataSpec,
-    latent_dim: int = 40,
-    n_components: int = 500,
+    latent_dim: Count = 40,
+    n_components: Count = 500,
     body: Body = Body((300, 300)),  # noqa: B008
     kl: KLOptions = WARM_UP,
     net: NetOptions = DEFAULT_NET,

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from autoencode.errors import IncompatibleError, OptionError
+from autoencode.errors import IncompatibleError
+from autoencode.limits import Count, InnerPart
 from autoencode.models import AutoencoderModule
 from autoencode.nets import MLPDecoder, MLPEncoder, NetOptions
 from autoencode.objectives import (
@@ -16,22 +17,29 @@ from autoencode.objectives import (
     WeightedSum,
     mean_squared_error,
 )
+from autoencode.recipes.built import Recipe
 from autoencode.recipes.deterministic import NO_NOISE
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.registry import MSE, Facts, recipe
 from autoencode.recipes.shared.networks import Dense
 from autoencode.recipes.shared.plain import CodeActivation, NoiseOptions, plain
+from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.training import Update
 from autoencode.types import DataSpec
 
 SIGMOID_NET = NetOptions(activation="sigmoid")
 
 
+@recipe(
+    paper=adam(60, 1e-3, 128),
+    fast=tuned(lr=5e-3, batch_size=128, epochs=20, warmup=0.0),
+    facts=Facts(unit=MSE, context=False, gaps=False, layerwise=True),
+)
 def stacked(
     spec: DataSpec,
-    hidden: tuple[int, ...] = (256, 64),
-    latent_dim: int = 32,
+    hidden: tuple[Count, ...] = (256, 64),
+    latent_dim: Count = 32,
     code_activation: CodeActivation = "none",
-    pretraining: float = 0.5,
+    pretraining: InnerPart = 0.5,
     net: NetOptions = SIGMOID_NET,
     noise: NoiseOptions = NO_NOISE,
 ) -> Recipe:
@@ -50,8 +58,6 @@ def stacked(
         code_activation: none, or tanh, sigmoid (bounded code), relu (positive code).
         pretraining: share of training that the layers take by themselves, in equal parts.
     """
-    if not 0 < pretraining < 1:
-        raise OptionError(f"option pretraining: must lie in (0, 1), got {pretraining}")
     if noise.readable(spec).gaps or spec.mixed or spec.context_dim:
         raise IncompatibleError(
             "layers are trained on complete numbers without a context; use mlp for gaps, categories "

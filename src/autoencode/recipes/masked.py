@@ -5,29 +5,39 @@ from __future__ import annotations
 from torch import nn
 
 from autoencode.bottlenecks import Plain
-from autoencode.errors import IncompatibleError, OptionError
+from autoencode.errors import IncompatibleError
 from autoencode.likelihoods import IDENTITY, SIGMOID, Gaussian
 from autoencode.likelihoods.columns import Mixed
+from autoencode.limits import Count, Depth, InnerPart, NotNegative
 from autoencode.models import MaskedAutoencoder, MaskedColumns
 from autoencode.nets.columns import ColumnDecoder, ColumnEncoder
 from autoencode.nets.vit import PatchDecoder, PatchEncoder, Patches
 from autoencode.objectives import WeightedSum, hidden_error, hidden_nats, seen_error, seen_nats
+from autoencode.recipes.built import Recipe
 from autoencode.recipes.deterministic import NO_NOISE
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.registry import MSE, Facts, recipe
 from autoencode.recipes.shared.plain import NoiseOptions
+from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.training import Update
 from autoencode.types import DataSpec
 
 
+@recipe(
+    paper=adam(800, 1.5e-4, 128),
+    fast=tuned(lr=2e-3, batch_size=128, epochs=20),
+    facts=Facts(
+        unit=MSE, networks="patches", images_only=True, bounded=False, context=False, gaps=False
+    ),
+)
 def mae(
     spec: DataSpec,
-    patch: int = 4,
-    width: int = 96,
-    depth: int = 4,
-    heads: int = 4,
-    decoder_width: int = 64,
-    decoder_depth: int = 2,
-    hidden_share: float = 0.75,
+    patch: Count = 4,
+    width: Count = 96,
+    depth: Depth = 4,
+    heads: Count = 4,
+    decoder_width: Count = 64,
+    decoder_depth: Depth = 2,
+    hidden_share: InnerPart = 0.75,
     noise: NoiseOptions = NO_NOISE,
 ) -> Recipe:
     """A small vision transformer sees a quarter of an image's patches and is asked for the others.
@@ -46,7 +56,7 @@ def mae(
         decoder_depth: blocks of the decoder.
         hidden_share: of the patches that are hidden in training.
     """
-    _check_share(hidden_share)
+    _check_heads(heads, decoder_width)
     if noise.readable(spec).gaps or spec.context_dim:
         raise IncompatibleError(
             "a masked autoencoder takes complete images without a context; use conv for gaps"
@@ -63,15 +73,21 @@ def mae(
     return Recipe(model, (Update(objective, (model,)),), spec)
 
 
+@recipe(
+    paper=adam(600, 1e-3, 64),
+    fast=tuned(lr=2e-3, batch_size=128, epochs=12, min_steps=1500),
+    standardize="all_columns",
+    facts=Facts(unit=MSE, networks="columns", context=False),
+)
 def mae_table(
     spec: DataSpec,
-    width: int = 64,
-    depth: int = 3,
-    heads: int = 4,
-    decoder_width: int = 64,
-    decoder_depth: int = 1,
-    hidden_share: float = 0.5,
-    seen_weight: float = 1.0,
+    width: Count = 64,
+    depth: Depth = 3,
+    heads: Count = 4,
+    decoder_width: Count = 64,
+    decoder_depth: Depth = 1,
+    hidden_share: InnerPart = 0.5,
+    seen_weight: NotNegative = 1.0,
     noise: NoiseOptions = NO_NOISE,
 ) -> Recipe:
     """A small transformer sees some columns of each row of a table and is asked for the others.
@@ -95,7 +111,7 @@ def mae_table(
         hidden_share: of each row's known columns that are hidden in training.
         seen_weight: of the error of what is seen.
     """
-    _check_share(hidden_share)
+    _check_heads(heads, decoder_width)
     if spec.context_dim:
         raise IncompatibleError("mae_table takes no context; use cvae for data with labels")
     spec = noise.readable(spec)
@@ -121,6 +137,9 @@ def mae_table(
     return Recipe(model, (Update(objective, (model,)),), spec)
 
 
-def _check_share(hidden_share: float) -> None:
-    if not 0 < hidden_share < 1:
-        raise OptionError(f"option hidden_share: must lie in (0, 1), got {hidden_share}")
+def _check_heads(heads: int, decoder_width: int) -> None:
+    """What the encoder's blocks say of ``width`` themselves."""
+    if decoder_width % heads:
+        raise IncompatibleError(
+            f"decoder_width must be a multiple of heads, got {decoder_width} and {heads}"
+        )

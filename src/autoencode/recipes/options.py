@@ -9,38 +9,75 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from autoencode.errors import OptionError, nearest
+from autoencode.limits import Limit
+
+_MOST = {int: 2**31, float: 1e36}  # what is far above overflows somewhere in torch
 
 
 @dataclass(frozen=True)
 class Option:
-    """One option: its name, default, type and help, and the group (a dataclass) it belongs to."""
+    """One option of a recipe or a plan.
+
+    Attributes:
+        name: how it is called.
+        default: its value where none is given.
+        type: of its values: int, float, bool, a ``Literal`` or a tuple of numbers.
+        help: what it means.
+        group: the argument (a dataclass) that it belongs to, if any.
+        limit: the range of the number, or of each number of a tuple.
+    """
 
     name: str
     default: Any
     type: Any
     help: str
     group: str | None = None
+    limit: Limit | None = None
 
     @property
     def choices(self) -> tuple[str, ...]:
         """The allowed words, empty for numbers."""
         return typing.get_args(self.type) if typing.get_origin(self.type) is Literal else ()
 
+    @property
+    def range(self) -> str | None:
+        """The range in words, ``None`` where any number will do."""
+        return None if self.limit is None else self.limit.words
+
     def parse(self, value: Any) -> Any:
-        """A value of this option's type, from Python or from the command line.
+        """A value of this option's type and range, from Python or from the command line.
 
         Raises:
             OptionError: with what is expected.
         """
+        if value is None and self.default is None:
+            return None
         try:
-            return _coerce(value, self.type)
+            found = _coerce(value, self.type)
         except (ValueError, TypeError, KeyError, OverflowError):
             raise OptionError(
                 f"option {self.name}: expected {describe(self.type)}, got {value!r}"
             ) from None
+        self.check(found)
+        return found
+
+    def check(self, value: Any) -> None:
+        """Refuses numbers outside the range before they become a strange failure later.
+
+        Raises:
+            OptionError: with what the number must be.
+        """
+        for number in value if isinstance(value, tuple) else (value,):
+            if type(number) not in _MOST:
+                continue
+            if abs(number) >= _MOST[type(number)]:
+                raise OptionError(f"option {self.name}: {number:g} is too large")
+            fault = None if self.limit is None else self.limit.fault(number)
+            if fault is not None:
+                raise OptionError(f"option {self.name}: {fault}, got {number}")
 
 
 def describe(kind: Any) -> str:
@@ -52,8 +89,13 @@ def describe(kind: Any) -> str:
     if typing.get_origin(kind) is Literal:
         return " or ".join(map(str, typing.get_args(kind)))
     if typing.get_origin(kind) is tuple:
-        return "whole numbers separated by commas"
+        return ("whole " if _entry(kind) is int else "") + "numbers separated by commas"
     return {int: "a whole number", float: "a number", bool: "true or false"}.get(kind, str(kind))
+
+
+def _entry(kind: Any) -> Any:
+    """The type of a tuple's entries."""
+    return typing.get_args(kind)[0]
 
 
 def _coerce(value: Any, kind: Any) -> Any:
@@ -65,7 +107,7 @@ def _coerce(value: Any, kind: Any) -> Any:
     if origin is tuple:
         parts = value.strip("()[] ").split(",") if isinstance(value, str) else value
         parts = [p for p in parts if not (isinstance(p, str) and not p.strip())]
-        return tuple(_positive(_coerce(part, int)) for part in parts)
+        return tuple(_coerce(part, _entry(kind)) for part in parts)
     if kind is bool:
         words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
         return value if isinstance(value, bool) else words[str(value).lower()]
@@ -76,12 +118,6 @@ def _coerce(value: Any, kind: Any) -> Any:
     if kind is float and not isinstance(value, bool):
         return _finite(float(value))
     raise ValueError
-
-
-def _positive(value: int) -> int:
-    if value < 1:
-        raise ValueError
-    return value
 
 
 def _finite(value: float) -> float:
@@ -96,26 +132,38 @@ def options_of(function: Callable[..., Any]) -> dict[str, Option]:
     ``spec`` and ``networks`` are no options: they are given in Python only.
     """
     helps = _documented(function)
-    hints = typing.get_type_hints(function)
+    hints = typing.get_type_hints(function, include_extras=True)
     found: dict[str, Option] = {}
     for name, parameter in inspect.signature(function).parameters.items():
-        kind = hints[name]
         if name in ("spec", "networks"):
             continue
+        kind, limit = _parted(hints[name])
         if dataclasses.is_dataclass(kind) and isinstance(kind, type):
             for inner in options_of(kind).values():
                 default = getattr(parameter.default, inner.name)
                 found[inner.name] = dataclasses.replace(inner, default=default, group=name)
         else:
-            found[name] = Option(name, parameter.default, _plain(kind), helps.get(name, ""))
+            help_text = helps.get(name, "")
+            found[name] = Option(name, parameter.default, kind, help_text, limit=limit)
     return found
 
 
-def _plain(kind: Any) -> Any:
-    """A type without its ``None``."""
-    if isinstance(kind, types.UnionType):
-        return next(arg for arg in typing.get_args(kind) if arg is not type(None))
-    return kind
+def _parted(kind: Any) -> tuple[Any, Limit | None]:
+    """A type without its ``None``, and the range in it.
+
+    >>> from autoencode.limits import Count
+    >>> _parted(tuple[Count, ...] | None)
+    (tuple[int, ...], AtLeast(low=1, most=None))
+    """
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
+        return _parted(next(arg for arg in typing.get_args(kind) if arg is not type(None)))
+    if typing.get_origin(kind) is Annotated:
+        plain, *extras = typing.get_args(kind)
+        return plain, next((extra for extra in extras if isinstance(extra, Limit)), None)
+    if typing.get_origin(kind) is tuple:
+        entry, limit = _parted(_entry(kind))
+        return types.GenericAlias(tuple, (entry, ...)), limit
+    return kind, None
 
 
 def _documented(documented: Any) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from torch import nn
 
@@ -21,13 +21,17 @@ from autoencode.bottlenecks import (
     VectorQuantiser,
 )
 from autoencode.errors import IncompatibleError, OptionError
+from autoencode.limits import AtLeast, Count, Depth, NotNegative, Part, Positive, Stride
 from autoencode.nets import NetOptions
 from autoencode.nets.conv import feature_shape
 from autoencode.objectives import penalty
+from autoencode.recipes.built import Recipe
 from autoencode.recipes.deterministic import DEFAULT_NET, NO_NOISE
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.registry import SSE, Facts, recipe
+from autoencode.recipes.shared.facts import GRIDS
 from autoencode.recipes.shared.networks import Convolutional, Dense, Networks
 from autoencode.recipes.shared.plain import NoiseOptions, PlainLoss, Terms, plain
+from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
 
 CodebookName = Literal["moving", "learned"]
@@ -45,10 +49,10 @@ class Grid:
         positions: codes of an example that is no image.
     """
 
-    channels: tuple[int, ...] = (32, 64)
-    strides: tuple[int, ...] = (2, 2)
-    hidden: tuple[int, ...] = (256,)
-    positions: int = 8
+    channels: tuple[Count, ...] = (32, 64)
+    strides: tuple[Stride, ...] = (2, 2)
+    hidden: tuple[Count, ...] = (256,)
+    positions: Count = 8
 
     def build(
         self,
@@ -99,14 +103,19 @@ def moving(n_codes: int, width: int, decay: float) -> VectorQuantiser:
     return VectorQuantiser(MovingCodebook(n_codes, width, decay))
 
 
+@recipe(
+    paper=adam(530, 2e-4, 128),
+    fast=tuned(lr=0.015, batch_size=128, epochs=10, optimizer="muon"),
+    facts=GRIDS,
+)
 def vqvae(
     spec: DataSpec,
     grid: Grid = _GRID,
-    n_codes: int = 512,
-    code_dim: int = 64,
+    n_codes: Count = 512,
+    code_dim: Count = 64,
     codebook: CodebookName = "moving",
-    codebook_decay: float = 0.99,
-    commitment_weight: float = 0.25,
+    codebook_decay: Part = 0.99,
+    commitment_weight: NotNegative = 0.25,
     loss: PlainLoss = "sse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -137,164 +146,19 @@ def vqvae(
     return grid.build(spec, quantiser, net, networks, loss, noise, terms)
 
 
-def simvq(
-    spec: DataSpec,
-    grid: Grid = _GRID,
-    n_codes: int = 1024,
-    code_dim: int = 64,
-    commitment_weight: float = 0.25,
-    loss: PlainLoss = "sse",
-    net: NetOptions = DEFAULT_NET,
-    noise: NoiseOptions = NO_NOISE,
-    networks: Networks | None = None,
-) -> Recipe:
-    """``vqvae`` whose codebook is a learned linear map of fixed random vectors; none is left out.
-
-    Addressing Representation Collapse in Vector Quantized Models with One Linear Layer (Zhu et al.,
-    2024), https://arxiv.org/abs/2411.02038
-
-    Args:
-        n_codes: vectors in the codebook; 65 536 in the original.
-        code_dim: their width.
-        commitment_weight: beta in the paper.
-        loss: sse, mse or nll.
-    """
-    quantiser = VectorQuantiser(LinearCodebook(n_codes, code_dim))
-    terms = commitment(commitment_weight, learned=True)
-    return grid.build(spec, quantiser, net, networks, loss, noise, terms)
-
-
-def rvq(
-    spec: DataSpec,
-    grid: Grid = _GRID,
-    n_levels: int = 4,
-    n_codes: int = 256,
-    code_dim: int = 64,
-    codebook_decay: float = 0.99,
-    commitment_weight: float = 0.25,
-    loss: PlainLoss = "sse",
-    net: NetOptions = DEFAULT_NET,
-    noise: NoiseOptions = NO_NOISE,
-    networks: Networks | None = None,
-) -> Recipe:
-    """Residual quantisation: each codebook takes what those before it left over.
-
-    SoundStream: An End-to-End Neural Audio Codec (Zeghidour et al., 2021),
-    https://arxiv.org/abs/2107.03312
-
-    The quantiser of the paper, for any data; its adversarial losses for audio are left out.
-
-    Args:
-        n_levels: codebooks; 8 in the original.
-        n_codes: vectors in each; 1024 in the original.
-        code_dim: their width.
-        codebook_decay: of their running means.
-        commitment_weight: of the squared distance at each level.
-        loss: sse, mse or nll.
-    """
-    quantiser = Residual([moving(n_codes, code_dim, codebook_decay) for _ in range(n_levels)])
-    terms = commitment(commitment_weight)
-    return grid.build(spec, quantiser, net, networks, loss, noise, terms)
-
-
-def pvq(
-    spec: DataSpec,
-    grid: Grid = _GRID,
-    n_parts: int = 4,
-    n_codes: int = 256,
-    code_dim: int = 64,
-    codebook_decay: float = 0.99,
-    commitment_weight: float = 0.25,
-    loss: PlainLoss = "sse",
-    net: NetOptions = DEFAULT_NET,
-    noise: NoiseOptions = NO_NOISE,
-    networks: Networks | None = None,
-) -> Recipe:
-    """Product quantisation: each part of the vector has a codebook of its own.
-
-    Learning Product Codebooks using Vector Quantized Autoencoders for Image Retrieval (Wu & Flierl,
-    2018), https://arxiv.org/abs/1807.04629
-
-    Args:
-        n_parts: parts of the vector.
-        n_codes: vectors in each codebook.
-        code_dim: width of the whole vector, a multiple of n_parts.
-        codebook_decay: of the running means.
-        commitment_weight: of the squared distance.
-        loss: sse, mse or nll.
-    """
-    if code_dim % n_parts:
-        raise IncompatibleError(
-            f"code_dim must be a multiple of n_parts, got {code_dim} and {n_parts}; "
-            f"use code_dim={n_parts * math.ceil(code_dim / n_parts)}"
-        )
-    parts = [moving(n_codes, code_dim // n_parts, codebook_decay) for _ in range(n_parts)]
-    terms = commitment(commitment_weight)
-    return grid.build(spec, Product(parts), net, networks, loss, noise, terms)
-
-
-def fsq(
-    spec: DataSpec,
-    grid: Grid = _GRID,
-    levels: tuple[int, ...] = (8, 5, 5, 5),
-    loss: PlainLoss = "sse",
-    net: NetOptions = DEFAULT_NET,
-    noise: NoiseOptions = NO_NOISE,
-    networks: Networks | None = None,
-) -> Recipe:
-    """A few entries at each position, each rounded to a few levels; no codebook and no other loss.
-
-    Finite Scalar Quantization: VQ-VAE Made Simple (Mentzer et al., 2023),
-    https://arxiv.org/abs/2309.15505
-
-    Args:
-        levels: of each entry; the default makes 1000 codes.
-        loss: sse, mse or nll.
-    """
-    return grid.build(spec, FiniteScalar(levels), net, networks, loss, noise, {})
-
-
-def lfq(
-    spec: DataSpec,
-    grid: Grid = _GRID,
-    n_bits: int = 10,
-    entropy_weight: float = 30.0,
-    commitment_weight: float = 1.0,
-    temperature: float = 1.0,
-    loss: PlainLoss = "sse",
-    net: NetOptions = DEFAULT_NET,
-    noise: NoiseOptions = NO_NOISE,
-    networks: Networks | None = None,
-) -> Recipe:
-    """The code is the signs of a few entries, held sure and varied by an entropy penalty.
-
-    Language Model Beats Diffusion: Tokenizer is Key to Visual Generation (Yu et al., 2023),
-    https://arxiv.org/abs/2310.05737
-
-    The quantiser of MAGVIT-v2, for any data; its losses for videos are left out.
-
-    Args:
-        n_bits: entries at each position; there are 2^n_bits codes.
-        entropy_weight: of the entropy penalty; where the squared error is a mean over pixels, 0.1 is
-            usual, which is 78 beside their sum on MNIST.
-        commitment_weight: of the squared distance from the signs.
-        temperature: of the soft choices that the entropy is of.
-        loss: sse, mse or nll.
-    """
-    entropy: Terms = {"entropy": (penalty("entropy"), entropy_weight)}
-    terms = {**commitment(commitment_weight), **entropy}
-    quantiser = LookupFree(n_bits, temperature)
-    return grid.build(spec, quantiser, net, networks, loss, noise, terms)
-
-
+@recipe(
+    paper=adam(530, 3e-4, 128),
+    fast=tuned(lr=0.015, batch_size=128, epochs=10, optimizer="muon"),
+    facts=Facts(unit=SSE, networks="convolutions", images_only=True, context=False, integers=True),
+)
 def vqvae2(
     spec: DataSpec,
-    channels: tuple[int, ...] = (32, 64),
-    strides: tuple[int, ...] = (2, 2),
-    n_codes: int = 512,
-    code_dim: int = 64,
-    codebook_decay: float = 0.99,
-    commitment_weight: float = 0.25,
+    channels: tuple[Count, ...] = (32, 64),
+    strides: tuple[Stride, ...] = (2, 2),
+    n_codes: Count = 512,
+    code_dim: Count = 64,
+    codebook_decay: Part = 0.99,
+    commitment_weight: NotNegative = 0.25,
     loss: PlainLoss = "sse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -335,3 +199,178 @@ def vqvae2(
         bottleneck=lambda _: TwoLevels(down, top, up, bottom, coarse, fine),
         terms=commitment(commitment_weight),
     )
+
+
+@recipe(
+    paper=adam(100, 3e-4, 128),
+    fast=tuned(lr=2e-3, batch_size=128, epochs=10),
+    facts=GRIDS,
+)
+def rvq(
+    spec: DataSpec,
+    grid: Grid = _GRID,
+    n_levels: Depth = 4,
+    n_codes: Count = 256,
+    code_dim: Count = 64,
+    codebook_decay: Part = 0.99,
+    commitment_weight: NotNegative = 0.25,
+    loss: PlainLoss = "sse",
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """Residual quantisation: each codebook takes what those before it left over.
+
+    SoundStream: An End-to-End Neural Audio Codec (Zeghidour et al., 2021),
+    https://arxiv.org/abs/2107.03312
+
+    The quantiser of the paper, for any data; its adversarial losses for audio are left out.
+
+    Args:
+        n_levels: codebooks; 8 in the original.
+        n_codes: vectors in each; 1024 in the original.
+        code_dim: their width.
+        codebook_decay: of their running means.
+        commitment_weight: of the squared distance at each level.
+        loss: sse, mse or nll.
+    """
+    quantiser = Residual([moving(n_codes, code_dim, codebook_decay) for _ in range(n_levels)])
+    terms = commitment(commitment_weight)
+    return grid.build(spec, quantiser, net, networks, loss, noise, terms)
+
+
+@recipe(
+    paper=adam(100, 1e-3, 128),
+    fast=tuned(lr=2e-3, batch_size=128, epochs=10),
+    facts=GRIDS,
+)
+def pvq(
+    spec: DataSpec,
+    grid: Grid = _GRID,
+    n_parts: Depth = 4,
+    n_codes: Count = 256,
+    code_dim: Count = 64,
+    codebook_decay: Part = 0.99,
+    commitment_weight: NotNegative = 0.25,
+    loss: PlainLoss = "sse",
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """Product quantisation: each part of the vector has a codebook of its own.
+
+    Learning Product Codebooks using Vector Quantized Autoencoders for Image Retrieval (Wu & Flierl,
+    2018), https://arxiv.org/abs/1807.04629
+
+    Args:
+        n_parts: parts of the vector.
+        n_codes: vectors in each codebook.
+        code_dim: width of the whole vector, a multiple of n_parts.
+        codebook_decay: of the running means.
+        commitment_weight: of the squared distance.
+        loss: sse, mse or nll.
+    """
+    if code_dim % n_parts:
+        raise IncompatibleError(
+            f"code_dim must be a multiple of n_parts, got {code_dim} and {n_parts}; "
+            f"use code_dim={n_parts * math.ceil(code_dim / n_parts)}"
+        )
+    parts = [moving(n_codes, code_dim // n_parts, codebook_decay) for _ in range(n_parts)]
+    terms = commitment(commitment_weight)
+    return grid.build(spec, Product(parts), net, networks, loss, noise, terms)
+
+
+@recipe(
+    paper=adam(100, 1e-3, 128),
+    fast=tuned(lr=3e-3, batch_size=128, epochs=10),
+    facts=GRIDS,
+)
+def fsq(
+    spec: DataSpec,
+    grid: Grid = _GRID,
+    levels: tuple[Annotated[int, AtLeast(2)], ...] = (8, 5, 5, 5),
+    loss: PlainLoss = "sse",
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """A few entries at each position, each rounded to a few levels; no codebook and no other loss.
+
+    Finite Scalar Quantization: VQ-VAE Made Simple (Mentzer et al., 2023),
+    https://arxiv.org/abs/2309.15505
+
+    Args:
+        levels: of each entry; the default makes 1000 codes.
+        loss: sse, mse or nll.
+    """
+    return grid.build(spec, FiniteScalar(levels), net, networks, loss, noise, {})
+
+
+@recipe(
+    paper=adam(270, 1e-4, 256),
+    fast=tuned(lr=3e-3, batch_size=128, epochs=10),
+    facts=GRIDS,
+)
+def lfq(
+    spec: DataSpec,
+    grid: Grid = _GRID,
+    n_bits: Annotated[int, AtLeast(1, 16)] = 10,
+    entropy_weight: NotNegative = 30.0,
+    commitment_weight: NotNegative = 1.0,
+    temperature: Positive = 1.0,
+    loss: PlainLoss = "sse",
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """The code is the signs of a few entries, held sure and varied by an entropy penalty.
+
+    Language Model Beats Diffusion: Tokenizer is Key to Visual Generation (Yu et al., 2023),
+    https://arxiv.org/abs/2310.05737
+
+    The quantiser of MAGVIT-v2, for any data; its losses for videos are left out.
+
+    Args:
+        n_bits: entries at each position; there are 2^n_bits codes.
+        entropy_weight: of the entropy penalty; where the squared error is a mean over pixels, 0.1 is
+            usual, which is 78 beside their sum on MNIST.
+        commitment_weight: of the squared distance from the signs.
+        temperature: of the soft choices that the entropy is of.
+        loss: sse, mse or nll.
+    """
+    entropy: Terms = {"entropy": (penalty("entropy"), entropy_weight)}
+    terms = {**commitment(commitment_weight), **entropy}
+    quantiser = LookupFree(n_bits, temperature)
+    return grid.build(spec, quantiser, net, networks, loss, noise, terms)
+
+
+@recipe(
+    paper=adam(50, 1e-4, 256),
+    fast=tuned(lr=2e-3, batch_size=128, epochs=10),
+    facts=GRIDS,
+)
+def simvq(
+    spec: DataSpec,
+    grid: Grid = _GRID,
+    n_codes: Count = 1024,
+    code_dim: Count = 64,
+    commitment_weight: NotNegative = 0.25,
+    loss: PlainLoss = "sse",
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """``vqvae`` whose codebook is a learned linear map of fixed random vectors; none is left out.
+
+    Addressing Representation Collapse in Vector Quantized Models with One Linear Layer (Zhu et al.,
+    2024), https://arxiv.org/abs/2411.02038
+
+    Args:
+        n_codes: vectors in the codebook; 65 536 in the original.
+        code_dim: their width.
+        commitment_weight: beta in the paper.
+        loss: sse, mse or nll.
+    """
+    quantiser = VectorQuantiser(LinearCodebook(n_codes, code_dim))
+    terms = commitment(commitment_weight, learned=True)
+    return grid.build(spec, quantiser, net, networks, loss, noise, terms)

@@ -7,6 +7,7 @@ from typing import Literal
 from torch import nn
 
 from autoencode.bottlenecks import Plain, UnitSphere
+from autoencode.limits import Count, NotNegative
 from autoencode.nets import NetOptions
 from autoencode.objectives import (
     contraction,
@@ -17,10 +18,13 @@ from autoencode.objectives import (
     smoothness,
 )
 from autoencode.priors import StandardNormal
+from autoencode.recipes.built import Recipe
 from autoencode.recipes.deterministic import DEFAULT_NET, NO_NOISE
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.registry import Facts, recipe
+from autoencode.recipes.shared.facts import MEANS, SQUARES
 from autoencode.recipes.shared.networks import Networks, Widths
 from autoencode.recipes.shared.plain import CodeActivation, NoiseOptions, PlainLoss, Terms, plain
+from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
 
 Jacobian = Literal["exact", "estimate"]
@@ -29,10 +33,15 @@ _NONE, _TWO = Widths(()), Widths((256, 64))
 _MASKING = NoiseOptions("masking", 0.25)
 
 
+@recipe(
+    paper=adam(50, 1e-3),
+    fast=tuned(lr=3e-3, batch_size=128, epochs=10),
+    facts=Facts(hidden=False),
+)
 def denoising(
     spec: DataSpec,
     widths: Widths = _NONE,
-    latent_dim: int = 500,
+    latent_dim: Count = 500,
     code_activation: CodeActivation = "sigmoid",
     loss: PlainLoss = "nll",
     net: NetOptions = DEFAULT_NET,
@@ -61,13 +70,18 @@ def denoising(
     )
 
 
+@recipe(
+    paper=adam(50, 1e-3),
+    fast=tuned(lr=3e-3, batch_size=128, epochs=10),
+    facts=Facts(hidden=False),
+)
 def contractive(
     spec: DataSpec,
     widths: Widths = _NONE,
-    latent_dim: int = 120,
+    latent_dim: Count = 120,
     code_activation: CodeActivation = "sigmoid",
     loss: PlainLoss = "nll",
-    contraction_weight: float = 0.1,
+    contraction_weight: NotNegative = 0.1,
     jacobian: Jacobian = "estimate",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -99,10 +113,15 @@ def contractive(
     )
 
 
+@recipe(
+    paper=adam(50, 1e-3),
+    fast=tuned(lr=4e-3, batch_size=128, epochs=12),
+    facts=MEANS,
+)
 def spherical(
     spec: DataSpec,
     widths: Widths = _TWO,
-    latent_dim: int = 32,
+    latent_dim: Count = 32,
     loss: PlainLoss = "mse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -127,12 +146,17 @@ def spherical(
     )
 
 
+@recipe(
+    paper=adam(100, 1e-3, 100),
+    fast=tuned(lr=3e-3, batch_size=128, epochs=20),
+    facts=SQUARES,
+)
 def wae_mmd(
     spec: DataSpec,
     widths: Widths = _TWO,
-    latent_dim: int = 8,
+    latent_dim: Count = 8,
     loss: PlainLoss = "sse",
-    mmd_weight: float = 10.0,
+    mmd_weight: NotNegative = 10.0,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -153,13 +177,18 @@ def wae_mmd(
     return _shaped(spec, widths.networks(net, networks), latent_dim, loss, noise, terms, prior)
 
 
+@recipe(
+    paper=adam(30, 1e-3, 500),
+    fast=tuned(lr=3e-3, batch_size=256, epochs=20),
+    facts=SQUARES,
+)
 def swae(
     spec: DataSpec,
     widths: Widths = _TWO,
-    latent_dim: int = 8,
+    latent_dim: Count = 8,
     loss: PlainLoss = "sse",
-    sliced_weight: float = 10.0,
-    n_directions: int = 50,
+    sliced_weight: NotNegative = 10.0,
+    n_directions: Count = 50,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -180,13 +209,18 @@ def swae(
     return _shaped(spec, widths.networks(net, networks), latent_dim, loss, noise, terms, prior)
 
 
+@recipe(
+    paper=adam(100, 1e-3, 100),
+    fast=tuned(lr=4e-3, batch_size=128, epochs=12),
+    facts=MEANS,
+)
 def rae_l2(
     spec: DataSpec,
     widths: Widths = _TWO,
-    latent_dim: int = 16,
+    latent_dim: Count = 16,
     loss: PlainLoss = "mse",
-    code_weight: float = 1.25e-5,
-    decoder_weight: float = 1e-7,
+    code_weight: NotNegative = 1.25e-5,
+    decoder_weight: NotNegative = 1e-7,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -211,13 +245,18 @@ def rae_l2(
     return _shaped(spec, widths.networks(net, networks), latent_dim, loss, noise, terms)
 
 
+@recipe(
+    paper=adam(100, 1e-3, 100),
+    fast=tuned(lr=4e-3, batch_size=128, epochs=12),
+    facts=MEANS,
+)
 def rae_gp(
     spec: DataSpec,
     widths: Widths = _TWO,
-    latent_dim: int = 16,
+    latent_dim: Count = 16,
     loss: PlainLoss = "mse",
-    code_weight: float = 1.25e-5,
-    smoothness_weight: float = 1e-5,
+    code_weight: NotNegative = 1.25e-5,
+    smoothness_weight: NotNegative = 1e-5,
     jacobian: Jacobian = "estimate",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,

@@ -6,20 +6,28 @@ import math
 
 from autoencode.bottlenecks import BatchTopK, JumpReLU, Plain, TopK
 from autoencode.bottlenecks.sparse import check_k
-from autoencode.errors import IncompatibleError
+from autoencode.limits import Count, Depth, InnerPart, NotNegative, Positive
 from autoencode.nets import NetOptions
 from autoencode.objectives import l1, nested, penalty, revival, sparsity
+from autoencode.recipes.built import Recipe
 from autoencode.recipes.deterministic import DEFAULT_NET, NO_NOISE
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.registry import SSE, Facts, recipe
+from autoencode.recipes.shared.facts import DICTIONARY
 from autoencode.recipes.shared.networks import Dictionary, Networks, Widths
 from autoencode.recipes.shared.plain import NoiseOptions, PlainLoss, Terms, plain
+from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
 
 
+@recipe(
+    paper=adam(20, 1e-3, 128),
+    fast=tuned(lr=3e-3, batch_size=128, epochs=10),
+    facts=DICTIONARY,
+)
 def sparse(
     spec: DataSpec,
-    latent_dim: int = 512,
-    l1_weight: float = 0.1,
+    latent_dim: Count = 512,
+    l1_weight: NotNegative = 0.1,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -48,13 +56,18 @@ def sparse(
     )
 
 
+@recipe(
+    paper=adam(50, 1e-3, 128),
+    fast=tuned(lr=1e-2, batch_size=128, epochs=10),
+    facts=Facts(unit=SSE, hidden=False),
+)
 def sparse_kl(
     spec: DataSpec,
     widths: Widths = Widths(()),  # noqa: B008
-    latent_dim: int = 196,
+    latent_dim: Count = 196,
     loss: PlainLoss = "sse",
-    target: float = 0.1,
-    sparsity_weight: float = 3.0,
+    target: InnerPart = 0.1,
+    sparsity_weight: NotNegative = 3.0,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -84,12 +97,17 @@ def sparse_kl(
     )
 
 
+@recipe(
+    paper=adam(50, 1e-3, 128),
+    fast=tuned(lr=2e-3, batch_size=128, epochs=10),
+    facts=Facts(unit=SSE, hidden=False, bounded=False),
+)
 def topk(
     spec: DataSpec,
     widths: Widths = Widths(()),  # noqa: B008
-    latent_dim: int = 1000,
-    k: int = 25,
-    k_eval: int = 25,
+    latent_dim: Count = 1000,
+    k: Count = 25,
+    k_eval: Count = 25,
     loss: PlainLoss = "sse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -108,8 +126,8 @@ def topk(
             classifying.
         loss: sse, mse or nll.
     """
-    for count in (k, k_eval):
-        check_k(count, latent_dim)
+    check_k(k, latent_dim)
+    check_k(k_eval, latent_dim, "k_eval")
     return plain(
         spec,
         widths.networks(net, networks),
@@ -121,13 +139,18 @@ def topk(
     )
 
 
+@recipe(
+    paper=adam(20, 3e-4, 128),
+    fast=tuned(lr=2e-3, batch_size=128, epochs=10),
+    facts=DICTIONARY,
+)
 def batch_topk(
     spec: DataSpec,
-    latent_dim: int = 1024,
-    k: int = 32,
-    k_dead: int = 512,
-    patience_dead: int = 100_000,
-    revival_weight: float = 1 / 32,
+    latent_dim: Count = 1024,
+    k: Count = 32,
+    k_dead: Count = 512,
+    patience_dead: Count = 100_000,
+    revival_weight: NotNegative = 1 / 32,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -150,70 +173,17 @@ def batch_topk(
     return _of_batch(spec, latent_dim, k, k_dead, patience_dead, terms, net, noise, networks)
 
 
-def matryoshka_sparse(
-    spec: DataSpec,
-    latent_dim: int = 1024,
-    k: int = 32,
-    n_nested: int = 5,
-    k_dead: int = 512,
-    patience_dead: int = 100_000,
-    revival_weight: float = 1 / 32,
-    net: NetOptions = DEFAULT_NET,
-    noise: NoiseOptions = NO_NOISE,
-    networks: Networks | None = None,
-) -> Recipe:
-    """``batch_topk`` whose first units have to reconstruct alone: dictionaries inside a dictionary.
-
-    Learning Multi-Level Features with Matryoshka Sparse Autoencoders (Bussmann et al., 2025),
-    https://arxiv.org/abs/2503.17547
-
-    The loss is the sum of the squared errors from the first m atoms, for each size m.
-
-    Args:
-        latent_dim: number of atoms.
-        k: units that stay, on average over examples.
-        n_nested: sizes; each is half of the next one, and the largest is latent_dim.
-        k_dead: the largest units of the dead that are taught by the error that is left.
-        patience_dead: examples without firing after which a unit is dead.
-        revival_weight: of the dead units' squared error, alpha in the paper.
-    """
-    if n_nested < 1:
-        raise IncompatibleError(f"n_nested must be at least 1, got {n_nested}")
-    sizes = sorted({math.ceil(latent_dim / 2**i) for i in range(n_nested)})
-    terms: Terms = {"sse": (nested(sizes), 1.0), "revival": (revival, revival_weight)}
-    return _of_batch(spec, latent_dim, k, k_dead, patience_dead, terms, net, noise, networks)
-
-
-def _of_batch(
-    spec: DataSpec,
-    latent_dim: int,
-    k: int,
-    k_dead: int,
-    patience: int,
-    terms: Terms,
-    net: NetOptions,
-    noise: NoiseOptions,
-    networks: Networks | None,
-) -> Recipe:
-    check_k(k, latent_dim)
-    return plain(
-        spec,
-        networks or Dictionary(options=net),
-        latent_dim=latent_dim,
-        output="identity",
-        loss="sse",
-        noise=noise,
-        bottleneck=lambda project: BatchTopK(project, latent_dim, k, k_dead, patience),
-        terms=terms,
-    )
-
-
+@recipe(
+    paper=adam(20, 7e-5, 128),
+    fast=tuned(lr=2e-3, batch_size=128, epochs=10),
+    facts=DICTIONARY,
+)
 def jumprelu(
     spec: DataSpec,
-    latent_dim: int = 1024,
-    l0_weight: float = 0.3,
-    threshold: float = 0.1,
-    bandwidth: float = 0.1,
+    latent_dim: Count = 1024,
+    l0_weight: NotNegative = 0.3,
+    threshold: Positive = 0.1,
+    bandwidth: Positive = 0.1,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -244,3 +214,64 @@ def jumprelu(
         bottleneck=lambda project: JumpReLU(project, latent_dim, threshold, bandwidth),
         terms={"l0": (penalty("l0"), l0_weight)},
     )
+
+
+def _of_batch(
+    spec: DataSpec,
+    latent_dim: int,
+    k: int,
+    k_dead: int,
+    patience: int,
+    terms: Terms,
+    net: NetOptions,
+    noise: NoiseOptions,
+    networks: Networks | None,
+) -> Recipe:
+    check_k(k, latent_dim)
+    return plain(
+        spec,
+        networks or Dictionary(options=net),
+        latent_dim=latent_dim,
+        output="identity",
+        loss="sse",
+        noise=noise,
+        bottleneck=lambda project: BatchTopK(project, latent_dim, k, k_dead, patience),
+        terms=terms,
+    )
+
+
+@recipe(
+    paper=adam(20, 3e-4, 128),
+    fast=tuned(lr=2e-3, batch_size=128, epochs=10),
+    facts=DICTIONARY,
+)
+def matryoshka_sparse(
+    spec: DataSpec,
+    latent_dim: Count = 1024,
+    k: Count = 32,
+    n_nested: Depth = 5,
+    k_dead: Count = 512,
+    patience_dead: Count = 100_000,
+    revival_weight: NotNegative = 1 / 32,
+    net: NetOptions = DEFAULT_NET,
+    noise: NoiseOptions = NO_NOISE,
+    networks: Networks | None = None,
+) -> Recipe:
+    """``batch_topk`` whose first units have to reconstruct alone: dictionaries inside a dictionary.
+
+    Learning Multi-Level Features with Matryoshka Sparse Autoencoders (Bussmann et al., 2025),
+    https://arxiv.org/abs/2503.17547
+
+    The loss is the sum of the squared errors from the first m atoms, for each size m.
+
+    Args:
+        latent_dim: number of atoms.
+        k: units that stay, on average over examples.
+        n_nested: sizes; each is half of the next one, and the largest is latent_dim.
+        k_dead: the largest units of the dead that are taught by the error that is left.
+        patience_dead: examples without firing after which a unit is dead.
+        revival_weight: of the dead units' squared error, alpha in the paper.
+    """
+    sizes = sorted({math.ceil(latent_dim / 2**i) for i in range(n_nested)})
+    terms: Terms = {"sse": (nested(sizes), 1.0), "revival": (revival, revival_weight)}
+    return _of_batch(spec, latent_dim, k, k_dead, patience_dead, terms, net, noise, networks)

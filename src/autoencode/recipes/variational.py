@@ -1,14 +1,17 @@
-"""Variational autoencoders: the original, other weights of its KL term, other likelihoods, contexts."""
+"""Variational autoencoders with other weights of the KL term, other likelihoods, and contexts."""
 
 from __future__ import annotations
 
-from torch import nn
+from typing import Annotated
 
-from autoencode.bottlenecks import DiagonalGaussian
 from autoencode.errors import IncompatibleError
-from autoencode.nets import NetOptions, make_activation
+from autoencode.limits import AtLeast, Count, NotNegative
+from autoencode.nets import NetOptions
 from autoencode.objectives import WeightedSum, dissimilarity
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.built import Recipe
+from autoencode.recipes.gaussian import vae
+from autoencode.recipes.registry import Facts, recipe
+from autoencode.recipes.shared.facts import LATENT
 from autoencode.recipes.shared.latent import (
     DEFAULT_NET,
     ELBO,
@@ -19,77 +22,20 @@ from autoencode.recipes.shared.latent import (
     latent_model,
     recipe_of,
 )
-from autoencode.recipes.shared.likelihood import LikelihoodName
-from autoencode.recipes.shared.networks import Convolutional, Networks
-from autoencode.recipes.shared.plain import CodeActivation, NoiseOptions
+from autoencode.recipes.shared.networks import Networks
+from autoencode.recipes.shared.plain import NoiseOptions
+from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
 
 
-def vae(
-    spec: DataSpec,
-    latent_dim: int = 20,
-    code_activation: CodeActivation = "none",
-    body: Body = Body(),  # noqa: B008  frozen
-    kl: KLOptions = ELBO,
-    net: NetOptions = DEFAULT_NET,
-    noise: NoiseOptions = NO_NOISE,
-    networks: Networks | None = None,
-) -> Recipe:
-    """A Gaussian code with a standard normal prior, trained on the ELBO in nats.
-
-    Auto-Encoding Variational Bayes (Kingma & Welling, 2013), https://arxiv.org/abs/1312.6114
-
-    Args:
-        latent_dim: width of z.
-        code_activation: bounds the posterior's mean: none, tanh, sigmoid, relu.
-    """
-    spec, networks = body.ready(spec, noise, net, networks)
-    activation: nn.Module | None = None
-    if code_activation != "none":
-        activation = make_activation(code_activation, net.layers)
-
-    def bottleneck(features: int) -> nn.Module:
-        return DiagonalGaussian(features, latent_dim, activation)
-
-    model = latent_model(spec, networks, body, latent_dim, bottleneck)
-    return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
-
-
-def conv_vae(
-    spec: DataSpec,
-    channels: tuple[int, ...] = (32, 64),
-    strides: tuple[int, ...] = (2, 2),
-    latent_dim: int = 20,
-    likelihood: LikelihoodName = "auto",
-    scale: float = 1.0,
-    binarize: bool = False,
-    code_activation: CodeActivation = "none",
-    kl: KLOptions = ELBO,
-    net: NetOptions = DEFAULT_NET,
-    noise: NoiseOptions = NO_NOISE,
-    networks: Networks | None = None,
-) -> Recipe:
-    """The networks of ``conv`` around a Gaussian code, trained on the ELBO in nats.
-
-    Auto-Encoding Variational Bayes (Kingma & Welling, 2013), https://arxiv.org/abs/1312.6114
-
-    Args:
-        channels: output channels of the encoder's 3x3 convolutions; the decoder mirrors them.
-        strides: their strides.
-        latent_dim: width of z.
-        likelihood: p(x|z), as of the recipe vae; auto is bernoulli on [0, 1] data, else gaussian.
-        scale: of gaussian (its standard deviation), laplace and log_cosh, in the model's units.
-        binarize: draw each entry of [0, 1] data as 0 or 1 anew at every step of training.
-        code_activation: bounds the posterior's mean: none, tanh, sigmoid, relu.
-    """
-    body = Body((), channels, strides, likelihood, scale, binarize)
-    networks = networks or Convolutional(channels, strides, net)
-    return vae(spec, latent_dim, code_activation, body, kl, net, noise, networks)
-
-
+@recipe(
+    paper=adam(50, 1e-3),
+    fast=tuned(lr=5e-3, batch_size=128, epochs=10),
+    facts=LATENT,
+)
 def beta_vae(
     spec: DataSpec,
-    latent_dim: int = 10,
+    latent_dim: Count = 10,
     body: Body = Body(),  # noqa: B008
     kl: KLOptions = KLOptions(beta=4.0),  # noqa: B008
     net: NetOptions = DEFAULT_NET,
@@ -107,9 +53,14 @@ def beta_vae(
     return vae(spec, latent_dim, "none", body, kl, net, noise, networks)
 
 
+@recipe(
+    paper=adam(50, 1e-3, 128),
+    fast=tuned(lr=5e-3, batch_size=128, epochs=10),
+    facts=LATENT,
+)
 def sigma_vae(
     spec: DataSpec,
-    latent_dim: int = 20,
+    latent_dim: Count = 20,
     body: Body = Body(likelihood="gaussian_shared"),  # noqa: B008
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
@@ -127,9 +78,14 @@ def sigma_vae(
     return vae(spec, latent_dim, "none", body, kl, net, noise, networks)
 
 
+@recipe(
+    paper=adam(50, 1e-3),
+    fast=tuned(lr=3e-3, batch_size=128, epochs=10),
+    facts=LATENT,
+)
 def log_cosh_vae(
     spec: DataSpec,
-    latent_dim: int = 20,
+    latent_dim: Count = 20,
     body: Body = Body(likelihood="log_cosh", scale=0.1),  # noqa: B008
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
@@ -150,12 +106,17 @@ def log_cosh_vae(
     return vae(spec, latent_dim, "none", body, kl, net, noise, networks)
 
 
+@recipe(
+    paper=adam(50, 1e-3),
+    fast=tuned(lr=3e-3, batch_size=128, epochs=10),
+    facts=Facts(variational=True, images_only=True, unit_only=True, gaps=False),
+)
 def ms_ssim_vae(
     spec: DataSpec,
-    latent_dim: int = 20,
-    ssim_weight: float = 300.0,
-    window: int = 11,
-    n_scales: int = 5,
+    latent_dim: Count = 20,
+    ssim_weight: NotNegative = 300.0,
+    window: Count = 11,
+    n_scales: Annotated[int, AtLeast(1, 5)] = 5,
     body: Body = Body(likelihood="gaussian"),  # noqa: B008
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
@@ -187,9 +148,15 @@ def ms_ssim_vae(
     return recipe_of(spec, model, networks, (objective, ()), body=body, noise=noise)
 
 
+@recipe(
+    paper=adam(50, 1e-3),
+    fast=tuned(lr=5e-3, batch_size=128, epochs=10),
+    conditional=True,
+    facts=LATENT,
+)
 def cvae(
     spec: DataSpec,
-    latent_dim: int = 20,
+    latent_dim: Count = 20,
     body: Body = Body(),  # noqa: B008
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,

@@ -17,12 +17,11 @@ from autoencode.data import (
 )
 from autoencode.data.examples import check_part
 from autoencode.data.formats.download import OnBytes
-from autoencode.data.values.ranges import Standardize
 from autoencode.errors import DataError, OptionError
 from autoencode.recipes.catalogue import scaling
 from autoencode.trained import Trained, fit_prior
 from autoencode.trained.priors import prior_for
-from autoencode.types import DataSpec
+from autoencode.types import DataSpec, Standardize
 
 
 def check_split(name: str, own: bool) -> None:

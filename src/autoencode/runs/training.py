@@ -41,8 +41,9 @@ from autoencode.errors import (
     RunFolderError,
     TrainingError,
 )
-from autoencode.recipes import Recipe, build, recipe_info
-from autoencode.recipes.catalogue import RecipeInfo, ScheduleName, check_options, scaling
+from autoencode.recipes import Named, Recipe, RecipeInfo, ScheduleName, build, recipe_info
+from autoencode.recipes.catalogue import check_options, scaling
+from autoencode.recipes.lookup import registered
 from autoencode.runs.claim import (
     Claim,
     check_target,
@@ -79,7 +80,7 @@ _EXACT = {
 
 def train(
     source: Any,
-    recipe: str = "mlp",
+    recipe: Named = "mlp",
     *,
     out: str | os.PathLike[str] | None = None,
     runs: str | os.PathLike[str] | None = None,
@@ -111,7 +112,7 @@ def train(
 
     Args:
         source: a data set's name, a file, arrays, tensors or a torch dataset (``load_data``).
-        recipe: one of ``RECIPES``.
+        recipe: one of ``RECIPES``, ``module:function``, or a function that ``recipe`` decorates.
         out: the run folder.
         runs: without ``out``, the folder in which it gets one named ``DATA-RECIPE``, numbered when
             that is taken.
@@ -152,6 +153,7 @@ def train(
         raise OptionError(f"the seed must lie in 0..2**63 - 1, got {seed}")
     where = choose_device(device)
     info = recipe_info(recipe)
+    recipe = info.function
     check_options(recipe, options)
     with group.in_turn():
         data = load_data(
@@ -249,7 +251,7 @@ def resume(
             data = _same_data(request, target, source, data_dir, on_bytes)
             request = replace(request, device=str(choose_device(device or request.device)))
             built = build(
-                request.recipe,
+                registered(request.recipe).function,  # a file says no code to import
                 data.spec,
                 schedule=request.schedule,  # type: ignore[arg-type]
                 seed=request.seed,
@@ -288,9 +290,9 @@ def _same_data(
     origin = request.origin
     if source is None and origin.source is None:
         raise DataError(f"{folder} was trained on data in memory; pass them as source= to resume")
-    info = recipe_info(request.recipe)
+    info = registered(request.recipe)
     changed = f"the data are not what {folder} was started with; restore them, or train again"
-    scaled = scaling(request.recipe, request.options)
+    scaled = scaling(info.function, request.options)
     with parallel.current().in_turn():
         data = read_again(origin, scaled, changed, source=source, data_dir=data_dir, on_bytes=on_bytes)
     return _for_recipe(data, info, origin.n_labels, request.seed)

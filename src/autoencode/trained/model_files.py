@@ -25,8 +25,9 @@ from autoencode.errors import AutoencodeError, ModelFileError, RunFolderError
 from autoencode.files.atomic import write_atomically
 from autoencode.files.sealed import read_json, seal, unseal
 from autoencode.priors import FittedGaussian, FittedMixture
-from autoencode.recipes import Recipe, build, recipe_info
-from autoencode.recipes.catalogue import PLAN_OPTIONS
+from autoencode.recipes import Recipe, build
+from autoencode.recipes.lookup import registered
+from autoencode.recipes.registry import PLAN_OPTIONS
 from autoencode.trained.priors import prior_for
 from autoencode.trained.trained import Trained
 from autoencode.types import Column, ColumnKind, DataSpec
@@ -272,10 +273,11 @@ def _rebuild(
     try:
         spec = _spec(config["spec"])
         options = {**config["options"], **config["plan"]}
-        known = {**recipe_info(config["recipe"]).options, **PLAN_OPTIONS}
+        info = registered(config["recipe"])
+        known = {**info.options, **PLAN_OPTIONS}
         if unknown := sorted(options.keys() - known.keys()):  # seed, say, which build also takes
             raise ModelFileError(f"unknown option '{unknown[0]}'")
-        recipe = build(config["recipe"], spec, encoder=encoder, decoder=decoder, **options)
+        recipe = build(info.function, spec, encoder=encoder, decoder=decoder, **options)
         # Files written before there were other kinds say only whether there is a Gaussian one.
         fitted = bool(config.get("fitted_prior"))
         kind = config.get("prior", "gaussian" if fitted else None)

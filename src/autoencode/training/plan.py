@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 from torch import nn
 
+from autoencode.limits import AtLeast, Count, NotNegative, Part, Positive
 from autoencode.training.optimizers import Adam, Muon, Optimizer
 from autoencode.training.precision import Bfloat16, Compiled
 from autoencode.training.update import Update
@@ -51,18 +52,18 @@ class TrainingPlan:
             minute; pays, if at all, in long trainings of small MLPs. Needs a C++ compiler.
     """
 
-    epochs: int = 10
-    batch_size: int = 128
-    lr: float = 1e-3
+    epochs: Count = 10
+    batch_size: Count = 128
+    lr: Positive = 1e-3
     optimizer: Literal["adam", "muon"] = "adam"
-    warmup: float = 0.0
+    warmup: Part = 0.0
     decay: Literal["constant", "linear"] = "constant"
     mean_start: bool = False
-    weight_decay: float = 0.0
-    min_steps: int = 0
-    validation: float = 1 / 60
-    patience: int = 0
-    ema: float = 0.0
+    weight_decay: NotNegative = 0.0
+    min_steps: Annotated[int, AtLeast(0)] = 0
+    validation: Part = 1 / 60
+    patience: Annotated[int, AtLeast(0)] = 0
+    ema: Part = 0.0
     non_finite: Literal["stop", "skip"] = "stop"
     doctor: bool = True
     precision: Literal["float32", "tf32", "bf16"] = "float32"

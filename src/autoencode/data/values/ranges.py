@@ -24,15 +24,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from autoencode.data.values.arrays import extremes
 from autoencode.errors import OptionError, nearest
-from autoencode.types import Array, Column, DataSpec, Kind, layout_of
-
-Standardize = Literal["columns", "all_columns", "robust", "global", "none"]
+from autoencode.types import Array, Column, DataSpec, Kind, Standardize, layout_of
 
 _IN_COLUMNS = ("row", "sequence")  # layouts whose entries have a meaning, and a unit, each of its own
 _PIXELS = ("image", "volume")

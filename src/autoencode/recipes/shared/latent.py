@@ -10,6 +10,7 @@ from torch import nn
 
 from autoencode.bottlenecks import DiagonalGaussian
 from autoencode.errors import IncompatibleError
+from autoencode.limits import Count, Depth, NotNegative, Positive
 from autoencode.models import AutoencoderModule
 from autoencode.nets import Logarithm, NetOptions, Read
 from autoencode.objectives import (
@@ -25,7 +26,7 @@ from autoencode.objectives import (
 from autoencode.objectives import kl as kl_term
 from autoencode.objectives.terms import NamedTerm
 from autoencode.priors import StandardNormal
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.built import Recipe
 from autoencode.recipes.shared.likelihood import COUNTS, LikelihoodName, likelihood_of
 from autoencode.recipes.shared.networks import Networks, Widths
 from autoencode.recipes.shared.plain import NoiseOptions, decoder_for
@@ -51,9 +52,9 @@ class Body(Widths):
         binarize: draw each entry of [0, 1] data as 0 or 1 anew at every step of training.
     """
 
-    hidden: tuple[int, ...] = (256,)
+    hidden: tuple[Count, ...] = (256,)
     likelihood: LikelihoodName = "auto"
-    scale: float = 1.0
+    scale: Positive = 1.0
     binarize: bool = False
 
     def ready(
@@ -92,11 +93,11 @@ class KLOptions:
         free_bits: nats of KL that each latent dimension has for nothing.
     """
 
-    beta: float = 1.0
+    beta: NotNegative = 1.0
     beta_schedule: Literal["constant", "linear", "cyclical"] = "constant"
-    beta_until: float = 0.5
-    beta_cycles: int = 4
-    free_bits: float = 0.0
+    beta_until: NotNegative = 0.5
+    beta_cycles: Depth = 4
+    free_bits: NotNegative = 0.0
 
     def weight(self) -> WeightSchedule:
         """The weight's schedule."""

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from autoencode.errors import IncompatibleError, OptionError
+from autoencode.limits import Count, Stride
 from autoencode.nets import (
     ConvDecoder,
     ConvEncoder,
@@ -127,9 +128,9 @@ class Widths:
         strides: strides of the convolutions.
     """
 
-    hidden: tuple[int, ...] = (256, 64)
-    channels: tuple[int, ...] = ()
-    strides: tuple[int, ...] = ()
+    hidden: tuple[Count, ...] = (256, 64)
+    channels: tuple[Count, ...] = ()
+    strides: tuple[Stride, ...] = ()
 
     def networks(self, net: NetOptions, own: Networks | None = None) -> Networks:
         """The user's networks, else convolutions or dense layers."""

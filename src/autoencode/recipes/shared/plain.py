@@ -12,6 +12,7 @@ from autoencode.bottlenecks import Plain
 from autoencode.errors import IncompatibleError
 from autoencode.likelihoods import CLIP, IDENTITY, SIGMOID, Bernoulli, Gaussian, Link
 from autoencode.likelihoods.columns import Mixed
+from autoencode.limits import NotNegative
 from autoencode.models import AutoencoderModule
 from autoencode.nets import make_activation, scratch
 from autoencode.objectives import (
@@ -24,7 +25,7 @@ from autoencode.objectives import (
     squared_error,
 )
 from autoencode.objectives.terms import NamedTerm
-from autoencode.recipes.recipe import Recipe
+from autoencode.recipes.built import Recipe
 from autoencode.recipes.shared.networks import Convolutional, Networks
 from autoencode.training import Update
 from autoencode.types import DataSpec, Objective
@@ -53,7 +54,7 @@ class NoiseOptions:
     """
 
     noise: Noise = "auto"
-    noise_level: float = 0.3
+    noise_level: NotNegative = 0.3
 
     def readable(self, spec: DataSpec) -> DataSpec:
         """The data with what this noise does to them."""

@@ -1,0 +1,73 @@
+"""Refuses models that no memory can hold, before any of it is claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from autoencode.errors import InputError, OptionError
+from autoencode.files.free_memory import available_memory, human
+from autoencode.randomness import seeded
+from autoencode.recipes.built import Recipe
+from autoencode.recipes.registry import RecipeInfo
+from autoencode.types import DataSpec
+
+_MANY_TIMES = 8  # the default; up to there a recipe is what it is meant to be
+_OVERFLOWS = ("overflow", "too large", "too big", "exceeds", "out of memory", "allocate")
+
+
+def refuse_too_large(
+    info: RecipeInfo, spec: DataSpec, call: Mapping[str, Any], values: Mapping[str, Any]
+) -> None:
+    """Builds a recipe without memory, where an option is far above its default, and weighs it.
+
+    Args:
+        info: the recipe.
+        spec: the data.
+        call: the function's arguments.
+        values: the options by name.
+
+    Raises:
+        OptionError: when its weights would not fit into the free memory, with the largest option.
+    """
+    name = _largest(info, values)
+    if name is None or torch.get_default_device().type == "meta":
+        return
+    what = f"option {name}: {values[name]} makes a model that is too large"
+    try:
+        with seeded(0), torch.device("meta"):
+            needed = _bytes(info.function(spec, **call))
+    except InputError:
+        raise
+    except (RuntimeError, MemoryError, OverflowError, TypeError) as error:
+        if any(word in str(error) for word in _OVERFLOWS):
+            raise OptionError(f"{what}; use a smaller one") from None
+        return  # a recipe that cannot be built without memory: it is built as it is
+    free = available_memory()
+    if free is not None and needed > free:
+        raise OptionError(
+            f"{what}: its weights take {human(needed)} and {human(free)} are free; use a smaller one"
+        )
+
+
+def _largest(info: RecipeInfo, values: Mapping[str, Any]) -> str | None:
+    """The option that is the most times its default, if it is many times."""
+    times = {name: _size(values[name]) / _size(option.default) for name, option in info.options.items()}
+    name = max(times, key=times.__getitem__, default=None)
+    return name if name is not None and times[name] > _MANY_TIMES else None
+
+
+def _size(value: Any) -> int:
+    numbers = value if isinstance(value, tuple) else (value,)
+    return max((n for n in numbers if type(n) is int), default=0) or 1
+
+
+def _bytes(recipe: Recipe) -> int:
+    modules = (recipe.model, *recipe.helpers.values())
+    return sum(
+        tensor.numel() * tensor.element_size()
+        for module in modules
+        for tensor in (*module.parameters(), *module.buffers())
+    )
