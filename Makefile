@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint bench docs examples clean
+.PHONY: demo test slow check lint bench docs examples clean
 
 demo: $(VENV)/.ready
 	$(BIN)/autoencode train digits --recipe vae --out runs/demo-vae --overwrite
@@ -15,6 +15,14 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2
+
+# What takes minutes and is tried in short by the others.
+slow: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 -m slow
+
+# What changed since main, or a cross-section, in a minute.
+check: $(VENV)/.test
+	$(BIN)/python tests/helpers/check.py
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

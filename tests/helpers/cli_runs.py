@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from autoencode.cli import main
-from autoencode.pictures import of_runs as drawn
 from autoencode.runs import train
 
 
@@ -35,16 +34,9 @@ def assert_refused(result, *mentions, code=2):
 
 
 @pytest.fixture
-def pictures():
-    """Asked for by tests that need the pictures of a run, which take a second."""
-
-
-@pytest.fixture
-def cli(capsys, tmp_path, monkeypatch, request):
+def cli(capsys, tmp_path, monkeypatch):
     """Calls the command line in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    if "pictures" not in request.fixturenames:
-        monkeypatch.setattr(drawn, "available", lambda trained: ())
 
     def call(*arguments):
         capsys.readouterr()
@@ -78,17 +70,11 @@ def table(tmp_path_factory):
 def plane(tmp_path_factory, table):
     """A run with a code of two numbers."""
     folder = tmp_path_factory.mktemp("runs") / "plane"
-    return _trained(str(table), "mlp", out=folder, epochs=2, hidden=(8,), latent_dim=2)
+    return train(str(table), "mlp", out=folder, epochs=2, hidden=(8,), latent_dim=2).folder
 
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory):
     """A variational run on the bundled digits, with a code of 20 numbers."""
     folder = tmp_path_factory.mktemp("runs") / "images"
-    return _trained("digits", "vae", out=folder, epochs=1, hidden=(16,), latent_dim=20)
-
-
-def _trained(*arguments, **options):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drawn, "available", lambda trained: ())
-        return train(*arguments, **options).folder
+    return train("digits", "vae", out=folder, epochs=1, hidden=(16,), latent_dim=20).folder

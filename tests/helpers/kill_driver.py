@@ -1,13 +1,16 @@
 """Trains in forked children that are killed, and says what was left; run by test_resume.py.
 
-    python kill_driver.py FOLDER RECIPE random|calls N SEED
+    python kill_driver.py FOLDER RECIPE,RECIPE... random|calls N SEED [pictures]
 
 The parent imports everything once, so that a child costs a fraction of a second. ``random`` kills at N
 random moments, ``calls`` before each of the system's calls that write (the N first ones, or all for 0).
+Runs learn all digits and have their pictures where that is asked for; else 300 digits and none.
 Prints one JSON line: how many were killed, and what went wrong.
 """
 
+import contextlib
 import hashlib
+import importlib
 import json
 import os
 import random
@@ -18,10 +21,14 @@ import time
 import traceback
 from pathlib import Path
 
-import autoencode.training.checkpoints
-from autoencode.data import load_data
-from autoencode.runs import resume, train
+import numpy as np
 
+from autoencode.data import load_data
+from autoencode.pictures import of_runs as drawn
+from autoencode.runs import resume, train
+from autoencode.training import checkpoints
+
+FEW = "few.npy"
 CALLS = ("replace", "fsync", "rename", "unlink", "mkdir", "rmdir", "open")
 OPTIONS = {
     "linear": {"latent_dim": 4},
@@ -35,17 +42,36 @@ OPTIONS = {
 
 def start(folder, recipe):
     """A short training that keeps a state after nearly every step."""
-    autoencode.training.checkpoints._SHARE = 1.0
+    checkpoints._SHARE = 1.0
+    few = folder.parents[1] / FEW
     figures = {"epochs": 4, "batch_size": 128, "seed": 3}
-    train("digits", recipe, out=folder, checkpoint_seconds=0.0, **figures, **OPTIONS[recipe])
+    data = str(few) if few.exists() else "digits"
+    train(data, recipe, out=folder, checkpoint_seconds=0.0, **figures, **OPTIONS[recipe])
 
 
 def go_on(folder, recipe):
     if (folder / "resume/run.json").exists() or (folder / "config.json").exists():
-        autoencode.training.checkpoints._SHARE = 1.0
+        checkpoints._SHARE = 1.0
         resume(folder)
     else:  # killed before there was a run
         start(folder, recipe)
+
+
+def first(folder, recipe):
+    """A run in a child, whose imports this process then makes for all that follow."""
+    names = folder.parent / "names.json"
+    assert ended(child(_start_and_tell, folder, recipe, names)) == 0
+    for name in json.loads(names.read_text()):
+        with contextlib.suppress(ImportError):  # not all can be imported by themselves
+            importlib.import_module(name)
+    names.unlink()
+    shutil.rmtree(folder)
+
+
+def _start_and_tell(folder, recipe, names):
+    start(folder, recipe)
+    ours = ("autoencode", "matplotlib", "scipy", "sklearn", "sympy", "torch")
+    names.write_text(json.dumps([name for name in sys.modules if name.partition(".")[0] in ours]))
 
 
 def child(work, *arguments):
@@ -101,14 +127,9 @@ def torn(folder):
     )
 
 
-def main():
-    top, recipe, mode, n, seed = sys.argv[1:]
-    top, n = Path(top), int(n)
-    load_data("digits")
-    rng = random.Random(int(seed))
-    assert ended(child(start, top / "whole", recipe)) == 0
+def tried(top, recipe, mode, n, rng):
+    """How many were killed, and what went wrong."""
     before = time.monotonic()
-    shutil.rmtree(top / "whole")
     assert ended(child(start, top / "whole", recipe)) == 0
     length = time.monotonic() - before
     wanted, wrong, killed = digest(top / "whole"), [], 0
@@ -125,13 +146,30 @@ def main():
         if mode == "calls" and not os.WIFSIGNALED(status):
             break
         if ended(child(go_on, run, recipe)) != 0:
-            wrong.append(f"{i}: could not go on")
+            wrong.append(f"{recipe} {i}: could not go on")
         elif digest(run) != wanted:
-            wrong.append(f"{i}: other bits")
+            wrong.append(f"{recipe} {i}: other bits")
         elif torn(run):
-            wrong.append(f"{i}: {torn(run)}")
+            wrong.append(f"{recipe} {i}: {torn(run)}")
         shutil.rmtree(run, ignore_errors=True)
-    print(json.dumps({"killed": killed, "wrong": wrong, "seconds": length}))
+    return killed, wrong
+
+
+def main():
+    top, recipes, mode, n, seed, *more = sys.argv[1:]
+    top, rng = Path(top), random.Random(int(seed))
+    digits = load_data("digits")
+    if more != ["pictures"]:
+        np.save(top / FEW, digits.train.x[:300])
+        drawn.available = lambda trained: ()
+    killed, wrong = 0, []
+    for i, recipe in enumerate(recipes.split(",")):
+        (top / recipe).mkdir()
+        if i == 0:
+            first(top / recipe / "whole", recipe)
+        more_killed, more_wrong = tried(top / recipe, recipe, mode, int(n), rng)
+        killed, wrong = killed + more_killed, wrong + more_wrong
+    print(json.dumps({"killed": killed, "wrong": wrong}))
 
 
 if __name__ == "__main__":

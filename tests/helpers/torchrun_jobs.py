@@ -1,8 +1,10 @@
 """Jobs of several processes on this machine, ended should they hang."""
 
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +26,7 @@ def torchrun(*command, n=2, options=(), **more):
     return process(*start, f"--nproc-per-node={n}", *options, *command, **more)
 
 
-def finished(job, seconds=90):
+def finished(job, seconds=600):
     """Exit code, stdout and stderr of a job; it is ended if it hangs."""
     try:
         out, err = job.communicate(timeout=seconds)
@@ -35,11 +37,24 @@ def finished(job, seconds=90):
     return job.returncode, out, err
 
 
-def single(rank, port, *command, world=2, **more):
-    """One process of a job that no launcher watches over."""
-    variables = {"RANK": rank, "WORLD_SIZE": world, "LOCAL_RANK": rank, "MASTER_PORT": port}
-    variables = {name: str(value) for name, value in variables.items()} | more
-    return process("-m", "autoencode", *command, MASTER_ADDR="127.0.0.1", **variables)
+def carried_out(jobs):
+    """How the jobs ended (``jobs_of_two.py``): {name: one (code, stdout, stderr) for each process}."""
+    words = {name: {**job, "command": [str(w) for w in job["command"]]} for name, job in jobs.items()}
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("jobs_of_two.py")],
+        input=json.dumps(words),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return {name: [tuple(end) for end in ends] for name, ends in json.loads(done.stdout).items()}
+
+
+def assert_well(ends):
+    """All processes of a job ended with code 0."""
+    assert [code for code, _, _ in ends] == [0] * len(ends), ends
 
 
 def process(*arguments, **more):

@@ -108,8 +108,8 @@ def test_a_detector_is_kept_and_judges_new_rows(cli, table, tmp_path):  # noqa: 
         (["--run", "kept", "--contamination", "0.1"], "has its contamination and measure"),
     ],
 )
-def test_what_cannot_be_kept_is_refused(cli, table, tmp_path, monkeypatch, arguments, message):  # noqa: F811
-    monkeypatch.chdir(tmp_path)
+def test_what_cannot_be_kept_is_refused(cli, table, tmp_path, hurried, arguments, message):  # noqa: F811
+    hurried(50)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").touch()
     AnomalyDetector(random_state=0).fit(pd.read_csv(table)[["a", "b", "word"]]).save(tmp_path / "kept")
@@ -118,7 +118,8 @@ def test_what_cannot_be_kept_is_refused(cli, table, tmp_path, monkeypatch, argum
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "t.csv", "taken"]
 
 
-def test_images_are_shown_beside_their_reconstructions(cli, tmp_path):  # noqa: F811
+def test_images_are_shown_beside_their_reconstructions(cli, tmp_path, hurried):  # noqa: F811
+    hurried(40)
     folder = tmp_path / "photos"
     folder.mkdir()
     for i in range(60):
@@ -166,7 +167,8 @@ def test_a_run_and_a_recipe_are_one_too_many(table, tmp_path):
         denoise(table, tmp_path / "x.csv", tmp_path, clean=table)
 
 
-def test_pictures_are_brought_to_a_size_and_bad_ones_skipped_by_choice(cli, tmp_path):  # noqa: F811
+def test_pictures_are_brought_to_a_size_and_bad_ones_skipped_by_choice(cli, tmp_path, hurried):  # noqa: F811
+    hurried(10)
     for folder, n in (("photos", 24), ("more", 3)):
         (tmp_path / folder).mkdir()
         for i in range(n):
@@ -195,8 +197,9 @@ def test_pictures_are_brought_to_a_size_and_bad_ones_skipped_by_choice(cli, tmp_
     assert np.load("restored.npy").shape == (3, 3, 8, 8)
 
 
-def test_noise_is_taken_out_of_files(cli, tmp_path):  # noqa: F811
+def test_noise_is_taken_out_of_files(cli, tmp_path, hurried):  # noqa: F811
     """Ramps at any height: what is left after denoising is nearer to them than what was given."""
+    hurried(150)
     ramps = (RNG.random((400, 1, 1)) + np.linspace(0, 1, 10)[:, None] + np.zeros(10)) / 2
     noisy = ramps + 0.2 * RNG.normal(size=ramps.shape)
     np.save(tmp_path / "clean.npy", ramps[:300])

@@ -428,10 +428,10 @@ def test_the_vamp_prior_is_the_mean_of_the_posteriors_at_its_inputs():
 
 def test_a_vamp_prior_does_not_shrink_to_one_posterior_at_its_default_schedule():
     data = load_data("digits")
-    recipe = build("vamp_vae", data.spec, n_components=100, min_steps=400, epochs=1)
+    recipe = build("vamp_vae", data.spec, n_components=20, hidden=(64,), min_steps=400, epochs=1)
     source = Resident(data.train, data.spec)
     record = fit(recipe.model, recipe.updates, source, recipe.plan, seed=0)[-1]
-    assert record.losses["kl"] > 1.0  # at full weight from the start 0.001 nats are left
+    assert record.losses["kl"] > 0.5  # at full weight from the start 0.001 nats are left
 
 
 def test_networks_of_the_importance_weighting_paper_are_the_default():

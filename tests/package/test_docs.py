@@ -48,8 +48,11 @@ def reference():
 WITH_CODE = [name for page, name in zip(PAGES, NAMES, strict=True) if blocks(page, "python")]
 
 
+@pytest.mark.parametrize("steps", [200, pytest.param(None, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", WITH_CODE)
-def test_python_blocks_run_in_order(name, tmp_path, monkeypatch):
+def test_python_blocks_run_in_order(name, steps, tmp_path, monkeypatch, hurried):
+    if steps:
+        hurried(steps)
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "documentation"}
     before = set(RECIPES)

@@ -7,7 +7,6 @@ import pkgutil
 import random
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -111,11 +110,11 @@ def test_importing_loads_nothing_heavy(start):
     assert python("-c", code).strip() == "[]"
 
 
-@pytest.mark.parametrize("arguments", [("-c", "import autoencode"), ("-m", "autoencode", "--help")])
-def test_starting_is_instant(arguments):
-    def seconds():
-        start = time.perf_counter()
-        python(*arguments)
-        return time.perf_counter() - start
-
-    assert min(seconds() for _ in range(3)) <= 0.3
+@pytest.mark.parametrize("start", [("-c", "import autoencode"), ("-m", "autoencode", "--help")])
+def test_starting_loads_few_modules(start):
+    """Work is counted, for a clock would measure the machine; benchmarks/imports.py has one."""
+    listed = subprocess.run(
+        [sys.executable, "-X", "importtime", *start], check=True, capture_output=True, text=True
+    ).stderr
+    modules = {line.rpartition("|")[2].strip() for line in listed.splitlines()}
+    assert len(modules) < 200

@@ -131,7 +131,8 @@ def a_pattern(n: int) -> torch.Tensor:
     return torch.stack(rows, 1).reshape(n, 3, 2)
 
 
-def test_a_deterministic_pattern_is_learned():
+def test_a_deterministic_pattern_is_learned(hurried):
+    hurried(500)
     integers = Integers((3, 2), 5, (0,) * 6)
     prior = prior_of("autoregressive", a_pattern(2000), seed=0, integers=integers)
     p, new = prior(None, None), a_pattern(500)
@@ -148,7 +149,7 @@ def test_a_prior_stops_where_it_would_learn_its_codes_by_heart():
     codes, new = torch.randint(0, 8, (2, 60, 4))
     patient = prior_of("autoregressive", codes, integers=integers)
     by_heart = empty_prior("autoregressive", (4,), integers)
-    plan = TrainingPlan(epochs=300, batch_size=64, lr=2e-3, doctor=False)
+    plan = TrainingPlan(epochs=150, batch_size=64, lr=2e-3, doctor=False)
     update = Update(NegativeLogDensity(by_heart), (by_heart,))
     fit(by_heart, (update,), codes_as_data(codes), plan)
     with torch.no_grad():
@@ -220,10 +221,11 @@ def test_the_last_codes_of_a_row_belong_to_the_books_of_their_level():
 def digits(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "codes"
     options = {"n_codes": 32, "code_dim": 8, "channels": (16, 32)}
-    return train("digits", "vqvae", out=folder, epochs=60, doctor=False, **options), folder
+    return train("digits", "vqvae", out=folder, epochs=20, doctor=False, **options), folder
 
 
-def test_samples_of_a_fitted_prior_are_likelier_digits_than_uniform_codes(digits):
+def test_samples_of_a_fitted_prior_are_likelier_digits_than_uniform_codes(digits, hurried):
+    hurried(400)
     trained, data = digits[0].trained, load_data("digits")
     fitted = fit_prior(trained, data.train, kind="autoregressive")
     prior = fitted.model.prior(None, None)

@@ -248,14 +248,17 @@ def test_the_metric_is_the_papers_sum_over_the_examples_that_are_there():
 # Draws from the metric's volume
 
 
-@pytest.mark.parametrize("dim", [1, 2])
-def test_chains_draw_from_the_volume_of_the_metric(dim):
+@pytest.mark.parametrize(
+    ("dim", "n"),
+    [(1, 4000), (2, 4000), *[pytest.param(dim, 20_000, marks=pytest.mark.slow) for dim in (1, 2)]],
+)
+def test_chains_draw_from_the_volume_of_the_metric(dim, n):
     centroids = torch.tensor([[-1.5] * dim, [0.5] * dim, [2.0] + [0.0] * (dim - 1)])
     sizes = torch.tensor([1.0, 4.0, 0.3])[:, None, None] * torch.eye(dim)
     # So little is left far away that chains hardly ever get there.
     inverse = InverseMetric(centroids, sizes, 0.9, 1e-6 if dim == 1 else 1e-5)
     prior = Manifold.from_metric(inverse)
-    z = prior(None, None).rsample(torch.Size((20_000,)))
+    z = prior(None, None).rsample(torch.Size((n,)))
     edges = torch.linspace(-4, 5, 19)
     cells = (edges[1:] + edges[:-1]) / 2
     fine = torch.linspace(-4, 5, 1801)
@@ -266,8 +269,9 @@ def test_chains_draw_from_the_volume_of_the_metric(dim):
         first = torch.stack([first[i * 100 : (i + 1) * 100].sum() for i in range(18)])
     expected = (first / first.sum()).numpy()
     found, _ = np.histogram(z[:, 0].numpy(), edges.numpy())
-    assert abs(found / len(z) - expected).max() < 0.02
-    assert 0.5 * abs(found / len(z) - expected).sum() < 0.04  # total variation
+    assert abs(found / len(z) - expected).max() < (0.02 if n > 4000 else 0.03)
+    # Total variation, of which exact draws have 0.01 and 0.025.
+    assert 0.5 * abs(found / len(z) - expected).sum() < (0.04 if n > 4000 else 0.06)
 
 
 def test_a_chain_leaves_a_gaussian_as_it_is():

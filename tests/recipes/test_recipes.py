@@ -361,13 +361,17 @@ def test_the_loss_falls_on_a_table_of_real_numbers(name):
     assert np.mean(losses[-3:]) - floor < 0.9 * (np.mean(losses[:3]) - floor)
 
 
-@pytest.mark.parametrize("name", [n for n in RECIPES if n not in SQUARED])
-def test_every_recipe_trains_on_mnist_and_is_measured(name, data_dir):
+@pytest.fixture(scope="module")
+def few_of_mnist(data_dir):
     mnist = load_data("mnist", data_dir=data_dir)
     spec = replace(mnist.spec, shape=(1, 14, 14))
     few = [Examples(part.x[:250, :, ::2, ::2], part.labels[:250]) for part in (mnist.train, mnist.test)]
-    few = replace(mnist, train=few[0], test=few[1].take(np.arange(100)), spec=spec)
-    rows = np.arange(20)
+    return replace(mnist, train=few[0], test=few[1].take(np.arange(100)), spec=spec)
+
+
+@pytest.mark.parametrize("name", [n for n in RECIPES if n not in SQUARED])
+def test_every_recipe_trains_on_mnist_and_is_measured(name, few_of_mnist):
+    few, rows = few_of_mnist, np.arange(20)
     run = runs.train(few, name, epochs=2, batch_size=50, doctor=False, **QUICK.get(name, {}))
     first, last = run.history
     adversarial = len(run.trained.recipe.updates) > 1

@@ -15,7 +15,6 @@ import pytest
 import torch
 from torch import nn
 
-import autoencode.training.checkpoints
 from autoencode.data import Origin, conditioned, load_data
 from autoencode.errors import (
     DataError,
@@ -32,6 +31,7 @@ from autoencode.runs import resume, train
 from autoencode.runs.claim import check_target, claim_new
 from autoencode.runs.request import Request
 from autoencode.trained import fit_recipe, load_trained
+from autoencode.trained.environment import environment
 from autoencode.trained.model_files import load_config, read_history
 from autoencode.training import (
     Keeper,
@@ -40,12 +40,15 @@ from autoencode.training import (
     TrainingPlan,
     TrainingState,
     Update,
+    checkpoints,
     fit,
 )
 from autoencode.training.checkpoints import Checkpoints, locked
-from processes import command
+from cli_runs import assert_refused
 
-DRIVER = Path(__file__).parents[1] / "helpers" / "kill_driver.py"
+pytest_plugins = ["cli_runs"]
+
+HELPERS = Path(__file__).parents[1] / "helpers"
 SMALL = {
     "conv_latent2": {"channels": (4, 4, 4, 4)},
     "conv_small": {"channels": (4, 4)},
@@ -130,18 +133,32 @@ def small(name, spec, **more):
     return build(name, spec, seed=1, **SMALL.get(name, {}), **{**figures, **more})
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_goes_on_from_every_step(name, digits):
+# In the middle of an epoch, at its end, and when nothing is left to do. From every step those go on
+# that are trained in stages, by several optimisers in turn, or with noise and dropout.
+MOMENTS = (2, 3, 6)
+EVERY_STEP = ("mlp", "stacked", "vae_gan")
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs", "moments"),
+    [
+        *[pytest.param(n, 2, range(1, 7) if n in EVERY_STEP else MOMENTS, id=n) for n in RECIPES],
+        *[pytest.param(n, 3, range(1, 10), id=f"{n}-long", marks=pytest.mark.slow) for n in RECIPES],
+    ],
+)
+def test_every_recipe_goes_on_from_every_step(name, epochs, moments, digits):
     keeper = All()
     if RECIPES[name].conditional:
         digits = conditioned(digits)
-    whole = small(name, digits.spec, dropout=0.1, noise="gaussian") if name == "mlp" else None
-    make = (lambda: small(name, digits.spec, dropout=0.1, noise="gaussian")) if whole else None
-    make = make or (lambda: small(name, digits.spec))
+    noisy = {"dropout": 0.1, "noise": "gaussian"} if name == "mlp" else {}
+    make = lambda: small(name, digits.spec, epochs=epochs, **noisy)  # noqa: E731
     recipe = make()
     records = fit_recipe(recipe, digits, 1, "cpu", keeper=keeper)
-    assert [state.position.step for state in keeper.states] == [*range(1, 10), 9]
+    steps = [state.position.step for state in keeper.states]
+    assert steps == [*range(1, 3 * epochs + 1), 3 * epochs]
     for state in keeper.states:
+        if state.position.step not in moments:
+            continue
         again = make()
         went_on = fit_recipe(again, digits, 1, "cpu", state=state)
         assert same(weights(again.model), weights(recipe.model)), state.position
@@ -302,7 +319,7 @@ def test_a_complete_run_is_left_as_it_is(whole):
 
 
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_it(tmp_path, whole, monkeypatch):
-    monkeypatch.setattr(autoencode.training.checkpoints, "_SHARE", 1e9)
+    monkeypatch.setattr(checkpoints, "_SHARE", 1e9)
     stopped(tmp_path / "r", checkpoint_seconds=0.0)
     newest, before = sorted((tmp_path / "r/resume").glob("*.safetensors"), reverse=True)
     content = bytearray(newest.read_bytes())
@@ -382,9 +399,7 @@ def test_networks_of_ones_own_have_to_be_given_again(tmp_path):
 
 @pytest.mark.parametrize("key", ["torch", "processor", "autoencode"])
 def test_what_makes_it_inexact_is_said(tmp_path, key, monkeypatch):
-    import autoencode.runs.training
-
-    real = autoencode.runs.training.environment()
+    real = environment()
     monkeypatch.setattr("autoencode.runs.training.environment", lambda: {**real, key: "another"})
     stopped(tmp_path / "r")
     monkeypatch.undo()
@@ -449,7 +464,7 @@ def test_the_run_that_is_replaced_comes_back_if_nothing_replaces_it(tmp_path):
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
 def test_a_full_disk_leaves_the_checkpoint_before_it(tmp_path, whole, monkeypatch, step, number):
-    monkeypatch.setattr(autoencode.training.checkpoints, "_SHARE", 1e9)
+    monkeypatch.setattr(checkpoints, "_SHARE", 1e9)
     calls, real = [0], getattr(os, step)
 
     def fail(*arguments, **options):
@@ -537,33 +552,26 @@ def test_an_interrupted_fit_goes_on(tmp_path, random_state):
 # The command line
 
 
-def cli(*arguments, cwd, timeout=120):
-    return subprocess.run(
-        command(*arguments), cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False
-    )
-
-
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_keeps_a_checkpoint_within_five_seconds_and_it_goes_on(tmp_path, number, code):
-    arguments = ("train", "digits", "--recipe", "vae", "--epochs", "250", "--set", "hidden=8", "--out")
-    whole = cli(*arguments, "whole", "--quiet", cwd=tmp_path)
-    assert whole.returncode == 0, whole.stderr
-    process = subprocess.Popen(
-        command(*arguments, "r"), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+def test_a_signal_keeps_a_checkpoint_of_its_step_and_it_goes_on(cli, tmp_path, number, code):
+    arguments = ("train", "digits", "--recipe", "vae", "--epochs", "3", "--set", "hidden=8", "--out")
+    assert cli(*arguments, "whole", "--quiet").code == 0
+    left = subprocess.run(
+        [sys.executable, HELPERS / "interrupted.py", str(int(number)), "30", *arguments, "r"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    for line in process.stderr:
-        if line.startswith("epoch 1/"):
-            break
-    process.send_signal(number)
-    start = time.monotonic()
-    _, err = process.communicate(timeout=60)
-    assert time.monotonic() - start < 5
-    assert process.returncode == code
-    assert "--resume r goes on" in err
-    assert "Traceback" not in err
-    result = cli("train", "--resume", "r", "--json", cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout.splitlines()[-1])["complete"] is True
+    assert left.returncode == code
+    assert "--resume r goes on" in left.stderr
+    assert "Traceback" not in left.stderr
+    # Nothing was trained after the signal.
+    assert load_config(tmp_path / "r")["training"]["steps"] == 30
+    assert (tmp_path / "r/resume/000000000030.json").is_file()
+    result = cli("train", "--resume", "r", "--json")
+    assert result.code == 0, result.err
+    assert result.json["complete"] is True
     models = [(tmp_path / run / "model.safetensors").read_bytes() for run in ("whole", "r")]
     assert models[0] == models[1]
     assert not (tmp_path / "r/resume").exists()
@@ -581,42 +589,32 @@ def test_a_signal_keeps_a_checkpoint_within_five_seconds_and_it_goes_on(tmp_path
         (["--overwrite"], "--overwrite"),
     ],
 )
-def test_resume_takes_nothing_that_would_make_it_another_run(tmp_path, more, word):
-    result = cli("train", "--resume", "r", *more, cwd=tmp_path)
-    assert result.returncode == 2
-    assert word in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+def test_resume_takes_nothing_that_would_make_it_another_run(cli, more, word):
+    assert_refused(cli("train", "--resume", "r", *more), word)
 
 
 @pytest.mark.parametrize("what", ["nothing", "a folder", "a file"])
-def test_where_there_is_no_run_to_go_on_with(tmp_path, what):
+def test_where_there_is_no_run_to_go_on_with(cli, tmp_path, what):
     if what == "a folder":
         (tmp_path / "r").mkdir()
     elif what == "a file":
         (tmp_path / "r").write_text("")
-    result = cli("train", "--resume", "r", cwd=tmp_path)
-    assert result.returncode == 2
-    assert len(result.stderr.splitlines()) == 1
-    assert "r" in result.stderr
+    assert_refused(cli("train", "--resume", "r"), "r")
 
 
 @pytest.mark.parametrize("how", ["no run.json", "no folder"])
-def test_a_stopped_run_without_its_checkpoints_is_not_called_complete(tmp_path, how):
+def test_a_stopped_run_without_its_checkpoints_is_not_called_complete(cli, tmp_path, how):
     folder = stopped(tmp_path / "r").folder
     if how == "no folder":
         shutil.rmtree(folder / "resume")
     else:
         (folder / "resume/run.json").unlink()
-    result = cli("train", "--resume", folder, cwd=tmp_path)
-    assert result.returncode == 2
-    assert "what it could go on from is gone" in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+    assert_refused(cli("train", "--resume", folder), "what it could go on from is gone")
     assert load_trained(folder).embed(np.zeros((1, 64))).shape[0] == 1
 
 
-def test_data_are_asked_for(tmp_path):
-    result = cli("train", cwd=tmp_path)
-    assert (result.returncode, "DATA is missing" in result.stderr) == (2, True)
+def test_data_are_asked_for(cli):
+    assert_refused(cli("train"), "DATA is missing")
     with pytest.raises(OptionError):
         train("digits", seed=-1)
 
@@ -624,12 +622,11 @@ def test_data_are_asked_for(tmp_path):
 # Killed
 
 
-def killed(tmp_path, recipe, mode, n, seed=0):
+def killed(tmp_path, recipe, mode, n, *more, seed=0):
     result = subprocess.run(
-        [sys.executable, DRIVER, tmp_path, recipe, mode, str(n), str(seed)],
+        [sys.executable, HELPERS / "kill_driver.py", tmp_path, recipe, mode, str(n), str(seed), *more],
         capture_output=True,
         text=True,
-        timeout=1500,
         check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
@@ -638,23 +635,27 @@ def killed(tmp_path, recipe, mode, n, seed=0):
 
 
 FAMILIES = ["linear", "mlp", "vae", "conv_small", "mlp_small", "vqvae"]
-KILLS = [
-    *[pytest.param(recipe, 6, id=recipe) for recipe in FAMILIES],
-    *[pytest.param(recipe, 60, id=f"{recipe}-60", marks=pytest.mark.slow) for recipe in FAMILIES],
-]
 
 
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize(("recipe", "n"), KILLS)
-def test_killed_at_random_moments_nothing_is_torn_and_every_bit_comes_back(tmp_path, recipe, n):
-    outcome, errors = killed(tmp_path, recipe, "random", n)
+def test_killed_at_random_moments_nothing_is_torn_and_every_bit_comes_back(tmp_path):
+    outcome, errors = killed(tmp_path, ",".join(FAMILIES), "random", 4)
+    assert outcome["killed"] > 0
+    assert outcome["wrong"] == [], errors[-2000:]
+
+
+@pytest.mark.timeout(1500)
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", FAMILIES)
+def test_killed_at_sixty_random_moments_with_pictures(tmp_path, recipe):
+    outcome, errors = killed(tmp_path, recipe, "random", 60, "pictures")
     assert outcome["wrong"] == [], errors[-2000:]
 
 
 @pytest.mark.timeout(1500)
 @pytest.mark.slow
 def test_killed_before_each_call_that_writes(tmp_path):
-    outcome, errors = killed(tmp_path, "mlp", "calls", 0)
+    outcome, errors = killed(tmp_path, "mlp", "calls", 0, "pictures")
     assert outcome["killed"] > 100
     assert outcome["wrong"] == [], errors[-2000:]
 

@@ -82,11 +82,23 @@ def test_validation_and_embedding_stay_float32():
 # Compiled
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler imports what it deprecates
 def test_a_compiled_run_learns_the_same():
     _, plain = trained("mlp")
     _, compiled = trained("mlp", compile=True)  # 70 rows: the last batch has another size
+    for a, b in zip(plain, compiled, strict=True):
+        assert b.losses == pytest.approx(a.losses, rel=1e-4)
+        assert b.validation == pytest.approx(a.validation, rel=1e-4)
+
+
+def test_a_run_of_compiled_graphs_learns_the_same(monkeypatch):
+    """The graphs of forward and backward as the compiler gets them, run without C++."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager", fullgraph=True))
+    torch._dynamo.reset()
+    _, plain = trained("mlp")
+    _, compiled = trained("mlp", compile=True)
     for a, b in zip(plain, compiled, strict=True):
         assert b.losses == pytest.approx(a.losses, rel=1e-4)
         assert b.validation == pytest.approx(a.validation, rel=1e-4)

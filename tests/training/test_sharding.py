@@ -8,14 +8,31 @@ from autoencode import DataSpec, build
 from autoencode.errors import IncompatibleError
 from autoencode.trained import load_trained
 from autoencode.training.sharding import refuse_unfit
-from torchrun_jobs import TOLERANCE, _nothing_is_left, environment, finished, torchrun  # noqa: F401
+from torchrun_jobs import TOLERANCE, assert_well, carried_out
+
+# Fixtures of this module are made once.
+pytestmark = pytest.mark.xdist_group("sharding")
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory):
-    out = tmp_path_factory.mktemp("states")
-    code, _, err = finished(torchrun(sharding_job.__file__, out), seconds=200)
-    assert code == 0, err
+def jobs(tmp_path_factory):
+    """The folder of three jobs, and how each of them ended."""
+    out = tmp_path_factory.mktemp("jobs")
+    sets = ("--set", "hidden=16", "--set", "optimizer=adam", "--set", "shard=true")
+    muon = ("--set", "optimizer=muon", "--set", "shard=true")
+    command = ("train", "digits", "--recipe", "vae", "--epochs", "2", *sets, "--quiet")
+    wanted = {
+        "states": {"program": "sharding_job", "command": [out]},
+        "run": {"command": [*command, "--out", out / "two", "--checkpoint-every", "0"]},
+        "muon": {"command": ["train", "digits", *muon, "--out", out / "muon", "--quiet"]},
+    }
+    return out, carried_out(wanted)
+
+
+@pytest.fixture(scope="module")
+def two(jobs):
+    out, ends = jobs
+    assert_well(ends["states"])
     return [torch.load(out / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 
@@ -47,14 +64,10 @@ def test_a_state_that_was_kept_goes_on_to_the_same_bits(two):
         assert torch.equal(two[0]["resumed"][name], value), name
 
 
-def test_a_run_under_torchrun_leaves_a_folder_like_any_other(tmp_path):
-    sets = ("--set", "hidden=16", "--set", "optimizer=adam", "--set", "shard=true")
-    command = ("train", "digits", "--recipe", "vae", "--epochs", "2", *sets, "--quiet")
-    code, _, err = finished(
-        torchrun("-m", "autoencode", *command, "--out", tmp_path / "two", "--checkpoint-every", "0")
-    )
-    assert code == 0, err
-    trained = load_trained(tmp_path / "two")
+def test_a_run_of_two_processes_leaves_a_folder_like_any_other(jobs):
+    out, ends = jobs
+    assert_well(ends["run"])
+    trained = load_trained(out / "two")
     assert trained.recipe.plan.shard
     assert trained.sample(2).shape == (2, 1, 8, 8)
 
@@ -72,11 +85,9 @@ def test_what_cannot_be_sharded_is_refused_in_one_line():
     refused("compile=true does not see through it", compile=True)
 
 
-def test_muon_is_refused_under_torchrun_once(tmp_path):
-    sets = ("--set", "optimizer=muon", "--set", "shard=true")
-    code, _, err = finished(
-        torchrun("-m", "autoencode", "train", "digits", *sets, "--out", tmp_path / "run", "--quiet")
-    )
-    assert code != 0
-    assert err.count("error: shard=true cannot be used here: Muon") == 1
-    assert not (tmp_path / "run").exists()
+def test_muon_is_refused_by_two_processes_once(jobs):
+    out, ends = jobs[0], jobs[1]["muon"]
+    assert all(code != 0 for code, _, _ in ends)
+    said = "".join(err for _, _, err in ends)
+    assert said.count("error: shard=true cannot be used here: Muon") == 1
+    assert not (out / "muon").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import re
 import types
@@ -126,6 +127,7 @@ def _finite(value: float) -> float:
     return value
 
 
+@functools.cache
 def options_of(function: Callable[..., Any]) -> dict[str, Option]:
     """The options of a recipe function or a dataclass, by name; groups are opened.
 

@@ -107,7 +107,7 @@ class RecipeInfo:
     @property
     def options(self) -> dict[str, Option]:
         """The model's options by name."""
-        return options_of(self.function)
+        return dict(options_of(self.function))
 
     def plan(self, schedule: ScheduleName) -> TrainingPlan:
         """The figures of a schedule."""
