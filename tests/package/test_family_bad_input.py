@@ -121,7 +121,7 @@ def test_options_that_do_not_go_together(cli, table, recipe, options, mentions):
         ("vamp_vae", "n_components"),
         ("mog_vae", "n_components"),
         ("flow_vae", "n_flows"),
-        ("gumbel_vae", "n_categories"),
+        ("gumbel_vae", "n_variables"),
         ("vae", "latent_dim"),
     ],
 )

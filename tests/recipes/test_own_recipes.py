@@ -15,7 +15,17 @@ import pytest
 from sklearn.base import clone
 
 import autoencode
-from autoencode import RECIPES, AnomalyDetector, Autoencoder, DataSpec, TrainingPlan, build, load, train
+from autoencode import (
+    RECIPES,
+    AnomalyDetector,
+    Autoencoder,
+    DataSpec,
+    Observer,
+    TrainingPlan,
+    build,
+    load,
+    train,
+)
 from autoencode.errors import InputError, ModelFileError
 from autoencode.files.sealed import seal
 from autoencode.limits import AtLeast
@@ -23,6 +33,7 @@ from autoencode.recipes import recipe_info
 from autoencode.recipes.gaussian import vae
 from autoencode.recipes.lookup import load_packages, registered
 from autoencode.recipes.registry import forget
+from torchrun_jobs import _nothing_is_left, finished, torchrun  # noqa: F401
 
 pytest_plugins = ["cli_runs"]
 
@@ -405,7 +416,32 @@ def test_a_function_that_arrives_without_its_module_is_put_on_the_list(tiny):
     assert RECIPES["tiny"].function is tiny
 
 
+def test_every_process_of_a_job_imports_it_by_its_name(mine):
+    job = torchrun("-m", "autoencode", "train", "digits", "--recipe", "mine:tiny", "--quiet")
+    code, out, err = finished(job)
+    assert code == 0, err
+    assert out.strip() == "runs/digits-tiny"
+
+
 # Command line
+
+
+def test_an_interrupted_run_goes_on_where_the_recipe_is_known(cli, mine):
+    class Stop(Observer):
+        def stop(self):
+            return True
+
+    run = train("digits", "mine:tiny", out="run", observer=Stop())
+    assert not run.complete
+    forget("tiny")
+    sys.modules.pop("mine")
+    refusal = cli("train", "--resume", "run")
+    assert refusal.code == 2
+    assert "unknown recipe 'tiny': it is not registered here" in refusal.err
+    assert "mine" not in sys.modules
+    done = cli("train", "--resume", "run", "--recipe", "mine:tiny", "--quiet")
+    assert done.code == 0, done.err
+    assert load("run", device="cpu").n_iter_ == 3
 
 
 def test_the_command_line_imports_it_beside_training_and_every_use(cli, mine):

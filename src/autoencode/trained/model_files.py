@@ -21,7 +21,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from autoencode.errors import AutoencodeError, ModelFileError, RunFolderError
+from autoencode.errors import AutoencodeError, ModelFileError, OptionError, RunFolderError
 from autoencode.files.atomic import write_atomically
 from autoencode.files.sealed import read_json, seal, unseal
 from autoencode.priors import FittedGaussian, FittedMixture
@@ -250,6 +250,7 @@ def load_trained(
     """
     path = Path(folder)
     config = load_config(path)
+    _known_recipe(path / CONFIG, config)
     if config.get("custom_networks") and encoder is None:
         raise ModelFileError(
             f"{path} was trained with networks of your own, which no file can hold; "
@@ -264,6 +265,14 @@ def load_trained(
     recipe.model.to(device).eval()
     kept = ("data", "seed", "schedule", "command", "environment", "notices", "unit", "training")
     return Trained(recipe, {key: config[key] for key in kept if key in config})
+
+
+def _known_recipe(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuses a recipe that nothing here defines; one of an installed package is imported for it."""
+    try:
+        registered(config["recipe"])
+    except OptionError as error:
+        raise ModelFileError(f"{path} cannot be used: {error}") from None
 
 
 def _rebuild(
