@@ -10,8 +10,8 @@ threads do not disturb each other and torch's default generator is left alone::
 
 Code of the user's own draws from torch's default generator, and all draws of a call come from one
 stream. As there is one such generator, a call with code of the user's own repeats to the bit in one
-thread, but not for certain beside other threads. Nor do compiled steps, which can take no generator,
-and devices other than the CPU, where torch's own generators are used.
+thread, but not for certain beside other threads. The same holds for compiled steps, which can take no
+generator, and for devices other than the CPU, where torch's own generators are used.
 """
 
 from __future__ import annotations
