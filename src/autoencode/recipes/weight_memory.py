@@ -9,7 +9,7 @@ import torch
 
 from autoencode.errors import InputError, OptionError
 from autoencode.files.free_memory import available_memory, human
-from autoencode.randomness import seeded
+from autoencode.randomness import building
 from autoencode.recipes.built import Recipe
 from autoencode.recipes.registry import RecipeInfo
 from autoencode.types import DataSpec
@@ -37,7 +37,7 @@ def refuse_too_large(
         return
     what = f"option {name}: {values[name]} makes a model that is too large"
     try:
-        with seeded(0), torch.device("meta"):
+        with building(0), torch.device("meta"):
             needed = _bytes(info.function(spec, **call))
     except InputError:
         raise
