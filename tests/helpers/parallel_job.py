@@ -279,7 +279,7 @@ def train(name):
     x = torch.rand(n, 1, 8, 8) if name in ("images", "mae", "vq_patch_gan") else torch.randn(n, D)
     optimizer = "muon" if name == "muon" else "adam"
     ema = 0.9 if name == "ema" else 0.0
-    plan = TrainingPlan(epochs=4, batch_size=16, lr=3e-3, optimizer=optimizer, ema=ema)
+    plan = TrainingPlan(epochs=2, batch_size=16, lr=3e-3, optimizer=optimizer, ema=ema)
     labelled = name.startswith("m2_vae")
     rows, held_out = Rows(x, name == "masked", labelled), Rows(x[:7], labelled=labelled)
     return fit(model, updates, rows, plan, validation=held_out, seed=3), model

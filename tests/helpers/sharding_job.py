@@ -26,7 +26,7 @@ CASES = {
     "conv": ("conv", {"channels": (8, 6), "latent_dim": 3}, 85),
     "patience": ("vae", MLP | {"patience": 2, "lr": 0.1}, 85),
 }
-FIGURES = {"epochs": 4, "batch_size": 16, "min_steps": 0, "lr": 3e-3, "optimizer": "adam"}
+FIGURES = {"epochs": 3, "batch_size": 16, "min_steps": 0, "lr": 3e-3, "optimizer": "adam"}
 
 
 class Kept:
