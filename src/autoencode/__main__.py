@@ -1,4 +1,4 @@
-"""``python -m autoencode``, and what the command is."""
+"""The entry point of ``python -m autoencode``."""
 
 import signal
 

@@ -34,7 +34,7 @@ class AutoencodeError(Exception):
 
 
 class InputError(AutoencodeError, ValueError):
-    """What the user gave cannot be used."""
+    """An error in what the user gave: it cannot be used."""
 
     exit_code = 2
 
@@ -68,11 +68,11 @@ class StorageError(InputError):
 
 
 class TrainingError(AutoencodeError):
-    """Training itself failed."""
+    """A failure of training itself."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of an error message about an unknown name: the nearest known ones, or all of them.
+    """Ends an error message about an unknown name: with the nearest known names, or all of them.
 
     >>> nearest("vea", ["vae", "mlp"])
     'did you mean vae?'

@@ -1,4 +1,4 @@
-"""Which of how many processes this is, as the launcher says in the environment.
+"""The number of this process among those of one job, read from the launcher's environment variables.
 
 torchrun, and whatever does its work (a Kubernetes training operator, Ray), sets ``RANK``,
 ``WORLD_SIZE`` and ``LOCAL_RANK`` for each process. Without them there is one process. Imports
@@ -33,7 +33,7 @@ class Place:
 
 
 def place() -> Place:
-    """The place of this process.
+    """Reads the place of this process among those of its job.
 
     Raises:
         OptionError: when the launcher's variables contradict each other.
@@ -53,7 +53,7 @@ def place() -> Place:
 
 
 def speaks() -> bool:
-    """Whether this process speaks for all: number 0, or the only one."""
+    """Tells whether this process speaks for all: number 0, or the only one."""
     rank = os.environ.get("RANK", "0")
     return rank == "0" or os.environ.get("WORLD_SIZE", "1") in ("", "0", "1")
 

@@ -79,14 +79,14 @@ def is_traced(like: Tensor) -> bool:
 
 @functools.lru_cache(maxsize=32)
 def _on_device(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """Numbers as float32; copied to a device once, for a copy waits until the device has caught up."""
+    """Makes numbers a float32 tensor on a device; cached, for a copy waits for the device."""
     with torch.inference_mode(False):  # so that it can be used in training as well
         return torch.tensor(values, dtype=torch.float32, device=device)
 
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What a model must know of its data: the contract that is stored beside the weights.
+    """A description of the data that a model was made for, stored beside its weights.
 
     Models see ``(raw - offset) / scale``; ``to_raw`` goes back.
 
@@ -149,7 +149,7 @@ class DataSpec:
         return wide.reshape(self.shape) if len(values) > 1 else wide
 
     def to_model(self, raw: Tensor) -> Tensor:
-        """Raw values (B, *D) of any dtype as the float32 that the model sees."""
+        """Converts raw values (B, *D) of any dtype to the float32 values that the model sees."""
         x = raw.to(torch.float32)
         if self.offset != (0.0,):
             x = x - self._entries(self.offset, x)
@@ -160,7 +160,7 @@ class DataSpec:
         return x / self._entries(self.scale, x)
 
     def batch(self, x: Tensor, target: Tensor | None = None) -> Batch:
-        """Examples (B, *D) as the model sees them, to be reconstructed where they are known.
+        """Makes a batch of examples x (B, *D) as the model sees them; known entries are the target.
 
         Args:
             x: what the encoder sees.
@@ -170,13 +170,13 @@ class DataSpec:
         return Batch(x, target, mask=~torch.isnan(target) if self.gaps else None)
 
     def to_raw(self, x: Tensor) -> Tensor:
-        """The model's values (B, *D) in the units of the data."""
+        """Converts the model's values (B, *D) to the units of the data."""
         return x * self._entries(self.scale, x) + self._entries(self.offset, x)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some examples, as a model and its objectives take them.
+    """A batch of examples, as a model and its objectives take it.
 
     Attributes:
         x: (B, *D) what the encoder sees.
@@ -193,11 +193,11 @@ class Batch:
 
     @classmethod
     def from_examples(cls, x: Tensor, context: Tensor | None = None) -> Batch:
-        """A batch that is to be reconstructed as it is."""
+        """Makes a batch whose examples are to be reconstructed as they are."""
         return cls(x, x, context)
 
     def rows(self, first: int, step: int) -> Batch:
-        """The examples ``first::step``."""
+        """Returns every ``step``-th example, beginning with the one numbered ``first``."""
         x = self.x[first::step]
         return Batch(
             x,
@@ -207,7 +207,7 @@ class Batch:
         )
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same batch on another device."""
+        """Copies the batch to another device."""
         x = self.x.to(device)
         return Batch(
             x,
@@ -230,15 +230,15 @@ class Distribution(Protocol):
 
 
 class Observation(Protocol):
-    """p(x|z) with batch shape (S, B) and event shape D."""
+    """The distribution p(x|z) of data given latents, with batch shape (S, B) and event shape D."""
 
     @property
     def mean(self) -> Tensor: ...
     def entries(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Log-probability of each entry, (S, B, *D) in nats; zero where the mask is false."""
+        """Computes the log-probability of each entry, (S, B, *D) in nats; zero where mask is false."""
 
     def log_prob(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Log-probability of each example, (S, B) in nats: the sum of its entries."""
+        """Computes the log-probability of each example, (S, B) in nats: the sum of its entries."""
 
     def sample(self) -> Tensor: ...
 
@@ -259,7 +259,7 @@ class HasDetached(Protocol):
 
 @dataclass(frozen=True)
 class Site:
-    """One latent variable: a draw from q(z|x) and the p(z) that it is compared with.
+    """One latent variable: a draw from its posterior q(z|x) and the prior p(z) to compare it with.
 
     Attributes:
         z: (S, B, *Z) the draw.
@@ -272,11 +272,11 @@ class Site:
     prior: Distribution
 
     def log_ratio(self) -> Tensor:
-        """Log q(z|x) - log p(z) at the draw, (S, B), nats."""
+        """Computes log q(z|x) - log p(z) at the draw, (S, B), nats."""
         return self.posterior.log_prob(self.z) - self.prior.log_prob(self.z)
 
     def path_log_ratio(self) -> Tensor:
-        """``log_ratio`` whose gradient reaches q's parameters through the draw alone, (S, B), nats.
+        """Computes ``log_ratio``, (S, B), with a gradient for q through the draw alone, nats.
 
         Raises:
             IncompatibleError: when the posterior cannot hold its parameters fixed.
@@ -289,7 +289,7 @@ class Site:
         return detached().log_prob(self.z) - self.prior.log_prob(self.z)
 
     def kl(self) -> Tensor:
-        """KL(q(z|x) || p(z)), nats: the closed form where there is one, else ``log_ratio``.
+        """Computes KL(q(z|x) || p(z)) in nats: the closed form where there is one, else ``log_ratio``.
 
         Broadcasts against (S, B).
         """
@@ -302,7 +302,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Latent:
-    """What a bottleneck makes of the encoder's features.
+    """The latent that a bottleneck makes of the encoder's features.
 
     Attributes:
         z: (S, B, *Z) what the decoder reads.
@@ -321,7 +321,7 @@ class Latent:
 
 @dataclass(frozen=True)
 class Lent:
-    """What a model lends to a bottleneck whose posterior follows p(x, z) (``asks_model``).
+    """The parts of a model that a bottleneck borrows when its posterior follows p(x, z).
 
     Attributes:
         log_likelihood: latents (S, B, *Z) to log p(x|z) of what the encoder saw, (S, B), nats.
@@ -334,7 +334,7 @@ class Lent:
 
 @dataclass(frozen=True)
 class Output:
-    """What a model returns for a batch: the latent and p(x|z), batch shape (S, B), event D."""
+    """The output of a model for a batch: the latent and p(x|z), batch shape (S, B), event shape D."""
 
     latent: Latent
     x_dist: Observation
@@ -350,7 +350,7 @@ class Losses:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands; reaches every term and every schedule.
+    """The point that training has reached, which every term and every schedule is given.
 
     Attributes:
         step: the step about to be taken, from 0.
@@ -370,7 +370,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Pass:
-    """One pass over training data: enough to give the same batches again from anywhere in it.
+    """One pass over training data, described so that its batches can be made again from any of them on.
 
     Attributes:
         seed: of the order.
@@ -390,28 +390,28 @@ class Pass:
 
 
 class Source(Protocol):
-    """Training or validation examples, wherever they lie."""
+    """A source of training or validation examples, in memory or on disk."""
 
     def __len__(self) -> int: ...
     def shuffled(self, one: Pass) -> Iterator[Batch]:
-        """The batches of one pass, in an order that depends on nothing but the pass."""
+        """Yields the batches of one pass, in an order that depends on nothing but the pass."""
 
     def batches(self, size: int) -> Iterator[Batch]:
-        """All examples in order, ``size`` at a time."""
+        """Yields all examples in order, ``size`` at a time."""
 
     def mean(self) -> Tensor:
-        """The mean example (*D) as the model sees it."""
+        """Computes the mean example (*D) as the model sees it."""
 
 
 class Bottleneck(Protocol):
-    """Features (B, F) to a latent; ``embed`` gives one deterministic z, (B, *Z)."""
+    """A module from features (B, F) to a latent; ``embed`` gives one deterministic z, (B, *Z)."""
 
     def __call__(self, h: Tensor, prior: Distribution | None, n_samples: int) -> Latent: ...
     def embed(self, h: Tensor) -> Tensor: ...
 
 
 class Prior(Protocol):
-    """p(z), given the model's own posterior (a VampPrior asks for it) and a context."""
+    """A module that gives p(z), from the model's posterior (a VampPrior needs it) and a context."""
 
     def __call__(
         self, posterior: Callable[[Tensor], Distribution] | None, context: Tensor | None
@@ -419,7 +419,7 @@ class Prior(Protocol):
 
 
 class Likelihood(Protocol):
-    """The decoder's output (S, B, n_params * D) to p(x|z).
+    """A module that turns the decoder's output (S, B, n_params * D) into p(x|z).
 
     One that gives probabilities of values, no density, has an attribute ``discrete`` that is true.
     """
@@ -431,7 +431,7 @@ class Likelihood(Protocol):
 
 @runtime_checkable
 class Model(Protocol):
-    """What objectives and the loop know of a model."""
+    """The part of a model that objectives and the training loop rely on."""
 
     def __call__(self, batch: Batch, n_samples: int = 1) -> Output: ...
     def embed(self, x: Tensor, context: Tensor | None = None) -> Tensor: ...
@@ -446,7 +446,7 @@ class Generative(Model, Protocol):
 
 
 class Objective(Protocol):
-    """What an update minimises, and the unit it is counted in."""
+    """A loss for one update to minimise, with its unit."""
 
     unit: str
 

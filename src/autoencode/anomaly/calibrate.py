@@ -1,4 +1,4 @@
-"""From scores to probabilities: tails, conformal p-values, and the Benjamini-Hochberg procedure."""
+"""Tails, conformal p-values and the Benjamini-Hochberg procedure: from scores to probabilities."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GRID = 1e-290  # a slope over less overflows
 
 @dataclass(frozen=True)
 class Tail:
-    """How far out in the tail of some reference values a value lies.
+    """Tail of some reference values: a function that says how far out in it a value lies.
 
     Inside their range it is minus the logarithm of the share of reference values above, between which
     it is interpolated; beyond, the logarithm of the distance goes on, so that it never stands still.
@@ -41,7 +41,7 @@ class Tail:
 
     @classmethod
     def from_scores(cls, reference: ArrayLike) -> Tail:
-        """The tail of reference values (N,)."""
+        """Builds the tail of reference values (N,)."""
         ordered = np.sort(np.asarray(reference, np.float64))
         middle, high = np.quantile(ordered, [0.5, 0.9])
         # Values that differ by rounding are one value; a step between them would be a cliff.
@@ -55,7 +55,7 @@ class Tail:
         return cls(values, heights, float(middle), max(float(high - middle), least))
 
     def inverse(self, height: float) -> float:
-        """The least value that lies at least that high, or all but it."""
+        """Finds the least value that lies at least that high, up to rounding."""
         low, high = float(self.values[0]), float(self.values[-1])
         step = max(high - low, self.width)
         while self(np.array([high]))[0] < height:
@@ -71,7 +71,7 @@ class Tail:
 
 
 def fence(heights: ArrayLike, level: float = FALSE_ALARMS) -> float:
-    """The height that a share ``level`` of clean rows exceeds, judged by the bulk of the rows.
+    """Finds the height that a share ``level`` of clean rows exceeds, judged by the bulk of the rows.
 
     Heights are minus logarithms of tails, so they fall off exponentially whatever the data are: the
     line through the upper quartile and the upper tenth is followed to the level. What lies above the
@@ -92,7 +92,7 @@ def fence(heights: ArrayLike, level: float = FALSE_ALARMS) -> float:
 
 
 def conformal_pvalues(scores: ArrayLike, calibration: ArrayLike) -> Array:
-    """The chance that a row like those of the calibration would be at least as anomalous.
+    """Computes the chance that a row like those of the calibration would be at least as anomalous.
 
     p = (1 + the number of calibration scores that are at least as high) / (1 + their number).
 
@@ -126,7 +126,7 @@ def conformal_pvalues(scores: ArrayLike, calibration: ArrayLike) -> Array:
 
 
 def benjamini_hochberg(pvalues: ArrayLike, fdr: float) -> Array:
-    """Which hypotheses to reject so that at most a share ``fdr`` of the rejected are true, on average.
+    """Chooses hypotheses to reject so that on average at most a share ``fdr`` of them is true.
 
     It holds for independent p-values, and for conformal ones that share a calibration set (Bates et
     al., 2023, Theorem 2).

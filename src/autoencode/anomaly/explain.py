@@ -1,4 +1,4 @@
-"""Which entries of a row make it anomalous."""
+"""Shares of a row's anomaly score among its entries: what makes it anomalous."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STEPS = 32
 
 @dataclass(frozen=True)
 class Explanation:
-    """What each entry adds to the anomaly score of N rows.
+    """Shares of the anomaly scores of N rows among their entries.
 
     Attributes:
         shares: (N, *D) summing to ``scores`` over the entries of a row.
@@ -33,11 +33,11 @@ class Explanation:
     names: tuple[str, ...] = ()
 
     def first(self, n: int) -> Explanation:
-        """That of the first n rows."""
+        """Gives the explanation of the first n rows alone."""
         return Explanation(self.shares[:n], self.scores[:n], self.names)
 
     def top(self, row: int, n: int = 5) -> list[tuple[str, float]]:
-        """The n entries that add most to a row's score, with what they add.
+        """Finds the n entries that add most to a row's score, with what they add.
 
         Example:
             >>> Explanation(np.array([[0.1, 0.7]]), np.array([0.8]), ("age", "height")).top(0, 1)

@@ -1,4 +1,4 @@
-"""What a detector says of some rows, all of it from one pass of them through its model."""
+"""Judgements of rows: scores, flags, p-values and reasons from one pass through a model."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class ScoredRows:
         return explained(model.trained, model.scorer, examples, seen, keys, self.measure, scores)
 
     def reconstructed(self, rows: Array) -> Reconstructed:
-        """The rows with these numbers (M,) as the model reconstructs them."""
+        """Gives the rows with these numbers (M,) as the model reconstructs them."""
         places = np.full(len(self.scores), -1)
         places[self.kept] = np.arange(len(self.kept))
         if (places[rows] < 0).any():
@@ -92,7 +92,7 @@ class ScoredRows:
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """What a detector says of N rows.
+    """Judgement of N rows by a detector: scores, flags, p-values and reasons.
 
     Attributes:
         scores: (N,) anomaly scores, higher is more anomalous.

@@ -1,4 +1,4 @@
-"""What training rows are remembered, and how a row compares with the nearest of them."""
+"""Remembered training rows, and comparisons of other rows with the nearest of them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _PIECE_NUMBERS = 1_000_000  # float64 numbers of one piece of work, 8 MB: much o
 
 
 def row_keys(x: Array) -> list[bytes]:
-    """What tells rows (N, *D) apart, whatever dtype they come in: a digest of their values."""
+    """Computes a digest of the values of each row (N, *D), the same whatever dtype they come in."""
     wide = np.ascontiguousarray(x, dtype=np.float32).reshape(len(x), -1) + np.float32(0.0)
     return [hashlib.blake2b(row.data, digest_size=KEY_BYTES).digest() for row in wide]
 
 
 @dataclass(frozen=True)
 class Look:
-    """How N rows compare with a memory.
+    """Distances of N rows from a memory, and what each coordinate adds to them.
 
     Attributes:
         distances: (N,).
@@ -75,27 +75,27 @@ class Memory:
 
     @classmethod
     def from_points(cls, points: Array, keys: list[bytes], seed: int = 0, rows: int = ROWS) -> Memory:
-        """A memory of these rows (N, P), or of some of them where there are more than ``rows``."""
+        """Builds a memory of these rows (N, P), or of some where there are more than ``rows``."""
         order = np.random.default_rng(seed).permutation(len(points))[:rows]
         wide = np.ascontiguousarray(points[order], dtype=np.float64)
         return cls(wide, {keys[row]: place for place, row in enumerate(order)})
 
     def nearest(self, x: Array, keys: list[bytes], squares: bool = False) -> Look:
-        """Rows (N, P) beside the nearest of the memory."""
+        """Compares rows (N, P) with the nearest row of the memory."""
         return self.looks(x, keys, ("nearest",), squares)["nearest"]
 
     def recall(self, x: Array, keys: list[bytes], squares: bool = False) -> Look:
-        """Rows (N, P) beside what is put together from the nearest."""
+        """Compares rows (N, P) with what the nearest rows can be put together to."""
         return self.looks(x, keys, ("recall",), squares)["recall"]
 
     def neighbourhood(self, x: Array, keys: list[bytes], squares: bool = False) -> Look:
-        """Rows (N, P) beside the nearest tenth of the memory."""
+        """Compares rows (N, P) with the nearest tenth of the memory."""
         return self.looks(x, keys, ("neighbourhood",), squares)["neighbourhood"]
 
     def looks(
         self, x: Array, keys: list[bytes], names: Sequence[str] = COMPARISONS, squares: bool = False
     ) -> dict[str, Look]:
-        """Rows (N, P) in several comparisons, from one search.
+        """Compares rows (N, P) in several ways, from one search.
 
         Args:
             x: the rows.
@@ -123,13 +123,13 @@ def _joined(parts: list[tuple[Tensor, Tensor]], width: int) -> Look:
 
 
 def _crowd(n: int) -> int:
-    """How many of n rows make a neighbourhood, one of them being the row itself."""
+    """Counts how many of n rows make a neighbourhood, where one of the n is the row itself."""
     return max(1, round(SHARE * max(min(n, CROWD) - 1, 1)))
 
 
 @dataclass(frozen=True)
 class _Search:
-    """Some rows, and how far each is from all points.
+    """Rows together with their distances from all points.
 
     Attributes:
         rows: (N, P).
@@ -153,12 +153,12 @@ class _Search:
 
     @cached_property
     def differences(self) -> Tensor:
-        """From the nearest points to the rows, (N, K, P), the nearest first."""
+        """Differences (N, K, P) from the nearest points to the rows, the nearest first."""
         k = min(RECALLED, max(len(self.points) - 1, 1))
         return self.rows[:, None] - self.points[self.nearest(self.order, k)]
 
     def nearest(self, order: Tensor, k: int) -> Tensor:
-        """Numbers (N, k) of the points that are nearest."""
+        """Finds the numbers (N, k) of the nearest points."""
         # In float32 rounding does not decide between points that are equally near.
         return order.float().topk(k, largest=False).indices
 
@@ -196,7 +196,7 @@ _COMPARE: Mapping[str, Callable[[_Search, bool], tuple[Tensor, Tensor]]] = {
 
 
 def _weights(differences: Tensor) -> Tensor:
-    """Weights (N, K, 1) that put rows together from their neighbours, given (N, K, P) differences.
+    """Solves for weights (N, K, 1) that rebuild rows from neighbours at differences (N, K, P).
 
     They sum to one and make the sum small; ties between them are broken by the ridge.
     """
@@ -214,7 +214,7 @@ SHARE = 0.1  # of the rows is left out of training
 
 
 def typical_rows(x: Array, keys: list[bytes], seed: int, share: float = SHARE) -> Array:
-    """All rows but those that lie farthest from a tenth of the others.
+    """Finds all rows but those that lie farthest from a tenth of the others.
 
     A network that is wide enough learns a group of anomalies as it learns any rows, and then
     reconstructs them well. Whatever is far from most rows is better left out of its training: with

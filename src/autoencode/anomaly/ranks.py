@@ -1,4 +1,4 @@
-"""Where values lie among those of their column, on the scale of a normal distribution."""
+"""Places of values among those of their column, on the scale of a normal distribution."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Ranks:
 
     @classmethod
     def from_values(cls, x: Array) -> Ranks:
-        """The ranks among training rows (N, P)."""
+        """Builds the ranks among training rows (N, P)."""
         quantiles = column_quantiles(x, np.linspace(0, 1, min(_QUANTILES, len(x))))
         bare = cls(quantiles, np.zeros(x.shape[1]), np.ones(x.shape[1]))
         scores = bare(x)

@@ -48,18 +48,18 @@ class Reconstructed:
 
     @property
     def n_entries(self) -> int:
-        """Entries D of one example."""
+        """Number of entries D of one example."""
         return int(self.surprise.shape[1])
 
     @property
     def values(self) -> Array:
-        """The rows (N, C) themselves, where a value is missing its reconstruction."""
+        """Rows (N, C) themselves, with the reconstruction in the place of a missing value."""
         # As float32, in which they came, equal values are equal again.
         together: Array = (self.expected + self.residual).astype(np.float32).astype(np.float64)
         return together
 
     def take(self, rows: Array) -> Reconstructed:
-        """The rows with these numbers."""
+        """Selects the rows with these numbers."""
         return Reconstructed(
             self.expected[rows],
             self.residual[rows],
@@ -70,7 +70,7 @@ class Reconstructed:
         )
 
     def to_entries(self, parts: Array) -> Array:
-        """Parts (N, C) of coordinates summed to those of entries (N, D)."""
+        """Sums parts (N, C) of coordinates to those of entries (N, D)."""
         if len(self.entry) == self.n_entries:
             return parts
         sums = np.zeros((len(parts), self.n_entries))
@@ -79,7 +79,7 @@ class Reconstructed:
 
 
 def reconstruct_rows(trained: Trained, examples: Examples) -> Reconstructed:
-    """How a model sees some examples, the same for the same row every time.
+    """Reconstructs examples by a model, with the same result for the same row every time.
 
     Tables are computed in float64, so that a row's score does not depend on the rows beside it.
     """
@@ -99,14 +99,14 @@ def reconstruct_rows(trained: Trained, examples: Examples) -> Reconstructed:
 
 
 def plain_rows(spec: DataSpec, examples: Examples) -> Array:
-    """Rows (N, P) as plain numbers, before any model: the mean in gaps, categories one-hot."""
+    """Turns rows into plain numbers (N, P), before any model: the mean in gaps, categories one-hot."""
     x = spec.to_model(torch.from_numpy(np.ascontiguousarray(examples.x)))
     reader = reader_for(spec)
     return _flat(x if reader is None else reader(x))
 
 
 def standardized_entries(spec: DataSpec, x: Array, how: str = "columns") -> DataSpec:
-    """The spec of a table with every numeric column brought to mean 0 and variance 1 by rows ``x``.
+    """Rescales the spec of a table: each numeric column of rows ``x`` gets mean 0 and variance 1.
 
     Values in [0, 1] are usually left as they are. Here a column's own spread has to count, since a
     distance among rows means little otherwise. Images, and columns of categories or booleans, keep
@@ -166,7 +166,7 @@ def _see_batch(
 
 
 def _coordinates(p_x: Observation, batch: Batch, spec: DataSpec) -> tuple[Tensor, Tensor, Tensor]:
-    """Reconstruction, target and what is known of it, (N, C) each."""
+    """Gives the reconstruction, the target and which of it is known, (N, C) each."""
     mean, target = p_x.mean, batch.target
     known = torch.ones_like(target, dtype=torch.bool) if batch.mask is None else batch.mask
     if not isinstance(p_x, MixedObservation):
@@ -184,7 +184,7 @@ def _coordinates(p_x: Observation, batch: Batch, spec: DataSpec) -> tuple[Tensor
 
 
 def entries_of(spec: DataSpec) -> Array:
-    """Which entry of an example each coordinate belongs to."""
+    """Finds the entry of an example that each coordinate belongs to."""
     if not spec.mixed:
         return np.arange(spec.size)
     category = [i for i, column in enumerate(spec.columns) if column.kind == "category"]

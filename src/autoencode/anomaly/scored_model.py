@@ -37,11 +37,11 @@ class ScoredModel:
     scorer: Scorer
 
     def scores(self, examples: Examples, name: str) -> Array:
-        """Anomaly scores (N,)."""
+        """Computes the anomaly scores (N,) of examples."""
         return self.scorer.scores(reconstruct_rows(self.trained, examples), row_keys(examples.x), name)
 
     def threshold(self, seen: Reconstructed, x: Array, name: str, share: float | None = None) -> float:
-        """The score above which a row is called anomalous.
+        """Finds the score above which a row is called anomalous.
 
         Args:
             seen: the training rows, as the model reconstructs them.
@@ -63,12 +63,12 @@ class ScoredModel:
         return tail.inverse(fence(tail(usual)))
 
     def tensors(self, prefix: str) -> dict[str, Tensor]:
-        """The scorer as tensors whose names begin with a prefix."""
+        """Writes the scorer as tensors whose names begin with a prefix."""
         return {f"{prefix}{name}": tensor for name, tensor in tensors_of(self.scorer).items()}
 
     @classmethod
     def of_tensors(cls, trained: Trained, tensors: dict[str, Tensor], prefix: str) -> Self:
-        """A model with the scorer that ``tensors`` gave.
+        """Puts a model together with the scorer that ``tensors`` gave.
 
         Raises:
             ModelFileError: when they do not fit the model.
@@ -80,7 +80,7 @@ class ScoredModel:
 
 
 def tensors_of(scorer: Scorer) -> dict[str, Tensor]:
-    """All that a scorer is made of, by name; the same bits come back from ``scorer_of``."""
+    """Writes all that a scorer is made of as named tensors; ``scorer_of`` gives the same bits back."""
     arrays: dict[str, Array] = {
         "errors": scorer.errors,
         "emphasis": np.array([scorer.emphasis]),
@@ -109,7 +109,7 @@ def tensors_of(scorer: Scorer) -> dict[str, Tensor]:
 
 
 def scorer_of(tensors: Mapping[str, Tensor], entries: int, coordinates: int, code: int) -> Scorer:
-    """The scorer of a model from the tensors that ``tensors_of`` made.
+    """Rebuilds the scorer of a model from the tensors that ``tensors_of`` made.
 
     Args:
         tensors: by name.
@@ -151,7 +151,7 @@ def scorer_of(tensors: Mapping[str, Tensor], entries: int, coordinates: int, cod
 
 
 class _Found:
-    """The tensors of a file, refused where they are not what they should be."""
+    """Tensors of a file, refused where they are not what they should be."""
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         self.tensors = tensors

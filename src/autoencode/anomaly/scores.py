@@ -69,7 +69,7 @@ class Scorer:
     def fit(
         cls, seen: Reconstructed, keys: list[bytes], *, ranked: bool, typical: Array, seed: int
     ) -> Scorer:
-        """A scorer for the rows that a model was trained on.
+        """Builds a scorer from the rows that a model was trained on.
 
         Args:
             seen: N training rows, as the model sees them.
@@ -108,7 +108,7 @@ class Scorer:
         return replace(full, tails=tails, usual=usual)
 
     def coordinates(self, seen: Reconstructed, name: str) -> Array:
-        """Rows (N, P) as one comparison takes them; P is C or twice that."""
+        """Writes rows (N, P) as one comparison takes them; P is C or twice that."""
         if name == "explained":
             return np.concatenate([seen.expected, self.emphasis * seen.residual], axis=1)
         rows = seen.values
@@ -117,7 +117,7 @@ class Scorer:
         return np.concatenate([rows, self.ranks(rows)], axis=1)
 
     def scores(self, seen: Reconstructed, keys: list[bytes], name: str) -> Array:
-        """The score (N,) of that name; one of ``SCORES``."""
+        """Computes the score (N,) of that name, one of ``SCORES``."""
         if name == "combined":
             looks = self._looks(seen, keys)
             return self._combined({name: look.distances for name, look in looks.items()})
@@ -131,11 +131,11 @@ class Scorer:
         return total
 
     def usual_scores(self, name: str) -> Array | None:
-        """The score (R,) of the reference rows, where it is made of evidence; else ``None``."""
+        """Gives the score (R,) of the reference rows where it is made of evidence, else ``None``."""
         return self._combined(self.usual) if name == "combined" else self.usual.get(name)
 
     def parts(self, seen: Reconstructed, keys: list[bytes], name: str) -> Array:
-        """What each entry adds to the score, (N, D); not for ``latent``.
+        """Computes what each entry adds to the score, (N, D), for every score but ``latent``.
 
         A distance is shared out as its square is, a tail as its distance is, and the KL evenly.
         """
@@ -163,7 +163,7 @@ class Scorer:
         squares: bool = False,
         places: Mapping[str, Array] | None = None,
     ) -> dict[str, Look]:
-        """All pieces of evidence; ``places`` are the coordinates of each comparison, where known."""
+        """Computes all pieces of evidence; ``places`` are the comparisons' coordinates, if known."""
         places = places or {name: self.coordinates(seen, name) for name in self.memories}
         errors = seen.residual**2
         near = self.memories["explained"].looks(places["explained"], keys, squares=squares)
@@ -171,7 +171,7 @@ class Scorer:
         return {"error": Look(np.sqrt(errors.sum(1)), errors), **near, "ranked_recall": ranked}
 
     def _shares(self, seen: Reconstructed, look: Look) -> Array:
-        """Each entry's share (N, D) of a squared distance; even where there is no distance."""
+        """Computes each entry's share (N, D) of a squared distance; even shares where there is none."""
         folded = look.squares.reshape(len(seen), -1, len(seen.entry)).sum(1)
         entries = seen.to_entries(folded)
         total = entries.sum(1, keepdims=True)
@@ -181,12 +181,12 @@ class Scorer:
 
 
 def _few(n: int, seed: int, most: int = REFERENCE) -> Array:
-    """Rows that stand for all of them where a tail is measured."""
+    """Draws rows that stand for all of them where a tail is measured."""
     return np.sort(np.random.default_rng([seed, 1]).permutation(n)[:most])
 
 
 def _moments(code: Array) -> tuple[Array, Array]:
-    """Mean and inverse covariance of codes (N, K), the covariance shrunk to be invertible."""
+    """Computes mean and inverse covariance of codes (N, K), the covariance shrunk to be invertible."""
     center = code.mean(0)
     covariance = (code - center).T @ (code - center) / max(len(code) - 1, 1)
     width = len(covariance)

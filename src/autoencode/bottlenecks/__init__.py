@@ -1,4 +1,4 @@
-"""Bottlenecks: what stands between the encoder's features and the latent that the decoder reads."""
+"""Bottlenecks: modules between the encoder's features and the latent that the decoder reads."""
 
 from autoencode.bottlenecks.categorical import Guess, GumbelSoftmax
 from autoencode.bottlenecks.codebooks import (

@@ -1,4 +1,4 @@
-"""Codes of categories."""
+"""Bottlenecks whose codes are categories or a class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from autoencode.types import Distribution, Latent, Site
 
 
 class GumbelSoftmax(nn.Module):
-    """V categorical variables of C categories each; z is V relaxed one-hot vectors, side by side.
+    """A bottleneck of V categorical variables; z is V relaxed one-hot vectors of C, side by side.
 
     Categorical Reparameterization with Gumbel-Softmax (Jang et al., 2016),
     https://arxiv.org/abs/1611.01144
@@ -37,7 +37,7 @@ class GumbelSoftmax(nn.Module):
         self.heads = nn.Linear(features, n_variables * n_categories)
 
     def posterior(self, h: Tensor) -> RelaxedCategorical:
-        """q(z|x) of features (B, F)."""
+        """Computes q(z|x) of features (B, F)."""
         logits = full_precision(self.heads(h)).unflatten(-1, self.shape)
         return RelaxedCategorical(logits, self.temperature)
 
@@ -51,21 +51,21 @@ class GumbelSoftmax(nn.Module):
 
     @property
     def n_codes(self) -> int:
-        """C, how many values each integer of the code can take."""
+        """Number of values that each integer of the code can take, C."""
         return self.shape[1]
 
     def books(self, count: int) -> list[int]:
-        """For each of the ``count`` integers of an example what it chooses from: its own categories."""
+        """Numbers the codebook of each of an example's ``count`` integers: every one has its own."""
         return list(range(count))
 
     def embed(self, h: Tensor) -> Tensor:
-        """The most probable categories, one-hot, (B, V * C)."""
+        """Finds the most probable categories, one-hot, (B, V * C)."""
         logits = self.posterior(h).logits
         return F.one_hot(logits.argmax(-1), self.shape[1]).to(logits.dtype).flatten(1)
 
 
 class Guess(nn.Module):
-    """The class y of an example as a variable: known, or guessed from features, q(y|x).
+    """The class y of an example as a latent variable: known, or inferred from features by q(y|x).
 
     Its prior p(y) makes all classes equally probable.
 
@@ -80,17 +80,17 @@ class Guess(nn.Module):
         self.head = nn.Linear(features, n_classes)
 
     def log_probs(self, h: Tensor) -> Tensor:
-        """Log q(y|x) of features (B, F) for each class, (B, C), nats."""
+        """Computes log q(y|x) of features (B, F) for each class, (B, C), nats."""
         return full_precision(self.head(h)).log_softmax(-1)
 
     def most_likely(self, h: Tensor, known: Tensor | None) -> Tensor:
-        """The class, one-hot (B, C): ``known`` (B, C) where it is no NaN, else the likeliest."""
+        """Returns the class, one-hot (B, C): ``known`` (B, C) where not NaN, else the likeliest."""
         logits = self.log_probs(h)
         best = F.one_hot(logits.argmax(-1), self.n_classes).to(logits.dtype)
         return best if known is None else torch.where(known.isnan(), best, known)
 
     def forward(self, h: Tensor, known: Tensor | None, n_samples: int = 1) -> Site:
-        """Draws of the class, one-hot (S, B, C): where it is known, what is known."""
+        """Draws the class, one-hot (S, B, C), where it is not known."""
         logits = self.log_probs(h)
         if known is not None:
             logits = torch.where(known.isnan(), logits, known.log())
@@ -98,5 +98,5 @@ class Guess(nn.Module):
         return Site(q.rsample(torch.Size((n_samples,))), q, self.prior(logits))
 
     def prior(self, like: Tensor) -> OneHotCategorical:
-        """p(y)."""
+        """Returns the prior p(y)."""
         return OneHotCategorical(like.new_zeros(self.n_classes))

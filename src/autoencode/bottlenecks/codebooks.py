@@ -17,7 +17,7 @@ _EPS = 1e-5
 
 
 def exact(points: Tensor) -> contextlib.AbstractContextManager[object]:
-    """A block whose products are not rounded to bfloat16, which would take a neighbour's code."""
+    """Keeps the products of a block from being rounded to bfloat16, which could change a code."""
     kind = points.device.type
     if kind == "meta":  # no device, no such arithmetic
         return contextlib.nullcontext()
@@ -26,7 +26,7 @@ def exact(points: Tensor) -> contextlib.AbstractContextManager[object]:
 
 @torch.no_grad()
 def nearest(points: Tensor, vectors: Tensor) -> Tensor:
-    """The number (...) of the vector (K, D) that is nearest to each point (..., D)."""
+    """Finds the number (...) of the vector (K, D) that is nearest to each point (..., D)."""
     with exact(points):
         flat, vectors = points.reshape(-1, points.shape[-1]).float(), vectors.float()
         # |p|² is the same for all of them.
@@ -35,7 +35,7 @@ def nearest(points: Tensor, vectors: Tensor) -> Tensor:
 
 
 def totals(points: Tensor, codes: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """How many points (N, D) have each code, (K,), and their sums, (K, D)."""
+    """Computes how many points (N, D) have each code, (K,), and the sums of those points, (K, D)."""
     chosen = F.one_hot(codes, k).to(points.dtype)  # a matrix: sums in a fixed order on every device
     with exact(points):
         return chosen.sum(0), chosen.T @ points
@@ -43,7 +43,7 @@ def totals(points: Tensor, codes: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def kmeans(points: Tensor, k: int, iterations: int = 10) -> Tensor:
-    """K centres of points (N, D), by k-means++ and Lloyd's iterations.
+    """Finds k centres of points (N, D), by k-means++ and Lloyd's iterations.
 
     Where there are fewer points than centres, some centres are the same.
     """
@@ -65,7 +65,7 @@ def kmeans(points: Tensor, k: int, iterations: int = 10) -> Tensor:
 
 
 class MovingCodebook(nn.Module):
-    """Vectors that follow the running mean of what chooses them; they have no gradient.
+    """A codebook whose vectors follow the running mean of the points that choose them; no gradient.
 
     Neural Discrete Representation Learning (van den Oord et al., 2017), appendix A.1,
     https://arxiv.org/abs/1711.00937. They start at the k-means centres of the first batch, and one that
@@ -107,7 +107,7 @@ class MovingCodebook(nn.Module):
 
     @torch.no_grad()
     def follow(self, points: Tensor, codes: Tensor) -> None:
-        """Moves towards the points (B, P, D) that chose each code (B, P)."""
+        """Moves the vectors towards the points (B, P, D) that chose their codes (B, P)."""
         flat = points.detach().flatten(0, 1).to(self.vectors)
         counts, sums = totals(flat, codes.flatten(), len(self.vectors))
         self.counts.lerp_(batch_sum(counts), 1 - self.decay)
@@ -130,7 +130,7 @@ class MovingCodebook(nn.Module):
 
 
 class LearnedCodebook(nn.Module):
-    """Vectors that are parameters and follow the gradient of the ``codebook`` penalty.
+    """A codebook of parameters that follow the gradient of the ``codebook`` penalty.
 
     Args:
         n_codes: K.
@@ -145,7 +145,7 @@ class LearnedCodebook(nn.Module):
 
 
 class LinearCodebook(nn.Module):
-    """A linear map of fixed random vectors, so that all codes move with each of them.
+    """A codebook that is a linear map of fixed random vectors, so that all codes move together.
 
     Addressing Representation Collapse in Vector Quantized Models with One Linear Layer (Zhu et al.,
     2024), https://arxiv.org/abs/2411.02038

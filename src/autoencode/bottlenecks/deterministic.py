@@ -9,7 +9,7 @@ from autoencode.types import Distribution, Latent
 
 
 class Plain(nn.Module):
-    """z = activation(project(h)).
+    """The deterministic bottleneck z = activation(project(h)).
 
     Args:
         project: features (B, F) to latents (B, *Z); the identity when the encoder's output is the
@@ -27,13 +27,13 @@ class Plain(nn.Module):
         return Latent(z if n_samples == 1 else z.expand(n_samples, *z.shape[1:]))
 
     def embed(self, h: Tensor) -> Tensor:
-        """Features (B, F) to latents (B, *Z)."""
+        """Turns features (B, F) into latents (B, *Z)."""
         z: Tensor = self.activation(self.project(h))
         return z
 
 
 class UnitSphere(nn.Module):
-    """Takes the mean of each code's entries away and scales it to length 1; an activation.
+    """An activation that centres each code and scales it to length 1.
 
     Latent Variables on Spheres for Autoencoders in High Dimensions (Zhao et al., 2019),
     https://arxiv.org/abs/1912.10233

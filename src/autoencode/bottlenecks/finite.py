@@ -1,4 +1,4 @@
-"""Quantisers without a codebook: the code is read off the vector's entries."""
+"""Quantisers without a codebook, which read the code off the vector's entries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_BITS = 16  # the entropy of the mean needs every code's probability
 
 
 class FiniteScalar(nn.Module):
-    """Every entry of the vector is bounded and rounded to one of a few levels.
+    """A quantiser that bounds every entry of the vector and rounds it to one of a few levels.
 
     Finite Scalar Quantization: VQ-VAE Made Simple (Mentzer et al., 2023), https://arxiv.org/abs/2309.15505
 
@@ -45,7 +45,7 @@ class FiniteScalar(nn.Module):
         self.register_buffer("places", torch.tensor(places), persistent=False)
 
     def bound(self, vectors: Tensor) -> Tensor:
-        """Entries inside (-L/2, L/2), half a step lower where L is even: rounding gives L values."""
+        """Bounds entries to (-L/2, L/2), half a step lower for even L, to round to L values."""
         half = (self.sizes - 1) * (1 - 1e-3) / 2
         offset = torch.where(self.sizes % 2 == 1, 0.0, 0.5)
         shift = torch.tan(offset / half)
@@ -60,14 +60,14 @@ class FiniteScalar(nn.Module):
         return Choice(z, (digits * self.places).sum(-1))
 
     def lookup(self, codes: Tensor) -> Tensor:
-        """The vectors (..., D) of codes (...)."""
+        """Looks up the vectors (..., D) of codes (...)."""
         half = self.sizes // 2
         digits = codes.unsqueeze(-1) // self.places % self.sizes
         return (digits - half) / half
 
 
 class LookupFree(nn.Module):
-    """Every entry of the vector is its sign: a code of D bits.
+    """A quantiser that takes the sign of every entry of the vector: a code of D bits.
 
     Language Model Beats Diffusion: Tokenizer is Key to Visual Generation (Yu et al., 2023),
     https://arxiv.org/abs/2310.05737. Penalties: ``entropy``, E[H(q(c|z))] - H(E[q(c|z)]) in nats with
@@ -105,7 +105,7 @@ class LookupFree(nn.Module):
         return Choice(straight_through(vectors, signs), codes, penalties)
 
     def _entropy(self, vectors: Tensor) -> Tensor:
-        """E[H(q)] - H(E[q]) for each example (B,), of which the second part is the batch's."""
+        """Computes E[H(q)] - H(E[q]) for each example (B,); the second part is over the batch."""
         logits = 4 * vectors / self.temperature  # of each bit: -|z - 1|² + |z + 1|²
         # Bits are independent given z: the entropy is the sum of theirs ...
         each = F.binary_cross_entropy_with_logits(logits, logits.sigmoid(), reduction="none")
@@ -117,13 +117,13 @@ class LookupFree(nn.Module):
         return each.sum(-1).mean(-1) + (mean * mean.clamp_min(1e-20).log()).sum()
 
     def lookup(self, codes: Tensor) -> Tensor:
-        """The vectors (..., D) of codes (...)."""
+        """Looks up the vectors (..., D) of codes (...)."""
         bits = codes.unsqueeze(-1) // self.places % 2
         return 2.0 * bits - 1.0
 
 
 def _choices(logits: Tensor) -> Tensor:
-    """Probabilities of all settings of independent bits: (B, P, n) to (B, P, 2^n)."""
+    """Computes the probabilities of all settings of independent bits: (B, P, n) to (B, P, 2^n)."""
     total = logits.new_ones(*logits.shape[:-1], 1)
     for bit in logits.unbind(-1):
         p = bit.sigmoid().unsqueeze(-1)

@@ -1,4 +1,4 @@
-"""A Gaussian posterior bent by normalising flows."""
+"""A Gaussian posterior transformed by normalising flows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Drawn:
         return self._mean
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """The log-density of the draws.
+        """Returns the log-density of the draws that this posterior was made with.
 
         Raises:
             IncompatibleError: for anything else, whose way back through the flow is not known.
@@ -39,12 +39,12 @@ class Drawn:
         return self._log_density
 
     def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        """The draws; there are no others."""
+        """Returns the draws that this posterior was made with; it has no others."""
         return self._z
 
 
 class FlowPosterior(nn.Module):
-    """z = f_T(... f_1(z_0)) with z_0 from a diagonal Gaussian; the maps see the encoder's features.
+    """A bottleneck with z = f_T(... f_1(z_0)), z_0 Gaussian; the maps see the features.
 
     Variational Inference with Normalizing Flows (Rezende & Mohamed, 2015),
     https://arxiv.org/abs/1505.05770
@@ -76,5 +76,5 @@ class FlowPosterior(nn.Module):
         return Latent(z, sites={"z": Site(z, posterior, prior)})
 
     def embed(self, h: Tensor) -> Tensor:
-        """Where the flow takes the base's mean, (B, Z)."""
+        """Takes the base's mean through the flow, (B, Z)."""
         return self._bend(self.base.embed(h), h)[0]

@@ -15,7 +15,7 @@ MAX_LOG_SCALE = 8.0
 
 
 class DiagonalGaussian(nn.Module):
-    """q(z|x) = N(loc, diag(scale²)) with reparameterised draws.
+    """The bottleneck with q(z|x) = N(loc, diag(scale²)) and reparameterised draws.
 
     Auto-Encoding Variational Bayes (Kingma & Welling, 2013), https://arxiv.org/abs/1312.6114
 
@@ -31,7 +31,7 @@ class DiagonalGaussian(nn.Module):
         self.activation = activation or nn.Identity()
 
     def posterior(self, h: Tensor) -> distributions.Normal:
-        """q(z|x) of features (B, F), batch shape (B,), event shape (latent_dim,)."""
+        """Computes q(z|x) of features (B, F), batch shape (B,), event shape (latent_dim,)."""
         loc, log_scale = distributions.full_precision(self.heads(h)).chunk(2, dim=-1)
         log_scale = log_scale.clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE)
         return distributions.Normal(self.activation(loc), log_scale)
@@ -46,5 +46,5 @@ class DiagonalGaussian(nn.Module):
         return Latent(z, sites={"z": Site(z, posterior, prior)})
 
     def embed(self, h: Tensor) -> Tensor:
-        """The posterior's mean, (B, latent_dim)."""
+        """Computes the posterior's mean, (B, latent_dim)."""
         return self.posterior(h).loc

@@ -1,4 +1,4 @@
-"""Posteriors that follow the joint density p(x, z): draws moved by Hamiltonian dynamics.
+"""Bottlenecks whose draws follow p(x, z) by Hamiltonian dynamics.
 
 A draw z_0 of a Gaussian gets a random momentum, and both move along the energy -log p(x, z) + kinetic
 energy by leapfrog steps, which keep the volume and can be gone back. So the density of where they end
@@ -28,7 +28,7 @@ Tempering = Literal["none", "quadratic"]
 
 
 class Hamiltonian(nn.Module):
-    """z_K, where K leapfrog steps take a draw of q(z_0|x).
+    """A bottleneck whose z is a draw of q(z_0|x), moved by K leapfrog steps.
 
     Hamiltonian Variational Auto-Encoder (Caterini, Doucet & Sejdinovic, 2018),
     https://arxiv.org/abs/1805.11328. Momenta start hot, at 1 / beta_0, and are cooled after each step
@@ -74,17 +74,17 @@ class Hamiltonian(nn.Module):
 
     @property
     def step_size(self) -> Tensor:
-        """(Z,) of each dimension."""
+        """Step size of each dimension, (Z,)."""
         return self.most * torch.sigmoid(self.raw_step)
 
     def coolings(self) -> list[Tensor]:
-        """What momenta are multiplied with: once before the first step, then after each."""
+        """Computes the factors of the momenta: one before the first step, then one after each."""
         if self.tempering == "none":
             return [torch.ones_like(self.raw_step[0])] * (self.n_steps + 1)
         return quadratic_tempering(torch.sigmoid(self.raw_beta).sqrt(), self.n_steps)
 
     def _move(self, z: Tensor, momentum: Tensor, energy: Energy) -> tuple[Tensor, Tensor]:
-        """Where tempered steps take latents and momenta (S, B, Z) of temperature 1."""
+        """Moves latents and momenta (S, B, Z) of temperature 1 by tempered steps."""
 
         def step(z: Tensor, momentum: Tensor) -> tuple[Tensor, Tensor]:
             return leapfrog(z, momentum, energy, self.step_size)
@@ -105,13 +105,13 @@ class Hamiltonian(nn.Module):
         return _moved(z, Drawn(z, q.log_prob(start) + momenta, q.loc), prior)
 
     def embed(self, h: Tensor, lent: Lent | None = None) -> Tensor:
-        """Where the mean of q(z_0|x) goes from rest, (B, Z)."""
+        """Moves the mean of q(z_0|x) from rest, (B, Z)."""
         start = self.base.embed(h).unsqueeze(0)
         return self._move(start, torch.zeros_like(start), _energy(lent))[0].squeeze(0)
 
 
 class RiemannianHamiltonian(nn.Module):
-    """z_K, where K steps along a learned metric take a draw of q(z_0|x).
+    """A bottleneck whose z is a draw of q(z_0|x), moved by K steps along a learned metric.
 
     Geometry-Aware Hamiltonian Variational Auto-Encoder (Chadebec, Mantoux & Allassonniere, 2020),
     https://arxiv.org/abs/2010.11518. Momenta are drawn from N(0, G(z_0)), and steps are those of the
@@ -144,7 +144,7 @@ class RiemannianHamiltonian(nn.Module):
         self.temperature = temperature
 
     def inverse_metric(self, features: Callable[[Tensor], Tensor]) -> InverseMetric:
-        """G^-1 as it is now.
+        """Computes the inverse metric G^-1 from the current parameters.
 
         Args:
             features: examples (N, *D) to the encoder's features (N, F).
@@ -178,7 +178,7 @@ class RiemannianHamiltonian(nn.Module):
         return _moved(z, Drawn(z, q.log_prob(start) + momenta, q.loc), prior)
 
     def embed(self, h: Tensor, lent: Lent | None = None) -> Tensor:
-        """Where the mean of q(z_0|x) goes from rest, (B, Z)."""
+        """Moves the mean of q(z_0|x) from rest, (B, Z)."""
         energy = _energy(lent)
         assert lent is not None
         start = self.base.embed(h).unsqueeze(0)
@@ -187,7 +187,7 @@ class RiemannianHamiltonian(nn.Module):
 
     @property
     def n_examples(self) -> int:
-        """How many training examples ``start_at`` takes."""
+        """Number of training examples that ``start_at`` takes."""
         return self.metric.n_examples
 
     def start_at(self, x: Tensor) -> None:
@@ -196,7 +196,7 @@ class RiemannianHamiltonian(nn.Module):
 
 
 def quadratic_tempering(root_beta: Tensor, n_steps: int) -> list[Tensor]:
-    """The heat of momenta at the start, and by how much they cool after each step; the product is 1.
+    """Computes the factors of momenta at the start and after each step; their product is 1.
 
     Args:
         root_beta: square root of beta_0, in (0, 1].
@@ -215,7 +215,7 @@ def _tempered(
     factors: list[Tensor],
     step: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
 ) -> tuple[Tensor, Tensor]:
-    """Where steps take z and momentum, which is heated before the first and cooled after each."""
+    """Moves z and momentum by steps; momentum is heated before the first and cooled after each."""
     heat, *coolings = factors
     momentum = heat * momentum
     for cooling in coolings:
@@ -227,7 +227,7 @@ def _tempered(
 def leapfrog(
     z: Tensor, momentum: Tensor, energy: Energy, step_size: Tensor | float
 ) -> tuple[Tensor, Tensor]:
-    """One step along energy(z) + |momentum|^2 / 2; reversible, and it keeps the volume.
+    """Takes one leapfrog step along energy(z) + |momentum|^2 / 2; reversible and volume-preserving.
 
     Args:
         z, momentum: (..., Z).
@@ -247,7 +247,7 @@ def generalised_leapfrog(
     step_size: float,
     n_turns: int,
 ) -> tuple[Tensor, Tensor]:
-    """One step along energy(z) + (log det G(z) + momentum G^-1(z) momentum) / 2.
+    """Takes one step along energy(z) + (log det G(z) + momentum G^-1(z) momentum) / 2.
 
     Riemann manifold Langevin and Hamiltonian Monte Carlo methods (Girolami & Calderhead, 2011),
     https://doi.org/10.1111/j.1467-9868.2010.00765.x
@@ -277,7 +277,7 @@ def generalised_leapfrog(
 
 
 def _log_momentum(momentum: Tensor, inverse: Tensor) -> Tensor:
-    """Log N(momentum; 0, G) up to its constant, of G^-1 (..., Z, Z)."""
+    """Computes log N(momentum; 0, G) up to its constant, from G^-1 (..., Z, Z)."""
     square = (momentum * _times(inverse, momentum)).sum(-1)
     return log_diagonal(cholesky(inverse)) - 0.5 * square
 
@@ -287,7 +287,7 @@ def _times(matrix: Tensor, vector: Tensor) -> Tensor:
 
 
 def _slope(energy: Energy, z: Tensor) -> Tensor:
-    """The gradient of the energy at z; it can be differentiated once more where gradients are on.
+    """Computes the gradient of the energy at z, differentiable where gradients are on.
 
     Raises:
         IncompatibleError: inside ``torch.export``, which traces no gradients.
@@ -306,7 +306,7 @@ def _slope(energy: Energy, z: Tensor) -> Tensor:
 
 
 def _energy(lent: Lent | None) -> Energy:
-    """-log p(x, z) of latents (S, B, Z) under N(0, I), up to a constant.
+    """Makes the function -log p(x, z) of latents (S, B, Z) under N(0, I), up to a constant.
 
     Whatever prior a model gets after training: its posterior is the one that was trained.
     """

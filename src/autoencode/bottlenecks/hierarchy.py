@@ -1,4 +1,4 @@
-"""Latents one below the other, drawn and inferred from the top down.
+"""Bottlenecks of several latents, drawn and inferred from the top down.
 
 ::
 
@@ -36,13 +36,13 @@ class StochasticLayer(Protocol):
     shape: tuple[int, ...]
 
     def prior(self, state: Tensor) -> tuple[Normal, Tensor]:
-        """p(z) in sight of the latents above, batch shape (N,), and the state that z is put into."""
+        """Computes p(z) given the latents above, batch shape (N,), and the state that z is put into."""
 
     def posterior(self, h: Tensor, state: Tensor, prior: Normal) -> Normal:
-        """q(z) of the features as well, batch shape (N,); the state is what ``prior`` was given."""
+        """Computes q(z) given features and state as well, batch shape (N,)."""
 
     def below(self, state: Tensor, z: Tensor) -> Tensor:
-        """The state for the next layer, of the one that ``prior`` gave and z (N, *Z)."""
+        """Puts z (N, *Z) into the state that ``prior`` gave: the state for the next layer."""
 
 
 class TopDown(nn.Module):
@@ -92,21 +92,21 @@ class TopDown(nn.Module):
         return Latent(z.unflatten(0, shape), sites, views={"state": state.unflatten(0, shape)})
 
     def embed(self, h: Tensor) -> Tensor:
-        """The means of all posteriors side by side, each in sight of the means above, (B, Z)."""
+        """Computes the means of all posteriors side by side, (B, Z), each given the means above."""
         infer = self._inference(h, 1)
         return self.walk(h.shape[0], lambda i, state, p: infer(i, state, p).mean)[0]
 
     def state(self, z: Tensor) -> Tensor:
-        """What the decoder reads where the latents are z (N, Z)."""
+        """Computes the state that the decoder reads at latents z (N, Z)."""
         return self.walk(z.shape[0], self.given(z))[1]
 
     def given(self, z: Tensor) -> Choose:
-        """A choice of latents that are known, (N, Z), for ``walk``."""
+        """Returns the function for ``walk`` that chooses known latents z (N, Z)."""
         parts = z.split(self.widths, dim=-1)
         return lambda i, state, p: parts[i].unflatten(-1, self.shapes[i])
 
     def walk(self, n: int, choose: Choose) -> tuple[Tensor, Tensor]:
-        """All latents side by side (n, Z) and the state below them.
+        """Chooses all latents from the top down, (n, Z); returns them and the state below the last.
 
         Args:
             n: rows.
@@ -121,7 +121,7 @@ class TopDown(nn.Module):
         return torch.cat(chosen, dim=1), state
 
     def _inference(self, h: Tensor, n_samples: int) -> Callable[[int, Tensor, Normal], Normal]:
-        """What finds the posterior of a layer from its state and prior."""
+        """Makes the function that finds the posterior of a layer from its state and prior."""
         parts = h.split([torch.Size(shape).numel() for shape in self.maps], dim=1)
         maps = [part.unflatten(1, shape) for part, shape in zip(parts, self.maps, strict=True)]
 
@@ -135,13 +135,13 @@ class TopDown(nn.Module):
 
 
 def _by_sample(gaussian: Normal, size: int) -> Normal:
-    """Batch shape (N,) as (S, B)."""
+    """Splits the batch shape (N,) of a Gaussian into (S, B)."""
     loc, log_scale = (part.unflatten(0, (-1, size)) for part in (gaussian.loc, gaussian.log_scale))
     return Normal(loc, log_scale, gaussian.event_dims)
 
 
 def precision_weighted(a: Normal, b: Normal) -> Normal:
-    """The Gaussian in proportion to the product of two densities.
+    """Combines two Gaussians into the one in proportion to the product of their densities.
 
     Its precision is the sum of theirs, its mean the mean of theirs weighted by precision.
 
@@ -157,7 +157,7 @@ def precision_weighted(a: Normal, b: Normal) -> Normal:
 
 
 class LadderLayer(nn.Module):
-    """q(z) corrects p(z) by what the features say, each weighted by its precision.
+    """A stochastic layer whose q(z) combines p(z) and the features, weighted by precision.
 
     Ladder Variational Autoencoders (Sønderby et al., 2016), https://arxiv.org/abs/1602.02282. The state
     is the latent above. The top layer has a standard normal prior, and q(z) is what the features say.
@@ -193,7 +193,7 @@ class LadderLayer(nn.Module):
 
 
 class ResidualLayer(nn.Module):
-    """A latent map that is added to a residual stream.
+    """A stochastic layer whose latent map is added to a residual stream.
 
     Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on Images (Child, 2021),
     https://arxiv.org/abs/2011.10650

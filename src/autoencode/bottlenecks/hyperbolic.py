@@ -1,4 +1,4 @@
-"""Codes in hyperbolic space."""
+"""A bottleneck whose codes lie in hyperbolic space."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from autoencode.types import Distribution, Latent, Site
 
 
 class InPoincareBall(nn.Module):
-    """q(z|x), a Gaussian wrapped onto the Poincaré ball.
+    """A bottleneck whose q(z|x) is a Gaussian wrapped onto the Poincaré ball.
 
     Continuous Hierarchical Representations with Poincaré Variational Auto-Encoders (Mathieu et al.,
     2019), https://arxiv.org/abs/1901.06033. The encoder's location is a tangent vector at the centre;
@@ -34,7 +34,7 @@ class InPoincareBall(nn.Module):
         self.heads = nn.Linear(features, 2 * latent_dim)
 
     def posterior(self, h: Tensor) -> WrappedNormal:
-        """q(z|x) of features (B, F)."""
+        """Computes q(z|x) of features (B, F)."""
         tangent, log_scale = full_precision(self.heads(h)).chunk(2, dim=-1)
         wide = tangent.double()
         loc = self.ball.exp(torch.zeros_like(wide), wide).to(tangent.dtype)
@@ -49,5 +49,5 @@ class InPoincareBall(nn.Module):
         return Latent(z, sites={"z": Site(z, q, prior)})
 
     def embed(self, h: Tensor) -> Tensor:
-        """The centre of q(z|x), (B, latent_dim)."""
+        """Computes the centre of q(z|x), (B, latent_dim)."""
         return self.posterior(h).loc

@@ -14,7 +14,7 @@ _MAX_LOG = 8.0  # of a diagonal entry; what is beyond it is no metric that float
 
 
 class LearnedMetric(nn.Module):
-    """G^-1(z) = sum_i L_i L_i^T exp(-|z - c_i|^2 / T^2) + r I, with c_i and L_i of training examples.
+    """The inverse metric sum_i L_i L_i^T exp(-|z - c_i|^2 / T^2) + r I, learned from training examples.
 
     Geometry-Aware Hamiltonian Variational Auto-Encoder (Chadebec, Mantoux & Allassonniere, 2020),
     https://arxiv.org/abs/2010.11518. The centroids c_i are the codes of the examples, the lower
@@ -64,7 +64,7 @@ class LearnedMetric(nn.Module):
             self.there[: len(x)] = 1
 
     def factors(self, x: Tensor) -> Tensor:
-        """L of examples (N, *D): lower triangular with a positive diagonal, (N, Z, Z)."""
+        """Computes L of examples (N, *D): lower triangular with a positive diagonal, (N, Z, Z)."""
         n = self.latent_dim
         heads = full_precision(self.heads(self.network(x)))
         diagonal = heads[:, :n].clamp(-_MAX_LOG, _MAX_LOG).exp()
@@ -74,7 +74,7 @@ class LearnedMetric(nn.Module):
         return lower + torch.diag_embed(diagonal)
 
     def forward(self, codes: Callable[[Tensor], Tensor]) -> InverseMetric:
-        """The metric as it is now.
+        """Makes the metric from the current parameters.
 
         Args:
             codes: examples (N, *D) to their codes (N, Z).

@@ -15,7 +15,7 @@ from autoencode.types import Distribution, Latent, Site
 
 
 class SideBySide(nn.Module):
-    """Latents of several bottlenecks over the same features, in one vector.
+    """A bottleneck that puts the latents of several bottlenecks over the same features side by side.
 
     Args:
         parts: by name, the names of the sites; each has one site.
@@ -35,12 +35,12 @@ class SideBySide(nn.Module):
         return Latent(torch.cat([site.z for site in sites.values()], dim=-1), sites)
 
     def embed(self, h: Tensor) -> Tensor:
-        """The codes of the parts side by side, (B, Z)."""
+        """Computes the codes of the parts side by side, (B, Z)."""
         return torch.cat([part.embed(h) for part in self.parts.values()], dim=-1)  # type: ignore[operator]
 
 
 class _Sampled:
-    """A Gaussian that is compared by its draws alone.
+    """A Gaussian whose KL is estimated from its draws alone.
 
     A draw of the upper latent depends on the lower one, so that the closed form of KL(q(z|x) || p(z|u))
     at that u is not the expectation that the bound asks for.
@@ -55,7 +55,7 @@ class _Sampled:
 
 
 class TwoLayers(nn.Module):
-    """q(z|x) q(u|z) under p(u) p(z|u): two stochastic layers, of which the decoder reads z.
+    """A bottleneck of two stochastic layers, q(z|x) q(u|z) under p(u) p(z|u); the decoder reads z.
 
     Importance Weighted Autoencoders (Burda et al., 2015), section 5, https://arxiv.org/abs/1509.00519
 
@@ -81,5 +81,5 @@ class TwoLayers(nn.Module):
         return Latent(z, sites)
 
     def embed(self, h: Tensor) -> Tensor:
-        """The mean of q(z|x), (B, Z)."""
+        """Computes the mean of q(z|x), (B, Z)."""
         return self.lower.embed(h)

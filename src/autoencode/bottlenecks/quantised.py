@@ -1,4 +1,4 @@
-"""Codes of integers: quantisers of vectors, alone, one after another or side by side.
+"""Bottlenecks whose codes are integers: quantisers, alone, one after another or side by side.
 
 ::
 
@@ -32,7 +32,7 @@ from autoencode.types import Distribution, Latent
 
 @dataclass(frozen=True)
 class Choice:
-    """What a quantiser makes of vectors (B, P, D).
+    """The codes that a quantiser chooses for vectors (B, P, D), and what stands for them.
 
     Attributes:
         z: (B, P, D) what stands for them; its gradient goes on to them as it is.
@@ -46,21 +46,21 @@ class Choice:
 
 
 class Quantiser(Protocol):
-    """Vectors to integers and back."""
+    """A module that turns vectors into integers and back."""
 
     dim: int
     n_codes: int
     n_books: int  # integers of each position
 
     def __call__(self, vectors: Tensor, move: bool = False) -> Choice:
-        """What stands for vectors; with ``move``, codebooks that follow them do so."""
+        """Quantises vectors; with ``move``, codebooks that follow the vectors move."""
 
     def lookup(self, codes: Tensor) -> Tensor:
-        """The vectors (..., D) of codes (...) or (..., L)."""
+        """Looks up the vectors (..., D) of codes (...) or (..., L)."""
 
 
 class _Through(torch.autograd.Function):
-    """The quantised value, with the gradient of the value before."""
+    """The straight-through gradient: the quantised value, with the gradient of the value before."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, quantised: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class _Through(torch.autograd.Function):
 
 
 def straight_through(value: Tensor, quantised: Tensor) -> Tensor:
-    """``quantised``, whose gradient goes to ``value`` unchanged.
+    """Returns ``quantised`` with a gradient that goes to ``value`` unchanged.
 
     >>> x = torch.tensor([0.2, 1.7], requires_grad=True)
     >>> straight_through(x, x.round()).sum().backward()
@@ -84,12 +84,12 @@ def straight_through(value: Tensor, quantised: Tensor) -> Tensor:
 
 
 def _apart(a: Tensor, b: Tensor) -> Tensor:
-    """Squared distance of vectors (B, P, D), averaged over positions: (B,)."""
+    """Computes the squared distance of vectors (B, P, D), averaged over positions: (B,)."""
     return (a - b).square().sum(-1).mean(-1)
 
 
 class VectorQuantiser(nn.Module):
-    """The nearest vector of a codebook.
+    """A quantiser that takes the nearest vector of a codebook.
 
     Neural Discrete Representation Learning (van den Oord et al., 2017), https://arxiv.org/abs/1711.00937.
     Penalties: ``commitment`` pulls vectors to their codes, ``codebook`` codes that are learned by
@@ -122,12 +122,12 @@ class VectorQuantiser(nn.Module):
         return Choice(z, codes, penalties)
 
     def lookup(self, codes: Tensor) -> Tensor:
-        """The vectors (..., D) of codes (...)."""
+        """Looks up the vectors (..., D) of codes (...)."""
         return F.embedding(codes, self.codebook.vectors)
 
 
 def _summed(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Penalties of the same name added up."""
+    """Adds up penalties of the same name."""
     total: dict[str, Tensor] = {}
     for part in parts:
         for name, value in part.items():
@@ -136,7 +136,7 @@ def _summed(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 
 class Residual(nn.Module):
-    """Each quantiser takes what those before it left over; z is the sum of what they give.
+    """A chain of quantisers, each of which takes what those before it left over; z is their sum.
 
     SoundStream: An End-to-End Neural Audio Codec (Zeghidour et al., 2021),
     https://arxiv.org/abs/2107.03312
@@ -163,13 +163,13 @@ class Residual(nn.Module):
         return Choice(straight_through(vectors, total), codes, penalties)
 
     def lookup(self, codes: Tensor) -> Tensor:
-        """The vectors (..., D) of codes (..., L)."""
+        """Looks up the vectors (..., D) of codes (..., L)."""
         parts = zip(self.levels, codes.unbind(-1), strict=True)
         return sum((level.lookup(part) for level, part in parts), start=torch.zeros(()))  # type: ignore[operator]
 
 
 class Product(nn.Module):
-    """Each quantiser takes a part of the vector of its own.
+    """A row of quantisers, each of which takes its own part of the vector.
 
     Learning Product Codebooks using Vector-Quantized Autoencoders for Image Retrieval (Wu & Flierl,
     2018), https://arxiv.org/abs/1807.04629
@@ -197,16 +197,16 @@ class Product(nn.Module):
         )
 
     def lookup(self, codes: Tensor) -> Tensor:
-        """The vectors (..., D) of codes (..., L)."""
+        """Looks up the vectors (..., D) of codes (..., L)."""
         parts = zip(self.parts, codes.unbind(-1), strict=True)
         return torch.cat([part.lookup(piece) for part, piece in parts], dim=-1)  # type: ignore[operator]
 
 
 class Chosen(nn.Module):
-    """A bottleneck whose latent is chosen from codebooks, on one map or several by ``choose``."""
+    """A base of bottlenecks whose latent is chosen from codebooks, on one map or several."""
 
     def choose(self, h: Tensor, move: bool = False) -> tuple[Tensor, Choice]:
-        """Z of features, and the choice; codebooks may ``move``."""
+        """Chooses z for features and returns it with the choice; with ``move``, codebooks may move."""
         raise NotImplementedError
 
     def forward(self, h: Tensor, prior: Distribution | None, n_samples: int = 1) -> Latent:
@@ -214,16 +214,16 @@ class Chosen(nn.Module):
         return as_latent(z, choice.codes, choice.penalties, n_samples)
 
     def codes(self, h: Tensor) -> Tensor:
-        """The integers (B, ...) of features, as ``choose`` gives them."""
+        """Computes the integers (B, ...) of features, as ``choose`` gives them."""
         with torch.no_grad():
             return self.choose(h)[1].codes
 
     def embed(self, h: Tensor) -> Tensor:
-        """Z of features, as ``choose`` gives it; no codebook moves."""
+        """Computes z of features, as ``choose`` gives it; no codebook moves."""
         return self.choose(h)[0]
 
     def books(self, count: int) -> list[int]:
-        """For each of the ``count`` integers of an example the number of the codebook it is from."""
+        """Numbers the codebook that each of an example's ``count`` integers is from."""
         raise NotImplementedError
 
 
@@ -242,11 +242,11 @@ class Quantised(Chosen):
 
     @property
     def n_codes(self) -> int:
-        """How many values one integer of the code can take."""
+        """Number of values that one integer of the code can take."""
         return int(self.quantiser.n_codes)  # type: ignore[arg-type]
 
     def choose(self, h: Tensor, move: bool = False) -> tuple[Tensor, Choice]:
-        """Z (B, D, *G), and the choice with codes (B, *G[, L])."""
+        """Chooses z (B, D, *G); returns it with the choice, codes (B, *G[, L])."""
         features = full_precision(self.project(h))
         width: int = self.quantiser.dim  # type: ignore[assignment]
         if features.dim() < 3 or features.shape[1] != width:
@@ -261,18 +261,18 @@ class Quantised(Chosen):
         return z, Choice(choice.z, codes, choice.penalties)
 
     def books(self, count: int) -> list[int]:
-        """For each of the ``count`` integers of an example the number of the codebook it is from."""
+        """Numbers the codebook that each of an example's ``count`` integers is from."""
         n_books: int = self.quantiser.n_books  # type: ignore[assignment]
         return [place % n_books for place in range(count)]
 
     def lookup(self, codes: Tensor) -> Tensor:
-        """Z (B, D, *G) of codes (B, *G[, L]), so that whatever makes codes can be decoded."""
+        """Looks up z (B, D, *G) of codes (B, *G[, L]), so that any codes can be decoded."""
         vectors: Tensor = self.quantiser.lookup(codes)  # type: ignore[operator]
         return vectors.movedim(-1, 1)
 
 
 class TwoLevels(Chosen):
-    """A coarse map above a fine one, which is chosen in sight of it; z is both, one over the other.
+    """A bottleneck of a coarse map above a fine one, which is chosen given it; z is both.
 
     Generating Diverse High-Fidelity Images with VQ-VAE-2 (Razavi et al., 2019),
     https://arxiv.org/abs/1906.00446
@@ -308,11 +308,11 @@ class TwoLevels(Chosen):
 
     @property
     def n_codes(self) -> int:
-        """How many values one integer of the code can take."""
+        """Number of values that one integer of the code can take."""
         return max(self.top.n_codes, self.bottom.n_codes)
 
     def choose(self, h: Tensor, move: bool = False) -> tuple[Tensor, Choice]:
-        """Z (B, D' + D, H, W), and the choice with codes (B, H'W' + HW)."""
+        """Chooses z (B, D' + D, H, W); returns it with the choice, codes (B, H'W' + HW)."""
         z_top, top = self.top.choose(self.down(h), move)
         z_bottom, bottom = self.bottom.choose(torch.cat([h, self.up(z_top)], dim=1), move)
         codes = torch.cat([top.codes.flatten(1), bottom.codes.flatten(1)], dim=1)
@@ -327,12 +327,12 @@ class TwoLevels(Chosen):
         return torch.cat([F.interpolate(z_top, self.bottom_shape), z_bottom], dim=1)
 
     def books(self, count: int) -> list[int]:
-        """For each of the ``count`` integers of an example the number of the codebook it is from."""
+        """Numbers the codebook that each of an example's ``count`` integers is from."""
         height, width = self.top_shape
         return [int(place >= height * width) for place in range(count)]
 
     def lookup(self, codes: Tensor) -> Tensor:
-        """Z (B, D' + D, H, W) of codes (B, H'W' + HW)."""
+        """Looks up z (B, D' + D, H, W) of codes (B, H'W' + HW)."""
         top, bottom = self._apart(codes)
         return self._over(
             self.top.lookup(top.unflatten(1, self.top_shape)),
@@ -341,7 +341,7 @@ class TwoLevels(Chosen):
 
 
 def as_latent(z: Tensor, codes: Tensor, penalties: Mapping[str, Tensor], n_samples: int) -> Latent:
-    """A latent of which every sample is the same."""
+    """Makes a latent of which every sample is the same."""
 
     def repeated(value: Tensor) -> Tensor:
         return value.unsqueeze(0).expand(n_samples, *value.shape)

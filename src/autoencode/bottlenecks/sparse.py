@@ -1,4 +1,4 @@
-"""Codes of which few units are on."""
+"""Activations that leave few units of the code on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check_k(k: int, width: int, name: str = "k") -> None:
 
 
 class TopK(nn.Module):
-    """Keeps the k largest units of each example and sets the others to 0; an activation.
+    """An activation that keeps the k largest units of each example and sets the others to 0.
 
     k-Sparse Autoencoders (Makhzani & Frey, 2013), https://arxiv.org/abs/1312.5663
 
@@ -46,7 +46,7 @@ class TopK(nn.Module):
 
 
 class BatchTopK(nn.Module):
-    """Keeps the k * B largest units of a batch of B examples; a threshold does so for one example.
+    """An activation that keeps the k * B largest units of a batch; a threshold does so for one example.
 
     BatchTopK Sparse Autoencoders (Bussmann et al., 2024), https://arxiv.org/abs/2412.06410
 
@@ -94,14 +94,14 @@ class BatchTopK(nn.Module):
         return Latent(z, views={"dead": dead})
 
     def embed(self, h: Tensor) -> Tensor:
-        """The units above the threshold, (B, Z)."""
+        """Keeps the units above the threshold, (B, Z)."""
         return self._above(self.project(h).relu())
 
     def _above(self, units: Tensor) -> Tensor:
         return units * (units > self.threshold)
 
     def _largest_of_batch(self, units: Tensor) -> Tensor:
-        """Which of this process's units are among the k * B largest of the whole batch."""
+        """Finds which of this process's units are among the k * B largest of the whole batch."""
         whole = global_batch(units.detach())
         kept = torch.zeros_like(whole, dtype=torch.bool).flatten()
         kept[whole.flatten().topk(self.k * len(whole)).indices] = True
@@ -116,7 +116,7 @@ class BatchTopK(nn.Module):
 
     @torch.no_grad()
     def _move(self, z: Tensor) -> None:
-        """Lets threshold and idle counts follow the whole batch."""
+        """Updates the threshold and the idle counts by the whole batch."""
         whole = global_batch(z)
         fired = (whole > 0).any(0)
         self.idle.copy_(torch.where(fired, 0.0, self.idle + len(whole)))
@@ -127,7 +127,7 @@ class BatchTopK(nn.Module):
 
 
 class _Step(torch.autograd.Function):
-    """H(x - t), whose derivative by t is that of a box of width e around it; none by x."""
+    """The step function H(x - t) with a pseudo-derivative by t, a box of width e; none by x."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, t: Tensor, e: float) -> Tensor:
@@ -143,7 +143,7 @@ class _Step(torch.autograd.Function):
 
 
 class _Jump(torch.autograd.Function):
-    """x H(x - t), with the same pseudo-derivative by t."""
+    """The function x H(x - t) with the pseudo-derivative of a box of width e by t."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, t: Tensor, e: float) -> Tensor:
@@ -159,7 +159,7 @@ class _Jump(torch.autograd.Function):
 
 
 class JumpReLU(nn.Module):
-    """Units that are 0 up to a learned threshold of their own and unchanged above it.
+    """An activation that is 0 up to a learned threshold of each unit and the identity above it.
 
     Jumping Ahead: Improving Reconstruction Fidelity with JumpReLU Sparse Autoencoders (Rajamanoharan et
     al., 2024), https://arxiv.org/abs/2407.14435. The penalty ``l0`` counts the units that are on; its
@@ -195,7 +195,7 @@ class JumpReLU(nn.Module):
         )
 
     def embed(self, h: Tensor) -> Tensor:
-        """The units above their thresholds, (B, Z)."""
+        """Keeps the units above their thresholds, (B, Z)."""
         units: Tensor = self.project(h)
         return units * (units > self.log_threshold.exp())
 

@@ -1,4 +1,4 @@
-"""Codes on the unit sphere."""
+"""A bottleneck whose codes lie on the unit sphere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST = 1e4  # concentration; draws are the mean direction to three digits
 
 
 class OnSphere(nn.Module):
-    """q(z|x) around a mean direction on the unit sphere.
+    """A bottleneck whose q(z|x) is around a mean direction on the unit sphere.
 
     Hyperspherical Variational Auto-Encoders (Davidson et al., 2018), https://arxiv.org/abs/1804.00891
 
@@ -43,7 +43,7 @@ class OnSphere(nn.Module):
         self.heads = nn.Linear(features, latent_dim + 1)
 
     def posterior(self, h: Tensor) -> VonMisesFisher | PowerSpherical:
-        """q(z|x) of features (B, F)."""
+        """Computes q(z|x) of features (B, F)."""
         out = full_precision(self.heads(h))
         # At least 1, as in the original: below it draws hardly depend on the direction.
         concentration = (F.softplus(out[..., -1:]) + 1).clamp_max(_MOST)
@@ -57,5 +57,5 @@ class OnSphere(nn.Module):
         return Latent(z, sites={"z": Site(z, q, prior)})
 
     def embed(self, h: Tensor) -> Tensor:
-        """The mean direction, (B, latent_dim)."""
+        """Computes the mean direction, (B, latent_dim)."""
         return self.posterior(h).loc

@@ -109,6 +109,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _with_notes(message: str, error: BaseException, otherwise: str | None = None) -> str:
-    """The message and what else is known of the failure, how to go on most of all."""
+    """Joins an error message with what else is known of it, how to go on most of all."""
     notes = getattr(error, "__notes__", [otherwise] if otherwise else [])
     return "; ".join([message, *notes])

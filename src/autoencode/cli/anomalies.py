@@ -146,7 +146,7 @@ _LISTED = 10
 
 
 def _most_anomalous(found: Any) -> list[list[str]]:
-    """The rows with the highest scores, as text."""
+    """Lists the rows with the highest scores, as text."""
     ordered = found.sort_by([("anomaly_score", "descending")]).slice(0, _LISTED)
     own = [name for name in ordered.column_names if name.startswith("anomaly")]
     names = [ordered.column_names[0], *own]

@@ -1,4 +1,4 @@
-"""The group of all commands, which names the nearest where it does not know one."""
+"""The group of all commands, loaded by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PARALLEL = ("train", "embed")
 
 
 class Commands(click.Group):
-    """A group that names the nearest command when it does not know one."""
+    """A group of commands that names the nearest command to an unknown one."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

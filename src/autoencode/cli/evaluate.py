@@ -160,7 +160,7 @@ def _headline(run: str, card: Card) -> str:
 
 
 def _rows(card: Card, entry: Entry, arrows: bool = False) -> list[list[str]]:
-    """Name, value, unit and meaning of the figures that have a value."""
+    """Lists name, value, unit and meaning of the figures that have a value."""
     found = []
     for figure in entry.measure.figures:
         value = entry.values[figure.name]
@@ -178,7 +178,7 @@ def _brief(card: Card) -> str:
 
 
 def _whole(card: Card) -> str:
-    """Every section with its figures, how they were taken, and what has no meaning here."""
+    """Formats the whole card: every section with its figures, their conditions, and what is missing."""
     lines = []
     rows = [row[:3] for entry in card.entries for row in _rows(card, entry, arrows=True)]
     aligned = iter(table([["figure", "value", "unit"], *rows]).splitlines())

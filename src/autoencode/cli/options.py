@@ -115,7 +115,7 @@ def split_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--label``, ``--id``, ``--drop`` and ``--kind``, as one argument ``columns`` of the command."""
+    """Adds ``--label``, ``--id``, ``--drop`` and ``--kind`` as one argument ``columns``."""
 
     @functools.wraps(function)
     def command(
@@ -167,7 +167,7 @@ _TABLE_OPTIONS = (
 def _table_of(
     label: str | None, row_id: str | None, drop: tuple[str, ...], kinds: tuple[str, ...]
 ) -> TableOptions | None:
-    """What was said of a table's columns; ``None`` for nothing."""
+    """Makes the options of a table's columns; ``None`` where none were given."""
     from autoencode.data import TableOptions
 
     found = {}
@@ -191,7 +191,7 @@ def bad_file_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def image_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--image-size`` and ``--fit``, which ``images_from`` reads."""
+    """Adds ``--image-size`` and ``--fit``, which ``images_from`` reads."""
     function = click.option(
         "--fit",
         type=click.Choice(["crop", "resize"]),
@@ -209,7 +209,7 @@ def image_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def images_from(size: str | None, fit: str, on_bad_file: str | None) -> ImageOptions | None:
-    """What was said of images; ``None`` for nothing."""
+    """Makes the options of images; ``None`` where none were given."""
     from autoencode.data import ImageOptions
 
     wanted = None
@@ -223,7 +223,7 @@ def images_from(size: str | None, fit: str, on_bad_file: str | None) -> ImageOpt
 
 
 def settings(pairs: tuple[str, ...]) -> dict[str, str]:
-    """``option=value`` pairs as a mapping."""
+    """Parses ``option=value`` pairs into a mapping."""
     found: dict[str, str] = {}
     for pair in pairs:
         name, sign, value = (part.strip() for part in pair.partition("="))

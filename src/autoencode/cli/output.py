@@ -1,4 +1,4 @@
-"""What commands print, and how they fail."""
+"""The output of commands, and how they fail."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from autoencode.console import note
 
 
 def discard_stdout() -> None:
-    """Lets what is left in stdout's buffer fail silently at exit, where nobody could catch it."""
+    """Silences the failure of stdout's buffer at exit, where nobody could catch it."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -38,7 +38,7 @@ def fail(message: str, code: int, alone: int | None = None) -> NoReturn:
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """One JSON object on one line of stdout; numbers that are none become null."""
+    """Prints one JSON object on one line of stdout; NaN and infinity become null."""
     click.echo(json.dumps(_finite(value), allow_nan=False))
 
 
@@ -53,7 +53,7 @@ def _finite(value: Any) -> Any:
 
 
 def table(rows: list[list[str]]) -> str:
-    """Rows as aligned columns."""
+    """Formats rows as aligned columns."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows

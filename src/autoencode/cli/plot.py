@@ -117,7 +117,7 @@ def _target(out: str | None, kind: str) -> Path | None:
 def _extent(
     text: str | None, kind: str
 ) -> tuple[tuple[float, float, float, float] | None, tuple[float, float] | None]:
-    """The corners of a grid, or the ends of a traversal."""
+    """Parses the corners of a grid, or the ends of a traversal."""
     if text is None:
         return None, None
     try:

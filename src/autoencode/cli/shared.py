@@ -1,4 +1,4 @@
-"""What the commands that use a trained model share."""
+"""Options and helpers of the commands that use a trained model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """How a command that reads examples was asked to."""
+    """The options of a command that reads examples."""
 
     split: str
     on_bad_file: str | None
@@ -34,7 +34,7 @@ class Reading:
     data_dir: str | None
 
     def examples(self, trained: Trained, run: str, data: str | None) -> Examples:
-        """DATA, or a part of the run's own data."""
+        """Reads DATA, or a part of the run's own data."""
         from autoencode.runs.data import examples_for
 
         examples = examples_for(trained, run, data, self.split, self.data_dir, self.on_bad_file)
@@ -44,7 +44,7 @@ class Reading:
 
 
 def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--split``, ``--on-bad-file``, ``--device`` and ``--data-dir``, as one argument ``reading``."""
+    """Adds ``--split``, ``--on-bad-file``, ``--device``, ``--data-dir`` as one argument ``reading``."""
 
     @split_option
     @bad_file_option
@@ -115,7 +115,7 @@ label_option = click.option(
 
 
 def labels_for(trained: Trained, label: str | None, n: int) -> list[str] | None:
-    """The label n times; ``None`` for none.
+    """Repeats the label n times; ``None`` where none was given.
 
     Raises:
         OptionError: for a model that is not conditional on labels.

@@ -1,4 +1,4 @@
-"""How Ctrl-C and SIGTERM end a command."""
+"""The handling of Ctrl-C and SIGTERM by commands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Self
 
 
 class Interrupted(BaseException):
-    """A signal ended the program; not an ``Exception``, so that nothing takes it for a failure.
+    """A signal that ended the program; no ``Exception``, so that nothing takes it for a failure.
 
     Attributes:
         remark: what the user should know, if anything is known.
@@ -22,7 +22,7 @@ class Interrupted(BaseException):
 
 
 class Signals:
-    """Lets Ctrl-C and SIGTERM end a block, so that nothing half-done is left behind.
+    """A context manager that lets Ctrl-C and SIGTERM end a block with nothing left half-done.
 
     An exception that a handler raises is lost where Python calls it inside a callback of the
     interpreter, which is not rare while large libraries are imported; so ``received`` remembers it.
@@ -50,6 +50,6 @@ class Signals:
 
     @staticmethod
     def check() -> None:
-        """Ends the program now if it should have ended before."""
+        """Ends the program now if a signal has arrived that did not end it."""
         if Signals.received:
             raise Interrupted(Signals.received)

@@ -209,7 +209,7 @@ _WITH_RESUME = ("resume", "device", "data_dir", "quiet", "as_json")
 
 
 def _resumed(context: click.Context, run: str) -> Callable[..., Run]:
-    """Going on with a run; refuses options that would make it another."""
+    """Prepares to resume a run; refuses options that would make it another."""
     given = [
         parameter
         for parameter in context.command.params
@@ -227,7 +227,7 @@ def _resumed(context: click.Context, run: str) -> Callable[..., Run]:
 
 
 def _show(start: Callable[..., Run], device: str, quiet: bool, as_json: bool) -> int:
-    """Trains with progress, tells what came of it, and returns the exit code."""
+    """Trains with progress, prints the result, and returns the exit code."""
     from autoencode import parallel
     from autoencode.console.progress import Download, Watcher
     from autoencode.trained import choose_device
@@ -258,7 +258,7 @@ def _say(run: Run, quiet: bool, as_json: bool) -> None:
 
 
 def _options(flags: dict[str, Any], sets: tuple[str, ...]) -> dict[str, Any]:
-    """The recipe's options, from flags of their own and from ``--set``."""
+    """Collects the recipe's options, from flags of their own and from ``--set``."""
     given = {name: value for name, value in flags.items() if value is not None}
     chosen = settings(sets)
     if twice := sorted(given.keys() & chosen.keys()):
@@ -295,7 +295,7 @@ def _tell(run: Run) -> None:
 
 
 class _Stopping(Signals):
-    """The first Ctrl-C or SIGTERM ends training after the step and saves; a second leaves at once.
+    """An observer that ends training after the step at Ctrl-C or SIGTERM; a second one ends at once.
 
     Before training has begun there is nothing to save, and once it is over there is nothing that the
     last checkpoint lacks: then the first leaves at once. A launcher hands on what its processes have

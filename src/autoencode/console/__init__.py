@@ -1,4 +1,4 @@
-"""What a person sees on stderr while something is done."""
+"""Messages, progress bars and formatted numbers on stderr for the person who watches."""
 
 from autoencode.console.lines import note, number
 

@@ -1,4 +1,4 @@
-"""Lines and numbers for the person who watches."""
+"""Single lines on stderr, and numbers formatted for people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def note(message: str) -> None:
-    """One line for the person who watches; never on stdout, which is for results.
+    """Prints one line on stderr for the person who watches (stdout is for results).
 
     Nobody listening is no reason to lose a run.
     """
@@ -17,7 +17,7 @@ def note(message: str) -> None:
 
 
 def number(value: Any) -> str:
-    """A number as people read it."""
+    """Formats a number for people."""
     if value is None:
         return "-"
     if isinstance(value, float):

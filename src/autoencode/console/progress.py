@@ -17,7 +17,7 @@ _LINES = 20
 
 
 class Watcher(Observer):
-    """Shows how training goes, and carries the wish to stop."""
+    """An observer that shows the progress of training and passes on the wish to stop."""
 
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
@@ -85,7 +85,7 @@ class Watcher(Observer):
             self._tell(record)
 
     def _tell(self, record: EpochRecord) -> None:
-        """A line for each diagnosis that was not there before."""
+        """Prints a line for each diagnosis that was not there before."""
         for diagnosis in record.diagnoses:
             if diagnosis.rule in self._told:
                 continue
@@ -97,7 +97,7 @@ class Watcher(Observer):
                 note(line)
 
     def _worth_a_line(self, epoch: int) -> bool:
-        """The first, the last and some twenty between them, for a training of any length."""
+        """Tells whether to print an epoch: the first, the last and some twenty between them."""
         return epoch in (1, self._n_epochs) or epoch % -(-self._n_epochs // _LINES) == 0
 
     def stop(self) -> bool:
@@ -105,7 +105,7 @@ class Watcher(Observer):
 
 
 class _Several(Observer):
-    """Passes everything on to several observers; any of them may stop training."""
+    """An observer that passes every call on to several observers; any of them may stop training."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self.observers = observers
@@ -133,7 +133,7 @@ class _Several(Observer):
 
 @contextlib.contextmanager
 def watched(observer: Observer | None, verbose: bool) -> Iterator[Observer | None]:
-    """The observer, and with ``verbose`` one that shows progress beside it."""
+    """Yields the observer, joined with ``verbose`` by one that shows progress."""
     if not verbose:
         yield observer
         return
@@ -142,7 +142,7 @@ def watched(observer: Observer | None, verbose: bool) -> Iterator[Observer | Non
 
 
 class Download:
-    """Shows the bytes of a download as they come."""
+    """A progress display of the bytes of a download."""
 
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
@@ -156,7 +156,7 @@ class Download:
             self._bar.stop()
 
     def progress(self, done: int, total: int | None) -> None:
-        """Called with the bytes that have come and those that are expected."""
+        """Shows how many bytes have come, and how many are expected."""
         if self.quiet:
             return
         if self._bar is None:
@@ -171,7 +171,7 @@ class Download:
 
 
 class Measuring:
-    """Shows which measure is taken and how far it is: a bar on a terminal, elsewhere a line each."""
+    """A display of which measure is taken and how far it is: a bar on a terminal, else a line each."""
 
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
@@ -194,7 +194,7 @@ class Measuring:
             self._bar.stop()
 
     def progress(self, name: str, done: int, total: int) -> None:
-        """Called with the name of a measure when it begins (of 0) and while it goes on."""
+        """Shows the name of a measure when it begins (``done`` is 0) and its progress."""
         if self._bar is None:
             if not self.quiet and name != self._now:
                 note(f"measuring {name}")

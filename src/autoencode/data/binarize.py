@@ -1,4 +1,4 @@
-"""Static binarisation: grey values drawn once as black and white, before anything is trained."""
+"""Static binarisation: grey values drawn once as black or white, before training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CHUNK = 1000  # rows that are drawn together
 
 
 def binarized_once(data: Data, seed: int = 0) -> Data:
-    """The data with every entry drawn as 0 or 1, its value in [0, 1] being the probability.
+    """Draws every entry of the data as 0 or 1, its value in [0, 1] being the probability.
 
     Drawn anew at every step (the option ``binarize``), a model learns another, easier thing: their
     likelihoods cannot be compared. The draws are those of this seed, not those of the files that some

@@ -1,4 +1,4 @@
-"""Examples in memory, and a data set of them: what is learned from, what is held out."""
+"""Examples and data sets: arrays, their ``DataSpec`` and a test part."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COPIED = 32 << 20  # bytes; more rows of more are known by their numbers
 
 
 class Examples:
-    """Examples as they are stored, raw: a ``DataSpec`` says how a model sees them.
+    """Examples in memory as they are stored; a ``DataSpec`` says how a model sees them.
 
     Args:
         x: (N, *D) uint8 or float32, images as (N, C, H, W).
@@ -53,12 +53,12 @@ class Examples:
 
     @property
     def x(self) -> Array:
-        """(N, *D) the examples; a copy where they are some rows of more."""
+        """The examples, (N, *D); a copy where they are a selection of rows."""
         return self.held if self.rows is None else self.held[self.rows]
 
     @property
     def target(self) -> Array | None:
-        """(N, *D) what is to be made of each, ``None`` where that is the example itself."""
+        """The targets, (N, *D), ``None`` where each example is its own."""
         return self.held_target if self.rows is None else _rows(self.held_target, self.rows)
 
     @property
@@ -70,7 +70,7 @@ class Examples:
         return len(self.held) if self.rows is None else len(self.rows)
 
     def take(self, rows: Array) -> Examples:
-        """The examples with these row numbers (M,), or where this mask (N,) is true."""
+        """Selects the examples with these row numbers (M,), or where this mask (N,) is true."""
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
         if len(rows) * self.held[:1].nbytes <= _COPIED:
             return self._copied(rows)
@@ -80,7 +80,7 @@ class Examples:
         return Examples(self.held, target=self.held_target, rows=places, **self._beside(rows))
 
     def chunks(self, size: int) -> Iterator[Examples]:
-        """The examples in order, ``size`` at a time."""
+        """Yields the examples in order, ``size`` at a time."""
         for start in range(0, len(self), size):
             yield self._copied(slice(start, start + size))
 
@@ -90,12 +90,12 @@ class Examples:
         return Examples(self.held[places], target=target, **self._beside(rows))
 
     def _beside(self, rows: Array | slice) -> dict[str, Any]:
-        """What is known of these examples beside their values."""
+        """Selects labels, ids and factors of these rows, as arguments for ``Examples``."""
         factors = None if self.factors is None else self.factors.take(rows)
         return {"labels": _rows(self.labels, rows), "ids": _rows(self.ids, rows), "factors": factors}
 
     def labelled(self, labels: Array | None) -> Examples:
-        """The same examples with other labels (N,), or none."""
+        """Returns the same examples with other labels (N,), or none."""
         return Examples(
             self.held,
             labels,
@@ -107,16 +107,16 @@ class Examples:
         )
 
     def bounded(self) -> Examples:
-        """All of them: they are in memory."""
+        """Returns all of the examples, since they are in memory already."""
         return self
 
     def split(self, validation: float, seed: int) -> tuple[Examples, Examples]:
-        """Training examples and validation examples; see ``Data.split``."""
+        """Splits into training examples and validation examples; see ``Data.split``."""
         chosen = _some_rows(len(self), validation, seed)
         return self.take(~chosen), self.take(chosen)
 
     def fingerprint(self, test: Examples | None = None) -> str:
-        """SHA-256 over shapes, dtypes and values of these examples, and of a test part beside them."""
+        """Computes a SHA-256 over shapes, dtypes and values of these examples and of a test part."""
         digest = hashlib.sha256()
         for part in (self, test):
             if part is None:
@@ -135,35 +135,35 @@ def _rows(values: Array | None, rows: Any) -> Array | None:
 
 
 class ExampleSet(Protocol):
-    """Examples to learn from, wherever they lie: ``Examples`` in memory, ``Stored`` on disk."""
+    """A set of examples: ``Examples`` in memory or ``Stored`` on disk."""
 
     @property
     def labels(self) -> Array | None:
-        """(N,) one label for each example, or ``None``."""
+        """One label for each example, (N,), or ``None``."""
 
     @property
     def ids(self) -> Array | None:
-        """(N,) what the source calls each example, or ``None``."""
+        """Name of each example in its source, (N,), or ``None``."""
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the user should know of the reading."""
+        """Notices about the reading for the user."""
 
     def __len__(self) -> int: ...
 
     def split(self, validation: float, seed: int) -> tuple[ExampleSet, Examples]:
-        """Training examples and validation examples; see ``Data.split``."""
+        """Splits into training examples and validation examples; see ``Data.split``."""
 
     def bounded(self) -> Examples:
-        """As many of the examples as memory allows."""
+        """Reads as many of the examples as memory allows."""
 
     def fingerprint(self, test: Examples | None = None) -> str:
-        """SHA-256 that tells whether the examples are the same."""
+        """Computes a SHA-256 that tells whether the examples are the same."""
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """A data set, ready to learn from.
+    """A data set, ready to learn from: its training part, test part and spec.
 
     Attributes:
         name: the data set's name, the file's stem, or ``array``.
@@ -180,14 +180,14 @@ class Data:
     notices: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
-        """SHA-256 over shapes, dtypes and values: the same exactly when the examples are.
+        """Computes a SHA-256 over shapes, dtypes and values: the same exactly when the examples are.
 
         Of data in a store, a part is read (``Stored.fingerprint``).
         """
         return self.train.fingerprint(self.test)
 
     def split(self, validation: float, seed: int) -> tuple[ExampleSet, Examples | None]:
-        """Training examples and validation examples, both in their original order.
+        """Splits off validation examples; both parts keep their original order.
 
         Args:
             validation: the share to validate on, at least one row on either side; 0 for none.
@@ -233,7 +233,7 @@ def check_part(name: str) -> None:
 
 
 def _some_rows(n: int, share: float, seed: int) -> Array:
-    """A mask (N,) of about ``share`` of the rows, at least one and never all."""
+    """Draws a mask (N,) of about ``share`` of the rows, at least one and never all."""
     n_chosen = min(max(1, round(n * share)), n - 1)
     mask = np.zeros(n, dtype=bool)
     mask[np.random.default_rng(seed).permutation(n)[:n_chosen]] = True

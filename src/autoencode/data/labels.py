@@ -24,7 +24,7 @@ _GIVE = (
 
 
 def known_labels(labels: Any) -> tuple[Array, Array]:
-    """Labels (N,) as text, and which of them are known (N,).
+    """Converts labels (N,) to text and tells which of them are known (N,).
 
     Missing are NaN, empty text and, as scikit-learn has it, the integer -1.
 
@@ -40,7 +40,7 @@ def known_labels(labels: Any) -> tuple[Array, Array]:
 
 
 def _names(labels: Any) -> Array:
-    """Labels as text, empty for NaN; whole numbers as such, whatever their dtype."""
+    """Converts labels to text, empty for NaN; whole numbers without a point."""
     values = np.asarray(labels).ravel()
     if values.dtype.kind != "f":
         return values.astype(str)
@@ -53,7 +53,7 @@ def _names(labels: Any) -> Array:
 def conditioned(
     data: Data, *, may_miss: bool = False, n_labels: int | None = None, seed: int = 0
 ) -> Data:
-    """The data with a ``DataSpec`` whose context is their labels.
+    """Adds the labels to a data set's spec as the context of a conditional model.
 
     Example:
         >>> from autoencode.data import load_data
@@ -129,7 +129,7 @@ def _refuse_unseen(data: Data, spec: DataSpec) -> None:
 
 
 def _with_classes(data: Data, labels: Array, labelled: float | None) -> DataSpec:
-    """The spec with the classes that these labels are of."""
+    """Returns the data's spec with the classes of these labels."""
     classes = tuple(_names(np.unique(labels)).tolist())
     if not 2 <= len(classes) <= _MOST_CLASSES:
         raise DataError(
@@ -140,7 +140,7 @@ def _with_classes(data: Data, labels: Array, labelled: float | None) -> DataSpec
 
 
 def _some_of_each(names: Array, known: Array, n: int, n_classes: int, seed: int) -> Array:
-    """A mask (N,) of n labelled examples, from each class in its turn."""
+    """Chooses n labelled examples, from each class in turn, as a mask (N,)."""
     if not n_classes <= n <= int(known.sum()):
         raise OptionError(
             f"the number of labels to keep must lie in {n_classes} (one of each class) to "
@@ -159,7 +159,7 @@ def _some_of_each(names: Array, known: Array, n: int, n_classes: int, seed: int)
 
 
 def class_numbers(labels: Array | Sequence[Any] | None, spec: DataSpec, n: int) -> Tensor:
-    """The number of each label's class, (n,).
+    """Finds the number of each label's class, (n,).
 
     Raises:
         DataError: when labels are missing, too few, or of an unknown class.
@@ -190,12 +190,12 @@ def _numbers(names: list[str], spec: DataSpec, n: int) -> Tensor:
 
 
 def one_hot(numbers: Tensor, spec: DataSpec) -> Tensor:
-    """Contexts (n, C) of class numbers (n,)."""
+    """Turns class numbers (n,) into one-hot contexts (n, C)."""
     return torch.nn.functional.one_hot(numbers, spec.context_dim).float()
 
 
 def contexts(labels: Array | None, spec: DataSpec, n: int) -> Tensor:
-    """The contexts (n, C) of n examples: one-hot; NaN where a label is missing that may be.
+    """Makes the contexts (n, C) of n examples: one-hot; NaN where a label is missing that may be.
 
     Raises:
         DataError: when a label is missing that may not be, or is of an unknown class.
@@ -217,7 +217,7 @@ _SHOWN = 10  # labels in an error message
 
 
 def is_one_of(labels: Array, names: Sequence[str]) -> Array:
-    """Which of the labels (N,) are among some names, as text.
+    """Tells which of the labels (N,) are among some names, as text.
 
     >>> is_one_of(np.array([3, 9, 9]), ["9"]).tolist()
     [False, True, True]
@@ -227,7 +227,7 @@ def is_one_of(labels: Array, names: Sequence[str]) -> Array:
 
 
 def without(raw: Raw, names: Sequence[str]) -> Raw:
-    """The data but for the examples whose label is among some names, in training and test part alike.
+    """Removes the examples whose label is among some names, from training and test part.
 
     They are gone before anything is made of the data, so that no scaling knows them.
 
@@ -270,7 +270,7 @@ def without(raw: Raw, names: Sequence[str]) -> Raw:
 
 
 def as_factors(source: Factors | None, n_examples: int, part: str = "data") -> Factors | None:
-    """Factors as int64 (N, F), ``None`` if there are none.
+    """Converts factors to int64 (N, F), ``None`` if there are none.
 
     Raises:
         DataError: they are no integers, or not one row for each example.

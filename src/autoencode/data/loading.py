@@ -66,7 +66,7 @@ def load_data(
     layout: Layout | None = None,
     progress: OnBytes | None = None,
 ) -> Data:
-    """Read a data set from wherever it is.
+    """Reads a data set from wherever it is.
 
     Example:
         >>> data = load_data("digits")
@@ -153,7 +153,7 @@ def load_examples(
     images: ImageOptions = AS_THEY_ARE,
     progress: OnBytes | None = None,
 ) -> Examples:
-    """Read new examples for a trained model; nothing about their range is guessed.
+    """Reads new examples for a trained model; nothing about their range is guessed.
 
     Args:
         source: see ``load_data``; one example is enough.
@@ -199,7 +199,7 @@ def prepare(
     gaps: bool = False,
     layout: Layout | None = None,
 ) -> tuple[ExampleSet, DataSpec, tuple[str, ...]]:
-    """Examples that are given as they are, all of them for training.
+    """Turns examples given in memory into training examples, their spec and notices.
 
     Example:
         >>> examples, spec, notices = prepare([[0.0, 5.0], [2.0, 7.0]])
@@ -253,7 +253,7 @@ def reopened(
     data_dir: str | os.PathLike[str] | None = None,
     images: ImageOptions = AS_THEY_ARE,
 ) -> Data:
-    """Data that were streamed before, without reading them to find their spec once more.
+    """Opens data that were streamed before, without reading them to find their spec once more.
 
     Raises:
         DataError: they cannot be read.
@@ -270,12 +270,12 @@ def _may_be_table(source: Any) -> bool:
 
 
 def _name(source: Any) -> str:
-    """What a table is called."""
+    """Names a table: the stem of its file, else ``table``."""
     return Path(source).stem if isinstance(source, str | os.PathLike) else "table"
 
 
 def _clean(raw: Raw, labels: Any, training: bool = True) -> Raw:
-    """The same data with nothing in it that cannot be learned from."""
+    """Checks and cleans data, so that nothing is left in it that cannot be learned from."""
     x = as_array(raw.x, "train", raw.gaps)
     if training:
         _refuse_empty_columns(x, raw.gaps)
@@ -312,7 +312,7 @@ def _for_training(raw: Raw) -> Raw:
 def _fit(
     raw: Raw, standardize: str, held_out: Array | None = None, layout: Layout | None = None
 ) -> tuple[list[Array], DataSpec, list[str]]:
-    """The parts as they are stored, their spec (from the source or from the values), notices.
+    """Decides how the data are stored; returns the stored parts, their spec and notices.
 
     Args:
         raw: what was read.
@@ -364,7 +364,7 @@ def open_examples(
     table: TableOptions = NO_OPTIONS,
     images: ImageOptions = AS_THEY_ARE,
 ) -> Examples | Conformed:
-    """``load_examples``, but what lies in a store stays there and is read when it is used.
+    """Opens new examples for a trained model; those in a store are read when they are used.
 
     Args:
         source: see ``load_data``.
@@ -390,7 +390,7 @@ def open_examples(
 
 
 def _in_place(source: Any) -> bool | None:
-    """Whether a source is a ``.npy`` file that can be read where it is; ``None`` for other sources."""
+    """Tells whether a ``.npy`` file can be read where it is; ``None`` for other sources."""
     if not isinstance(source, str | os.PathLike):
         return None
     path = Path(source)
@@ -398,7 +398,7 @@ def _in_place(source: Any) -> bool | None:
 
 
 def _refuse_fractions(store: Store, spec: DataSpec) -> None:
-    """As ``apply_spec``: looks for a value that is no fraction, mostly found in the first block."""
+    """Refuses a store of fractions where a model expects pixels, as ``apply_spec`` does."""
     if not scaled_up(spec, store.dtype):
         return
     found = False

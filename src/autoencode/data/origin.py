@@ -153,7 +153,7 @@ class Origin:
 
 
 def _findable(source: Any) -> str | None:
-    """What can be written into a file to find the data again: a name or an absolute path."""
+    """Returns what a file can hold to find the data again: a name or an absolute path."""
     if not isinstance(source, str | os.PathLike):
         return None
     path = Path(source)

@@ -1,4 +1,4 @@
-"""What every source of data is read into, before anything is decided about it."""
+"""The arrays that every source of data is read into, before anything is decided about them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FACTOR_KEYS = ("factors", "factors_train", "latents_classes")  # the last one is
 
 @dataclass(frozen=True, eq=False)
 class Factors:
-    """What examples were made from, where that is known.
+    """The known factors that examples were made from.
 
     Attributes:
         values: (N, F) integers, the number of each factor's value.
@@ -28,24 +28,24 @@ class Factors:
     unordered: tuple[str, ...] = ()
 
     def take(self, rows: Array | slice) -> Factors:
-        """Those of the examples with these row numbers (M,), or of a mask (N,)."""
+        """Selects the factors of examples with these row numbers (M,), or of a mask (N,)."""
         return replace(self, values=self.values[rows])
 
     def of(self, names: Sequence[str]) -> Factors:
-        """The factors of these names alone."""
+        """Selects the factors with these names."""
         columns = [self.names.index(name) for name in names]
         unordered = tuple(name for name in self.unordered if name in names)
         return Factors(self.values[:, columns], tuple(names), unordered)
 
     def varying(self) -> Factors:
-        """The factors that do not have one value only."""
+        """Selects the factors that have more than one value."""
         varies = (self.values != self.values[:1]).any(axis=0)
         return self.of([name for name, one in zip(self.names, varies, strict=True) if one])
 
 
 @dataclass(frozen=True, eq=False)
 class Raw:
-    """Arrays as a source has them.
+    """The arrays of a source, unchanged.
 
     Attributes:
         name: what the data are called.

@@ -1,4 +1,4 @@
-"""Distributions: Normal and Bernoulli, those of other latents, and the spaces that they live in."""
+"""Probability distributions over data and latents, and the spaces that they live in."""
 
 from autoencode.distributions.ancestral import Ancestral
 from autoencode.distributions.basic import Bernoulli, Normal, StandardNormal, full_precision, sum_event

@@ -1,4 +1,4 @@
-"""Latents that are drawn one after the other, each in sight of those before it."""
+"""Distributions of latents that are drawn one after the other, each given those before it."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ Choose = Callable[[int, Tensor, Normal], Tensor]
 
 
 class Path(Protocol):
-    """A way through latents from the top down."""
+    """A chain of latents from the top down, each with a prior given those above."""
 
     def walk(self, n: int, choose: Choose) -> tuple[Tensor, Tensor]:
-        """N rows of all latents side by side (n, Z), and the state below the last.
+        """Chooses all latents in turn, side by side (n, Z); returns them and the state below the last.
 
         Each is chosen by its number, its state and its prior.
         """
 
     def given(self, z: Tensor) -> Choose:
-        """The choice of what is known, (n, Z)."""
+        """Returns the function for ``walk`` that chooses known latents z (n, Z)."""
 
 
 class Ancestral:
-    """p(z_L) p(z_{L-1}|z_L) ... of latents side by side.
+    """The distribution p(z_L) p(z_{L-1}|z_L) ... of latents side by side.
 
     Args:
         path: knows the prior of each latent in sight of those above.
@@ -38,16 +38,16 @@ class Ancestral:
 
     @property
     def mean(self) -> Tensor:
-        """Each latent at its mean in sight of the means above; not the mean of the whole."""
+        """Each latent at its mean given the means above it; not the mean of the joint distribution."""
         return self.path.walk(1, lambda i, state, p: p.mean)[0][0]
 
     def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        """Draws (*sample_shape, Z)."""
+        """Draws samples (*sample_shape, Z)."""
         drawn, _ = self.path.walk(sample_shape.numel(), lambda i, state, p: p.rsample())
         return drawn.reshape(*sample_shape, -1)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density of (..., Z), nats: the sum over the latents, each in sight of those above."""
+        """Computes the log-density of (..., Z), nats: the sum over latents, each given those above."""
         rows = value.reshape(-1, value.shape[-1])
         known, total = self.path.given(rows), [rows.new_zeros(len(rows))]
 

@@ -1,4 +1,4 @@
-"""The distributions that the core evaluates at every step.
+"""The Gaussian and Bernoulli distributions that are evaluated at every training step.
 
 They are the few lines of ``torch.distributions`` that training needs, without its argument checks and
 broadcasting, which cost more than the arithmetic at small batch sizes. Anything with the interface of
@@ -22,12 +22,12 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 def sum_event(values: Tensor, event_dims: int) -> Tensor:
-    """Sums over the last ``event_dims`` axes, the sum that turns entries into nats per example."""
+    """Sums over the last ``event_dims`` axes, which turns entries into nats per example."""
     return values.sum(dim=tuple(range(-event_dims, 0))) if event_dims else values
 
 
 def full_precision(values: Tensor) -> Tensor:
-    """At least float32: a network may multiply in bfloat16, but its 8 bits are no density."""
+    """Converts values to at least float32: bfloat16 is too coarse for densities."""
     return values.float() if values.dtype == torch.bfloat16 else values
 
 
@@ -59,7 +59,7 @@ class Normal:
         return self.log_scale.exp()
 
     def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        """Draws of shape ``sample_shape`` + batch + event, differentiable in loc and log_scale."""
+        """Draws samples of ``sample_shape`` + batch + event, differentiable in both parameters."""
         shape = (*sample_shape, *self.loc.shape)
         # The examples of the batch lie along the last axis before the event.
         axis = len(shape) - self.event_dims - 1
@@ -67,12 +67,12 @@ class Normal:
         return torch.addcmul(self.loc, noise, self.scale)
 
     def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        """Draws without gradients."""
+        """Draws samples without gradients."""
         with torch.no_grad():
             return self.rsample(sample_shape)
 
     def entries(self, value: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Log-density of each entry of the event in nats, zero where the mask is false."""
+        """Computes the log-density of each entry of the event in nats, zero where the mask is false."""
         if mask is not None:  # whatever stands there, NaN most of all
             value = value.masked_fill(~mask, 0.0)
         standardised = (value - self.loc) * (-self.log_scale).exp()
@@ -80,20 +80,20 @@ class Normal:
         return density if mask is None else density * mask
 
     def log_prob(self, value: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Log-density in nats, summed over the event (its observed entries when masked)."""
+        """Computes the log-density in nats, summed over the event (its observed entries if masked)."""
         return sum_event(self.entries(value, mask), self.event_dims)
 
     def detached(self) -> Normal:
-        """The same distribution with its parameters held fixed: no gradient reaches them."""
+        """Returns this distribution with its parameters held fixed: no gradient reaches them."""
         return Normal(self.loc.detach(), self.log_scale.detach(), self.event_dims)
 
     def kl(self, prior: Distribution) -> Tensor | None:
-        """KL(self || prior) in nats; a closed form only against another ``Normal``."""
+        """Computes KL(self || prior) in nats; ``None`` unless the prior is a ``Normal`` as well."""
         entries = self.kl_entries(prior)
         return None if entries is None else sum_event(entries, self.event_dims)
 
     def kl_entries(self, prior: Distribution) -> Tensor | None:
-        """KL of each entry of the event, batch shape then event shape; where ``kl`` is closed."""
+        """Computes the KL of each entry, batch shape then event shape; ``None`` where ``kl`` is."""
         if isinstance(prior, StandardNormal):
             divergence = 0.5 * (self.loc.square() + (2 * self.log_scale).exp() - 1) - self.log_scale
         elif isinstance(prior, Normal):
@@ -130,7 +130,7 @@ class Bernoulli:
         return torch.sigmoid(self.logits)
 
     def entries(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Log-probability of each entry in nats, zero where the mask is false."""
+        """Computes the log-probability of each entry in nats, zero where the mask is false."""
         if mask is not None:
             target = target.masked_fill(~mask, 0.0)
         entropies = F.binary_cross_entropy_with_logits(
@@ -139,7 +139,7 @@ class Bernoulli:
         return -(entropies if mask is None else entropies * mask)
 
     def log_prob(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Log-probability in nats, summed over the event (its observed entries when masked)."""
+        """Computes the log-probability in nats, summed over the event (or its observed entries)."""
         # A compiler fuses the entries by itself, and better so.
         if mask is not None or not self.event_dims or torch.compiler.is_compiling():
             return sum_event(self.entries(target, mask), self.event_dims)
@@ -148,12 +148,12 @@ class Bernoulli:
         return summed
 
     def sample(self) -> Tensor:
-        """Draws of zeros and ones."""
+        """Draws zeros and ones."""
         return bernoulli(self.mean)
 
 
 class _BernoulliSum(torch.autograd.Function):
-    """Log-probabilities of entries (..., D) at logits of the same shape, summed over D.
+    """The log-probability of Bernoulli entries (..., D), summed over D, with its own backward pass.
 
     This is where a VAE on pixels spends most of its time outside of matrix products. So nothing is
     kept for the way back but what is there already, draws are taken one by one while they are in the
@@ -202,5 +202,5 @@ class _BernoulliSum(torch.autograd.Function):
 
 
 def _by_draw(x: Tensor) -> Sequence[Tensor]:
-    """The draws of x (S, B, D) one by one; all at once where many small calls cost more."""
+    """Splits x (S, B, D) into its draws; into one piece where many small calls would cost more."""
     return x.split(1) if x.device.type == "cpu" and x.dim() > 2 else (x,)

@@ -1,4 +1,4 @@
-"""Which of some classes an example is of."""
+"""The distribution of a class as a one-hot vector."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from autoencode.types import Distribution
 
 
 class OneHotCategorical:
-    """One of C classes; draws are one-hot vectors, which no gradient goes through.
+    """A distribution over C classes; draws are one-hot vectors without a gradient.
 
     Args:
         logits: (..., C); minus infinity for a class that is impossible.
@@ -26,25 +26,25 @@ class OneHotCategorical:
 
     @property
     def mean(self) -> Tensor:
-        """Probabilities, (..., C)."""
+        """Probabilities of the classes, (..., C)."""
         return self.log_probs.exp()
 
     def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        """One-hot draws (*sample_shape, ..., C)."""
+        """Draws one-hot vectors (*sample_shape, ..., C)."""
         shape = (*sample_shape, *self.log_probs.shape)
         noisy = self.log_probs + gumbel(shape, self.log_probs, len(shape) - 2)
         return F.one_hot(noisy.argmax(-1), shape[-1]).to(noisy.dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-probability of one-hot vectors (..., C), nats."""
+        """Computes the log-probability of one-hot vectors (..., C), nats."""
         return torch.where(value > 0.5, self.log_probs, 0.0).sum(-1)
 
     def detached(self) -> OneHotCategorical:
-        """The same with its probabilities held fixed."""
+        """Returns this distribution with its probabilities held fixed."""
         return OneHotCategorical(self.log_probs.detach())
 
     def kl(self, prior: Distribution) -> Tensor | None:
-        """KL(self || prior), nats; ``None`` against anything else."""
+        """Computes KL(self || prior) in nats; ``None`` unless the prior is of this class too."""
         if not isinstance(prior, OneHotCategorical):
             return None
         # What is impossible adds nothing, and 0 times infinity would be no number.

@@ -19,7 +19,7 @@ _MOST_LOG_SCALE = 5.0
 
 
 class Planar(nn.Module):
-    """z + u tanh(w z + b), with u, w and b from the features of the example.
+    """The planar flow z + u tanh(w z + b), with u, w and b from the features of the example.
 
     Variational Inference with Normalizing Flows (Rezende & Mohamed, 2015),
     https://arxiv.org/abs/1505.05770
@@ -46,7 +46,7 @@ class Planar(nn.Module):
 
 
 class Radial(nn.Module):
-    """z + beta (z - c) / (alpha + |z - c|), with alpha, beta and c from the features of the example.
+    """The radial flow z + beta (z - c) / (alpha + |z - c|); features give alpha, beta and c.
 
     Variational Inference with Normalizing Flows (Rezende & Mohamed, 2015),
     https://arxiv.org/abs/1505.05770
@@ -87,7 +87,7 @@ class _Masked(nn.Linear):
 
 
 class Autoregressive(nn.Module):
-    """z' = (z - m(z)) / s(z), where m and s of an entry see the entries before it only.
+    """The map z' = (z - m(z)) / s(z), where m and s of an entry see only the entries before it.
 
     MADE: Masked Autoencoder for Distribution Estimation (Germain et al., 2015),
     https://arxiv.org/abs/1502.03509, gives all m and s at once; the way back takes Z of them. Maps data
@@ -130,7 +130,7 @@ class Autoregressive(nn.Module):
         return (z - shift) * (-log_scale).exp(), -log_scale.sum(-1)
 
     def inverse(self, z: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The way back, one entry after the other."""
+        """Inverts the map, one entry after the other."""
         found = torch.zeros_like(z)
         for i in self.order:
             shift, log_scale = self._shift_and_log_scale(found, h)
@@ -140,7 +140,7 @@ class Autoregressive(nn.Module):
 
 
 class Inverse(nn.Module):
-    """A map that goes the other way: what was slow becomes fast.
+    """The inverse of a map, for which the slow direction becomes the fast one.
 
     Args:
         flow: has ``inverse``.
@@ -154,7 +154,7 @@ class Inverse(nn.Module):
         return self.flow.inverse(z, h)
 
     def inverse(self, z: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The map itself."""
+        """Applies the original map."""
         way_back: tuple[Tensor, Tensor] = self.flow(z, h)
         return way_back
 
@@ -172,11 +172,11 @@ class FlowDensity:
 
     @property
     def mean(self) -> Tensor:
-        """What the base's mean becomes; not the mean of the density."""
+        """The base's mean taken through the maps; not the mean of the density."""
         return self._to_data(self.base.mean)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density of (..., Z), nats."""
+        """Computes the log-density of (..., Z), nats."""
         total = value.new_zeros(())
         for flow in self.flows:
             value, log_det = flow(value)
@@ -184,7 +184,7 @@ class FlowDensity:
         return self.base.log_prob(value) + total
 
     def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        """Draws (*sample_shape, Z)."""
+        """Draws samples (*sample_shape, Z)."""
         return self._to_data(self.base.rsample(sample_shape))
 
     def _to_data(self, z: Tensor) -> Tensor:

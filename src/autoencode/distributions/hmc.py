@@ -1,4 +1,4 @@
-"""Hamiltonian Monte Carlo: draws from a density that is known up to its integral."""
+"""Hamiltonian Monte Carlo: draws from a density that is known up to its normalising constant."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LogDensity = Callable[[Tensor], Tensor]
 def hamiltonian_monte_carlo(
     log_density: LogDensity, start: Tensor, n_moves: int, n_steps: int, step_size: float
 ) -> Tensor:
-    """Chains that leave a density as it is, each moved ``n_moves`` times.
+    """Moves Markov chains ``n_moves`` times in a way that leaves a density invariant.
 
     MCMC Using Hamiltonian Dynamics (Neal, 2011), https://arxiv.org/abs/1206.1901
 

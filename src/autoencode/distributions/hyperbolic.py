@@ -24,7 +24,7 @@ _NEAR = 1e-3  # arguments below which a series stands for 0 / 0; its error is be
 
 
 class PoincareBall:
-    """The maps of the ball.
+    """The Poincaré ball of curvature -c, with its exponential and logarithmic maps and distances.
 
     Args:
         curvature: c, above 0.
@@ -40,7 +40,7 @@ class PoincareBall:
         self.root = math.sqrt(curvature)
 
     def add(self, x: Tensor, y: Tensor) -> Tensor:
-        """Möbius addition of points (..., Z)."""
+        """Adds points (..., Z) by Möbius addition."""
         c = self.curvature
         xy = (x * y).sum(-1, keepdim=True)
         xx, yy = x.square().sum(-1, keepdim=True), y.square().sum(-1, keepdim=True)
@@ -48,32 +48,32 @@ class PoincareBall:
         return numerator / (1 + 2 * c * xy + c * c * xx * yy)
 
     def inside(self, z: Tensor) -> Tensor:
-        """Points (..., Z) moved inside the border where they are not."""
+        """Moves points (..., Z) inside the border of the ball where they are not."""
         most = (1 - _BORDER) / self.root
         return z * (most / _length(z)).clamp_max(1.0)
 
     def exp(self, point: Tensor, v: Tensor) -> Tensor:
-        """Where a tangent vector v (..., Z) at a point leads."""
+        """Computes the point that a tangent vector v (..., Z) at a point leads to."""
         half = 0.5 * self.root * _length(v)
         return self.inside(self.add(point, 0.5 * _over(half.tanh(), half, -1 / 3) * v))
 
     def log(self, point: Tensor, z: Tensor) -> Tensor:
-        """The tangent vector at a point that leads to z (..., Z); its length is their distance."""
+        """Computes the tangent vector from a point to z (..., Z); its length is their distance."""
         y = self.add(-point, z)
         size = (self.root * _length(y)).clamp_max(1 - 1e-12)
         return 2 * _over(size.atanh(), size, 1 / 3) * y
 
     def distance(self, x: Tensor, y: Tensor) -> Tensor:
-        """Of points (..., Z), (...)."""
+        """Computes the distance (...) between points (..., Z)."""
         return _length(self.log(x, y)).squeeze(-1)
 
     def log_conformal(self, z: Tensor) -> Tensor:
-        """Log lambda_z of points (..., Z), (...)."""
+        """Computes log lambda_z, (...), of the conformal factor at points (..., Z)."""
         return math.log(2.0) - torch.log1p(-self.curvature * z.square().sum(-1))
 
 
 class WrappedNormal:
-    """exp_loc(v) with v from N(0, diag(scale^2)) in the tangent space at ``loc``.
+    """The distribution of exp_loc(v) with v from N(0, diag(scale^2)) in the tangent space at ``loc``.
 
     Densities are with respect to the volume of the ball.
 
@@ -88,15 +88,15 @@ class WrappedNormal:
 
     @property
     def mean(self) -> Tensor:
-        """Its centre."""
+        """The centre of the distribution, ``loc``."""
         return self.loc
 
     def detached(self) -> WrappedNormal:
-        """The same with its parameters held fixed."""
+        """Returns this distribution with its parameters held fixed."""
         return WrappedNormal(self.loc.detach(), self.log_scale.detach(), self.ball)
 
     def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        """Draws (*sample_shape, ..., Z), differentiable in both parameters."""
+        """Draws samples (*sample_shape, ..., Z), differentiable in both parameters."""
         shape = (*sample_shape, *self.loc.shape)
         axis = len(shape) - 2
         noise = standard_normal(shape, self.loc, axis if axis >= 0 else None)
@@ -105,7 +105,7 @@ class WrappedNormal:
         return self.ball.inside(drawn)  # rounding may have led outside
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density of points (..., Z), nats."""
+        """Computes the log-density of points (..., Z), nats."""
         v = self.ball.log(self.loc.double(), value.double())
         distance = self.ball.root * _length(v).squeeze(-1)
         flat = Normal(torch.zeros_like(v), self.log_scale.double()).log_prob(v)
@@ -114,20 +114,20 @@ class WrappedNormal:
 
 
 def _length(x: Tensor) -> Tensor:
-    """(..., 1); its gradient at 0 is 0."""
+    """Computes the lengths (..., 1) of vectors, with gradient 0 at 0."""
     tiny = 1e-30 if x.dtype == torch.float64 else 1e-20
     return x.square().sum(-1, keepdim=True).clamp_min(tiny).sqrt()
 
 
 def _over(value: Tensor, argument: Tensor, square: float) -> Tensor:
-    """f(t) / t of odd functions, 1 + square * t^2 near 0."""
+    """Divides an odd function's value f(t) by t; near 0 it takes 1 + square * t^2."""
     near = argument < _NEAR
     safe = torch.where(near, torch.ones_like(argument), argument)
     return torch.where(near, 1 + square * argument.square(), value / safe)
 
 
 def _log_sinhc(t: Tensor) -> Tensor:
-    """log(sinh(t) / t)."""
+    """Computes log(sinh(t) / t)."""
     near = t < _NEAR
     safe = torch.where(near, torch.ones_like(t), t)
     far = safe + torch.log(-torch.expm1(-2 * safe)) - (2 * safe).log()

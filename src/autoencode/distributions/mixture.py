@@ -1,4 +1,4 @@
-"""A mixture of Gaussians."""
+"""A mixture of Gaussians with diagonal covariances."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from autoencode.randomness import standard_normal, uniform_entries, uniform_like
 
 
 class NormalMixture:
-    """sum_k w_k N(loc_k, diag(scale_k²)) over vectors.
+    """The mixture sum_k w_k N(loc_k, diag(scale_k²)) over vectors.
 
     Args:
         components: a Gaussian with batch shape (K,) and event shape (Z,).
@@ -32,11 +32,11 @@ class NormalMixture:
         return self.log_weights.exp() @ self.components.loc
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density of (..., Z) in nats."""
+        """Computes the log-density of (..., Z) in nats."""
         return (self._each(value) + self.log_weights).logsumexp(-1)
 
     def _each(self, value: Tensor) -> Tensor:
-        """Log-density of (..., Z) in each component, (..., K).
+        """Computes the log-density of (..., Z) in each component, (..., K).
 
         As matrix products, ``(z - m)² / s² = z² / s² - 2 z m / s² + m² / s²``: without them K Z numbers
         for each z would be written and read many times. In float64, where the terms may cancel.
@@ -51,7 +51,7 @@ class NormalMixture:
         return (constant - 0.5 * distance).to(value.dtype)
 
     def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        """Draws (*sample_shape, Z), differentiable in the components but not in the weights."""
+        """Draws samples (*sample_shape, Z), differentiable in the components but not in the weights."""
         like = self.components.loc.new_empty((*sample_shape, 1))
         u = uniform_like(like) if sample_shape else uniform_entries(like)
         chosen = torch.searchsorted(self.log_weights.exp().cumsum(0).detach(), u[..., 0])

@@ -1,4 +1,4 @@
-"""Independent latents side by side."""
+"""Distributions of several latents: independent ones side by side, and one given another."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class Joined:
         return torch.cat([part.mean for part in self.parts.values()], dim=-1)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density of (..., Z) in nats."""
+        """Computes the log-density of (..., Z) in nats."""
         pieces = value.split([part.mean.shape[-1] for part in self.parts.values()], dim=-1)
         densities = [p.log_prob(v) for p, v in zip(self.parts.values(), pieces, strict=True)]
         return sum(densities[1:], start=densities[0])
 
     def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        """Draws (*sample_shape, Z)."""
+        """Draws samples (*sample_shape, Z)."""
         return torch.cat([part.rsample(sample_shape) for part in self.parts.values()], dim=-1)
 
 
 class Stacked:
-    """p(z) with p(z|u) p(u): the prior of the lower of two latents.
+    """The marginal p(z) of p(z|u) p(u): the prior of the lower of two latents.
 
     Args:
         top: p(u).
@@ -50,11 +50,11 @@ class Stacked:
 
     @property
     def mean(self) -> Tensor:
-        """Of p(z|u) at the mean of u."""
+        """Mean of p(z|u) at the mean of u."""
         return self.below(self.top.mean).mean
 
     def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        """Draws of z, (*sample_shape, Z)."""
+        """Draws samples of z, (*sample_shape, Z)."""
         return self.below(self.top.rsample(sample_shape)).rsample()
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Categories that can be differentiated through."""
+"""Relaxed categorical distributions, whose draws can be differentiated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SQRT_2 = math.sqrt(2.0)
 
 
 def gumbel(shape: tuple[int, ...], like: Tensor, axis: int) -> Tensor:
-    """Draws from the standard Gumbel distribution.
+    """Draws samples from the standard Gumbel distribution.
 
     Args:
         shape: of the result.
@@ -48,21 +48,21 @@ class RelaxedCategorical:
 
     @property
     def mean(self) -> Tensor:
-        """Probabilities, (..., V * C)."""
+        """Probabilities of the categories, (..., V * C)."""
         return self.logits.exp().flatten(-2)
 
     def detached(self) -> RelaxedCategorical:
-        """The same with its parameters held fixed."""
+        """Returns this distribution with its parameters held fixed."""
         return RelaxedCategorical(self.logits.detach(), self.temperature)
 
     def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        """Draws (*sample_shape, ..., V * C)."""
+        """Draws samples (*sample_shape, ..., V * C)."""
         shape = (*sample_shape, *self.logits.shape)
         noise = gumbel(shape, self.logits, len(shape) - 3)
         return ((self.logits + noise) / self.temperature).softmax(-1).flatten(-2)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density of relaxed draws (..., V * C) on the simplices, nats."""
+        """Computes the log-density of relaxed draws (..., V * C) on the simplices, nats."""
         n = self.logits.shape[-1]
         log_value: Tensor = value.unflatten(-1, self.logits.shape[-2:]).clamp_min(1e-30).log()
         score = self.logits - self.temperature * log_value
@@ -71,7 +71,7 @@ class RelaxedCategorical:
         return each.sum(-1)
 
     def kl(self, prior: Distribution) -> Tensor | None:
-        """KL of the categories to uniform ones, nats; ``None`` against anything else."""
+        """Computes the KL of the categories to uniform ones, nats; ``None`` against anything else."""
         if not isinstance(prior, UniformCategorical):
             return None
         entries: Tensor = self.logits.exp() * self.logits
@@ -82,6 +82,6 @@ class UniformCategorical(RelaxedCategorical):
     """V categorical variables whose categories are equally probable; draws are corners."""
 
     def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        """One-hot draws (*sample_shape, V * C)."""
+        """Draws one-hot vectors (*sample_shape, V * C)."""
         relaxed = super().rsample(sample_shape).unflatten(-1, self.logits.shape[-2:])
         return F.one_hot(relaxed.argmax(-1), relaxed.shape[-1]).to(relaxed.dtype).flatten(-2)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class InverseMetric:
-    """G^-1(z) = sum_i M_i exp(-|z - c_i|^2 / T^2) + r I: large near the centroids, small far from them.
+    """The inverse metric G^-1(z) = sum_i M_i exp(-|z - c_i|^2 / T^2) + r I, large near the centroids.
 
     Geometry-Aware Hamiltonian Variational Auto-Encoder (Chadebec, Mantoux & Allassonniere, 2020),
     https://arxiv.org/abs/2010.11518
@@ -30,7 +30,7 @@ class InverseMetric:
         self.temperature, self.regularization = temperature, regularization
 
     def __call__(self, z: Tensor) -> Tensor:
-        """G^-1 at latents (..., Z), positive definite matrices (..., Z, Z)."""
+        """Computes G^-1 at latents (..., Z), positive definite matrices (..., Z, Z)."""
         n, c = z.shape[-1], self.centroids
         apart = z.square().sum(-1, keepdim=True) - 2 * z @ c.mT + c.square().sum(-1)
         reach = (-apart / self.temperature**2).exp()
@@ -38,16 +38,16 @@ class InverseMetric:
         return spanned + self.regularization * torch.eye(n, device=z.device, dtype=z.dtype)
 
     def log_volume(self, z: Tensor) -> Tensor:
-        """Log of sqrt(det G^-1(z)) at latents (..., Z), (...)."""
+        """Computes the logarithm (...) of sqrt(det G^-1(z)) at latents (..., Z)."""
         return log_diagonal(cholesky(self(z)))
 
 
 def cholesky(matrix: Tensor) -> Tensor:
-    """The lower factors of matrices (..., Z, Z); NaN where one is not positive definite."""
+    """Computes lower Cholesky factors of matrices (..., Z, Z); NaN where not positive definite."""
     factor, fault = torch.linalg.cholesky_ex(matrix)
     return torch.where((fault == 0)[..., None, None], factor, torch.nan)
 
 
 def log_diagonal(factor: Tensor) -> Tensor:
-    """Half the log-determinant of a matrix, of its Cholesky factor (..., Z, Z)."""
+    """Computes half the log-determinant of a matrix from its Cholesky factor (..., Z, Z)."""
     return factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)

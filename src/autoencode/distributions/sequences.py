@@ -1,4 +1,4 @@
-"""Rows of integers, each of which depends on those before it."""
+"""Distributions of rows of integers, each of which depends on those before it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _AT_ONCE = 500  # rows that are drawn together
 
 
 class NextInteger(Protocol):
-    """A network that gives the logits of integers in sight of those before them."""
+    """A network that gives the logits of each integer of a row, given those before it."""
 
     def __call__(self, codes: Tensor) -> Tensor:
-        """Logits (N, T, K) of rows (N, T)."""
+        """Computes the logits (N, T, K) of rows of integers (N, T)."""
 
     def begin(self, n: int) -> tuple[Tensor, Any]:
-        """Rows (n, 0) and memories of nothing."""
+        """Starts n empty rows (n, 0) and their empty memories."""
 
     def following(self, codes: Tensor, memories: Any) -> Tensor:
-        """Logits (N, K) of what comes after rows (N, t), of which the last is new to the memories."""
+        """Computes the logits (N, K) of the next integer of rows (N, t); only the last one is new."""
 
 
 class IntegerRows:
-    """p(c) = p(c_1) p(c_2|c_1) ... of integers of any shape, in the order of their flat row.
+    """The distribution p(c_1) p(c_2|c_1) ... of integers of any shape, taken as one flat row.
 
     Args:
         network: gives the conditional distributions.
@@ -44,13 +44,13 @@ class IntegerRows:
         raise IncompatibleError("integer codes have no mean; draw some with rsample")
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-probability of integers (..., *shape), nats; exact."""
+        """Computes the exact log-probability of integers (..., *shape), nats."""
         rows = value.long().reshape(-1, torch.Size(self.shape).numel())
         found = self.network(rows).float().log_softmax(-1).gather(-1, rows.unsqueeze(-1))
         return found.squeeze(-1).sum(-1).reshape(value.shape[: value.dim() - len(self.shape)])
 
     def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        """Draws (*sample_shape, *shape), int64 and so without a gradient."""
+        """Draws integers (*sample_shape, *shape), int64 and so without a gradient."""
         n = sample_shape.numel()
         starts = range(0, n, _AT_ONCE)
         rows = torch.cat([self._draw(min(_AT_ONCE, n - first)) for first in starts])

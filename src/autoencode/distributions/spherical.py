@@ -23,7 +23,7 @@ _SQRT_2 = math.sqrt(2.0)
 
 
 def log_area(m: int) -> float:
-    """Logarithm of the area of the unit sphere in m dimensions.
+    """Computes the logarithm of the area of the unit sphere in m dimensions.
 
     >>> round(math.exp(log_area(3)) / math.pi, 6)
     4.0
@@ -47,19 +47,19 @@ class UniformSphere:
         return self._like.new_zeros(self.m)
 
     def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        """Draws (*sample_shape, m)."""
+        """Draws samples (*sample_shape, m)."""
         shape = (*sample_shape, self.m)
         return F.normalize(
             standard_normal(shape, self._like, len(shape) - 2 if sample_shape else None), dim=-1
         )
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density on the sphere of (..., m), nats."""
+        """Computes the log-density on the sphere of directions (..., m), nats."""
         return value.new_full(value.shape[:-1], -log_area(self.m))
 
 
 class _Around:
-    """What both have in common; ``_profile`` is all that differs.
+    """A distribution on the sphere around a mean direction; subclasses give its ``_profile``.
 
     Args:
         loc: (..., m) mean directions of length 1.
@@ -71,7 +71,7 @@ class _Around:
         self.m = loc.shape[-1]
 
     def _profile(self, t: Tensor, log_one_plus_t: Tensor) -> Tensor:
-        """Logarithm of the density at t, up to its constant."""
+        """Computes the logarithm of the density at t, up to its constant."""
         raise NotImplementedError
 
     @property
@@ -79,7 +79,7 @@ class _Around:
         return self.loc * self._expectation_of_t().unsqueeze(-1)
 
     def _grid(self) -> tuple[Tensor, Tensor]:
-        """Points u and, in float64, the log of the unnormalised density of u: (J,), (..., J)."""
+        """Computes a grid of u (J,) and the log of the unnormalised density there (..., J), float64."""
         u = torch.arange(-_END, _END + _STEP / 2, _STEP, device=self.loc.device, dtype=torch.float64)
         # sech²(u), and 1 + tanh(u), without cancellation.
         log_sech2 = 2 * math.log(2.0) - 2 * u.abs() - 2 * torch.log1p((-2 * u.abs()).exp())
@@ -88,7 +88,7 @@ class _Around:
         return u, self._profile(u.tanh(), log_one_plus) + around * log_sech2
 
     def _log_normalizer(self) -> Tensor:
-        """Logarithm of the integral of the profile over the sphere, (...)."""
+        """Computes the logarithm of the integral of the profile over the sphere, (...)."""
         _, log_density = self._grid()
         integral = log_density.logsumexp(-1) + math.log(_STEP)
         return integral + log_area(self.m - 1) if self.m > 2 else integral + math.log(2.0)
@@ -98,13 +98,13 @@ class _Around:
         return (log_density.softmax(-1) * u.tanh()).sum(-1).to(self.loc.dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density on the sphere of (..., m), nats."""
+        """Computes the log-density on the sphere of directions (..., m), nats."""
         t = (self.loc * value).sum(-1, keepdim=True).double().clamp(-1 + 1e-9, 1)
         profile = self._profile(t, t.log1p()).squeeze(-1)
         return (profile - self._log_normalizer()).to(value.dtype)
 
     def kl(self, prior: Distribution) -> Tensor | None:
-        """KL to the uniform distribution in nats, ``None`` against anything else."""
+        """Computes the KL to the uniform distribution in nats, ``None`` against anything else."""
         if not isinstance(prior, UniformSphere):
             return None
         u, log_density = self._grid()
@@ -113,7 +113,7 @@ class _Around:
         return (expected - self._log_normalizer() + log_area(self.m)).to(self.loc.dtype)
 
     def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        """Draws (*sample_shape, ..., m), differentiable in both parameters."""
+        """Draws samples (*sample_shape, ..., m), differentiable in both parameters."""
         shape = (*sample_shape, *self.loc.shape)
         axis = len(shape) - 2
         noise = standard_normal(shape, self.loc, axis if axis >= 0 else None)
@@ -124,7 +124,7 @@ class _Around:
         return self._rotate(torch.cat([t, around], dim=-1).to(self.loc.dtype))
 
     def _invert(self, uniform: Tensor) -> Tensor:
-        """The t (..., 1) up to which the distribution has the share ``uniform`` (..., 1)."""
+        """Finds the t (..., 1) below which the distribution has the share ``uniform`` (..., 1)."""
         u, log_density = self._grid()
         weights = log_density.softmax(-1).expand(*uniform.shape[:-1], len(u))
         cdf = weights.cumsum(-1)
@@ -144,7 +144,7 @@ class _Around:
 
 
 class VonMisesFisher(_Around):
-    """Density proportional to exp(concentration * t).
+    """The von Mises-Fisher distribution: density proportional to exp(concentration * t).
 
     Hyperspherical Variational Auto-Encoders (Davidson et al., 2018), https://arxiv.org/abs/1804.00891
     """
@@ -153,12 +153,12 @@ class VonMisesFisher(_Around):
         return self.concentration.double() * t
 
     def detached(self) -> VonMisesFisher:
-        """The same with its parameters held fixed."""
+        """Returns this distribution with its parameters held fixed."""
         return VonMisesFisher(self.loc.detach(), self.concentration.detach())
 
 
 class PowerSpherical(_Around):
-    """Density proportional to (1 + t)^concentration.
+    """The power spherical distribution: density proportional to (1 + t)^concentration.
 
     The Power Spherical distribution (De Cao & Aziz, 2020), https://arxiv.org/abs/2006.04437
     """
@@ -167,5 +167,5 @@ class PowerSpherical(_Around):
         return self.concentration.double() * log_one_plus_t
 
     def detached(self) -> PowerSpherical:
-        """The same with its parameters held fixed."""
+        """Returns this distribution with its parameters held fixed."""
         return PowerSpherical(self.loc.detach(), self.concentration.detach())

@@ -1,4 +1,4 @@
-"""The scikit-learn face: estimators over the one core."""
+"""Estimators with the interface of scikit-learn, over the one core."""
 
 from autoencode.estimators.anomaly import AnomalyDetector
 from autoencode.estimators.autoencoder import Autoencoder

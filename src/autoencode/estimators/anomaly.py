@@ -1,4 +1,4 @@
-"""Outliers and novelties by any recipe."""
+"""An estimator that finds outliers and novelties by any recipe."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         measure: str = "combined",
         seed: int = 0,
     ) -> Self:
-        """A detector around a model that is trained already.
+        """Builds a detector around a model that is trained already.
 
         Parameters
         ----------
@@ -246,18 +246,18 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         return self._judged(self._scored(self._examples(X)), fdr, pvalues)
 
     def score_samples(self, X: Any) -> Array:
-        """Minus the anomaly score of each row (n,): higher is more normal.
+        """Computes minus the anomaly score of each row (n,): higher is more normal.
 
         A row that was among the training rows is compared with the others.
         """
         return -self._scored(self._examples(X), keep=0).scores
 
     def decision_function(self, X: Any) -> Array:
-        """``score_samples`` minus ``offset_`` (n,): below 0 for outliers."""
+        """Computes ``score_samples`` minus ``offset_`` (n,): below 0 for outliers."""
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: Any, fdr: float | None = None) -> Array:
-        """1 for inliers and -1 for outliers, (n,).
+        """Calls each row 1 for an inlier or -1 for an outlier, (n,).
 
         Parameters
         ----------
@@ -274,7 +274,7 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         return np.where(outside, -1, 1)
 
     def pvalues(self, X: Any) -> Array:
-        """Conformal p-values (n,): how often a row like the training rows would be as anomalous.
+        """Computes conformal p-values (n,): how often a row like the training rows is as anomalous.
 
         The chance that the p-value of a new row is at most t is at most t, if it comes from where the
         training rows come from. Anomalies among the training rows make p-values too large, not too
@@ -292,7 +292,7 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         return self._pvalues(self._examples(X))
 
     def anomaly_scores(self, X: Any) -> dict[str, Array]:
-        """All scores of each row by name, (n,) each; higher is more anomalous.
+        """Computes all scores of each row by name, (n,) each; higher is more anomalous.
 
         What each is: ``autoencode.anomaly.SCORES``.
         """
@@ -301,11 +301,11 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         return {name: self._learned.scorer.scores(seen, keys, name) for name in SCORES}
 
     def explain(self, X: Any) -> Explanation:
-        """What each entry of each row adds to its anomaly score; the shares sum to the score."""
+        """Shares out the anomaly score of each row among its entries; the shares sum to the score."""
         return self._scored(self._examples(X), keep=None).explain()
 
     def plot_explanation(self, X: Any, n_features: int = 10) -> Any:
-        """Bars (of images: maps) of what makes each of a few rows anomalous, a matplotlib figure."""
+        """Draws what makes each of a few rows anomalous, as bars or for images as maps."""
         from autoencode.pictures.of_anomalies import shares_figure
 
         return shares_figure(self.explain(X), n_features)

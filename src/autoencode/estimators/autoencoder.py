@@ -1,4 +1,4 @@
-"""Any recipe as a transformer."""
+"""An estimator that trains any recipe and uses it as a transformer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from autoencode.types import Array, ColumnKind, DataSpec, Layout, Pass, Progress
 
 
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimator):  # type: ignore[misc]
-    """Any recipe as an estimator: reduces, reconstructs, scores, imputes and samples.
+    """An estimator by any recipe: reduces, reconstructs, scores, imputes and samples.
 
     X is an array (n, n_features), images (n, height, width[, channels]), sequences or volumes
     (``layout``), or a table of pandas, polars or pyarrow with columns of any kind (``column_kinds``).
@@ -172,7 +172,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         return self._adopt(trained, history, X)
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """One pass over some examples, at the constant rate of the recipe's ``paper`` schedule.
+        """Trains by one pass over some examples, at the constant rate of the ``paper`` schedule.
 
         The first call decides how values are scaled, so it should see a fair part of the data.
         """
@@ -206,18 +206,18 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         return self
 
     def _recipe_for(self, spec: DataSpec | None) -> Named:
-        """The recipe that is asked for, or the one that suits the data."""
+        """Names the recipe that is asked for, or the one that suits the data."""
         if self.recipe != "auto":
             return self.recipe
         return "mlp" if spec is None else default_recipe(spec)
 
     def transform(self, X: Any) -> Array:
-        """Codes (n, n_components) of examples; a code that is a feature map comes flat."""
+        """Computes codes (n, n_components) of examples; a code that is a feature map comes flat."""
         trained = self._trained
         return flat(trained.embed(self._checked(X)))
 
     def inverse_transform(self, Z: Any) -> Any:
-        """Examples (n, ...) of codes (n, n_components), in the units and shape of the data.
+        """Decodes codes (n, n_components) to examples (n, ...), in the units and shape of the data.
 
         Images have their channels first, (n, channels, height, width).
         """
@@ -225,7 +225,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         return self._outward(trained.decode(np.asarray(Z) if is_frame(Z) else Z), self._template)
 
     def reconstruct(self, X: Any) -> Any:
-        """Examples through the code and back, in the units and shape of the data.
+        """Brings examples through the code and back, in the units and shape of the data.
 
         Images have their channels first, (n, channels, height, width).
         """
@@ -233,7 +233,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         return self._outward(trained.reconstruct(self._checked(X)), X, X)
 
     def score_samples(self, X: Any) -> Array:
-        """How well each example (n,) is explained, from what is known of it; higher is better.
+        """Scores how well each example is explained, (n,), from what is known of it; higher is better.
 
         For a stochastic code the ELBO, a bound on log p(x) in nats, estimated with draws that are the
         same for every example. For a table of mixed columns log p(x|z) in nats. Else minus the mean
@@ -243,16 +243,16 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         return trained.score_samples(self._checked(X))
 
     def score(self, X: Any, y: Any = None) -> float:
-        """The mean of ``score_samples``."""
+        """Computes the mean of ``score_samples``."""
         return float(self.score_samples(X).mean())
 
     def sample(self, n_samples: int = 1, seed: int = 0) -> Any:
-        """New examples: from the prior, for a plain autoencoder from a Gaussian fitted to its codes."""
+        """Samples new examples from the prior, or for plain models a Gaussian fitted to the codes."""
         trained = self._trained
         return self._outward(trained.sample(n_samples, seed), self._template)
 
     def impute(self, X: Any, n_draws: int | None = None, seed: int = 0) -> Any:
-        """X with its missing values (NaN, None) filled in; what is known stays as it is.
+        """Fills in the missing values (NaN, None) of X; what is known stays as it is.
 
         Parameters
         ----------
@@ -289,7 +289,7 @@ class Online:
         self.parts = 0
 
     def learn(self, examples: Examples) -> dict[str, Any]:
-        """One pass over some examples; what a line of the history says of it."""
+        """Trains by one pass over some examples, and gives the line of the history on it."""
         recipe, n = self.recipe, len(examples)
         device = next(recipe.model.parameters()).device
         source = Resident(examples, recipe.spec, device)

@@ -1,4 +1,4 @@
-"""What the estimators share: checks of X in scikit-learn's sense, and training."""
+"""A base class of the estimators: checks of X in scikit-learn's sense, and training."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         return tags
 
     def _checked(self, X: Any, *, reset: bool = False) -> Any:
-        """X as it is, once its names and its width are those of ``fit`` (or are noted there)."""
+        """Checks names and width of X against those of ``fit``, or notes them; X stays as it is."""
         if isinstance(X, np.ndarray) or is_frame(X):
             _check_feature_names(self, X, reset=reset)
         elif reset and hasattr(self, "feature_names_in_"):
@@ -65,12 +65,12 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         return X
 
     def _train(self, X: Any, target: Any = None) -> tuple[Trained, list[dict[str, Any]]]:
-        """A model trained to give X, or the target, from X, and its history."""
+        """Trains a model to give X, or the target, from X; returns it with its history."""
         examples, spec, notices = self._prepared(X, target)
         return self._train_on(Data("array", examples, None, spec, notices), self._seed())
 
     def _train_on(self, data: Data, seed: int) -> tuple[Trained, list[dict[str, Any]]]:
-        """A model trained on prepared data, and its history."""
+        """Trains a model on prepared data; returns it with its history."""
         with self._checkpoints(data, seed) as (keeper, asked, state), self._watching() as observer:
             seed = asked["seed"]
             recipe = self._warmed(self._built(data.spec, seed))
@@ -90,7 +90,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def _prepared(self, X: Any, target: Any = None) -> tuple[Any, DataSpec, tuple[str, ...]]:
-        """X as it is stored, how models see it, and notices; scaled as before in a warm start.
+        """Prepares X: how it is stored, how models see it, and notices; in a warm start as before.
 
         The target, where it is given, says how values are scaled and X may lie outside its range.
         """
@@ -113,7 +113,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         return Examples(x, target=examples.bounded().x), spec, notices
 
     def _read(self, X: Any) -> tuple[Any, DataSpec, tuple[str, ...]]:
-        """X as it is stored, how models see it, and notices."""
+        """Reads X: how it is stored, how models see it, and notices."""
         info = recipe_info(self._recipe_for(None))
         if info.conditional:
             raise OptionError(
@@ -163,7 +163,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         return bool(getattr(self, "warm_start", False)) and hasattr(self, "trained_")
 
     def _warmed(self, recipe: Recipe) -> Recipe:
-        """The recipe, in a warm start with the weights of the last ``fit``."""
+        """Gives the recipe the weights of the last ``fit`` in a warm start."""
         if not self._is_warm():
             return recipe
         wanted = recipe.model.state_dict()
@@ -178,7 +178,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         return recipe.with_plan(mean_start=False)
 
     def _checkpoints(self, data: Data, seed: int) -> Any:
-        """Where training is kept, what it is, and the state it goes on from; nothing by default."""
+        """Opens where training is kept, with what it is and the state it goes on from, if asked for."""
         if self.checkpoint is None:
             return contextlib.nullcontext((None, {"seed": seed}, None))
         options = self._asked_options()
@@ -194,7 +194,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         return kept_in(self.checkpoint, asked, environment())
 
     def _also_asked(self) -> dict[str, str]:
-        """What else decides the result of training."""
+        """Names what else decides the result of training."""
         return {}
 
     @contextlib.contextmanager
@@ -210,7 +210,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         return self
 
     def _outward(self, x: Array, like: Any, given: Any = None) -> Any:
-        """Raw values (n, *D) as the user has them: a mixed table as such, all else as an array.
+        """Turns raw values (n, *D) into the user's own form: a mixed table as such, else an array.
 
         Images have their channels first, (n, c, h, w). All else comes back in the shape of what was
         given, or else in that of the training data.
@@ -257,7 +257,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         save_model(trained, folder)
 
     def _state_to_save(self) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Trained]] | None:
-        """Facts, tensors and further models by name that belong to a saved estimator, if any do."""
+        """Gives the facts, tensors and further models that belong to a saved estimator, if any do."""
         return None
 
     @property
@@ -267,7 +267,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
 
     @property
     def encoder_(self) -> Encoder:
-        """The trained encoder as a torch module: x in the data's own units to z.
+        """Trained encoder as a torch module, from x in the data's own units to z.
 
         It is a copy, so that training it further changes nothing here.
         """
@@ -289,5 +289,5 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
 
 
 def shape_of(array: Any) -> tuple[int, ...]:
-    """The shape of anything array-like, nested lists and what only claims to be an array among it."""
+    """Finds the shape of anything like an array, also of nested lists and of what only claims to be."""
     return tuple(array.shape) if hasattr(array, "shape") else np.asarray(array).shape

@@ -1,4 +1,4 @@
-"""Noisy examples in, clean ones out."""
+"""An estimator that makes clean examples of noisy ones."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         return self._adopt(trained, history)
 
     def transform(self, X: Any) -> Any:
-        """Clean examples of noisy ones, in X's units and shape; float32, a mixed table as such.
+        """Makes clean examples of noisy ones, in X's units and shape; float32, a mixed table as such.
 
         Noise may lie outside the range of the clean data, what is returned does not.
         """
@@ -207,7 +207,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         return self._as_given(trained.reconstruct(X), X)
 
     def score(self, X: Any, y: Any = None) -> float:
-        """How near ``transform(X)`` is to the clean y, in dB; of y=None how well X is restored.
+        """Scores how near ``transform(X)`` is to the clean y in dB, or how well clean X is restored.
 
         10 log10(1 / mean squared error), both in the model's units. For pixels that is the PSNR over
         all examples together, for columns of a table the signal-to-noise ratio. For a table of mixed
@@ -227,12 +227,12 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         return self._decibels(self._within(trained.reconstruct(Examples(noisy))), clean)
 
     def score_of(self, X: Any, y: Any) -> float:
-        """What ``score`` would be if ``transform`` gave X itself: where denoising starts from."""
+        """Scores X itself as ``score`` does ``transform(X)``: where denoising starts from."""
         self._refuse_mixed()
         return self._decibels(*self._pair(self._checked(X), y))
 
     def corrupt(self, X: Any, seed: int = 0) -> Array:
-        """Clean examples as training would corrupt them (n, ...), in X's units and shape; float32."""
+        """Corrupts clean examples (n, ...) as training would, in X's units and shape; float32."""
         self._refuse_mixed()
         X = self._checked(X)
         noisy = self._corrupted(apply_spec(X, self._trained.spec), seed)
@@ -255,7 +255,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         return self._noise() | super()._asked_options()
 
     def _noise(self) -> dict[str, Any]:
-        """The recipe's options for a corruption that it knows by name."""
+        """Gives the recipe's options for a corruption that it knows by name."""
         if self._on_pairs or callable(self.corruption):
             return {"noise": "none"}
         return {"noise": self.corruption, "noise_level": self.level}
@@ -306,7 +306,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
     # Between the user's examples and the model's.
 
     def _pair(self, X: Any, y: Any) -> tuple[Array, Array]:
-        """Noisy and clean examples (n, *D), raw."""
+        """Gives noisy and clean examples (n, *D), raw."""
         spec = self._trained.spec
         x = apply_spec(X, spec)
         if y is None:
@@ -314,7 +314,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         return x, apply_spec(y, replace(spec, gaps=True), "y")
 
     def _corrupted(self, x: Array, seed: int) -> Array:
-        """Raw examples (n, *D) with the corruption of training."""
+        """Corrupts raw examples (n, *D) as in training."""
         self._refuse_bad_corruption()
         trained = self._trained
         chosen = self.corruption
@@ -333,14 +333,14 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         return -10 * math.log10(max(_TINY, float(error.double().square().nanmean())))
 
     def _within(self, x: Array) -> Array:
-        """Raw values (n, *D), those of a unit spec inside its range."""
+        """Clips raw values (n, *D) of a unit spec to its range."""
         spec = self._trained.spec
         if spec.kind != "unit":
             return x
         return x.clip(spec.offset[0], spec.offset[0] + spec.scale[0])
 
     def _as_given(self, x: Array, X: Any, clip: bool = True) -> Any:
-        """Raw values (n, *D) as the user gave theirs: channels, axes and columns in their places."""
+        """Turns raw values (n, *D) into the user's form: channels, axes and columns in their places."""
         x = self._within(x) if clip else x
         if is_frame(X):
             return self._outward(x, X)
@@ -352,7 +352,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
 
 
 def _pairs(X: Any, y: Any) -> Any:
-    """Y where it holds clean examples, ``None`` where it is left out or holds labels."""
+    """Gives y where it holds clean examples, ``None`` where it is left out or holds labels."""
     if isinstance(y, np.memmap):
         y = np.asarray(y)
     if y is None or not (is_frame(y) or len(shape_of(y)) > 1):

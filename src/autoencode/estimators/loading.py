@@ -1,4 +1,4 @@
-"""Estimators from the folders that they, or a training, left."""
+"""Loading of estimators from the folders that they, or a training, left."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def load(
     encoder: nn.Module | None = None,
     decoder: nn.Module | None = None,
 ) -> Any:
-    """A trained estimator from its folder.
+    """Loads a trained estimator from its folder.
 
     Args:
         folder: what ``save`` of an estimator wrote, or ``autoencode train``.
@@ -72,7 +72,7 @@ def _rebuilt(found: dict[str, Any], networks: dict[str, Any]) -> AnomalyDetector
 
 
 def _autoencoder(trained: Trained, networks: dict[str, Any]) -> Autoencoder:
-    """One whose ``fit`` would do the same again."""
+    """Builds an ``Autoencoder`` whose ``fit`` would do the same again."""
     options = {**trained.recipe.options, **asdict(trained.recipe.plan)}
     own = {name: options.pop(name, None) for name in ("latent_dim", "epochs", "batch_size", "lr")}
     estimator = Autoencoder(

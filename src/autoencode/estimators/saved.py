@@ -75,7 +75,7 @@ def forget_estimator(folder: Path) -> None:
 
 
 def read_estimator(folder: Path) -> dict[str, Any] | None:
-    """What ``estimator.json`` says, with its ``tensors``; ``None`` for a folder that has a model alone.
+    """Reads ``estimator.json`` with its ``tensors``; gives ``None`` where there is a model alone.
 
     Raises:
         RunFolderError: when the folder is missing or not complete.
@@ -105,7 +105,7 @@ def read_estimator(folder: Path) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class SavedState:
-    """What an estimator left beside its model, for it to go on from.
+    """State that an estimator left beside its model, for it to go on from.
 
     Attributes:
         folder: where it lies.
@@ -120,7 +120,7 @@ class SavedState:
     trained: Trained
 
     def part(self, name: str, sha256: str) -> Trained:
-        """Another model that belongs to it, with these weights.
+        """Reads another model that belongs to the estimator and must have these weights.
 
         Raises:
             ModelFileError: when it cannot be used, or has other weights.
@@ -131,7 +131,7 @@ class SavedState:
         return load_trained(folder, device=self.trained.device)
 
     def seed(self) -> int:
-        """The seed among the facts.
+        """Reads the seed among the facts.
 
         Raises:
             ModelFileError: when it is none.
@@ -142,7 +142,7 @@ class SavedState:
         return seed
 
     def numbers(self, name: str, length: int | None = None) -> Array:
-        """The finite float64 numbers (length,) of that name.
+        """Reads the finite float64 numbers (length,) of that name.
 
         Raises:
             ModelFileError: when they are anything else.
@@ -156,7 +156,7 @@ class SavedState:
 
 
 def _in_words(value: Any) -> bool:
-    """Whether JSON gives it back (tuples as lists)."""
+    """Tells whether JSON gives a value back, with tuples as lists."""
     if isinstance(value, Mapping):
         return all(isinstance(k, str) and _in_words(v) for k, v in value.items())
     if isinstance(value, list | tuple):
@@ -167,5 +167,5 @@ def _in_words(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Scalars of numpy as Python's."""
+    """Turns scalars of numpy into Python's."""
     return value.item() if isinstance(value, np.generic) else value

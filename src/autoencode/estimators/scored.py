@@ -1,4 +1,4 @@
-"""What compares rows with training rows by a model, and gives p-values by a second one."""
+"""An estimator base that scores rows by a model and gives p-values by a second one."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class ScoredEstimator(CoreEstimator):
         return ScoredModel(trained, history, scorer), seen
 
     def _calibrated(self) -> tuple[ScoredModel, Array]:
-        """A model of most rows, and the scores it gives the others, in which they had no part."""
+        """Gives a model of most rows and its scores of the others, which had no part in it."""
         check_is_fitted(self, "trained_")
         if self._calibration is None:
             self._calibrate()
@@ -132,11 +132,11 @@ class ScoredEstimator(CoreEstimator):
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether ``pvalues`` can be asked for: there are rows to hold out, or were."""
+        """Whether ``pvalues`` can be asked for, since there are rows to hold out or were."""
         return self._calibration is not None or (hasattr(self, "_rows") and self._n_held_out() > 0)
 
     def _n_held_out(self) -> int:
-        """How many of the training rows can be held out for p-values."""
+        """Counts the training rows that can be held out for p-values."""
         n = len(self._rows.train.bounded())
         return max(0, min(round(self.calibration * n), n - 2, _MOST_HELD))
 
@@ -197,7 +197,7 @@ class ScoredEstimator(CoreEstimator):
         return Judgement(rows.scores, flags, p, threshold, rows)
 
     def _pvalues(self, examples: Examples, known: Array | None = None, fitted: bool = False) -> Array:
-        """P-values (N,) of rows; ``known`` are their scores by the detector's own model."""
+        """Computes p-values (N,) of rows; ``known`` are their scores by the detector's own model."""
         scores = None
         if fitted and self._calibration is None:
             scores = self._calibrate(everyone=True)

@@ -1,4 +1,4 @@
-"""How good a model is: metrics, pictures and the report page.
+"""Measures of how good a model is, and the card that gathers them.
 
 Import the modules that you need; pictures load matplotlib.
 """

@@ -44,7 +44,7 @@ FIGURES: dict[str, Figure] = {f.name: f for s in SECTIONS for m in s.measures fo
 
 @dataclass(frozen=True)
 class Card:
-    """What was measured, section by section.
+    """Figures that were measured, section by section.
 
     Attributes:
         sections: title and entries of each.
@@ -60,7 +60,7 @@ class Card:
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """Those of all sections."""
+        """Entries of all sections."""
         return tuple(entry for _, entries in self.sections for entry in entries)
 
     @property
@@ -75,11 +75,11 @@ class Card:
         return {name: error for one in found for name, error in one.errors.items()}
 
     def beside(self, figure: str) -> tuple[Published, ...]:
-        """Published figures to set beside one."""
+        """Finds published figures to set beside one."""
         return tuple(one for one in self.published if one.figure == figure)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: the figures, and how each measure was taken or why it has no meaning."""
+        """Writes the card for JSON: the figures, and how each was measured or why it has no meaning."""
         return {
             **self.values,
             "standard_error": self.errors,
@@ -105,7 +105,7 @@ def card(
     sections: Sequence[Section] = SECTIONS,
     watch: Watch | None = None,
 ) -> Card:
-    """Measures a model.
+    """Measures a trained model and puts its figures on a card.
 
     Every measure starts from the seed of the case, so that no figure depends on which others are asked
     for.

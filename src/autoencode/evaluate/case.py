@@ -1,4 +1,4 @@
-"""What a card judges: a trained model and data, and what several measures need of both."""
+"""The case that a card judges: a model and data, and what several measures need of both."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _PIECE = 500  # rows whose features are computed together
 
 
 def silent(done: int, total: int) -> None:
-    """Nobody watches."""
+    """Ignores progress, where nobody watches."""
 
 
 @dataclass(eq=False)
 class Case:
-    """A trained model, the examples it is judged by, and what is asked for.
+    """A trained model with the examples it is judged by and what is asked for.
 
     Attributes:
         trained: the model.
@@ -80,7 +80,7 @@ class Case:
             raise OptionError("only values in [0, 1] can be binarised; leave the binarisation out")
 
     def once(self, function: Callable[[Case], T]) -> T:
-        """What a function makes of this case, computed once for all measures that ask.
+        """Computes what a function makes of this case, once for all measures that ask.
 
         It must draw nothing, or draw from a seed of its own (``drawing``): no figure may depend on
         which other ones were asked for.
@@ -94,27 +94,27 @@ class Case:
 
     @functools.cached_property
     def source(self) -> Resident:
-        """The examples on the model's device, without labels for a model that guesses them."""
+        """Examples on the model's device, without labels for a model that guesses them."""
         return Resident(self.asked(self.examples), self.trained.spec, self.trained.device)
 
     def asked(self, examples: Examples) -> Examples:
-        """Examples as the model is asked about them: without labels for a model that guesses them."""
+        """Gives examples as the model is asked about them: without labels where it guesses them."""
         return examples if self.trained.spec.labelled is None else examples.labelled(None)
 
     def batches(self, size: int = CHUNK) -> Iterator[Batch]:
-        """All examples as the model sees them, ``size`` at a time."""
+        """Gives all examples as the model sees them, ``size`` at a time."""
         for done, batch in enumerate(self.source.batches(size)):
             self.tick(min(done * size, len(self.source)), len(self.source))
             yield batch
 
     def seen_batches(self, size: int = CHUNK) -> Iterator[Batch]:
-        """All examples as likelihoods are of: binarised where the model was trained so."""
+        """Gives all examples as likelihoods are taken of them: binarised where training was so."""
         for batch in self.batches(size):
             yield as_seen(batch, self.seen)
 
     @functools.cached_property
     def seen(self) -> ValuesAs:
-        """What is done to the examples before their likelihood is taken."""
+        """Treatment of the examples before their likelihood is taken."""
         if self.trained.spec.kind != "unit":
             return "values"
         if self.binarization is not None:
@@ -126,7 +126,7 @@ class Case:
 
     @property
     def seen_in_words(self) -> str:
-        """The same for a reader, with a warning where a figure is no likelihood."""
+        """Treatment of the examples in words, with a warning where a figure is no likelihood."""
         grey = self.seen == "grey" and isinstance(self.trained.model.likelihood, Bernoulli)
         return SEEN[self.seen] + (" (a cross-entropy, no likelihood of them)" if grey else "")
 
@@ -144,25 +144,25 @@ class Case:
         return self.trained.stochastic
 
     def rows(self, n: int, most: int) -> Array:
-        """The numbers of at most ``most`` of n rows, chosen by the seed, in order."""
+        """Chooses the numbers of at most ``most`` of n rows by the seed, in order."""
         if n <= most:
             return np.arange(n)
         chosen: Array = np.sort(np.random.default_rng(self.seed).permutation(n)[:most])
         return chosen
 
     def some(self, most: int) -> Examples:
-        """At most so many of the examples."""
+        """Chooses at most so many of the examples."""
         rows = self.rows(len(self.examples), most)
         few = self.examples if len(rows) == len(self.examples) else self.examples.take(rows)
         return self.asked(few)
 
     @functools.cached_property
     def space(self) -> Space:
-        """Where samples are compared with real examples."""
+        """Feature space in which samples are compared with real examples."""
         return space_of(self.trained.spec) if self.features is None else as_space(self.features)
 
     def features_of(self, raw: Array) -> Tensor:
-        """Features (N, F) of raw examples (N, *D), not standardised."""
+        """Computes features (N, F) of raw examples (N, *D), not standardised."""
         spec, space, pieces = self.trained.spec, self.space, []
         device = self.trained.device if space.device is None else space.device
         for first in range(0, len(raw), _PIECE):
@@ -177,7 +177,7 @@ def _is_binary(x: Tensor) -> bool:
 
 
 def as_seen(batch: Batch, seen: ValuesAs) -> Batch:
-    """A batch whose values are drawn as 0 and 1 where that is asked for."""
+    """Draws the values of a batch as 0 and 1 where that is asked for."""
     if seen not in ("static", "dynamic"):
         return batch
     x = binarized(batch.x)

@@ -1,4 +1,4 @@
-"""How quantised codes use their codebooks."""
+"""Measures of how quantised codes use their codebooks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from autoencode.evaluate.measures import Figure, Measure, Result, Section
 
 
 def perplexity(counts: Tensor) -> float:
-    """So many codes, used equally often, have the entropy of these counts (K,): its exponential.
+    """Computes how many codes, used equally often, have the entropy of these counts (K,).
 
     >>> round(perplexity(torch.tensor([5, 5, 5, 5, 0, 0])), 6)
     4.0
@@ -20,7 +20,7 @@ def perplexity(counts: Tensor) -> float:
 
 
 def usage(case: Case) -> list[Tensor]:
-    """How often each codebook's codes are used by the examples, (K,) for each codebook."""
+    """Counts how often the examples use the codes of each codebook, (K,) for each."""
     bottleneck = case.trained.model.bottleneck
     total: list[Tensor] = []
     for batch in case.batches():

@@ -1,4 +1,4 @@
-"""The codes of some examples and, of a stochastic code, the posteriors that they are the means of."""
+"""Codes of some examples and, where the code is stochastic, the posteriors they are means of."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class Codes:
 
     @property
     def activity(self) -> Array:
-        """How much goes on in each dimension (D,): nats, or else the codes' standard deviation."""
+        """Activity of each dimension (D,): its KL in nats, or else the codes' standard deviation."""
         return self.z.std(axis=0) if self.nats is None else self.nats
 
     @property
     def active(self) -> Array:
-        """Which dimensions (D,) are in use: more than 0.01 nats, or codes that vary at all."""
+        """Dimensions (D,) in use, as a mask: more than 0.01 nats, or codes that vary at all."""
         return self.activity > (0.0 if self.nats is None else ACTIVE_NATS)
 
 
 def codes_of(trained: Trained, examples: Examples) -> Codes:
-    """The codes of some examples.
+    """Computes the codes of some examples.
 
     Example:
         >>> from autoencode import train
@@ -77,7 +77,7 @@ def codes_of(trained: Trained, examples: Examples) -> Codes:
 
 
 def _posterior(latent: Latent, width: int) -> tuple[Normal, torch.Tensor | None] | None:
-    """The posterior of the whole code and its KL by dimension, where it is one diagonal Gaussian."""
+    """Gives the posterior of the whole code and its KL by dimension, if it is a diagonal Gaussian."""
     if len(latent.sites) != 1:
         return None
     (site,) = latent.sites.values()

@@ -1,4 +1,4 @@
-"""One guess for each column whatever the row: the yardstick where there are gaps or categories."""
+"""One guess for each column, the same for every row: the yardstick for gaps and categories."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WHOSE = "over the training examples"
 
 @dataclass(frozen=True)
 class Constant:
-    """The mean of each column of numbers, the most frequent value of each other one.
+    """Guesses for columns: the mean of numbers, the most frequent value of anything else.
 
     Attributes:
         guess: (*D) as the model sees values.
@@ -31,7 +31,7 @@ class Constant:
 
     @classmethod
     def fit(cls, train: Resident, spec: DataSpec) -> Constant:
-        """The guesses from what is known of the training examples."""
+        """Makes the guesses from what is known of the training examples."""
         kinds = [column.kind for column in spec.columns]
         named = [column.numeric for column in spec.columns] or [True]
         coded = [kind in ("category", "boolean") for kind in kinds] or [False]
@@ -52,7 +52,7 @@ class Constant:
         return cls(guess, numeric.expand(spec.shape), other.expand(spec.shape))
 
     def errors(self, source: Resident) -> tuple[float | None, float | None]:
-        """Mean squared error of the numbers, and share of right guesses of the rest, where known."""
+        """Computes the mean squared error of numbers and the share of right guesses of the rest."""
         squares, numbers, right, guessed = 0.0, 0, 0, 0
         for batch in source.batches(_CHUNK):
             there = _known(batch)

@@ -60,7 +60,7 @@ FIGURES = (
 def measure(
     codes: Codes, factors: Factors, *, trees: Trees = "forest", seed: int = 0
 ) -> dict[str, float | None]:
-    """Every measure of how some codes keep apart the factors of their examples.
+    """Computes every measure of how some codes keep apart the factors of their examples.
 
     Only the dimensions that are in use (``Codes.active``) are looked at: what the mean of a collapsed
     posterior still says is so little that no decoder hears it, but it is said steadily.
@@ -110,7 +110,7 @@ def measure(
 
 @dataclass(frozen=True, eq=False)
 class DCI:
-    """What ``dci`` finds.
+    """Result of ``dci``: disentanglement, completeness and informativeness.
 
     Attributes:
         disentanglement: whether each dimension is needed for one factor only, 0 to 1.
@@ -134,7 +134,7 @@ def dci(
     n_test: int = 5_000,
     seed: int = 0,
 ) -> DCI:
-    """Disentanglement, completeness and informativeness, from how a classifier guesses each factor.
+    """Measures disentanglement, completeness and informativeness by classifiers of each factor.
 
     A Framework for the Quantitative Evaluation of Disentangled Representations (Eastwood & Williams,
     2018), https://openreview.net/forum?id=By-7dz-AZ
@@ -194,7 +194,7 @@ def _parts(n: int, n_train: int, n_test: int, seed: int) -> tuple[Array, Array]:
 
 
 def _concentration(importance: Floats) -> float:
-    """1 - entropy of each row in units of its most, rows weighing what they matter."""
+    """Averages 1 - entropy of each row, in units of its most, rows weighing what they matter."""
     totals = importance.sum(axis=1)
     if not totals.any():
         return 0.0
@@ -205,7 +205,7 @@ def _concentration(importance: Floats) -> float:
 
 
 def sap(codes: ArrayLike, factors: Known, unordered: Sequence[int] | None = None) -> float:
-    """The separated attribute predictability: how much more the best dimension tells than the second.
+    """Measures separated attribute predictability: what the best dimension tells more than the next.
 
     Variational Inference of Disentangled Latent Concepts from Unlabeled Observations (Kumar, Sattigeri
     & Balakrishnan, 2018), section 3, https://arxiv.org/abs/1711.00848
@@ -249,7 +249,7 @@ def _squared_correlations(z: Floats, numbers: Numbers) -> Floats:
 
 
 def _balanced_accuracy(z: Floats, known: Numbers) -> float:
-    """The most that C - 1 thresholds on one dimension can reach in guessing C classes.
+    """Finds the most that C - 1 thresholds on one dimension can reach in guessing C classes.
 
     Dynamic programming: with the examples in order, ``best[c]`` is the most that those so far can weigh
     if the last interval guesses c; each further threshold may change the guess.
@@ -277,7 +277,7 @@ def factor_vae_score(
     n_fixed: int = 64,
     seed: int = 0,
 ) -> float:
-    """Share of sets with one fixed factor whose steadiest dimension tells which factor it is.
+    """Measures how often the steadiest dimension of a set tells which factor was held fixed.
 
     Disentangling by Factorising (Kim & Mnih, 2018), section 4, https://arxiv.org/abs/1802.05983
 
@@ -329,7 +329,7 @@ def beta_vae_score(
     n_pairs: int = 64,
     seed: int = 0,
 ) -> float:
-    """Accuracy of a linear classifier that tells the fixed factor from mean differences of codes.
+    """Measures how well a linear classifier tells the fixed factor from mean differences of codes.
 
     beta-VAE (Higgins et al., 2017), section 3, https://openreview.net/forum?id=Sy2fzU9gl
 
@@ -371,20 +371,20 @@ def beta_vae_score(
 
 
 def _unit(z: Floats) -> Floats:
-    """Each dimension from 0 to 1, so that sums are rounded alike whatever its scale was."""
+    """Scales each dimension to 0..1, so that sums are rounded alike whatever its scale was."""
     low, high = z.min(axis=0), z.max(axis=0)
     return np.asarray((z - low) / np.where(high > low, high - low, 1.0))
 
 
 def _fixed(numbers: Numbers, rng: np.random.Generator, n: int) -> list[Array]:
-    """For each factor the examples whose value of it is held fixed, n in all."""
+    """Draws for each factor the examples whose value of it is held fixed, n in all."""
     which = rng.integers(numbers.shape[1], size=n)
     rows = rng.integers(len(numbers), size=n)
     return [rows[which == k] for k in range(numbers.shape[1])]
 
 
 def _partners(known: Numbers, rows: Array, n: int, rng: np.random.Generator) -> Array:
-    """For each of M rows n examples (M, n) with the same value of a factor."""
+    """Draws for each of M rows n examples (M, n) with the same value of a factor."""
     order = np.argsort(known, kind="stable")
     counts = np.bincount(known)
     starts = np.cumsum(counts) - counts

@@ -1,4 +1,4 @@
-"""What each dimension of a code says of each known factor, in nats, and what follows from that.
+"""Information of each dimension of a code on each known factor, in nats, and its gaps.
 
 Letters: ``N`` examples, ``D`` dimensions of the code, ``F`` factors. Everything here is exact
 arithmetic on the examples that are given: nothing is drawn.
@@ -27,7 +27,7 @@ Known = Factors | ArrayLike
 
 
 def checked(codes: ArrayLike, factors: Known) -> tuple[Floats, NDArray[np.int64]]:
-    """Codes (N, D) as float64 and factors (N, F) numbered 0, 1, ... in the order of their values.
+    """Checks codes and factors: (N, D) float64, and (N, F) numbered in the order of their values.
 
     Raises:
         DataError: when they do not fit together, are no numbers, or a factor never varies.
@@ -52,7 +52,7 @@ def checked(codes: ArrayLike, factors: Known) -> tuple[Floats, NDArray[np.int64]
 
 
 def entropies(factors: Known) -> Floats:
-    """Entropy (F,) of each factor among the examples, nats.
+    """Computes the entropy (F,) of each factor among the examples, in nats.
 
     >>> entropies([[0, 0], [0, 1], [1, 0], [1, 1]]).round(4).tolist()
     [0.6931, 0.6931]
@@ -67,7 +67,7 @@ def _entropy(counts: Array) -> float:
 
 
 def mutual_information(codes: ArrayLike, factors: Known, bins: int = BINS) -> Floats:
-    """I(z_j; v_k) of the histogram of each dimension, (D, F) nats.
+    """Computes I(z_j; v_k) from the histogram of each dimension, (D, F) nats.
 
     As in disentanglement_lib: each dimension is cut into ``bins`` of one width between its least and
     its greatest value. Of noise, N examples seem to say about (bins - 1) (values - 1) / (2 N) nats.
@@ -95,7 +95,7 @@ def mutual_information(codes: ArrayLike, factors: Known, bins: int = BINS) -> Fl
 
 
 def posterior_information(loc: ArrayLike, scale: ArrayLike, factors: Known) -> Floats:
-    """I(z_j; v_k) under the posterior q(z|x) = N(loc, scale²) of the examples, (D, F) nats.
+    """Computes I(z_j; v_k) under the examples' posteriors q(z|x) = N(loc, scale²), (D, F) nats.
 
     The definition of the paper of the MIG (``mig``): q(z_j|v_k) is the mean of the posteriors of all
     examples with that value. The paper draws from it; here its density is integrated along an axis, two
@@ -126,7 +126,7 @@ def posterior_information(loc: ArrayLike, scale: ArrayLike, factors: Known) -> F
 
 
 def _conditional_densities(loc: Floats, scale: Floats, one_hot: Floats) -> tuple[Floats, float]:
-    """q(z_j|v) (V, G) of every value of every factor at G points, and their distance."""
+    """Computes q(z_j|v) (V, G) of every value of every factor at G points, and their distance."""
     span = float((loc + _TAIL * scale).max() - (loc - _TAIL * scale).min())
     scale = np.maximum(scale, 2 * span / _MOST_POINTS)
     low, high = float((loc - _TAIL * scale).min()), float((loc + _TAIL * scale).max())
@@ -143,7 +143,7 @@ def _conditional_densities(loc: Floats, scale: Floats, one_hot: Floats) -> tuple
 
 
 def _divergence(densities: Floats, shares: Floats) -> float:
-    """The sum over points of sum_v p(v) q(z|v) log(q(z|v) / q(z))."""
+    """Sums p(v) q(z|v) log(q(z|v) / q(z)) over values v and points z."""
     aggregate = np.broadcast_to(shares @ densities, densities.shape)
     there = (densities > 0) & (aggregate > 0)  # the least numbers underflow when they are weighed
     logs = np.log(densities, out=np.zeros_like(densities), where=there)
@@ -152,7 +152,7 @@ def _divergence(densities: Floats, shares: Floats) -> float:
 
 
 def gaps(information: Floats, factors: Known) -> Floats:
-    """How much more the best dimension says of each factor than the second, (F,), as a share of it.
+    """Computes how much more the best dimension says of each factor than the next, (F,), as a share.
 
     Args:
         information: (D, F) nats.
@@ -163,7 +163,7 @@ def gaps(information: Floats, factors: Known) -> Floats:
 
 
 def mig(codes: ArrayLike, factors: Known, bins: int = BINS) -> float:
-    """The mutual information gap, 0 to 1: whether each factor is in one dimension alone.
+    """Computes the mutual information gap, 0 to 1: whether each factor is in one dimension alone.
 
     Isolating Sources of Disentanglement in Variational Autoencoders (Chen et al., 2018), section 4,
     https://arxiv.org/abs/1802.04942
@@ -189,7 +189,7 @@ def mig(codes: ArrayLike, factors: Known, bins: int = BINS) -> float:
 
 
 def posterior_mig(loc: ArrayLike, scale: ArrayLike, factors: Known) -> float:
-    """The mutual information gap of q(z|x), 0 to 1, as its paper defines it; see ``mig``.
+    """Computes the mutual information gap of q(z|x), 0 to 1, as its paper defines it; see ``mig``.
 
     Args:
         loc: (N, D) means of the posteriors.
@@ -203,7 +203,7 @@ def posterior_mig(loc: ArrayLike, scale: ArrayLike, factors: Known) -> float:
 
 
 def modularity(codes: ArrayLike, factors: Known, bins: int = BINS) -> float:
-    """Whether each dimension is about one factor only, 0 to 1.
+    """Measures whether each dimension is about one factor only, 0 to 1.
 
     Learning Deep Disentangled Embeddings With the F-Statistic Loss (Ridgeway & Mozer, 2018), section 3,
     https://arxiv.org/abs/1802.05312

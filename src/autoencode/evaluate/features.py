@@ -1,4 +1,4 @@
-"""Where samples are compared with real examples: feature spaces that are fixed and named.
+"""Fixed and named feature spaces, in which samples are compared with real examples.
 
 ::
 
@@ -39,7 +39,7 @@ _SIGNS_SEED = 20170626
 
 
 class Features(Protocol):
-    """Examples (B, *D) as a model sees them to features (B, F), any callable or ``nn.Module``.
+    """A callable or ``nn.Module`` from examples (B, *D) as a model sees them to features (B, F).
 
     It may have a ``name``, which is printed beside the figures.
     """
@@ -65,7 +65,7 @@ class Space:
     device: torch.device | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Features (B, F) in float32, on the CPU."""
+        """Computes features (B, F) in float32, on the CPU."""
         found = torch.as_tensor(self.function(x if self.device is None else x.to(self.device)))
         if found.dim() < 2 or len(found) != len(x):
             raise IncompatibleError(
@@ -75,7 +75,7 @@ class Space:
         return found.detach().flatten(1).float().cpu()
 
     def standardized(self, features: Tensor, real: Tensor) -> Tensor:
-        """Features (N, F) by mean and deviation of those of real examples (M, F).
+        """Standardises features (N, F) by mean and deviation of those of real examples (M, F).
 
         A deviation counts as at least a tenth of the root mean square of its block: a feature that
         hardly varies among real examples may vary among others, and must not outweigh all else.
@@ -90,7 +90,7 @@ class Space:
 
 
 def space_of(spec: DataSpec) -> Space:
-    """The built-in space for some data: ``filters-v1`` for images, else ``columns-v1``.
+    """Chooses the built-in space for some data: ``filters-v1`` for images, else ``columns-v1``.
 
     >>> space = space_of(DataSpec((3, 20, 30)))
     >>> space.name, space(torch.rand(5, 3, 20, 30)).shape
@@ -114,7 +114,7 @@ def space_of(spec: DataSpec) -> Space:
 
 
 def as_space(features: Features) -> Space:
-    """Somebody's own features, used as they are."""
+    """Makes a space of somebody's own features, used as they are."""
     name = str(
         getattr(features, "name", None) or getattr(features, "__name__", type(features).__name__)
     )
@@ -129,7 +129,7 @@ def as_space(features: Features) -> Space:
 @functools.cache
 @torch.inference_mode(False)  # so that what is kept can be differentiated through as well
 def filter_bank() -> Tensor:
-    """Four directions of Gabor filters of wavelength 4 pixels, even and odd, (8, 1, 7, 7).
+    """Builds Gabor filters of wavelength 4 pixels in four directions, even and odd, (8, 1, 7, 7).
 
     Every filter sums to zero and its absolute values to one, up to the rounding that makes them the
     same bits on every machine.
@@ -149,7 +149,7 @@ def filter_bank() -> Tensor:
 
 
 def filters(x: Tensor) -> Tensor:
-    """Images (B, C, H, W) of any size and number of channels to features (B, 64 C + 384).
+    """Turns images (B, C, H, W) of any size and number of channels into features (B, 64 C + 384).
 
     A scattering-like transform (Invariant Scattering Convolution Networks, Bruna & Mallat, 2013,
     https://arxiv.org/abs/1203.1513): the channels pooled to 8 x 8; the mean channel at three scales
@@ -191,14 +191,14 @@ def _sized(x: Tensor) -> Tensor:
 
 
 def _halvings(x: Tensor, n: int = _LEVELS) -> Iterator[Tensor]:
-    """X at n scales, each half as large as the one before."""
+    """Shrinks x to n scales, each half as large as the one before."""
     for i in range(n):
         x = F.avg_pool2d(x, 2, ceil_mode=True) if i else x
         yield x
 
 
 def _moduli(x: Tensor) -> Tensor:
-    """Maps (B, M, H, W) to the moduli of their filtered maps, (B, 4 M, H, W)."""
+    """Turns maps (B, M, H, W) into the moduli of their filtered maps, (B, 4 M, H, W)."""
     b, m, height, width = x.shape
     wide = F.pad(x.reshape(b * m, 1, height, width), (_REACH,) * 4, mode="replicate")
     bank = filter_bank.__wrapped__() if is_traced(x) else filter_bank()
@@ -207,7 +207,7 @@ def _moduli(x: Tensor) -> Tensor:
 
 
 def _narrow(space: Space) -> Space:
-    """A space of at most ``MOST`` features: wider ones through a matrix of random signs."""
+    """Narrows a space to at most ``MOST`` features, wider ones by a matrix of random signs."""
     wide = sum(space.blocks or ())
     if wide <= MOST:
         return space
@@ -223,7 +223,7 @@ def _narrow(space: Space) -> Space:
 @functools.lru_cache(maxsize=2)
 @torch.inference_mode(False)
 def _signs(wide: int) -> Tensor:
-    """A matrix (wide, MOST) of plus and minus 1 / sqrt(MOST), the same bits everywhere.
+    """Builds a matrix (wide, MOST) of plus and minus 1 / sqrt(MOST), the same bits everywhere.
 
     Only the raw numbers of a bit generator are promised to stay the same in all versions of numpy.
     """

@@ -1,4 +1,4 @@
-"""What a stochastic code holds: active units, mutual information, and how far it is from its prior.
+"""Information in a stochastic code: active units, mutual information, distance from its prior.
 
 The aggregate posterior q(z) is the mean of q(z|x) over N examples, all of them at once:
 
@@ -44,7 +44,7 @@ Sites = Mapping[str, Site]
 
 
 def variances_of_means(case: Case) -> Tensor:
-    """The variance over the examples of each unit's posterior mean E[z|x], (U,), float64.
+    """Computes the variance over the examples of each unit's posterior mean E[z|x], (U,), float64.
 
     Where that mean has to be drawn (flows, hierarchies), it is the covariance of two independent
     estimates of it, which has the same expectation.
@@ -62,7 +62,7 @@ def variances_of_means(case: Case) -> Tensor:
 
 
 def _units(sites: Sites) -> list[Site]:
-    """The variables whose units have variance 1 under a standard prior: no spheres or categories."""
+    """Picks the variables whose units have variance 1 under a standard prior."""
     others = (RelaxedCategorical, VonMisesFisher, PowerSpherical)
     found = [site for site in sites.values() if not isinstance(site.posterior, others)]
     if not found:
@@ -71,12 +71,12 @@ def _units(sites: Sites) -> list[Site]:
 
 
 def _exact(site: Site) -> bool:
-    """Whether the mean of q(z|x) is known."""
+    """Tells whether the mean of q(z|x) is known."""
     return not isinstance(site.posterior, Drawn) and site.posterior.mean.dim() == site.z.dim() - 1
 
 
 def _two_means(site: Site) -> tuple[Tensor, Tensor]:
-    """Twice the posterior mean of each example (B, U), from different draws unless it is known."""
+    """Gives the posterior mean (B, U) of examples twice, from different draws unless it is known."""
     if _exact(site):
         mean = site.posterior.mean.flatten(1)
         return mean, mean
@@ -96,7 +96,7 @@ def _active(case: Case) -> Result:
 
 
 def drawn_sites(case: Case) -> list[Sites]:
-    """One draw of z for each of at most ``MOST`` examples, a batch of sites at a time."""
+    """Draws one z for each of at most ``MOST`` examples, a batch of sites at a time."""
     spec, device = case.trained.spec, case.trained.device
     found: list[Sites] = []
     with drawing(case.seed, device, case.trained.model):
@@ -106,7 +106,7 @@ def drawn_sites(case: Case) -> list[Sites]:
 
 
 def log_conditional_and_aggregate(pieces: Sequence[Sites], case: Case) -> tuple[Tensor, Tensor]:
-    """Log q(z_i|x_i), and log q(z_i) = log 1/N sum_j q(z_i|x_j) over all N, both (N,), float64.
+    """Computes log q(z_i|x_i) and log q(z_i) = log 1/N sum_j q(z_i|x_j), both (N,), float64.
 
     Args:
         pieces: independent variables of consecutive examples, one draw of each.
@@ -140,13 +140,13 @@ def log_conditional_and_aggregate(pieces: Sequence[Sites], case: Case) -> tuple[
 
 
 def _log_densities(draws: Mapping[str, Tensor], sites: Sites) -> Tensor:
-    """Log q(z_i|x_j) of draws (M, *Z) of each variable under N posteriors: (M, N), float64."""
+    """Computes log q(z_i|x_j) of draws (M, *Z) of each variable under N posteriors, (M, N), float64."""
     each = [log_density_pairs(draws[name], site.posterior) for name, site in sites.items()]
     return torch.stack(each).sum(0)
 
 
 def log_density_pairs(z: Tensor, posterior: Distribution) -> Tensor:
-    """Log-densities of draws z (M, *Z) under each of N posteriors, (M, N), float64 on the CPU."""
+    """Computes log-densities (M, N) of draws z (M, *Z) under N posteriors, float64 on the CPU."""
     if not isinstance(posterior, Normal):
         return posterior.log_prob(z.unsqueeze(1)).cpu().double()
     z = z.flatten(1).cpu().double()
@@ -174,7 +174,7 @@ def _information(case: Case) -> Result:
 
 
 def _saturated(case: Case) -> bool:
-    """Whether hardly any two codes could be taken for each other."""
+    """Tells whether hardly any two codes could be taken for each other."""
     own, aggregate = case.once(_aggregate)
     return float((own - aggregate).mean()) > math.log(len(own)) - 1
 
@@ -199,7 +199,7 @@ def _gap(case: Case) -> Result:
 
 
 def mean_kernel(a: Tensor, b: Tensor, same: bool = False) -> float:
-    """The mean of ``kernel`` over all pairs of a (N, Z) and b (M, Z), a bounded number at a time.
+    """Averages ``kernel`` over all pairs of a (N, Z) and b (M, Z), a bounded number at a time.
 
     Args:
         a, b: two samples.
@@ -214,7 +214,7 @@ def mean_kernel(a: Tensor, b: Tensor, same: bool = False) -> float:
 
 
 def mmd(a: Tensor, b: Tensor) -> float:
-    """Squared maximum mean discrepancy of two samples, without bias; it may be a little below 0."""
+    """Estimates the squared maximum mean discrepancy of two samples; unbiased, it may lie below 0."""
     return mean_kernel(a, a, same=True) + mean_kernel(b, b, same=True) - 2 * mean_kernel(a, b)
 
 

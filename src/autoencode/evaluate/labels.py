@@ -1,4 +1,4 @@
-"""How often a model that guesses labels guesses right."""
+"""Accuracy of a model that guesses labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an evaluation card is made of: figures, the measures that give them, and how they are taken.
+"""Parts of an evaluation card: figures, the measures that give them, and how they are taken.
 
 A measure is a function of a ``Case`` (a trained model and the data it is judged by). It says what its
 figures are, what it costs, and for which cases it has no meaning, and knows nothing of other measures.
@@ -26,7 +26,7 @@ Better = Literal["lower", "higher", ""]
 
 @dataclass(frozen=True)
 class Figure:
-    """One number of a card.
+    """A number of a card: its name, unit and meaning.
 
     Attributes:
         name: by which it is asked for, and its key in JSON.
@@ -43,7 +43,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Result:
-    """What a measure found.
+    """Result of a measure.
 
     Attributes:
         values: by the names of its figures; ``None``, or left out, where one has no meaning.
@@ -61,13 +61,13 @@ class TooDear(IncompatibleError):
 
 
 def always(case: Case) -> str | None:
-    """Nothing stands against the measure."""
+    """Lets a measure be taken of every case."""
     return None
 
 
 @dataclass(frozen=True)
 class Measure:
-    """Some figures that are computed together.
+    """A measure: figures that are computed together.
 
     Attributes:
         name: by which it is asked for.
@@ -135,7 +135,7 @@ class Entry:
 
     @property
     def values(self) -> dict[str, float | None]:
-        """A value for each figure, ``None`` where it has no meaning."""
+        """Values of the figures by name, ``None`` where one has no meaning."""
         known = {} if self.found is None else self.found.values
         return {figure.name: known.get(figure.name) for figure in self.measure.figures}
 
@@ -182,7 +182,7 @@ def chosen(
     skip: Sequence[str] = (),
     quick: bool = False,
 ) -> tuple[Section, ...]:
-    """The sections with those measures that are asked for; sections without any are left out.
+    """Keeps the sections with measures that are asked for; sections without any are left out.
 
     Args:
         sections: all there are.

@@ -1,4 +1,4 @@
-"""The figures that every training ends with: reconstruction errors, PCA as yardstick, the ELBO."""
+"""Figures that every training ends with: reconstruction errors, PCA as yardstick, the ELBO."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NATS = "nats per example"
 
 
 def _reconstructed(case: Case) -> dict[str, float | None]:
-    """The figures of ``ERRORS``, from one pass over the examples."""
+    """Computes the figures of ``ERRORS``, from one pass over the examples."""
     trained = case.trained
     unit = trained.spec.kind == "unit"
     mean = case.source.mean()
@@ -105,19 +105,19 @@ def _elbo(case: Case) -> Result:
 
 
 def total_kl(output: Output) -> Tensor:
-    """KL(q(z|x) || p(z)) of all stochastic variables together, mean over draws, (B,), nats."""
+    """Computes KL(q(z|x) || p(z)) of all variables together, mean over draws, (B,), in nats."""
     samples, size = output.latent.z.shape[:2]
     kls = [site.kl().expand(samples, size).mean(0) for site in output.latent.sites.values()]
     return torch.stack(kls).sum(0)
 
 
 def standard_error(values: Tensor) -> float:
-    """Of the mean of values (N,); not a number for a single one."""
+    """Computes the standard error of the mean of values (N,); NaN for a single one."""
     return float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else math.nan
 
 
 def no_posterior(case: Case) -> str | None:
-    """Why a measure of q(z|x) has no meaning."""
+    """Says why a measure of q(z|x) has no meaning, where it has none."""
     if case.stochastic:
         return None
     return f"recipe '{case.trained.recipe.name}' has a deterministic code and no q(z|x)"
@@ -197,7 +197,7 @@ METRICS: Mapping[str, Figure] = {f.name: f for measure in QUICK for f in measure
 def evaluate(
     trained: Trained, examples: Examples, train: Examples | None = None, *, seed: int = 0
 ) -> dict[str, float | None]:
-    """How well a model explains some examples, by what takes one pass over them.
+    """Measures how well a model explains some examples, by what takes one pass over them.
 
     Args:
         trained: the model.
@@ -225,13 +225,13 @@ def measured(case: Case) -> tuple[dict[str, float | None], dict[str, str]]:
 
 
 def quick(case: Case) -> dict[str, float | None]:
-    """The values of ``METRICS``."""
+    """Computes the values of ``METRICS``."""
     entries = taken(QUICK, case)
     return {name: value for entry in entries for name, value in entry.values.items()}
 
 
 def described(values: Mapping[str, float | None]) -> list[dict[str, Any]]:
-    """The metrics with their units and meanings, those without a value left out."""
+    """Lists the metrics with their units and meanings, those without a value left out."""
     return [
         {"name": name, "value": values[name], "unit": figure.unit, "meaning": figure.meaning}
         for name, figure in METRICS.items()

@@ -1,4 +1,4 @@
-"""Two samples of points compared: as Gaussians, and by the neighbourhoods of their points."""
+"""Comparisons of two samples of points, as Gaussians and by the neighbourhoods of their points."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PIECE_NUMBERS = 1 << 22
 
 
 def moments(points: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (F,) and covariance (F, F) of points (N, F), float64."""
+    """Computes mean (F,) and covariance (F, F) of points (N, F), float64."""
     wide = points.double()
     mean = wide.mean(0)
     centred = wide - mean
@@ -22,7 +22,7 @@ def moments(points: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def frechet_distance(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> float:
-    """Squared Fréchet (2-Wasserstein) distance of two Gaussians, given mean and covariance of each.
+    """Computes the squared Fréchet (2-Wasserstein) distance of Gaussians by mean and covariance.
 
     GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium (Heusel et al.,
     2017), https://arxiv.org/abs/1706.08500: |m - m'|² + tr(C + C' - 2 (C C')^½).
@@ -47,7 +47,7 @@ def _root(covariance: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Neighbourhoods:
-    """How samples lie among real points.
+    """Precision, recall, density and coverage: how samples lie among real points.
 
     Attributes:
         precision: share of samples inside some real point's ball, whose radius is the distance to its
@@ -66,7 +66,7 @@ class Neighbourhoods:
 def neighbourhoods(
     real: Tensor, samples: Tensor, manifold: int = MANIFOLD, density: int = DENSITY
 ) -> Neighbourhoods:
-    """Precision, recall, density and coverage of samples (M, F) among real points (N, F).
+    """Computes precision, recall, density and coverage of samples (M, F) among real points (N, F).
 
     Improved Precision and Recall Metric for Assessing Generative Models (Kynkäänniemi et al., 2019),
     https://arxiv.org/abs/1904.06991; Reliable Fidelity and Diversity Metrics for Generative Models
@@ -108,7 +108,7 @@ def neighbourhoods(
 
 
 def radii(points: Tensor, ks: tuple[int, ...]) -> list[Tensor]:
-    """Squared distances (N,) from each of the points (N, F) to its k-th neighbour, for each k."""
+    """Computes squared distances (N,) of points (N, F) from their k-th neighbours, for each k."""
     size = max(1, _PIECE_NUMBERS // len(points))
     found = []
     for first in range(0, len(points), size):
@@ -121,6 +121,6 @@ def radii(points: Tensor, ks: tuple[int, ...]) -> list[Tensor]:
 
 
 def _squares(a: Tensor, b: Tensor) -> Tensor:
-    """Squared distances of all pairs, (N, M), of float64 points."""
+    """Computes the squared distances (N, M) of all pairs of float64 points."""
     lengths = a.square().sum(1, keepdim=True) + b.square().sum(1)
     return torch.addmm(lengths, a, b.T, alpha=-2).clamp_min_(0)

@@ -1,4 +1,4 @@
-"""-log p(x) by importance sampling, with its error and the binarisation it is of.
+"""Negative log-likelihood by importance sampling, with its error and the binarisation it is of.
 
 log p(x) is at least the expectation of the S-sample bound, and near it for large S: the estimate is an
 upper bound on -log p(x) in expectation. Numbers of grey, statically and dynamically binarised data are
@@ -121,7 +121,7 @@ def nll(
 
 
 def _log_likelihood(trained: Trained, batch: Batch, n_samples: int) -> Tensor:
-    """The S-sample bound of each example (B,), a chunk of draws at a time."""
+    """Computes the S-sample bound of each example (B,), a chunk of draws at a time."""
     entries = max(trained.spec.size, math.prod(trained.latent_shape))
     at_once = max(1, min(n_samples, _MOST_ENTRIES // (len(batch.x) * entries)))
     total = torch.full((len(batch.x),), -math.inf, dtype=torch.float64, device=batch.x.device)

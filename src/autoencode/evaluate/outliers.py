@@ -1,4 +1,4 @@
-"""Whether a model tells examples of another kind from those like its training examples."""
+"""Measures of how well a model tells examples of another kind from those like its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DRAWS = 16  # of z behind an ELBO
 
 
 def auroc(normal: Array, anomalies: Array) -> float:
-    """The chance that an anomaly's score is above a normal example's, ties counted half.
+    """Computes the chance that an anomaly scores above a normal example, ties counted half.
 
     Args:
         normal, anomalies: scores (N,) and (M,), higher is more anomalous.
@@ -37,7 +37,7 @@ def auroc(normal: Array, anomalies: Array) -> float:
 
 
 def anomaly_auroc(trained: Trained, normal: Examples, anomalies: Examples, seed: int = 0) -> float:
-    """How well a model's own score tells anomalies from normal examples, 0.5 by chance.
+    """Measures how well a model's own score tells anomalies from normal examples, 0.5 by chance.
 
     The score is ``Trained.score_samples``: the ELBO in nats for a stochastic code, else minus the
     squared error. For a figure of anomaly detection, the model must not have seen the anomalies' kind

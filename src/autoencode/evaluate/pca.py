@@ -37,7 +37,7 @@ _GAINED = 1e-4  # of the variance: a pass that gains less is the last
 
 @dataclass(frozen=True)
 class PCA:
-    """Principal axes of examples as a model sees them.
+    """Principal axes of examples, as a model sees these.
 
     Attributes:
         mean: (D,) flat.
@@ -80,14 +80,14 @@ class PCA:
         return f"{len(self.axes)} components, fitted on {self.n} training examples{way}"
 
     def transform(self, source: Resident) -> Array:
-        """Coordinates (N, width) of the examples along the axes."""
+        """Computes coordinates (N, width) of the examples along the axes."""
         batches = _batches(source, None, len(self.mean))
         pieces = [_centred(batch, self.mean) @ self.axes.T for batch in batches]
         coordinates: Array = torch.cat(pieces).numpy()
         return coordinates
 
     def mse(self, source: Resident) -> float:
-        """Mean squared error per known entry of reconstructing the examples."""
+        """Computes the mean squared error per known entry of reconstructing the examples."""
         total, known = 0.0, 0
         for batch in _batches(source, None, len(self.mean)):
             centred = _centred(batch, self.mean)
@@ -160,5 +160,5 @@ def _batches(source: Resident, rows: Tensor | None, size: int) -> Iterator[Batch
 
 
 def _centred(batch: Batch, mean: Tensor) -> Tensor:
-    """Examples (B, D) less the mean, in its dtype; what is missing is at the mean."""
+    """Subtracts the mean from examples (B, D), in its dtype; what is missing is put at the mean."""
     return (batch.x.flatten(1).cpu().to(mean.dtype) - mean).nan_to_num(nan=0.0)

@@ -66,7 +66,7 @@ PUBLISHED = (
 def neighbours(
     recipe: str, options: Mapping[str, Any], data: str | None, seen: ValuesAs
 ) -> tuple[Published, ...]:
-    """The published figures of a recipe with these options on a data set's own test part.
+    """Finds the published figures of a recipe with these options on a data set's own test part.
 
     >>> found = neighbours("iwae", {**_ONE_LAYER, "n_samples": 1}, "mnist", "dynamic")
     >>> [(each.figure, each.value) for each in found]

@@ -1,4 +1,4 @@
-"""What codes are good for: labels read off them, and whether neighbours stay neighbours."""
+"""Measures of what codes are good for: labels read off them, and neighbours that stay so."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Labelled:
     test_labels: Array
 
     def probe(self) -> tuple[float, bool]:
-        """Accuracy of logistic regression on standardised codes, and whether it converged."""
+        """Measures accuracy of logistic regression on standardised codes, and whether it converged."""
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
 
@@ -49,7 +49,7 @@ class Labelled:
         return self._right(fitted.predict(test)), not caught
 
     def nearest(self) -> float:
-        """Accuracy of the vote of the nearest training codes, as they are."""
+        """Measures accuracy of the vote of the nearest training codes, as they are."""
         from sklearn.neighbors import KNeighborsClassifier
 
         # Not standardised: a unit that hardly moves should hardly count.
@@ -62,7 +62,7 @@ class Labelled:
 
 
 def _parts(case: Case) -> tuple[Examples, Examples]:
-    """The training and the held-out examples that are taken."""
+    """Chooses the training and the held-out examples that are measured."""
     assert case.train is not None  # or there was an obstacle
     train, test = _labelled(case.train), _labelled(case.examples)
     rows = case.rows(len(train), TRAIN_ROWS), case.rows(len(test), TEST_ROWS)
@@ -70,7 +70,7 @@ def _parts(case: Case) -> tuple[Examples, Examples]:
 
 
 def _labelled(examples: Examples) -> Examples:
-    """Those of the examples whose label is known."""
+    """Keeps the examples whose label is known."""
     known = known_labels(examples.labels)[1]
     return examples if known.all() else examples.take(known)
 
@@ -80,7 +80,7 @@ def _names(examples: Examples) -> Array:
 
 
 def codes(case: Case) -> Labelled:
-    """The codes of both."""
+    """Computes the codes of the training and the held-out examples, with their labels."""
     train, test = _parts(case)
     embed, asked = case.trained.embed, case.asked
     z_train, z_test = (flat(embed(asked(one))) for one in (train, test))

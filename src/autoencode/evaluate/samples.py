@@ -1,4 +1,4 @@
-"""How good samples are: distances between them and real examples in a named feature space."""
+"""Measures of how good samples are: distances from real examples in a named feature space."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST = 10_000  # real examples, and as many samples
 
 
 class Compared(NamedTuple):
-    """Features of real examples, of as many samples, and of training examples where they are others."""
+    """Features of real examples, of as many samples, and of training examples if those are others."""
 
     real: Tensor
     samples: Tensor
@@ -29,7 +29,7 @@ class Compared(NamedTuple):
 
 
 def features(case: Case) -> Compared:
-    """All three, standardised by the real examples.
+    """Computes the features of real, sampled and training examples, standardised by the real ones.
 
     Samples of a conditional model have the labels of the real examples. There are as many training
     examples as real ones, or all there are.

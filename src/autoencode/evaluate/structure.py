@@ -15,7 +15,7 @@ _CHUNK_ENTRIES = 1 << 21  # of x, in one pass: the moments take several times th
 
 
 def ssim(a: Tensor, b: Tensor) -> Tensor:
-    """Mean structural similarity of pairs of images, (B,).
+    """Computes the mean structural similarity of pairs of images, (B,).
 
     Image Quality Assessment: From Error Visibility to Structural Similarity (Wang et al., 2004),
     https://doi.org/10.1109/TIP.2003.819861: a Gaussian window of 11 x 11 pixels (the largest odd one

@@ -26,7 +26,7 @@ _REASONS = {
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file so that readers, a crash and a power cut find it old or new, never half.
+    """Writes a file so that readers, a crash and a power cut find it old or new, never half.
 
     The bytes go to a temporary file in the same folder, which is flushed and fsynced and then
     takes the name by ``os.replace``; last comes an fsync of the folder. The file has mode 0644
@@ -43,7 +43,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file to write piece by piece, which takes its name when all is in it.
+    """Opens a temporary file to write piece by piece, which replaces the named one when complete.
 
     As ``write_atomically`` does it. An error in the block leaves the old file, and no temporary one.
 
@@ -73,7 +73,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A folder to fill, which takes its name when all is in it; an error in the block leaves none.
+    """Makes a folder to fill, which gets its name when complete; an error in the block leaves none.
 
     Raises:
         StorageError: something of that name is there, or it cannot be made or completed.
@@ -94,7 +94,7 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def writing(target: str | os.PathLike[str]) -> Iterator[None]:
-    """Makes one line of the system's refusal to write a file."""
+    """Turns the system's refusal to write a file into an error of one line."""
     try:
         yield
     except OSError as error:
@@ -110,7 +110,7 @@ def sweep(folder: Path) -> None:
 
 
 def storage_error(what: object, error: OSError) -> StorageError:
-    """The system's refusal to write something, as one line that says what to do."""
+    """Makes a ``StorageError`` of the system's refusal to write: one line that says what to do."""
     reason = _REASONS.get(error.errno or 0) or f"{error.strerror or error}; {_ELSEWHERE}"
     return StorageError(f"cannot write {what}: {reason}")
 

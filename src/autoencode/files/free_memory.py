@@ -1,4 +1,4 @@
-"""How much memory a file may claim before it is believed."""
+"""Checks that what is to be loaded fits into the free memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHUNK = 1 << 20
 
 
 def available_memory() -> int | None:
-    """Bytes that can be used without swapping, ``None`` where the system does not say."""
+    """Measures the bytes that can be used without swapping, ``None`` where the system does not say."""
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -30,7 +30,7 @@ def available_memory() -> int | None:
 
 
 def require_memory(n_bytes: int, what: str) -> None:
-    """Refuse what cannot fit, in words, before the system refuses it with a ``MemoryError``."""
+    """Refuses what cannot fit into memory, in words, before the system raises ``MemoryError``."""
     available = available_memory()
     if available is not None and n_bytes > available:
         raise DataError(
@@ -40,7 +40,7 @@ def require_memory(n_bytes: int, what: str) -> None:
 
 
 def human(n_bytes: int) -> str:
-    """A size for reading.
+    """Formats a number of bytes for people.
 
     >>> human(47_040_016)
     '47.0 MB'

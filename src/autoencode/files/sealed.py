@@ -1,4 +1,4 @@
-"""JSON files that tell when they were altered.
+"""JSON files that carry their own SHA-256, so that every alteration is noticed.
 
 A sealed file is one JSON object, written in one way only, whose ``sha256`` is that of everything else
 in it. So any other byte is noticed, also one that JSON would read as the same.
@@ -19,17 +19,17 @@ _MOST = 1 << 28  # bytes of the file
 
 
 def to_json(value: Any) -> bytes:
-    """JSON as it is written to files: indented, and never NaN."""
+    """Encodes a value as the JSON that is written to files: indented, and never NaN."""
     return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
 
 
 def seal(content: Mapping[str, Any]) -> bytes:
-    """The content as the bytes of a sealed file."""
+    """Encodes content as the bytes of a sealed file, with its SHA-256."""
     return to_json({**content, _SEAL: hashlib.sha256(to_json(content)).hexdigest()})
 
 
 def read_json(path: Path) -> tuple[dict[str, Any], bytes]:
-    """The object in a file, and its bytes.
+    """Reads the JSON object in a file; returns it and the file's bytes.
 
     Raises:
         ModelFileError: when it is no JSON object.
@@ -47,7 +47,7 @@ def read_json(path: Path) -> tuple[dict[str, Any], bytes]:
 
 
 def unseal(value: Mapping[str, Any], written: bytes, path: Path) -> dict[str, Any]:
-    """The content of a sealed file.
+    """Returns the content of a sealed file after checking its SHA-256.
 
     Args:
         value: what ``read_json`` made of it.

@@ -1,4 +1,4 @@
-"""What is done to a file, with a run or with a model that is trained on the file itself."""
+"""Jobs on a file, done with a run or with a model that is trained on the file itself."""
 
 from autoencode.jobs.anomalies import AnomalyReport, anomalies
 from autoencode.jobs.denoise import denoise

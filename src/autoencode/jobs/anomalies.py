@@ -1,4 +1,4 @@
-"""The rows of a file that are not like the others."""
+"""A job that finds the rows of a file that are not like the others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SHOWN, _DRAWN = 20, 9  # rows in the report's table and in its pictures
 
 @dataclass(frozen=True, eq=False)
 class AnomalyReport:
-    """What a search for anomalies found.
+    """Result of a search for anomalies in a file.
 
     Attributes:
         table: a pyarrow table: the rows' names (or numbers), for a table all of its columns, then
@@ -131,7 +131,7 @@ def _detector_of(
     device: str,
     data_dir: str | os.PathLike[str] | None,
 ) -> Any:
-    """A saved detector, or one around the model of a run and its training rows."""
+    """Loads a saved detector, or builds one around the model of a run and its training rows."""
     from autoencode.estimators import AnomalyDetector, load
     from autoencode.estimators.saved import ESTIMATOR
 
@@ -151,7 +151,7 @@ def _detector_of(
 
 
 def _found_table(given: Input, judgement: Judgement, reasons: Array) -> Any:
-    """The rows of the file with what was found beside them, a pyarrow table."""
+    """Builds a pyarrow table of the rows of the file with what was found beside them."""
     columns: dict[str, Any] = {}
     if given.table is not None:
         columns |= columns_of(given.table)
@@ -165,7 +165,7 @@ def _found_table(given: Input, judgement: Judgement, reasons: Array) -> Any:
 
 
 def _reasons(explanation: Explanation, row: int) -> str:
-    """The entries that add most to a row's score, with their share of it."""
+    """Names the entries that add most to a row's score, with their share of it."""
     score = explanation.scores[row]
     parts = [(name, share / score if score else 0.0) for name, share in explanation.top(row, _REASONS)]
     return ", ".join(f"{name} {share:.0%}" for name, share in parts if share >= _LEAST)
@@ -235,7 +235,7 @@ def _pictures(
 
 
 def _cell(name: str, value: Any) -> Any:
-    """A value as the file has it; what was computed is rounded by the page."""
+    """Writes a value as the file has it; what was computed is rounded by the page."""
     computed = name.startswith("anomaly_")
     return f"{value:.6g}" if isinstance(value, float) and not computed else value
 
@@ -245,7 +245,7 @@ def _called(given: Input, row: int) -> str:
 
 
 def _in_unit_range(spec: DataSpec, pixels: Array) -> Array:
-    """Images (N, *D) in [0, 1], from their pixels (N, C) in the model's units."""
+    """Brings pixels (N, C) in the model's units to images (N, *D) in [0, 1]."""
     images = pixels.reshape(len(pixels), *spec.shape)
     if spec.kind == "unit":
         return images

@@ -1,4 +1,4 @@
-"""Arrays to files and back, by the file's ending."""
+"""Writing and reading of codes, by the file's ending."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXAMPLES = (*CODES, ".png", "")  # without an ending, a new folder of images
 
 
 def check_ending(path: str, endings: tuple[str, ...] = EXAMPLES) -> Path:
-    """The path, refused before any work when nothing can be written to its ending.
+    """Refuses a path, before any work, when nothing can be written to its ending.
 
     Raises:
         OptionError: with the endings that there are.
@@ -75,7 +75,7 @@ def write_codes(path: Path, pieces: Iterable[Array], shape: tuple[int, ...]) -> 
 
 
 def _npy(file: Any, pieces: Iterable[Array], shape: tuple[int, ...], path: Path) -> int:
-    """An array of a length that is known at the end; numpy's headers leave room for it."""
+    """Writes an array whose length is known at the end only; numpy's headers leave room for it."""
     n = 0
     with writing(path):
         _npy_header(file, n, shape)
@@ -104,7 +104,7 @@ def _header(column: str, shape: tuple[int, ...]) -> str:
 
 
 def read_codes(path: str) -> Array:
-    """Codes from .npy, .npz, .csv (with or without a header line), .parquet or .feather.
+    """Reads codes from .npy, .npz, .csv (with or without a header line), .parquet or .feather.
 
     Raises:
         DataError: when the file is missing or holds no table of numbers.

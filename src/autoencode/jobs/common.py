@@ -1,4 +1,4 @@
-"""What a job reads, and the model it uses."""
+"""Reading of a job's input, and the model that a job uses."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def model_for(
     device: str = "auto",
     verbose: bool = False,
 ) -> Trained:
-    """A run's model, or one that is trained on what a file holds.
+    """Loads a run's model, or trains one on what a file holds.
 
     Args:
         given: what the file holds.
@@ -121,7 +121,7 @@ def read_for(
     images: ImageOptions | None = None,
     note: Note = warnings.warn,
 ) -> Input:
-    """What a file holds, read as that was which a run was trained on.
+    """Reads a file the way the run's training data were read.
 
     Args:
         source: the file, or what else ``read_input`` takes.
@@ -163,7 +163,7 @@ def _for_run(
 
 @dataclass(frozen=True, eq=False)
 class Input:
-    """All rows of a source.
+    """Rows of a source, with their labels and names.
 
     Attributes:
         x: what an estimator is given: an array (N, ...), or a table of the columns to learn from.
@@ -190,7 +190,7 @@ def read_input(
     shape: tuple[int, ...] | None = None,
     images: ImageOptions = AS_THEY_ARE,
 ) -> Input:
-    """All that a source holds; of a named data set its training part.
+    """Reads all that a source holds; of a named data set its training part.
 
     Args:
         source: see ``load_data``.

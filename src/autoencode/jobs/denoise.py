@@ -1,4 +1,4 @@
-"""Clean examples of the noisy ones in a file."""
+"""A job that makes clean examples of the noisy ones in a file."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def _written(
 def embed_all(
     trained: Trained, sources: Sequence[Any], load: Callable[[Any], ExampleSet]
 ) -> Iterator[Array]:
-    """The codes (n, *Z) of all examples of all sources, in order, piece by piece.
+    """Computes the codes (n, *Z) of all examples of all sources, in order, piece by piece.
 
     One process computes them while they are taken. Of many, each takes whole sources where there are
     enough of them, else a part of the rows of each; the codes travel to process 0 by the network and
@@ -150,7 +150,7 @@ def _shared(trained: Trained, sources: Sequence[Any], load: Callable[[Any], Exam
 
 
 def _rows(n: int, group: parallel.Group) -> range:
-    """A stretch of whole chunks, so that no row is computed in another company than in one process."""
+    """Picks a stretch of whole chunks, so that a row's batch is the one it has in a single process."""
     chunks = -(-n // CHUNK)
     first, last = (chunks * rank // group.world for rank in (group.rank, group.rank + 1))
     return range(min(n, first * CHUNK), min(n, last * CHUNK))

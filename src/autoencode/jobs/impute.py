@@ -1,4 +1,4 @@
-"""Filling the gaps of a file."""
+"""A job that fills the gaps of a file."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def impute(
 
 
 def _missing(x: Any) -> int:
-    """How many values are missing."""
+    """Counts the missing values."""
     if is_frame(x):
         return count_missing(x)
     values = np.asarray(x)

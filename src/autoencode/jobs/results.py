@@ -1,4 +1,4 @@
-"""Results to files: arrays, and tables whose rows and columns have names."""
+"""Writing of results: arrays, and tables whose rows and columns have names."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _write_images(folder: Path, array: Array, trained: Trained, ids: Array | Non
 
 
 def _file_names(n: int, ids: Array | None) -> list[str]:
-    """A .png name for each of n images: its own, with the old ending too where two would clash."""
+    """Names a .png for each of n images: its own, with the old ending too where two would clash."""
     if ids is None:
         return [f"{i:0{len(str(n - 1))}}.png" for i in range(n)]
     own = [PurePath(str(name)) for name in ids]
@@ -137,7 +137,7 @@ def _picture(array: Array, trained: Trained) -> bytes:
 
 
 def examples_table(array: Array, trained: Trained, ids: Array | None = None) -> Any:
-    """Examples (N, *D) in the data's own units as a table with the columns of the training data."""
+    """Makes a table with the training data's columns of examples (N, *D) in the data's own units."""
     columns = trained.spec.columns
     values = decode(array, columns) if columns else numbered("x", flat(array))
     # No more digits than were computed.
@@ -146,14 +146,14 @@ def examples_table(array: Array, trained: Trained, ids: Array | None = None) -> 
 
 
 def codes_table(codes: Array, trained: Trained, ids: Sequence[Array | None] = ()) -> Any:
-    """Codes (N, *Z) as a table z0, z1, ..., beside the rows' own names."""
+    """Makes a table z0, z1, ... of codes (N, *Z), beside the rows' own names."""
     known = [part for part in ids if part is not None]
     together = np.concatenate(known) if known and len(known) == len(ids) else None
     return to_frame({**id_column(trained, together), **numbered("z", flat(codes))})
 
 
 def classes_table(shares: Array, trained: Trained, ids: Array | None = None) -> Any:
-    """Probabilities (N, C) of a model's classes as a table, beside the likeliest one."""
+    """Makes a table of the probabilities (N, C) of a model's classes, beside the likeliest one."""
     classes = trained.spec.classes
     best = {"label": np.array(classes)[shares.argmax(1)]}
     each = {f"p({name})": column for name, column in zip(classes, shares.T, strict=True)}
@@ -161,12 +161,12 @@ def classes_table(shares: Array, trained: Trained, ids: Array | None = None) -> 
 
 
 def numbered(prefix: str, table: Array) -> dict[str, Array]:
-    """The columns of an array (N, C) under names with numbers."""
+    """Names the columns of an array (N, C) by a word and their numbers."""
     return {f"{prefix}{i}": column for i, column in enumerate(table.T)}
 
 
 def id_column(trained: Trained, ids: Array | None) -> Mapping[str, Array]:
-    """The rows' own names under the name that they had."""
+    """Gives the rows' own names under the name that they had."""
     # Rows that no table names are those of image files.
     if ids is None:
         return {}

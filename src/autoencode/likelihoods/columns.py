@@ -1,4 +1,4 @@
-"""p(x|z) of a table whose columns are of different kinds.
+"""The likelihood p(x|z) of a table whose columns are of different kinds.
 
 ::
 
@@ -30,7 +30,7 @@ _KINDS = ("real", "boolean", "count", "category")
 
 
 class Mixed(nn.Module):
-    """Independent columns, each with the likelihood of its kind.
+    """A likelihood of independent columns, each by its kind.
 
     Args:
         spec: the table; categories are whole numbers in it, the others as the model sees them.
@@ -103,7 +103,7 @@ class Mixed(nn.Module):
 
 
 class MixedObservation:
-    """p(x|z) with batch shape (S, B) and one entry for each column."""
+    """The distribution p(x|z) of a mixed table, batch shape (S, B), with one entry for each column."""
 
     def __init__(
         self, family: Mixed, real: Tensor, boolean: Tensor, count: Tensor, category: Tensor
@@ -120,14 +120,14 @@ class MixedObservation:
 
     @property
     def mean(self) -> Tensor:
-        """The most likely category; for the others the mean, as the model sees it."""
+        """The most likely category, and the mean of all other columns as the model sees it."""
         expected = torch.log1p(self._log_rate.exp())
         return self._together(
             self._real.mean, self._boolean.mean, self._seen(expected), self._best().float()
         )
 
     def sample(self) -> Tensor:
-        """One draw of x for each z."""
+        """Draws one x for each z."""
         counts = poisson(self._log_rate.exp())
         shares = self._log_shares.exp()
         flat = shares.reshape(-1, shares.shape[-1])
@@ -137,7 +137,7 @@ class MixedObservation:
         )
 
     def entries(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Log-probability of each column in nats, zero where the mask is false."""
+        """Computes the log-probability of each column in nats, zero where the mask is false."""
         if mask is not None:
             target = target.masked_fill(~mask, 0.0)
         family = self._family
@@ -155,20 +155,20 @@ class MixedObservation:
         return found if mask is None else found * mask
 
     def log_prob(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Log-probability of each example in nats, of its observed columns when masked."""
+        """Computes the log-probability of each example in nats, of its observed columns when masked."""
         return self.entries(target, mask).sum(-1)
 
     def shares(self) -> Tensor:
-        """Probabilities (S, B, C, K) of the categories of each categorical column, padded with 0."""
+        """Computes the probabilities (S, B, C, K) of all categories, padded with 0."""
         return self._log_shares.exp()
 
     def _best(self) -> Tensor:
         return self._log_shares.argmax(-1)
 
     def _seen(self, log_counts: Tensor) -> Tensor:
-        """log(1 + count) as the model sees it."""
+        """Scales log(1 + count) as the model sees it."""
         return (log_counts - self._family.offset) / self._family.scale
 
     def _together(self, real: Tensor, boolean: Tensor, count: Tensor, category: Tensor) -> Tensor:
-        """Columns in the table's own order."""
+        """Puts the columns of all kinds into the table's own order."""
         return torch.cat([real, boolean, count, category], dim=-1)[..., self._family.order]

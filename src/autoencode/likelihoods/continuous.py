@@ -1,4 +1,4 @@
-"""Densities over real entries: Gaussian, Laplace and log-cosh, and the links of their means."""
+"""Likelihoods of real entries: Gaussian, Laplace and log-cosh, and the links of their means."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Scale = float | Literal["learned", "shared"]
 
 @dataclass(frozen=True)
 class Link:
-    """How the decoder's unbounded output becomes a mean, and the way back."""
+    """A map from the decoder's unbounded output to a mean, and its inverse."""
 
     name: str
     forward: Callable[[Tensor], Tensor]
@@ -55,7 +55,7 @@ LINKS = {link.name: link for link in (IDENTITY, SIGMOID, CLIP)}
 
 
 class _Located(nn.Module):
-    """A location by a link, and a scale that is fixed, shared or given by the decoder."""
+    """A likelihood with a location by a link, and a scale that is fixed, shared or from the decoder."""
 
     def __init__(self, event_dims: int, link: Link = IDENTITY, scale: Scale = 1.0) -> None:
         super().__init__()
@@ -72,20 +72,20 @@ class _Located(nn.Module):
     log_scale: Tensor
 
     def _split(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        """Location and logarithm of the scale, of the decoder's output."""
+        """Splits the decoder's output into location and logarithm of the scale."""
         loc, log_scale = distributions.full_precision(params), self.log_scale
         if self.learned:
             loc, log_scale = loc.chunk(2, dim=-self.event_dims)
         return self.link.forward(loc), log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE)
 
     def params_for_mean(self, mean: Tensor) -> Tensor:
-        """The decoder output (n_params * D0, ...) at which the mean of p(x|z) is ``mean`` (*D)."""
+        """Computes the decoder output (n_params * D0, ...) at which p(x|z) has mean ``mean`` (*D)."""
         loc = self.link.inverse(mean)
         return torch.cat([loc, torch.zeros_like(loc)]) if self.learned else loc
 
 
 class Gaussian(_Located):
-    """N(x; link(params), scale²).
+    """The Gaussian likelihood N(x; link(params), scale²).
 
     A shared scale that is learned: Simple and Effective VAE Training with Calibrated Decoders (Rybkin,
     Daniilidis & Levine, 2021), https://arxiv.org/abs/2006.13202
@@ -110,7 +110,7 @@ class GaussianObservation(distributions.Normal):
 
 
 class Laplace(_Located):
-    """Independent Laplace entries of density exp(-|x - link(params)| / scale) / (2 scale).
+    """A likelihood of Laplace entries with density exp(-|x - link(params)| / scale) / (2 scale).
 
     Args:
         event_dims, link, scale: as of ``Gaussian``.
@@ -136,13 +136,13 @@ class LaplaceObservation(Entries):
         return -distance - self.log_scale - math.log(2)
 
     def sample(self) -> Tensor:
-        """Draws of one x for each z."""
+        """Draws one x for each z."""
         u = uniform_entries(self.loc) - 0.5
         return self.loc - self.log_scale.exp() * u.sign() * torch.log1p(-2 * u.abs())
 
 
 class LogCosh(_Located):
-    """Independent entries of density cosh((x - link(params)) / scale)^-power, normalised.
+    """A likelihood with density of each entry proportional to cosh((x - link(params)) / scale)^-power.
 
     Its negative logarithm is a square near the location and an absolute value far from it: power 1 is
     the hyperbolic secant, sech(u / s) / (pi s). Log Hyperbolic Cosine Loss Improves Variational
@@ -171,7 +171,7 @@ class LogCosh(_Located):
 
 
 class LogCoshObservation(Entries):
-    """Powers of a hyperbolic secant over data."""
+    """The distribution of data under the log-cosh likelihood: powers of a hyperbolic secant."""
 
     def __init__(self, loc: Tensor, log_scale: Tensor, power: float, event_dims: int) -> None:
         super().__init__(event_dims)
@@ -195,13 +195,13 @@ class LogCoshObservation(Entries):
         return -self.power * log_cosh - self.log_normalizer
 
     def sample(self) -> Tensor:
-        """Draws of one x for each z: half the logarithm of a ratio of two Gamma draws."""
+        """Draws one x for each z: half the logarithm of a ratio of two Gamma draws."""
         first, second = (_log_gamma(self.power / 2, self.loc) for _ in range(2))
         return self.loc + 0.5 * self.log_scale.exp() * (first - second)
 
 
 def _log_gamma(shape: float, like: Tensor) -> Tensor:
-    """Logarithms of Gamma(shape, 1) draws, of which small shapes would come out as zeros."""
+    """Draws logarithms of Gamma(shape, 1) variables, without underflow for small shapes."""
     u = uniform_entries(like).clamp_min(torch.finfo(like.dtype).tiny)
     larger = gamma(torch.full_like(like, shape + 1), torch.ones_like(like))
     return larger.log() + u.log() / shape

@@ -28,7 +28,7 @@ def refuse_what_are_no_counts(x: Tensor) -> None:
 
 
 class Poisson(nn.Module):
-    """Poisson counts, params are log-rates.
+    """A likelihood of Poisson counts; params are log-rates.
 
     Args:
         event_dims: number of axes of one example.
@@ -49,12 +49,12 @@ class Poisson(nn.Module):
         refuse_what_are_no_counts(x)
 
     def params_for_mean(self, mean: Tensor) -> Tensor:
-        """The log-rates (*D) at which the mean is ``mean``."""
+        """Computes the log-rates (*D) for which the mean is ``mean``."""
         return _log(mean)
 
 
 class PoissonObservation(Entries):
-    """Independent Poisson entries."""
+    """A distribution of independent Poisson counts."""
 
     def __init__(self, log_rate: Tensor, event_dims: int) -> None:
         super().__init__(event_dims)
@@ -68,12 +68,12 @@ class PoissonObservation(Entries):
         return target * self.log_rate - self.log_rate.exp() - torch.lgamma(target + 1)
 
     def sample(self) -> Tensor:
-        """Draws of one x for each z."""
+        """Draws one x for each z."""
         return poisson(self.mean)
 
 
 class NegativeBinomial(nn.Module):
-    """Counts of mean m and variance m + m² / r: Poisson with a rate that scatters.
+    """A likelihood of counts with mean m and variance m + m² / r: Poisson with a scattered rate.
 
     Deep generative modeling for single-cell transcriptomics (Lopez et al., 2018),
     https://doi.org/10.1038/s41592-018-0229-2
@@ -104,7 +104,7 @@ class NegativeBinomial(nn.Module):
         refuse_what_are_no_counts(x)
 
     def params_for_mean(self, mean: Tensor) -> Tensor:
-        """The decoder output (n_params * D0, ...) at which counts have the mean ``mean`` (*D)."""
+        """Computes the decoder output (n_params * D0, ...) at which the mean count is ``mean`` (*D)."""
         log_mean = _log(mean)
         if self.n_params == 2:
             return torch.cat([log_mean, torch.zeros_like(mean)])
@@ -115,7 +115,7 @@ class NegativeBinomial(nn.Module):
 
 
 class NegativeBinomialObservation(Entries):
-    """Independent negative binomial entries of mean m and inverse dispersion r."""
+    """A distribution of negative binomial counts of mean m and inverse dispersion r."""
 
     def __init__(self, log_mean: Tensor, log_r: Tensor, event_dims: int) -> None:
         super().__init__(event_dims)
@@ -133,13 +133,13 @@ class NegativeBinomialObservation(Entries):
         return chosen + r * F.logsigmoid(-odds) + target * F.logsigmoid(odds)
 
     def sample(self) -> Tensor:
-        """Draws of one x for each z."""
+        """Draws one x for each z."""
         r = self.log_r.exp()
         return poisson(gamma(r, (self.log_r - self.log_mean).exp()))
 
 
 class ZeroInflated(Entries):
-    """Counts that are zero besides with a probability of their own; logits (..., *D)."""
+    """A distribution of counts with extra zeros, whose probability has logits (..., *D)."""
 
     def __init__(self, counts: Entries, logits: Tensor, event_dims: int) -> None:
         super().__init__(event_dims)
@@ -156,7 +156,7 @@ class ZeroInflated(Entries):
         return torch.where(target == 0, torch.logaddexp(zero, counted), counted)
 
     def sample(self) -> Tensor:
-        """Draws of one x for each z."""
+        """Draws one x for each z."""
         drawn: Tensor = self.counts.sample()  # type: ignore[attr-defined]
         return drawn * bernoulli(torch.sigmoid(-self.logits))
 

@@ -18,7 +18,7 @@ _LOG_SCALE = -2.0  # at a decoder output of 0
 
 
 def split_params(params: Tensor, n: int, event_dims: int) -> Tensor:
-    """The n parameters of each entry along a new last axis: (..., n * D0, *rest) to (..., *D, n).
+    """Splits params (..., n * D0, *rest) into n for each entry along a new last axis, (..., *D, n).
 
     >>> split_params(torch.arange(6).reshape(1, 6), 3, 1).tolist()
     [[[0, 2, 4], [1, 3, 5]]]
@@ -27,7 +27,7 @@ def split_params(params: Tensor, n: int, event_dims: int) -> Tensor:
 
 
 class Categorical(nn.Module):
-    """A probability for each of ``levels`` evenly spaced values in [0, 1].
+    """A likelihood with a probability for each of ``levels`` evenly spaced values in [0, 1].
 
     Pixel Recurrent Neural Networks (van den Oord et al., 2016), https://arxiv.org/abs/1601.06759, for
     8-bit pixels, without the order of pixels.
@@ -51,7 +51,7 @@ class Categorical(nn.Module):
 
 
 class CategoricalObservation(Entries):
-    """Entries that take one of L levels k / (L - 1), with logits (..., *D, L)."""
+    """A distribution of entries that take one of L levels k / (L - 1), logits (..., *D, L)."""
 
     def __init__(self, logits: Tensor, event_dims: int) -> None:
         super().__init__(event_dims)
@@ -71,14 +71,14 @@ class CategoricalObservation(Entries):
         return log_p.gather(-1, index.expand(shape).unsqueeze(-1)).squeeze(-1)
 
     def sample(self) -> Tensor:
-        """Draws of one x for each z."""
+        """Draws one x for each z."""
         shape = self.logits.shape
         drawn = choices(self.logits.softmax(-1).flatten(0, -2))
         return drawn.reshape(shape[:-1]).to(self.logits.dtype) / (shape[-1] - 1)
 
 
 class DiscretizedLogistic(nn.Module):
-    """A mixture of logistic distributions, of which each level gets the mass around it.
+    """A likelihood of levels, each with the mass of a logistic mixture around it.
 
     Improving Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016),
     https://arxiv.org/abs/1606.04934, with one component; PixelCNN++ (Salimans et al., 2017),
@@ -108,7 +108,7 @@ class DiscretizedLogistic(nn.Module):
         return LogisticObservation(loc, log_scale, logits, self.levels, self.event_dims)
 
     def params_for_mean(self, mean: Tensor) -> Tensor:
-        """The decoder output (n_params * D0, ...) at which all components are around ``mean`` (*D)."""
+        """Computes the decoder output (n_params * D0, ...) with all components around ``mean`` (*D)."""
         target = mean.clamp(1e-3, 1 - 1e-3)
         scale = torch.full_like(target, math.exp(_LOG_SCALE))
         low, high = torch.full_like(target, -10.0), torch.full_like(target, 11.0)
@@ -121,7 +121,7 @@ class DiscretizedLogistic(nn.Module):
 
 
 class LogisticObservation(Entries):
-    """Mixtures of K discretised logistics; loc, log_scale and logits are (..., *D, K)."""
+    """A distribution of entries by mixtures of K discretised logistics, parameters (..., *D, K)."""
 
     def __init__(
         self, loc: Tensor, log_scale: Tensor, logits: Tensor, levels: int, event_dims: int
@@ -131,7 +131,7 @@ class LogisticObservation(Entries):
 
     @property
     def mean(self) -> Tensor:
-        """Of the logistics cut to [0, 1]; that of the levels differs by less than their distance."""
+        """Mean of the logistics clipped to [0, 1], within one level of the exact mean."""
         return (self.logits.softmax(-1) * _cut_mean(self.loc, self.log_scale.exp())).sum(-1)
 
     def each(self, target: Tensor) -> Tensor:
@@ -149,7 +149,7 @@ class LogisticObservation(Entries):
         return (self.logits.log_softmax(-1) + mass).logsumexp(-1)
 
     def sample(self) -> Tensor:
-        """Draws of one x for each z."""
+        """Draws one x for each z."""
         weights = self.logits.softmax(-1)
         chosen = choices(weights.flatten(0, -2)).reshape(*weights.shape[:-1], 1)
         loc, scale = (v.gather(-1, chosen).squeeze(-1) for v in (self.loc, self.log_scale.exp()))
@@ -158,12 +158,12 @@ class LogisticObservation(Entries):
 
 
 def _cut_mean(loc: Tensor, scale: Tensor) -> Tensor:
-    """The mean of logistic draws cut to [0, 1]: the integral of P(x > t) from 0 to 1."""
+    """Computes the mean of logistic draws clipped to [0, 1]: the integral of P(x > t) from 0 to 1."""
     return scale * (F.softplus(loc / scale) - F.softplus((loc - 1) / scale))
 
 
 def _log_difference(upper: Tensor, lower: Tensor) -> Tensor:
-    """log(sigmoid(upper) - sigmoid(lower)) without cancellation.
+    """Computes log(sigmoid(upper) - sigmoid(lower)) without cancellation.
 
     sigmoid(a) - sigmoid(b) = (1 - e^(b - a)) sigmoid(a) sigmoid(-b).
     """

@@ -1,4 +1,4 @@
-"""What all observations with independent entries share: the sum over observed entries."""
+"""A base class of observations with independent entries, which sums over those observed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from autoencode.distributions.basic import sum_event
 
 
 class Entries:
-    """p(x|z) whose entries are independent given z; batch shape (S, B), event shape D.
+    """The distribution p(x|z) of entries independent given z; batch shape (S, B), event shape D.
 
     Args:
         event_dims: how many trailing axes belong to one example.
@@ -21,15 +21,15 @@ class Entries:
         self.event_dims = event_dims
 
     def each(self, target: Tensor) -> Tensor:
-        """Log-probability (or log-density) of each entry, nats; target broadcasts from (B, *D)."""
+        """Computes the log-probability (or density) of each entry, nats; target is (B, *D)."""
         raise NotImplementedError
 
     def entries(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Log-probability (or log-density) of each entry in nats, zero where the mask is false."""
+        """Computes the log-probability (or density) of each entry, nats; zero where mask is false."""
         if mask is None:
             return self.each(target)
         return self.each(target.masked_fill(~mask, self.filler)) * mask
 
     def log_prob(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Log-probability in nats, summed over the event (its observed entries when masked)."""
+        """Computes the log-probability in nats, summed over the event (or its observed entries)."""
         return sum_event(self.entries(target, mask), self.event_dims)

@@ -16,7 +16,7 @@ _NEAR_ZERO = 0.3
 
 
 class Bernoulli(nn.Module):
-    """Independent Bernoulli entries, params are logits; for data in [0, 1].
+    """A likelihood of independent Bernoulli entries for data in [0, 1]; params are logits.
 
     Args:
         event_dims: number of axes of one example.
@@ -33,12 +33,12 @@ class Bernoulli(nn.Module):
         return distributions.Bernoulli(distributions.full_precision(params), self.event_dims)
 
     def params_for_mean(self, mean: Tensor) -> Tensor:
-        """The logits (*D) at which the mean of p(x|z) is ``mean``."""
+        """Computes the logits (*D) for which p(x|z) has the mean ``mean``."""
         return SIGMOID.inverse(mean)
 
 
 class ContinuousBernoulli(nn.Module):
-    """A density on [0, 1] proportional to p^x (1 - p)^(1 - x): grey data with a proper likelihood.
+    """A likelihood with density on [0, 1] proportional to p^x (1 - p)^(1 - x), for grey data.
 
     The continuous Bernoulli: fixing a pervasive error in variational autoencoders (Loaiza-Ganem &
     Cunningham, 2019), https://arxiv.org/abs/1907.06845
@@ -57,7 +57,7 @@ class ContinuousBernoulli(nn.Module):
         return ContinuousBernoulliObservation(distributions.full_precision(params), self.event_dims)
 
     def params_for_mean(self, mean: Tensor) -> Tensor:
-        """The logits (*D) at which the mean of p(x|z) is ``mean``."""
+        """Computes the logits (*D) for which p(x|z) has the mean ``mean``."""
         target = mean.clamp(1e-3, 1 - 1e-3)
         low, high = torch.full_like(target, -1e4), torch.full_like(target, 1e4)
         for _ in range(60):  # the mean grows with the logit
@@ -68,7 +68,7 @@ class ContinuousBernoulli(nn.Module):
 
 
 class ContinuousBernoulliObservation(Entries):
-    """Independent continuous Bernoulli entries with logits ``log(p / (1 - p))``."""
+    """A distribution of continuous Bernoulli entries with logits ``log(p / (1 - p))``."""
 
     def __init__(self, logits: Tensor, event_dims: int) -> None:
         super().__init__(event_dims)
@@ -83,7 +83,7 @@ class ContinuousBernoulliObservation(Entries):
         return target * self.logits - _log_integral(self.logits)
 
     def sample(self) -> Tensor:
-        """Draws of one x for each z, by inverting the distribution function."""
+        """Draws one x for each z, by inverting the distribution function."""
         u = uniform_entries(self.logits)
         size = self.logits.abs().clamp_min(1e-3)
         # On the side of positive logits, mirrored for the others.
@@ -93,7 +93,7 @@ class ContinuousBernoulliObservation(Entries):
 
 
 def _mean(logits: Tensor) -> Tensor:
-    """1 / (1 - e^-l) - 1 / l."""
+    """Computes the mean 1 / (1 - e^-l) - 1 / l at logits l."""
     near = logits.abs() < _NEAR_ZERO
     safe = torch.where(near, torch.ones_like(logits), logits)
     far = -1 / torch.expm1(-safe) - 1 / safe
@@ -103,7 +103,7 @@ def _mean(logits: Tensor) -> Tensor:
 
 
 def _log_integral(logits: Tensor) -> Tensor:
-    """Log of the integral of e^(l x) over [0, 1]: log((e^l - 1) / l)."""
+    """Computes the log of the integral of e^(l x) over [0, 1]: log((e^l - 1) / l)."""
     near = logits.abs() < _NEAR_ZERO
     size = torch.where(near, torch.ones_like(logits), logits.abs())
     far = logits.clamp_min(0) + torch.log(-torch.expm1(-size)) - size.log()

@@ -1,4 +1,4 @@
-"""Model classes: how parts are wired. Most autoencoders are recipes over the first one."""
+"""Model classes, which wire the parts together; most recipes use ``AutoencoderModule``."""
 
 from autoencode.models.autoencoder import AutoencoderModule
 from autoencode.models.decoder import Decoder

@@ -1,4 +1,4 @@
-"""Encoder, bottleneck, decoder, likelihood: the model that most recipes put together."""
+"""The model of encoder, bottleneck, decoder and likelihood that most recipes put together."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def call(module: nn.Module, x: Tensor, context: Tensor | None) -> Tensor:
 
 @contextmanager
 def _ordinary(x: Tensor, context: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Leaves inference mode, which a slope cannot be taken in; x and context as ordinary tensors."""
+    """Leaves inference mode, in which no gradient can be taken; yields ordinary x and context."""
     with torch.inference_mode(False), torch.no_grad():
         yield x.clone(), None if context is None else context.clone()
 
 
 class AutoencoderModule(nn.Module):
-    """One sentence: x -> encoder -> h -> bottleneck -> z -> decoder -> params -> likelihood -> p(x|z).
+    """The model x -> encoder -> h -> bottleneck -> z -> decoder -> params -> likelihood -> p(x|z).
 
     ::
 
@@ -71,12 +71,12 @@ class AutoencoderModule(nn.Module):
         self.prior = prior
 
     def forward(self, batch: Batch, n_samples: int = 1) -> Output:
-        """p(x|z) for ``n_samples`` draws of z: batch shape (S, B), event shape D."""
+        """Computes p(x|z) for ``n_samples`` draws of z: batch shape (S, B), event shape D."""
         latent = self.encode(batch.x, batch.context, n_samples)
         return Output(latent, self._decode_samples(self._read(latent), batch.context))
 
     def _decode_samples(self, z: Tensor, context: Tensor | None) -> Observation:
-        """p(x|z) of latents (S, B, *Z): batch shape (S, B), event shape D.
+        """Decodes latents (S, B, *Z) into p(x|z): batch shape (S, B), event shape D.
 
         Args:
             z: the latents.
@@ -92,11 +92,11 @@ class AutoencoderModule(nn.Module):
         return x_dist
 
     def _read(self, latent: Latent) -> Tensor:
-        """What the decoder reads, (S, B, ...)."""
+        """Selects what the decoder reads of a latent, (S, B, ...)."""
         return latent.z
 
     def encode(self, x: Tensor, context: Tensor | None = None, n_samples: int = 1) -> Latent:
-        """The latent of x (B, *D): draws z (S, B, *Z) and the sites they come from."""
+        """Encodes x (B, *D) into a latent: draws z (S, B, *Z) and the sites they come from."""
         if self.asks_model and torch.is_inference_mode_enabled():
             with _ordinary(x, context) as given:
                 return self.encode(*given, n_samples)
@@ -106,7 +106,7 @@ class AutoencoderModule(nn.Module):
         return latent
 
     def embed(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """One deterministic z for each x: (B, *D) to (B, *Z)."""
+        """Computes one deterministic z for each x: (B, *D) to (B, *Z)."""
         if self.asks_model and torch.is_inference_mode_enabled():
             with _ordinary(x, context) as given:
                 return self.embed(*given)
@@ -117,7 +117,7 @@ class AutoencoderModule(nn.Module):
 
     @property
     def asks_model(self) -> bool:
-        """Whether the bottleneck asks for the rest of the model."""
+        """Whether the bottleneck needs the rest of the model."""
         return bool(getattr(self.bottleneck, "asks_model", False))
 
     def _lent(self, x: Tensor, context: Tensor | None) -> Lent:
@@ -129,7 +129,7 @@ class AutoencoderModule(nn.Module):
         return Lent(log_likelihood, self.encoder)
 
     def codes(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """The integers (B, *G) that a quantised bottleneck makes of x (B, *D).
+        """Computes the integers (B, *G) that a quantised bottleneck makes of x (B, *D).
 
         Raises:
             IncompatibleError: when the bottleneck has none.
@@ -143,20 +143,20 @@ class AutoencoderModule(nn.Module):
         return chosen(call(self.encoder, x, context))
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Observation:
-        """p(x|z) of latents (B, *Z): batch shape (B,), event shape D."""
+        """Decodes latents (B, *Z) into p(x|z): batch shape (B,), event shape D."""
         x_dist: Observation = self.likelihood(call(self.decoder, z, context))
         return x_dist
 
     def explained(self, x: Tensor, context: Tensor | None = None) -> Observation:
-        """p(x|z) at ``embed(x)``: batch shape (B,), event shape D."""
+        """Computes p(x|z) at ``embed(x)``: batch shape (B,), event shape D."""
         return self.decode(self.embed(x, context), context)
 
     def reconstruct(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """The mean of p(x|z) at ``embed(x)``: (B, *D) to (B, *D)."""
+        """Computes the mean of p(x|z) at ``embed(x)``: (B, *D) to (B, *D)."""
         return self.explained(x, context).mean
 
     def sample(self, n: int, context: Tensor | None = None) -> Tensor:
-        """Means of p(x|z) at n draws of z from the prior, (n, *D).
+        """Samples from the prior: means of p(x|z) at n draws of z, (n, *D).
 
         Raises:
             IncompatibleError: when the model has no prior.
@@ -164,7 +164,7 @@ class AutoencoderModule(nn.Module):
         return self.decode(self.sample_latent(n, context), context).mean
 
     def sample_latent(self, n: int, context: Tensor | None = None) -> Tensor:
-        """N draws of z from the prior, (n, *Z); a prior of integer codes is looked up."""
+        """Draws z from the prior n times, (n, *Z); integer codes are looked up."""
         prior = self.prior_distribution(context)
         if prior is None:
             raise IncompatibleError(
@@ -179,7 +179,7 @@ class AutoencoderModule(nn.Module):
             return z
 
     def prior_distribution(self, context: Tensor | None) -> Distribution | None:
-        """p(z), or ``None`` when the model has none."""
+        """Returns p(z), or ``None`` when the model has no prior."""
         if self.prior is None:
             return None
         prior: Distribution = self.prior(self.posterior, context)
@@ -187,13 +187,13 @@ class AutoencoderModule(nn.Module):
 
     @property
     def posterior(self) -> Callable[[Tensor], Distribution] | None:
-        """Examples (B, *D) to q(z|x), lent to priors; ``None`` where the bottleneck has none."""
+        """The function from examples (B, *D) to q(z|x); ``None`` where the bottleneck has none."""
         if not hasattr(self.bottleneck, "posterior"):
             return None
         return lambda x: self.bottleneck.posterior(self.encoder(x))  # type: ignore[operator]
 
     def start_at_data(self, examples: Callable[[int], Tensor]) -> None:
-        """Lets a prior or a bottleneck that starts at training data take its first values from them.
+        """Gives training examples to a prior or bottleneck whose first values are taken from them.
 
         Args:
             examples: a number to that many training examples (or all there are), (n, *D).

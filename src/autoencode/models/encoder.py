@@ -12,7 +12,7 @@ from autoencode.types import DataSpec
 
 
 class Encoder(nn.Module):
-    """x (B, ...) in the data's own units to its deterministic z (B, *Z).
+    """The encoder half of a model: x (B, ...) in the data's own units to its deterministic z (B, *Z).
 
     A body for other networks: ``nn.Sequential(encoder, nn.Linear(latent_dim, 10))``. Freeze it with
     ``encoder.requires_grad_(False)``, or fine-tune it. A conditional model takes the context (B, C) as
@@ -41,7 +41,7 @@ class Encoder(nn.Module):
 
     @classmethod
     def from_model(cls, model: AutoencoderModule, spec: DataSpec) -> Encoder:
-        """A copy of a model's encoder and bottleneck, ready to be trained further."""
+        """Copies a model's encoder and bottleneck, ready to be trained further."""
         copied = copy.deepcopy(model)
         own_way = type(model).embed is not AutoencoderModule.embed
         whole = copied if own_way or copied.asks_model else None

@@ -9,7 +9,7 @@ from autoencode.types import Latent, Observation
 
 
 class HierarchicalAutoencoder(AutoencoderModule):
-    """A bottleneck that is a path from the top latent down; the decoder reads the state at its end.
+    """An autoencoder with a top-down chain of latents; the decoder reads the state at its end.
 
     ::
 
@@ -32,7 +32,7 @@ class HierarchicalAutoencoder(AutoencoderModule):
         return latent.views["state"]
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Observation:
-        """p(x|z) of latents (B, Z): batch shape (B,), event shape D."""
+        """Decodes latents (B, Z) into p(x|z): batch shape (B,), event shape D."""
         state: Tensor = self.bottleneck.state(z)  # type: ignore[operator]
         x_dist: Observation = self.likelihood(self.decoder(state))
         return x_dist

@@ -1,4 +1,4 @@
-"""A model that sees a part of each example and is asked for the rest."""
+"""Models that see a part of each example and reconstruct the rest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autoencode.types import Batch, Latent, Observation, Output
 
 
 class MaskedAutoencoder(AutoencoderModule):
-    """An encoder that sees few patches of an image and a decoder that draws all of them.
+    """An autoencoder whose encoder sees few patches of an image and whose decoder draws all of them.
 
     ::
 
@@ -53,7 +53,7 @@ class MaskedAutoencoder(AutoencoderModule):
             )
 
     def reconstruct(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """Every patch as it is drawn from as many others as in training: (B, *D) to (B, *D).
+        """Reconstructs every patch from as many others as in training: (B, *D) to (B, *D).
 
         The patches fall into groups, the same for all images; each is drawn in sight of the next one.
         """
@@ -69,7 +69,7 @@ class MaskedAutoencoder(AutoencoderModule):
         return drawn
 
     def _draw(self, x: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Params (N, ...) of images in sight of some patches (N, n), z and which are hidden (N, P)."""
+        """Decodes images given some patches (N, n); returns params, z and what is hidden (N, P)."""
         count: int = self.patches.count
         tokens = self.encoder(x, seen)
         hidden = torch.ones(len(seen), count, dtype=torch.bool, device=x.device)
@@ -79,7 +79,7 @@ class MaskedAutoencoder(AutoencoderModule):
         return self.decoder(z, hidden), z, hidden
 
     def forward(self, batch: Batch, n_samples: int = 1) -> Output:
-        """p(x|z) for ``n_samples`` choices of what is seen: batch shape (S, B), event shape D."""
+        """Computes p(x|z) for ``n_samples`` random choices of what is seen: batch (S, B), event D."""
         x, size = batch.x, len(batch.x)
         count: int = self.patches.count
         draws = uniform_like(x.new_empty((size, n_samples, count)))
@@ -92,7 +92,7 @@ class MaskedAutoencoder(AutoencoderModule):
         return Output(latent, self.likelihood(params.unflatten(0, shape)))
 
     def _entries(self, hidden: Tensor) -> Tensor:
-        """Hidden patches (N, P) as hidden entries (N, *D)."""
+        """Turns hidden patches (N, P) into hidden entries (N, *D)."""
         patches = self.patches
         whole = hidden.unsqueeze(-1).expand(-1, -1, patches.entries)
         entries: Tensor = patches.join(whole)
@@ -100,7 +100,7 @@ class MaskedAutoencoder(AutoencoderModule):
 
 
 class MaskedColumns(AutoencoderModule):
-    """An encoder that sees some columns of each row and a decoder that gives all of them.
+    """An autoencoder whose encoder sees some columns of each row and whose decoder gives all of them.
 
     ::
 
@@ -133,12 +133,12 @@ class MaskedColumns(AutoencoderModule):
         self.hidden_share = hidden_share
 
     def _n_hidden(self, known: Tensor) -> Tensor:
-        """How many of so many known columns are hidden."""
+        """Computes how many columns to hide of each number of known ones."""
         wanted = (known * self.hidden_share).round().long()
         return torch.minimum(wanted, known - 1).clamp_min(1)
 
     def forward(self, batch: Batch, n_samples: int = 1) -> Output:
-        """p(x|z) for ``n_samples`` choices of what is seen: batch shape (S, B), event shape D."""
+        """Computes p(x|z) for ``n_samples`` random choices of what is seen: batch (S, B), event D."""
         x, size = batch.x, len(batch.x)
         missing = x.flatten(1).isnan()
         draws = uniform_like(x.new_empty((size, n_samples, missing.shape[1]))).transpose(0, 1)
@@ -154,7 +154,7 @@ class MaskedColumns(AutoencoderModule):
         return z
 
     def explained(self, x: Tensor, context: Tensor | None = None) -> Observation:
-        """Every column as others tell it: batch shape (B,), event shape D.
+        """Computes p(x|z) with every column predicted from others: batch (B,), event D.
 
         The columns fall into groups, the same for all rows; each is told in sight of the others. So the
         log-probability of a row is the sum of those of its columns, each given columns beside it.

@@ -11,7 +11,7 @@ from autoencode.types import Batch, Latent, Observation, Output, Site
 
 
 class SemiSupervisedAutoencoder(AutoencoderModule):
-    """Two variables explain x: its class y and what else there is to say of it, z.
+    """An autoencoder with two latent variables: the class y and a continuous code z.
 
     ::
 
@@ -49,13 +49,13 @@ class SemiSupervisedAutoencoder(AutoencoderModule):
         self.guess = guess
 
     def class_log_probs(self, x: Tensor) -> Tensor:
-        """Log q(y|x) of examples (B, *D) for each class, (B, C), nats."""
+        """Computes log q(y|x) of examples (B, *D) for each class, (B, C), nats."""
         guess: Any = self.guess
         found: Tensor = guess.log_probs(self.classifier(x))
         return found
 
     def given(self, x: Tensor, y: Tensor) -> Output:
-        """p(x|y,z) at one draw of z for each of several classes of the same examples.
+        """Computes p(x|y,z) at one draw of z for each of several classes of the same examples.
 
         Args:
             x: (B, *D).
@@ -79,13 +79,13 @@ class SemiSupervisedAutoencoder(AutoencoderModule):
         return Latent(z, {"z": Site(z, q, prior)})
 
     def encode(self, x: Tensor, context: Tensor | None = None, n_samples: int = 1) -> Latent:
-        """Draws of y and z, (S, B, ...); ``views["y"]`` has y, which the decoder reads as well."""
+        """Draws y and z, (S, B, ...); ``views["y"]`` has y, which the decoder reads as well."""
         y: Site = self.guess(self.classifier(x), context, n_samples)
         latent = self._latent(x, y.z)
         return Latent(latent.z, {"y": y, **latent.sites}, views={"y": y.z})
 
     def forward(self, batch: Batch, n_samples: int = 1) -> Output:
-        """p(x|y,z) for ``n_samples`` draws of y and z: batch shape (S, B), event shape D."""
+        """Computes p(x|y,z) for ``n_samples`` draws of y and z: batch shape (S, B), event shape D."""
         latent = self.encode(batch.x, batch.context, n_samples)
         return Output(latent, self._decode_samples(latent.z, latent.views["y"]))
 
@@ -95,10 +95,10 @@ class SemiSupervisedAutoencoder(AutoencoderModule):
         return y
 
     def embed(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """The mean of q(z|x,y) at the class that is known or likeliest: (B, *D) to (B, *Z)."""
+        """Computes the mean of q(z|x,y) at the known or likeliest class: (B, *D) to (B, *Z)."""
         return super().embed(x, self._likeliest(x, context))
 
     def explained(self, x: Tensor, context: Tensor | None = None) -> Observation:
-        """p(x|y,z) at ``embed(x)`` and the same class: batch shape (B,), event shape D."""
+        """Computes p(x|y,z) at ``embed(x)`` and the same class: batch shape (B,), event shape D."""
         y = self._likeliest(x, context)
         return self.decode(super().embed(x, y), y)

@@ -1,4 +1,4 @@
-"""Encoders and decoders. They know shapes and layers, nothing of bottlenecks or losses."""
+"""Encoders and decoders, which know shapes and layers but nothing of bottlenecks or losses."""
 
 from autoencode.nets.conv import ConvDecoder, ConvEncoder
 from autoencode.nets.hyperbolic import Behind, Gyroplanes, LogMap

@@ -19,7 +19,7 @@ def _small(*shape: int) -> nn.Parameter:
 
 
 class ColumnEncoder(nn.Module):
-    """Rows (N, *D) to a token for each column (N, P, width), made in sight of those that are seen.
+    """An encoder of rows (N, *D) into a token for each column (N, P, width), from those that are seen.
 
     A number is taken into its token by a linear map of its column's own, a category by a vector of its
     own; what a column is, a learned place says. Tokens of columns that are hidden are zeros.
@@ -49,7 +49,7 @@ class ColumnEncoder(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """Tokens; ``hidden`` (N, P) is true for columns that are not looked at, missing ones always."""
+        """Encodes rows into tokens; ``hidden`` (N, P) is true for columns it may not see."""
         flat = x.flatten(1)
         missing = flat.isnan()
         hidden = missing if hidden is None else hidden | missing
@@ -64,7 +64,7 @@ class ColumnEncoder(nn.Module):
 
 
 class ColumnDecoder(nn.Module):
-    """A token for each column (N, P, width) to params (N, W), each read off its column's own token.
+    """A decoder of a token for each column (N, P, width) into params (N, W), column by column.
 
     A token of zeros is one that is not there; a learned vector stands in its place.
 
@@ -106,6 +106,6 @@ class ColumnDecoder(nn.Module):
         return params.reshape(tokens.shape[0], *self.shape)
 
     def set_output_bias(self, params: Tensor) -> None:
-        """Makes ``params`` what the output starts from."""
+        """Sets the output's bias to ``params``, where training starts."""
         with torch.no_grad():
             self.bias.copy_(params.flatten())

@@ -30,7 +30,7 @@ def check_layers(shape: tuple[int, ...], channels: tuple[int, ...], strides: tup
 
 
 def map_sizes(shape: tuple[int, ...], strides: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Height and width before and after each layer."""
+    """Computes the height and width of the map before the first and after each layer."""
     sizes = [(shape[1], shape[2])]
     for stride in strides:
         height, width = sizes[-1]
@@ -41,7 +41,7 @@ def map_sizes(shape: tuple[int, ...], strides: tuple[int, ...]) -> list[tuple[in
 def feature_shape(
     shape: tuple[int, ...], channels: tuple[int, ...], strides: tuple[int, ...]
 ) -> tuple[int, int, int]:
-    """Shape of the last feature map.
+    """Computes the shape of the last feature map.
 
     >>> feature_shape((1, 28, 28), (16, 32), (2, 2))
     (32, 7, 7)
@@ -51,7 +51,7 @@ def feature_shape(
 
 
 class ConvEncoder(nn.Module):
-    """3x3 convolutions; features are the flat last map (B, C*H*W), or the map itself.
+    """An encoder of 3x3 convolutions; features are the flat last map (B, C*H*W), or the map itself.
 
     Args:
         shape: (channels, height, width), any size.
@@ -87,7 +87,7 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """The mirror of ``ConvEncoder``: transposed convolutions that restore each size exactly.
+    """A decoder that mirrors ``ConvEncoder``: transposed convolutions that restore each size exactly.
 
     Args:
         latent_dim: width of z, which a linear layer turns into the first map; ``None`` when z is
@@ -129,7 +129,7 @@ class ConvDecoder(nn.Module):
         return params
 
     def set_output_bias(self, params: Tensor) -> None:
-        """Makes the channel means of ``params`` (n_params * C, H, W) what the output starts from."""
+        """Sets the output's bias to the channel means of ``params`` (n_params * C, H, W)."""
         assert self.output.bias is not None
         with torch.no_grad():
             self.output.bias.copy_(params.mean(dim=(1, 2)))
@@ -138,7 +138,7 @@ class ConvDecoder(nn.Module):
 def transposed(
     inputs: int, outputs: int, stride: int, small: tuple[int, int], large: tuple[int, int]
 ) -> nn.ConvTranspose2d:
-    """A transposed convolution that takes a map of size ``small`` to ``large``."""
+    """Makes a transposed convolution that takes a map of size ``small`` to ``large``."""
     missing = tuple(
         target - ((size - 1) * stride - 2 * PADDING + KERNEL)
         for size, target in zip(small, large, strict=True)

@@ -1,4 +1,4 @@
-"""What stands between points of a Poincaré ball and a decoder that knows flat space only."""
+"""Layers between points of a Poincaré ball and a decoder for flat space."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from autoencode.distributions import PoincareBall
 
 
 class LogMap(nn.Module):
-    """Points z (N, Z) of the ball to tangent vectors at its centre, (N, Z)."""
+    """A map of points z (N, Z) of the ball to tangent vectors at its centre, (N, Z)."""
 
     def __init__(self, ball: PoincareBall) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class LogMap(nn.Module):
 
 
 class Gyroplanes(nn.Module):
-    """Signed distances of points z (N, Z) to U hyperplanes, times the lengths of their normals, (N, U).
+    """A layer of signed distances (N, U) of points z (N, Z) to hyperplanes, times the normals' lengths.
 
     Continuous Hierarchical Representations with Poincaré Variational Auto-Encoders (Mathieu et al.,
     2019), section 3.2, https://arxiv.org/abs/1901.06033. In flat space it is a linear layer.
@@ -51,7 +51,7 @@ class Gyroplanes(nn.Module):
 
 
 class Behind(nn.Module):
-    """A decoder that is given what another module makes of z.
+    """A decoder that reads z through another module.
 
     Args:
         first: z (N, Z) to (N, F).

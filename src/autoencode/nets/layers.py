@@ -38,7 +38,7 @@ SCRATCH_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 @dataclass(frozen=True)
 class NetOptions:
-    """How the layers of a built-in network are made.
+    """The options of the layers of a built-in network.
 
     Attributes:
         activation: nonlinearity between layers; LeakyReLU has slope 0.01.
@@ -57,17 +57,17 @@ class NetOptions:
     layers: Layers = "torch"
 
     def make_activation(self) -> nn.Module:
-        """A fresh activation module."""
+        """Makes a new activation module."""
         return make_activation(self.activation, self.layers)
 
     def make_linear(self, inputs: int, outputs: int) -> nn.Module:
-        """A fresh linear layer."""
+        """Makes a new linear layer."""
         if self.layers == "scratch":
             return scratch.Linear(inputs, outputs)
         return nn.Linear(inputs, outputs)
 
     def hidden(self, layer: nn.Module, channels: int, spatial: bool = False) -> list[nn.Module]:
-        """A hidden layer with its normalisation, activation and dropout."""
+        """Makes a hidden layer with its normalisation, activation and dropout."""
         parts = [layer]
         if self.normalization == "group" or (self.normalization == "layer" and spatial):
             # One group over channels and pixels is what LayerNorm means for feature maps.
@@ -82,7 +82,7 @@ class NetOptions:
         return parts
 
     def initialize(self, module: nn.Module) -> None:
-        """Draws the weights again as ``init`` says."""
+        """Draws the weights of a module again as ``init`` says."""
         if self.init == "torch":
             return
         draw = nn.init.xavier_uniform_ if self.init == "xavier" else _kaiming_uniform
@@ -96,7 +96,7 @@ class NetOptions:
 
 
 class Dropout(nn.Dropout):
-    """Dropout that, among many processes, draws for the whole batch as one process would."""
+    """A dropout layer that draws the same over several processes as one process would."""
 
     def forward(self, x: Tensor) -> Tensor:
         share = parallel.current_share()
@@ -109,12 +109,12 @@ class Dropout(nn.Dropout):
         return x * mask.flatten(0, 1)
 
     def _drawn(self, x: Tensor) -> tuple[int, ...]:
-        """Shape of what is drawn for each example."""
+        """Returns the shape of what is drawn for each example."""
         return tuple(x.shape[1:])
 
 
 class Dropout2d(Dropout):
-    """The same for whole feature maps (N, C, H, W)."""
+    """A dropout layer for whole feature maps (N, C, H, W), the same over several processes."""
 
     def forward(self, x: Tensor) -> Tensor:
         if parallel.current_share() is None:
@@ -126,7 +126,7 @@ class Dropout2d(Dropout):
 
 
 def make_activation(name: str, layers: Layers = "torch") -> nn.Module:
-    """The activation module of that name.
+    """Makes the activation module of that name.
 
     >>> make_activation("tanh")
     Tanh()
@@ -139,5 +139,5 @@ def _kaiming_uniform(weight: nn.Parameter) -> None:
 
 
 def _groups(channels: int) -> int:
-    """The largest usual number of groups that divides the channels."""
+    """Finds the largest usual number of groups that divides the channels."""
     return next(groups for groups in (8, 4, 2, 1) if channels % groups == 0)

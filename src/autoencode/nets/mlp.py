@@ -20,7 +20,7 @@ def _stack(widths: tuple[int, ...], options: NetOptions) -> nn.Sequential:
 
 
 class MLPEncoder(nn.Module):
-    """Flattens x (B, *D) and gives features (B, hidden[-1]).
+    """A fully connected encoder of flattened x (B, *D) into features (B, hidden[-1]).
 
     Args:
         shape: D.
@@ -50,7 +50,7 @@ class MLPEncoder(nn.Module):
 
 
 class LadderEncoder(nn.Module):
-    """Flattens x (B, *D); features (B, F) are what each level makes of the one below, the lowest first.
+    """A fully connected encoder of x (B, *D) whose features (B, F) are the outputs of all its levels.
 
     Args:
         shape: D.
@@ -83,7 +83,7 @@ class LadderEncoder(nn.Module):
 
 
 class MLPDecoder(nn.Module):
-    """Latents (N, latent_dim) to params (N, n_params * D0, ...).
+    """A fully connected decoder of latents (N, latent_dim) into params (N, n_params * D0, ...).
 
     Args:
         latent_dim: width of z.
@@ -118,13 +118,13 @@ class MLPDecoder(nn.Module):
         return flat_params.reshape(flat.shape[0], *self.shape)
 
     def set_output_bias(self, params: Tensor) -> None:
-        """Makes ``params`` (n_params * D0, ...) what the output starts from."""
+        """Sets the output's bias to ``params`` (n_params * D0, ...), where training starts."""
         with torch.no_grad():
             self.output.bias.copy_(params.flatten())  # type: ignore[operator]
 
 
 class DictionaryDecoder(nn.Module):
-    """x = b + sum of z_i times atom i; every atom has length 1, so that the sizes are in z.
+    """The linear decoder x = b + sum of z_i times atom i, whose atoms have length 1.
 
     Args:
         latent_dim: number of atoms.
@@ -146,6 +146,6 @@ class DictionaryDecoder(nn.Module):
         return params.reshape(flat.shape[0], *self.shape)
 
     def set_output_bias(self, params: Tensor) -> None:
-        """Makes ``params`` (D0, ...) what the output starts from."""
+        """Sets the output's bias to ``params`` (D0, ...), where training starts."""
         with torch.no_grad():
             self.bias.copy_(params.flatten())

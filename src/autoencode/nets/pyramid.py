@@ -1,4 +1,4 @@
-"""Residual convolutions at ever coarser resolutions, for images of any size.
+"""Residual convolutional networks at ever coarser resolutions, for images of any size.
 
 The networks of Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on Images
 (Child, 2021), https://arxiv.org/abs/2011.10650.
@@ -22,7 +22,7 @@ _POINTWISE = 2  # sides of maps that 3x3 convolutions would mostly pad
 
 
 def resolutions(shape: tuple[int, ...], patch: int = 1) -> list[tuple[int, int]]:
-    """Height and width of the maps of an image: its patches, halves (rounded up) down to 4, then 1.
+    """Lists the sizes of an image's maps: its patches, halves (rounded up) down to 4, then 1.
 
     >>> resolutions((1, 28, 28))
     [(28, 28), (14, 14), (7, 7), (4, 4), (1, 1)]
@@ -40,7 +40,7 @@ def resolutions(shape: tuple[int, ...], patch: int = 1) -> list[tuple[int, int]]
 
 
 class UnitScale(nn.Module):
-    """Each position of a map (N, C, H, W) divided by the root of its mean square over the channels.
+    """A layer that divides each position of a map (N, C, H, W) by its root mean square over channels.
 
     Root Mean Square Layer Normalization (Zhang & Sennrich, 2019), https://arxiv.org/abs/1910.07467
     """
@@ -53,7 +53,7 @@ class UnitScale(nn.Module):
 def residual_block(
     inputs: int, inner: int, outputs: int, size: tuple[int, int], scale: float = 1.0
 ) -> nn.Sequential:
-    """1x1, 3x3, 3x3 and 1x1 convolutions, each after a GELU; 1x1 ones only on the smallest maps.
+    """Makes 1x1, 3x3, 3x3 and 1x1 convolutions, each after a GELU; only 1x1 ones on the smallest maps.
 
     What comes in is scaled first, so that what goes out can't grow with a stream that it is added to.
 
@@ -75,7 +75,7 @@ def residual_block(
 
 
 class Around(nn.Module):
-    """A network around which its input goes as well.
+    """A network with a shortcut, which adds its input to its output.
 
     Args:
         network: (N, C, H, W) to the same.
@@ -91,7 +91,7 @@ class Around(nn.Module):
 
 
 class Smaller(nn.Module):
-    """The mean of each 2x2 pixels, fewer at an odd edge; of all pixels where one position is left."""
+    """A layer that averages each 2x2 pixels, fewer at an odd edge; all of them before a 1x1 map."""
 
     def __init__(self, size: tuple[int, int]) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class Smaller(nn.Module):
 
 
 class Larger(nn.Module):
-    """The nearest pixel of a smaller map, and a learned one.
+    """A layer that enlarges a map by nearest pixels and adds a learned map.
 
     Args:
         channels: of both maps.
@@ -121,7 +121,7 @@ class Larger(nn.Module):
 
 
 class PyramidEncoder(nn.Module):
-    """Residual convolutions; features (B, F) are the map of each resolution, flat, the finest first.
+    """A residual convolutional encoder; features (B, F) are its map of each resolution, finest first.
 
     A map has its channels last, as convolutions keep them in memory.
 
@@ -162,7 +162,7 @@ class PyramidEncoder(nn.Module):
 
 
 class MapDecoder(nn.Module):
-    """A scale and shift of each channel, and a 1x1 convolution to params (N, n_params * C, H, W).
+    """A decoder of a map: scale and shift of each channel, then a 1x1 convolution to params.
 
     Args:
         width: channels of the map.
@@ -182,7 +182,7 @@ class MapDecoder(nn.Module):
         return params[..., : self.shape[1], : self.shape[2]]
 
     def set_output_bias(self, params: Tensor) -> None:
-        """Makes the channel means of ``params`` (n_params * C, H, W) what the output starts from."""
+        """Sets the output's bias to the channel means of ``params`` (n_params * C, H, W)."""
         assert self.output.bias is not None
         with torch.no_grad():
             means = params.mean(dim=(1, 2))

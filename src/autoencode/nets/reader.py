@@ -1,4 +1,4 @@
-"""What stands before a network that cannot read gaps and categories."""
+"""Layers before a network that cannot read missing values, categories or large counts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from autoencode.types import DataSpec
 
 
 class Reader(nn.Module):
-    """x with gaps and categories to plain numbers.
+    """A layer that turns x with missing values and categories into plain numbers.
 
     A missing value becomes zero (the mean, of a standardised column) and its entry of the indicator 1;
     a category becomes a one-hot vector, all zeros where it is missing. Real values v become asinh(v):
@@ -67,7 +67,7 @@ class Reader(nn.Module):
 
 
 class Logarithm(nn.Module):
-    """Counts x as log(1 + x), which a network can take whatever their size."""
+    """A layer that turns counts x into log(1 + x), which a network can take whatever their size."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.clamp_min(0).log1p()
@@ -78,7 +78,7 @@ def _places(chosen: list[bool]) -> Tensor:
 
 
 class Read(nn.Module):
-    """A network that is given what a reader makes of x."""
+    """A network that reads x through a reader."""
 
     def __init__(self, reader: nn.Module, network: nn.Module) -> None:
         super().__init__()
@@ -92,6 +92,6 @@ class Read(nn.Module):
 
 
 def reader_for(spec: DataSpec) -> Reader | None:
-    """The reader that a network for these data needs, ``None`` when it reads them as they are."""
+    """Makes the reader that a network for these data needs, ``None`` when it needs none."""
     coded = any(column.kind == "category" for column in spec.columns)
     return Reader(spec) if spec.gaps or coded else None

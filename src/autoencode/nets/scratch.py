@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 class Linear(nn.Module):
-    """y = x W^T + b with Xavier-uniform weights and zero bias.
+    """The linear layer y = x W^T + b with Xavier-uniform weights and zero bias.
 
     Understanding the difficulty of training deep feedforward neural networks (Glorot & Bengio,
     2010), https://proceedings.mlr.press/v9/glorot10a.html
@@ -36,12 +36,12 @@ class Linear(nn.Module):
 
 
 def relu(x: Tensor) -> Tensor:
-    """max(x, 0), with gradient 0 at 0."""
+    """Computes max(x, 0), with gradient 0 at 0."""
     return torch.where(x > 0, x, torch.zeros_like(x))
 
 
 def sigmoid(x: Tensor) -> Tensor:
-    """1 / (1 + exp(-x)), written as (1 + tanh(x/2)) / 2.
+    """Computes 1 / (1 + exp(-x)), written as (1 + tanh(x/2)) / 2.
 
     The two are the same function; the textbook form overflows for large negative x, and its gradient
     becomes 0 * inf.
@@ -50,14 +50,14 @@ def sigmoid(x: Tensor) -> Tensor:
 
 
 class ReLU(nn.Module):
-    """``relu`` as a module."""
+    """A module that applies ``relu``."""
 
     def forward(self, x: Tensor) -> Tensor:
         return relu(x)
 
 
 class Sigmoid(nn.Module):
-    """``sigmoid`` as a module."""
+    """A module that applies ``sigmoid``."""
 
     def forward(self, x: Tensor) -> Tensor:
         return sigmoid(x)

@@ -1,4 +1,4 @@
-"""Convolutions whose maps of every scale together are the code, for decoders that need detail."""
+"""A convolutional encoder and decoder whose code is the maps of every scale together."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _START = 0.01  # of its usual size is the last layer at first; at 0 no other wou
 def _maps(
     shape: tuple[int, ...], channels: tuple[int, ...], strides: tuple[int, ...]
 ) -> list[tuple[int, ...]]:
-    """Shapes of x and of what each layer makes of it."""
+    """Computes the shapes of x and of the map after each layer."""
     check_layers(shape, channels, strides)
     sizes = map_sizes(shape, strides)
     return [(n, *size) for n, size in zip((shape[0], *channels), sizes, strict=True)]
 
 
 class SkipEncoder(nn.Module):
-    """3x3 convolutions; features (B, F) are x and the map of every layer, one after the other.
+    """An encoder of 3x3 convolutions; features (B, F) are x and the map of every layer, side by side.
 
     Args:
         shape: (channels, height, width), any size.
@@ -55,7 +55,7 @@ class SkipEncoder(nn.Module):
 
 
 class SkipDecoder(nn.Module):
-    """The mirror of ``SkipEncoder``: to each map that it makes it adds the encoder's of that size.
+    """A decoder that mirrors ``SkipEncoder`` and adds the encoder's map to each of its own.
 
     The last of them is x, so the layers learn what is to be added to x, at first
     hardly anything.
@@ -104,5 +104,5 @@ class SkipDecoder(nn.Module):
 
 
 def _added(made: Tensor, x: Tensor) -> Tensor:
-    """X added to the first channels of what was made."""
+    """Adds x to the first channels of a map."""
     return made + nn.functional.pad(x, (0, 0, 0, 0, 0, made.shape[1] - x.shape[1]))

@@ -12,13 +12,13 @@ from autoencode.errors import IncompatibleError
 
 
 class Memory:
-    """Keys and values of the tokens that a causal block has seen, (N, heads, t, width / heads) each."""
+    """The keys and values that a causal block has seen, each (N, heads, t, width / heads)."""
 
     def __init__(self) -> None:
         self._seen: tuple[Tensor, Tensor] | None = None
 
     def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """What was seen before and these together."""
+        """Appends keys and values; returns all of them so far."""
         if self._seen is not None:
             keys = torch.cat([self._seen[0], keys], dim=2)
             values = torch.cat([self._seen[1], values], dim=2)
@@ -27,7 +27,7 @@ class Memory:
 
 
 class Block(nn.Module):
-    """Self-attention and a two-layer network, each after a LayerNorm and around a shortcut.
+    """A transformer block: self-attention and a two-layer network, each with LayerNorm and shortcut.
 
     Args:
         width: of a token.
@@ -51,7 +51,7 @@ class Block(nn.Module):
     def forward(
         self, tokens: Tensor, memory: Memory | None = None, seen: Tensor | None = None
     ) -> Tensor:
-        """Tokens (N, t, width) to as many; with a memory, one token that comes after those in it.
+        """Transforms tokens (N, t, width); with a memory, one token that follows those in it.
 
         Args:
             tokens: what comes.
@@ -77,7 +77,7 @@ class Block(nn.Module):
 
 
 class CausalTransformer(nn.Module):
-    """Rows of integers (N, T) to logits (N, T, K) of each, in sight of those before it alone.
+    """A transformer from rows of integers (N, T) to logits (N, T, K), each given those before it.
 
     Attention Is All You Need (Vaswani et al., 2017), https://arxiv.org/abs/1706.03762, the decoder
     without an encoder and with LayerNorm before each part, as in GPT-2.
@@ -127,12 +127,12 @@ class CausalTransformer(nn.Module):
         return logits
 
     def begin(self, n: int) -> tuple[Tensor, list[Memory]]:
-        """N rows without integers yet, (n, 0), and memories of as much, for ``following``."""
+        """Starts n empty rows of integers (n, 0) and their empty memories, for ``following``."""
         codes = torch.zeros(n, 0, dtype=torch.long, device=self.start.device)
         return codes, [Memory() for _ in self.blocks]
 
     def following(self, codes: Tensor, memories: Sequence[Memory]) -> Tensor:
-        """Logits (N, K) of the place after the first ones.
+        """Computes the logits (N, K) of the next integer of each row.
 
         Args:
             codes: (N, t) the integers so far, one more at each call, from none.

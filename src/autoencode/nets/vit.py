@@ -14,7 +14,7 @@ from autoencode.types import layout_of
 
 
 class Patches:
-    """An image cut into square patches; sides that are no multiple are padded with zeros.
+    """A grid that cuts an image into square patches; other sides are padded with zeros.
 
     Args:
         shape: (channels, height, width).
@@ -38,7 +38,7 @@ class Patches:
         self.entries = self.channels * size * size
 
     def cut(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) as patches (N, P, C * size²)."""
+        """Cuts images (N, C, H, W) into patches (N, P, C * size²)."""
         below = self.rows * self.size - self.height
         right = self.columns * self.size - self.width
         padded = F.pad(x, (0, right, 0, below))
@@ -47,7 +47,7 @@ class Patches:
         return rows
 
     def join(self, patches: Tensor) -> Tensor:
-        """The inverse of ``cut``."""
+        """Joins patches into images; the inverse of ``cut``."""
         side, channels = self.size, self.channels
         grid = patches.unflatten(1, (self.rows, self.columns)).unflatten(3, (channels, side, side))
         whole: Tensor = grid.permute(0, 3, 1, 4, 2, 5).flatten(4).flatten(2, 3)
@@ -60,7 +60,7 @@ def _places(count: int, width: int) -> nn.Parameter:
 
 
 class PatchEncoder(nn.Module):
-    """Images (N, C, H, W) to a token for each patch (N, P, width), or for those that are seen.
+    """A transformer from images (N, C, H, W) to a token for each patch, or for those that are seen.
 
     Args:
         patches: how images are cut.
@@ -78,7 +78,7 @@ class PatchEncoder(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, seen: Tensor | None = None) -> Tensor:
-        """Tokens; ``seen`` (N, n) are the numbers of the patches that are looked at."""
+        """Encodes images into tokens; ``seen`` (N, n) are the numbers of the patches it may see."""
         tokens = self.embed(self.patches.cut(x)) + self.places
         if seen is not None:
             tokens = tokens.gather(1, seen.unsqueeze(-1).expand(-1, -1, tokens.shape[2]))
@@ -87,7 +87,7 @@ class PatchEncoder(nn.Module):
 
 
 class PatchDecoder(nn.Module):
-    """A token for each patch (N, P, width) to images (N, C, H, W).
+    """A transformer from a token for each patch (N, P, width) to images (N, C, H, W).
 
     Args:
         patches: how images are cut.
@@ -107,13 +107,13 @@ class PatchDecoder(nn.Module):
         self.output = nn.Linear(inner, patches.entries)
 
     def forward(self, tokens: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """Images; ``hidden`` (N, P) is true for patches whose tokens are not there."""
+        """Decodes tokens into images; ``hidden`` (N, P) is true for patches without a token."""
         inner = self.embed(tokens)
         if hidden is not None:
             inner = torch.where(hidden.unsqueeze(-1), self.unseen, inner)
         return self.patches.join(self.output(self.norm(self.blocks(inner + self.places))))
 
     def set_output_bias(self, params: Tensor) -> None:
-        """Makes the mean patch of ``params`` (C, H, W) what the output starts from."""
+        """Sets the output's bias to the mean patch of ``params`` (C, H, W)."""
         with torch.no_grad():
             self.output.bias.copy_(self.patches.cut(params[None])[0].mean(0))

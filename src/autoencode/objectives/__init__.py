@@ -1,4 +1,4 @@
-"""What is minimised: named terms, their weights and schedules, bounds, games, and corruption."""
+"""Objectives to minimise: named terms, weights, schedules, bounds, adversarial losses, corruption."""
 
 from autoencode.objectives.adversarial import (
     Discriminator,

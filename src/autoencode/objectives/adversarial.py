@@ -1,4 +1,4 @@
-"""Two sides of a game: a critic that tells two kinds of things apart, and terms that fool it.
+"""Adversarial losses: critics that tell real from fake, and terms that fool them.
 
 A critic is a module that gives one logit for each row: high for the real, low for the fake. It belongs
 to an ``Update`` of its own, whose forward pass reaches no other module, and to the recipe's
@@ -25,19 +25,19 @@ Kinds = Callable[[Model, Batch], tuple[Tensor, ...]]
 
 
 def codes_and_prior(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Draws from the prior (real) and codes of the batch (fake), each (b, *Z)."""
+    """Returns draws from the prior (real) and codes of the batch (fake), each (b, *Z)."""
     z = model(batch).latent.z[0]
     return prior_draws(model, len(z)), z
 
 
 def codes_and_permuted(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Codes as they are (real), and with each dimension shuffled by itself (fake), each (b, Z)."""
+    """Returns codes (real) and codes with each dimension shuffled by itself (fake), each (b, Z)."""
     z = model(batch).latent.z[0]
     return z, permuted(z.detach())
 
 
 class Discriminator:
-    """The critic's side: minus the log-likelihood of telling real from fake, nats per example.
+    """The critic's objective: minus the log-likelihood of telling real from fake, nats per example.
 
     Generative Adversarial Networks (Goodfellow et al., 2014), https://arxiv.org/abs/1406.2661. With
     ``hinge`` the loss is max(0, 1 - D(real)) + max(0, 1 + D(fake)) of the logits D instead: Geometric
@@ -72,15 +72,15 @@ class Discriminator:
         return Losses(self.weight(progress) * loss, {self.name: loss.detach()})
 
     def _telling(self, logits: Tensor) -> Tensor:
-        """The loss of logits that should be high."""
+        """Computes the loss of logits that should be high."""
         return (F.relu(1 - logits) if self.hinge else F.softplus(-logits)).mean()
 
     def check(self, output: Output) -> None:
-        """Anything with a latent will do."""
+        """Accepts any output with a latent."""
 
 
 def fooling(critic: nn.Module, unit: str = NATS) -> NamedTerm:
-    """-log of the critic's probability that codes come from the prior.
+    """Makes the term -log of the critic's probability that codes come from the prior.
 
     Args:
         critic: gives a logit for each code; frozen while the model's side takes its turn.
@@ -94,7 +94,7 @@ def fooling(critic: nn.Module, unit: str = NATS) -> NamedTerm:
 
 
 def density_ratio(critic: nn.Module) -> NamedTerm:
-    """The critic's logit, which at its optimum is log q(z) - log prod_j q(z_j).
+    """Makes the term of the critic's logit, at best log q(z) - log prod_j q(z_j).
 
     Its mean over codes is their total correlation: Disentangling by Factorising (Kim & Mnih, 2018),
     https://arxiv.org/abs/1802.05983
@@ -108,7 +108,7 @@ def density_ratio(critic: nn.Module) -> NamedTerm:
 
 
 class ImageCritic(nn.Module):
-    """Features of x, and one logit of whether x is real.
+    """A critic that gives features of x and one logit of whether x is real.
 
     Args:
         body: x (B, *D) to features (B, F).
@@ -126,7 +126,7 @@ class ImageCritic(nn.Module):
 
 
 class PatchCritic(nn.Module):
-    """A logit for each patch of an image, of whether it is real: (B, 1, H', W').
+    """A critic that gives a logit for each patch of an image, high for real ones: (B, 1, H', W').
 
     Image-to-Image Translation with Conditional Adversarial Networks (Isola et al., 2017),
     https://arxiv.org/abs/1611.07004
@@ -147,7 +147,7 @@ class PatchCritic(nn.Module):
 
 
 def raising_logits(critic: nn.Module) -> NamedTerm:
-    """-D(x_hat), the mean over the logits of a reconstruction: the other side of the hinge loss."""
+    """Makes the term -D(x_hat), the critic's mean logit of a reconstruction (of the hinge loss)."""
 
     def compute(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
         logits: Tensor = critic(output.x_dist.mean[0])
@@ -159,7 +159,7 @@ def raising_logits(critic: nn.Module) -> NamedTerm:
 def balanced(
     term: NamedTerm, beside: NamedTerm, weights: Callable[[Model], Tensor], most: float = 1e4
 ) -> NamedTerm:
-    """A term times a factor that makes its gradient at some weights as long as that of another term.
+    """Scales a term so that its gradient at some weights is as long as that of another term.
 
     Taming Transformers for High-Resolution Image Synthesis (Esser et al., 2021), equation 7,
     https://arxiv.org/abs/2012.09841. The factor is a number: no gradient goes through it. Where there
@@ -185,7 +185,7 @@ def balanced(
 
 
 def _slope(value: Tensor, at: Tensor) -> Tensor:
-    """Length of a gradient, that of the mean over the whole batch."""
+    """Computes the length of the gradient of a mean over the whole batch."""
     (gradient,) = torch.autograd.grad(value, at, retain_graph=True)
     weight = batch_weight()  # a mean over no rows has no gradient
     mine = gradient * weight if weight else torch.zeros_like(gradient)
@@ -194,7 +194,7 @@ def _slope(value: Tensor, at: Tensor) -> Tensor:
 
 
 def feature_error(critic: ImageCritic) -> NamedTerm:
-    """-log N(f(x); f(x_hat), I) but for its constant, of the critic's features f; nats.
+    """Makes the term -log N(f(x); f(x_hat), I) without its constant, f the critic's features; nats.
 
     Autoencoding beyond pixels using a learned similarity metric (Larsen et al., 2015),
     https://arxiv.org/abs/1512.09300, where it stands in the place of log p(x|z).
@@ -209,7 +209,7 @@ def feature_error(critic: ImageCritic) -> NamedTerm:
 
 
 def passing_for_real(critic: nn.Module) -> NamedTerm:
-    """log(1 - D(x_hat)) + log(1 - D(x_p)) of reconstructions and samples; the decoder lowers it."""
+    """Makes the term log(1 - D(x_hat)) + log(1 - D(x_p)) of reconstructions and samples."""
 
     def compute(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
         made = sampled(model, batch)
@@ -220,18 +220,18 @@ def passing_for_real(critic: nn.Module) -> NamedTerm:
 
 
 def examples_and_made(model: Model, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Examples (real), their reconstructions and samples from the prior (both fake), each (b, *D)."""
+    """Returns examples (real), their reconstructions and samples (both fake), each (b, *D)."""
     return batch.target, model(batch).x_dist.mean[0], sampled(model, batch)
 
 
 def examples_and_reconstructions(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Examples (real) and their reconstructions (fake), each (b, *D); nothing of the model moves."""
+    """Returns examples (real) and their reconstructions (fake), each (b, *D), without gradients."""
     with torch.no_grad():
         return batch.target, model(batch).x_dist.mean[0]
 
 
 def sampled(model: Model, batch: Batch) -> Tensor:
-    """Means of p(x|z) at draws from the prior, one for each example, with gradients of the decoder."""
+    """Decodes draws from the prior, one for each example, into means of p(x|z), with gradients."""
     z = prior_draws(model, len(batch.x))
     mean: Tensor = model.decode(z, batch.context).mean  # type: ignore[attr-defined]
     return mean

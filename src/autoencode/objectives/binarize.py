@@ -1,4 +1,4 @@
-"""Grey values as probabilities of black and white."""
+"""Dynamic binarisation: grey values drawn as black or white at every step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from autoencode.types import Batch, Losses, Model, Objective, Output, Progress
 
 
 def binarized(x: Tensor, gaps: bool = True) -> Tensor:
-    """Zeros and ones for values x (B, *D) in [0, 1], each 1 with the value as its probability.
+    """Draws zeros and ones for values x (B, *D) in [0, 1], each 1 with its value as probability.
 
     What is missing (NaN) stays so; looking for it takes as long as drawing, so say where nothing is.
     """
@@ -21,7 +21,7 @@ def binarized(x: Tensor, gaps: bool = True) -> Tensor:
 
 
 class Binarized:
-    """An objective on data that are drawn anew as zeros and ones whenever they are seen.
+    """An objective on data that are drawn as zeros and ones anew at every step.
 
     Dynamic binarisation, as in Importance Weighted Autoencoders (Burda et al., 2015), section 5,
     https://arxiv.org/abs/1509.00519. Log-likelihoods of binarised and of grey data, or of data that
@@ -40,5 +40,5 @@ class Binarized:
         return self.objective(model, replace(batch, x=x, target=x), progress)
 
     def check(self, output: Output) -> None:
-        """What the wrapped objective asks for."""
+        """Checks what the wrapped objective asks for."""
         self.objective.check(output)

@@ -1,4 +1,4 @@
-"""Bounds on the log-likelihood that need several samples of z together, and their gradients.
+"""Bounds on the log-likelihood that need several samples of z, and their gradient estimators.
 
 All of them take M groups of K draws of z. With the weights ``w = p(x, z) / q(z|x)`` the bound is the
 mean over groups of ``log mean_k w``: M = K = 1 is the ELBO, M = 1 the importance-weighted bound.
@@ -17,7 +17,7 @@ from autoencode.types import Batch, HasDetached, Losses, Model, Output, Progress
 
 
 def log_weights(output: Output, batch: Batch, path_only: bool = False) -> Tensor:
-    """Log p(x, z) - log q(z|x) of every draw, (S, B), nats.
+    """Computes log p(x, z) - log q(z|x) of every draw, (S, B), nats.
 
     Args:
         output: of a model.
@@ -31,13 +31,13 @@ def log_weights(output: Output, batch: Batch, path_only: bool = False) -> Tensor
 
 
 def grouped_bound(log_weight: Tensor, n_groups: int) -> Tensor:
-    """The bound of each group, (M, B), from the log-weights (M * K, B) of all draws."""
+    """Computes the bound of each group, (M, B), from the log-weights (M * K, B) of all draws."""
     grouped = log_weight.unflatten(0, (n_groups, -1))
     return torch.logsumexp(grouped, dim=1) - math.log(grouped.shape[1])
 
 
 def n_grown(n_samples: int, growth: float, progress: Progress) -> int:
-    """K at some point of a training in which it grows from 1 over a share of it.
+    """Computes the number of draws at a point of training, which grows from 1 to K over a share of it.
 
     Each doubling takes as long. Few draws say early as well where to go as many do, at a fraction of
     the cost. Where there are no gradients (validation) it is K.
@@ -93,7 +93,7 @@ class ImportanceWeighted:
 
 
 class DoublyReparameterized:
-    """The same bounds with a gradient of lower variance for the encoder.
+    """The importance-weighted objective with a gradient of lower variance for the encoder.
 
     Doubly Reparameterized Gradient Estimators for Monte Carlo Objectives (Tucker et al., 2018),
     https://arxiv.org/abs/1810.04152. The plain gradient of q's parameters drowns in noise as K grows;
@@ -143,7 +143,7 @@ class DoublyReparameterized:
 
 
 class StickingTheLanding:
-    """Minus the ELBO with the path derivative: no noise is left where q is the true posterior.
+    """Minus the ELBO with the path derivative, whose noise vanishes where q is the true posterior.
 
     Sticking the Landing: Simple, Lower-Variance Gradient Estimators for Variational Inference
     (Roeder et al., 2017), https://arxiv.org/abs/1703.09194. Unbiased for the ELBO; for the bound of
@@ -177,7 +177,7 @@ def _over_event(share: Tensor, like: Tensor) -> Tensor:
 def _mixed(
     log_weight: Tensor, n_groups: int, elbo_share: float, name: str
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Minus the bound of log-weights (S, B) mixed with the ELBO of the same draws, and its terms."""
+    """Mixes the bound of log-weights (S, B) with the ELBO of the same draws; returns loss and terms."""
     loss = -grouped_bound(log_weight, n_groups).mean()
     terms = {name: loss.detach()}
     if elbo_share:

@@ -1,4 +1,4 @@
-"""Regularisers of the code: its size, its sparsity, and what a bottleneck itself asks for.
+"""Regularisers of the code: its size, its sparsity, and the bottleneck's own penalties.
 
 Most are without a unit of their own: the weight brings them into that of the terms beside them.
 """
@@ -23,7 +23,7 @@ from autoencode.types import Batch, Model, Observation, Output, Progress
 
 
 def penalty(name: str) -> NamedTerm:
-    """One of the bottleneck's own losses (commitment, entropy, l0), by its name."""
+    """Makes the term of one of the bottleneck's own losses (commitment, entropy, l0), by its name."""
 
     def compute(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
         return output.latent.penalties[name]
@@ -55,7 +55,7 @@ half_square = NamedTerm(_half_square, ANY)
 
 
 def sparsity(target: float) -> NamedTerm:
-    """Sum over units of KL(Bernoulli(target) || Bernoulli(mean activation)), nats.
+    """Makes the term sum over units of KL(Bernoulli(target) || Bernoulli(mean activation)), nats.
 
     Sparse autoencoder (Ng, 2011), https://web.stanford.edu/class/cs294a/sparseAutoencoder.pdf. The mean
     is that of the whole batch.
@@ -81,7 +81,7 @@ def sparsity(target: float) -> NamedTerm:
 
 
 def decode(model: Model, z: Tensor, context: Tensor | None = None) -> Observation:
-    """p(x|z) of latents (N, *Z).
+    """Decodes latents (N, *Z) into p(x|z).
 
     Raises:
         IncompatibleError: when the model cannot go from latents to data.
@@ -116,7 +116,7 @@ revival = NamedTerm(_revival, SUM_SQUARED, demand=_has_dead)
 
 
 def nested(sizes: Sequence[int]) -> NamedTerm:
-    """Sum of the squared errors of the reconstructions from the first m units, for each m of ``sizes``.
+    """Makes the term that sums the squared errors from the first m units, for each m of ``sizes``.
 
     Learning Multi-Level Features with Matryoshka Sparse Autoencoders (Bussmann et al., 2025),
     https://arxiv.org/abs/2503.17547
@@ -147,7 +147,7 @@ def nested(sizes: Sequence[int]) -> NamedTerm:
 
 
 def _asked(batch: Batch, output: Output, hidden: bool) -> Tensor:
-    """Which known entries the model did not see, or did, (S, B, *D)."""
+    """Selects the known entries that were hidden from the model, or those that were not, (S, B, *D)."""
     which = output.latent.views["hidden"] == hidden
     return which if batch.mask is None else which & batch.mask
 

@@ -76,7 +76,7 @@ CORRUPTIONS: dict[str, Corruption] = {
 
 
 class OwnCorruption:
-    """A function of the user's, ``(x, level) -> x`` or ``x -> x``, as a corruption.
+    """A corruption by a function of the user's, ``(x, level) -> x`` or ``x -> x``.
 
     Args:
         function: what is done to x (B, *D).
@@ -107,7 +107,7 @@ class OwnCorruption:
 
 
 def _takes(function: Callable[..., Tensor], n: int) -> bool:
-    """Whether a function can be called with n arguments."""
+    """Tells whether a function can be called with n arguments."""
     try:
         inspect.signature(function).bind(*range(n))
     except TypeError:
@@ -118,7 +118,7 @@ def _takes(function: Callable[..., Tensor], n: int) -> bool:
 
 
 class Corrupted:
-    """An objective that is asked to explain the clean target from a corrupted x.
+    """An objective whose encoder sees a corrupted x while the target stays clean.
 
     Args:
         objective: any objective.
@@ -137,5 +137,5 @@ class Corrupted:
         return self.objective(model, noisy, progress)
 
     def check(self, output: Output) -> None:
-        """What the wrapped objective asks for."""
+        """Checks what the wrapped objective asks for."""
         self.objective.check(output)

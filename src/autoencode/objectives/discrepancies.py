@@ -16,7 +16,7 @@ SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 def kernel(a: Tensor, b: Tensor) -> Tensor:
-    """Inverse multiquadratics c / (c + |a - b|²) of all pairs (N, M), summed over c = 2 Z s.
+    """Computes the kernel c / (c + |a - b|²) of all pairs (N, M), summed over c = 2 Z s.
 
     ``s`` runs from 0.1 to 10 (``SCALES``), Z is the width of a and b; for a prior of unit variance.
     """
@@ -30,7 +30,7 @@ def kernel(a: Tensor, b: Tensor) -> Tensor:
 
 
 def squared_mmd(a: Tensor, b: Tensor, unbiased: bool = True) -> Tensor:
-    """Squared maximum mean discrepancy of two samples (N, Z) of one size, under ``kernel``.
+    """Computes the squared maximum mean discrepancy of two samples (N, Z), under ``kernel``.
 
     Args:
         a, b: the samples.
@@ -52,7 +52,7 @@ def squared_mmd(a: Tensor, b: Tensor, unbiased: bool = True) -> Tensor:
 
 
 def squared_sliced_wasserstein(a: Tensor, b: Tensor, directions: Tensor) -> Tensor:
-    """Mean over directions of the squared 2-Wasserstein distance of two projected samples.
+    """Computes the squared 2-Wasserstein distance of projected samples, averaged over directions.
 
     Args:
         a, b: samples (N, Z) of one size.
@@ -68,7 +68,7 @@ def squared_sliced_wasserstein(a: Tensor, b: Tensor, directions: Tensor) -> Tens
 
 
 def prior_draws(model: Model, n: int) -> Tensor:
-    """Draws of z from a model's prior, (n, *Z), without gradients.
+    """Draws z from a model's prior, (n, *Z), without gradients.
 
     Raises:
         IncompatibleError: when it has none.
@@ -81,13 +81,13 @@ def prior_draws(model: Model, n: int) -> Tensor:
 
 
 def _codes_and_draws(model: Model, output: Output) -> tuple[Tensor, Tensor]:
-    """The codes of the whole batch and as many draws from the prior, (B, Z)."""
+    """Returns the codes of the whole batch and as many draws from the prior, (B, Z)."""
     z = output.latent.z[0].flatten(1)
     return global_batch(z), global_batch(prior_draws(model, len(z)).flatten(1))
 
 
 def mmd(unit: str = ANY, unbiased: bool = True) -> NamedTerm:
-    """MMD between the codes of the batch and as many draws from the prior.
+    """Makes the term of the MMD between the codes of the batch and as many draws from the prior.
 
     Wasserstein Auto-Encoders (Tolstikhin et al., 2018), https://arxiv.org/abs/1711.01558
 
@@ -110,7 +110,7 @@ prior_mmd = mmd()
 
 
 def sliced_wasserstein(n_directions: int = 50) -> NamedTerm:
-    """Sliced Wasserstein distance between the codes of the batch and as many draws from the prior.
+    """Makes the term of the sliced Wasserstein distance between codes and draws from the prior.
 
     Sliced-Wasserstein Autoencoder (Kolouri et al., 2018), https://arxiv.org/abs/1804.01947
 

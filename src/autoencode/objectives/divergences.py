@@ -25,13 +25,13 @@ def _as_schedule(value: float | WeightSchedule) -> WeightSchedule:
 
 
 def _rows(values: Tensor, output: Output) -> Tensor:
-    """Values (B,) or (S, B) as the mean over samples for each example of the whole batch, (B,)."""
+    """Averages values (B,) or (S, B) over samples, for each example of the whole batch, (B,)."""
     samples, size = output.latent.z.shape[:2]
     return global_batch(values.expand(samples, size).mean(0))
 
 
 def kl_of(site: str) -> NamedTerm:
-    """KL(q || p) of one of several stochastic variables."""
+    """Makes the term KL(q || p) of one of several stochastic variables."""
 
     def compute(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
         return output.latent.sites[site].kl()
@@ -40,7 +40,7 @@ def kl_of(site: str) -> NamedTerm:
 
 
 def capacity(limit: float | WeightSchedule, site: str | None = None) -> NamedTerm:
-    """|KL - C|: holds the information in the code at C nats, which may grow during training.
+    """Makes the term |KL - C|, which holds the code's information at C nats; C may grow.
 
     Understanding disentangling in beta-VAE (Burgess et al., 2018), https://arxiv.org/abs/1804.03599
 
@@ -61,7 +61,7 @@ def capacity(limit: float | WeightSchedule, site: str | None = None) -> NamedTer
 
 
 def free_bits(nats: float) -> NamedTerm:
-    """The KL term without pressure below ``nats`` for each latent dimension.
+    """Makes the KL term without pressure below ``nats`` for each latent dimension.
 
     Improving Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016), section 6,
     https://arxiv.org/abs/1606.04934. The KL of a dimension is averaged over the batch before it is
@@ -117,7 +117,7 @@ def aggregate_log_densities(
 
 
 def _stratified_log_weights(n_batch: int, n_train: int, like: Tensor) -> Tensor:
-    """Log of the (B, B) weights with which the other examples of a batch stand for the data.
+    """Computes the log-weights (B, B) with which examples of a batch stand for the data.
 
     Row i is for the draw of example i, which surely belongs to the data (1/N); one neighbour takes what
     is missing to one, so that the estimate is exact in expectation.
@@ -131,13 +131,13 @@ def _stratified_log_weights(n_batch: int, n_train: int, like: Tensor) -> Tensor:
 
 
 def _own_rows(whole: Tensor) -> Tensor:
-    """The rows of this process, of a (B, ...) tensor that is the same on all."""
+    """Selects this process's rows of a (B, ...) tensor that is the same on all."""
     share = current_share()
     return whole if share is None else share.of(whole)
 
 
 def total_correlation(stratified: bool = False, site: str = "z") -> NamedTerm:
-    """KL(q(z) || prod_j q(z_j)): how far the latent dimensions are from independent.
+    """Makes the term KL(q(z) || prod_j q(z_j)): how far latent dimensions are from independent.
 
     Isolating Sources of Disentanglement in Variational Autoencoders (Chen et al., 2018),
     https://arxiv.org/abs/1802.04942
@@ -159,7 +159,7 @@ def total_correlation(stratified: bool = False, site: str = "z") -> NamedTerm:
 
 
 def dip(off_diagonal: float, diagonal: float, total: bool, site: str = "z") -> NamedTerm:
-    """How far the codes' covariance is from the identity.
+    """Makes the term that measures how far the codes' covariance is from the identity.
 
     Variational Inference of Disentangled Latent Concepts from Unlabeled Observations (Kumar et al.,
     2017), https://arxiv.org/abs/1711.00848
@@ -188,14 +188,14 @@ def dip(off_diagonal: float, diagonal: float, total: bool, site: str = "z") -> N
 
 
 def _gaussian(output: Output, site: str) -> Normal:
-    """The posterior of a site that has been asked for a diagonal Gaussian."""
+    """Returns the posterior of a site that was checked to be a diagonal Gaussian."""
     q = output.latent.sites[site].posterior
     assert isinstance(q, Normal)  # or the objective would have been refused
     return q
 
 
 def _asks_gaussian(site: str) -> Callable[[Output], str | None]:
-    """Says what an output lacks whose site should be a diagonal Gaussian."""
+    """Makes the check that a site of an output has a diagonal Gaussian posterior."""
 
     def demand(output: Output) -> str | None:
         sites = output.latent.sites

@@ -1,4 +1,4 @@
-"""Regularisers that need derivatives: how much the code moves with x, or x with the code."""
+"""Regularisers of derivatives: of the code with respect to x, and of x with respect to the code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_EXACT = 1024  # backward passes for one Jacobian
 
 
 def squared_jacobian(function: Callable[[Tensor], Tensor], at: Tensor, exact: bool = True) -> Tensor:
-    """Squared Frobenius norm of each example's Jacobian, (B,), differentiable.
+    """Computes the squared Frobenius norm of each example's Jacobian, (B,), differentiable.
 
     Args:
         function: (B, *I) to (B, *O), every example by itself.
@@ -43,7 +43,7 @@ def squared_jacobian(function: Callable[[Tensor], Tensor], at: Tensor, exact: bo
 
 
 def contraction(exact: bool = True) -> NamedTerm:
-    """Squared Frobenius norm of the Jacobian of the code with respect to x.
+    """Makes the term of the squared Frobenius norm of the Jacobian of the code with respect to x.
 
     Contractive Auto-Encoders (Rifai et al., 2011), https://icml.cc/2011/papers/455_icmlpaper.pdf
 
@@ -67,7 +67,7 @@ def contraction(exact: bool = True) -> NamedTerm:
 
 
 def smoothness(exact: bool = False) -> NamedTerm:
-    """Half of the squared Frobenius norm of the Jacobian of the decoder's mean with respect to z.
+    """Makes the term of half the squared Frobenius norm of the decoder mean's Jacobian by z.
 
     From Variational to Deterministic Autoencoders (Ghosh et al., 2020), the gradient penalty,
     https://arxiv.org/abs/1903.12436

@@ -1,4 +1,4 @@
-"""Bounds for examples whose class is known for some of them only."""
+"""The objective for examples whose class is known for only some of them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Guesses(Model, Protocol):
     """A model that guesses the class y of its examples."""
 
     def class_log_probs(self, x: Tensor) -> Tensor:
-        """Log q(y|x) (B, C), nats."""
+        """Computes log q(y|x) (B, C), nats."""
 
     def given(self, x: Tensor, y: Tensor) -> Output:
-        """p(x|y,z) at one draw of z for each of the classes y (S, B, C)."""
+        """Computes p(x|y,z) at one draw of z for each of the classes y (S, B, C)."""
 
 
 class SemiSupervised:
-    """Minus the bound on log p(x, y) where y is known, on log p(x) where not, and -log q(y|x).
+    """The semi-supervised objective: bounds on log p(x, y) or log p(x), and -log q(y|x).
 
     Semi-supervised Learning with Deep Generative Models (Kingma et al., 2014), model M2,
     https://arxiv.org/abs/1406.5298, equations 6, 7 and 9. With one draw of z for each class::
@@ -81,7 +81,7 @@ class SemiSupervised:
         return Losses(total, {name: value.detach() for name, value in terms.items()})
 
     def weights(self, progress: Progress) -> dict[str, float]:
-        """The weight of each term."""
+        """Returns the weight of each term."""
         return {"reconstruction": 1.0, "kl": 1.0, "label": 1.0, "classification": self.alpha}
 
     def check(self, output: Output) -> None:

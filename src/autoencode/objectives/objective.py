@@ -1,4 +1,4 @@
-"""A weighted sum of named terms."""
+"""An objective that is a weighted sum of named terms."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from autoencode.types import Batch, Losses, Model, Output, Progress
 
 
 class WeightedSum:
-    """Sum of weight * mean(term) over named terms.
+    """The objective sum of weight * mean(term) over named terms.
 
     Args:
         terms: named terms; all in the same unit, but for regularisers, which are pure numbers.
@@ -53,7 +53,7 @@ class WeightedSum:
         return self.losses(model, batch, model(batch), progress)
 
     def losses(self, model: Model, batch: Batch, output: Output, progress: Progress) -> Losses:
-        """The losses of an output that has been computed already."""
+        """Computes the losses of an output that was computed already."""
         total: Tensor | None = None
         values: dict[str, Tensor] = {}
         for name, term in self.terms.items():
@@ -68,7 +68,7 @@ class WeightedSum:
         return Losses(total, values)
 
     def weights(self, progress: Progress) -> dict[str, float]:
-        """The weight of each term where training stands."""
+        """Returns the weight of each term at this point of training."""
         one: WeightSchedule = Constant(1.0)
         return {name: self._weights.get(name, one)(progress) for name in self.terms}
 

@@ -1,4 +1,4 @@
-"""Weights that move while training goes on."""
+"""Schedules of weights that change during training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WeightSchedule = Callable[[Progress], float]
 
 @dataclass(frozen=True)
 class Constant:
-    """The same weight throughout."""
+    """A schedule with the same weight throughout."""
 
     value: float
 
@@ -22,7 +22,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Linear:
-    """From ``start`` to ``end`` over the first ``until`` of training, then ``end``.
+    """A schedule from ``start`` to ``end`` over the first ``until`` of training, then ``end``.
 
     >>> Linear(0.0, 1.0, until=0.5)(Progress(step=25, n_steps=100))
     0.5
@@ -39,7 +39,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class After:
-    """Zero over the first ``start`` of training, then ``value``.
+    """A schedule that is zero over the first ``start`` of training, then ``value``.
 
     >>> weight = After(0.25, 0.8)
     >>> weight(Progress(24, 100)), weight(Progress(25, 100))
@@ -55,7 +55,7 @@ class After:
 
 @dataclass(frozen=True)
 class Cyclical:
-    """``cycles`` times from ``start`` to ``end``: rising over a share ``rise`` of a cycle, then level.
+    """A schedule of ``cycles`` rises from ``start`` to ``end``, each over a share ``rise`` of a cycle.
 
     Cyclical Annealing Schedule: A Simple Approach to Mitigating KL Vanishing (Fu et al., 2019),
     https://arxiv.org/abs/1903.10145

@@ -1,4 +1,4 @@
-"""How alike two images look: structural similarity, at one scale and at several.
+"""Structural similarity of images, at one scale and at several.
 
 Image quality assessment: from error visibility to structural similarity (Wang et al., 2004),
 https://doi.org/10.1109/TIP.2003.819861, and Multiscale structural similarity for image quality
@@ -25,7 +25,7 @@ _LOW = 1e-2  # of a scale's similarity; its logarithm goes on as a straight line
 
 
 def ssim(x: Tensor, y: Tensor, window: int = 11) -> Tensor:
-    """The mean structural similarity of each pair of images, (N,), at most 1.
+    """Computes the mean structural similarity of each pair of images, (N,), at most 1.
 
     Only places where the whole window lies inside the image count.
 
@@ -41,7 +41,7 @@ def ssim(x: Tensor, y: Tensor, window: int = 11) -> Tensor:
 
 
 def scales_for(side: int, window: int = 11, n_scales: int = 5) -> tuple[int, int]:
-    """The window and the number of scales that images allow whose shorter side has so many pixels.
+    """Finds the window and the number of scales for images with a shorter side of ``side`` pixels.
 
     The window shrinks to an odd number that fits; there are as many scales as still hold it.
 
@@ -57,7 +57,7 @@ def scales_for(side: int, window: int = 11, n_scales: int = 5) -> tuple[int, int
 
 
 def ms_ssim(x: Tensor, y: Tensor, window: int = 11, n_scales: int = 5) -> Tensor:
-    """The structural similarity of each pair of images over several scales, (N,), at most 1.
+    """Computes the structural similarity of each pair of images over several scales, (N,), at most 1.
 
     Each scale is half as fine as the one before. Small images have fewer scales (``scales_for``), whose
     exponents are brought to a sum of 1. The exponents are no whole numbers and images can be less alike
@@ -87,7 +87,7 @@ def ms_ssim(x: Tensor, y: Tensor, window: int = 11, n_scales: int = 5) -> Tensor
 
 
 def _similarity(x: Tensor, y: Tensor, window: int) -> tuple[Tensor, Tensor]:
-    """Structural similarity, and its part that knows contrast and structure alone; both (N,)."""
+    """Computes the structural similarity and its part for contrast and structure; both (N,)."""
     mean_x, mean_y = _blurred(x, window), _blurred(y, window)
     xx, yy, xy = mean_x.square(), mean_y.square(), mean_x * mean_y
     var_x, var_y = _blurred(x * x, window) - xx, _blurred(y * y, window) - yy
@@ -98,7 +98,7 @@ def _similarity(x: Tensor, y: Tensor, window: int) -> tuple[Tensor, Tensor]:
 
 
 def _blurred(x: Tensor, window: int) -> Tensor:
-    """Means under a Gaussian window, where it lies inside the image."""
+    """Computes means under a Gaussian window, where it lies inside the image."""
     at = torch.arange(window, device=x.device, dtype=x.dtype) - (window - 1) / 2
     kernel = torch.softmax(-0.5 * (at / _SIGMA).square(), 0)
     rows = x.flatten(0, 1).unsqueeze(1)
@@ -112,7 +112,7 @@ def _log(values: Tensor) -> Tensor:
 
 
 def dissimilarity(window: int = 11, n_scales: int = 5) -> NamedTerm:
-    """1 - MS-SSIM of x and the mean of p(x|z): 0 for images that look the same.
+    """Makes the term 1 - MS-SSIM of x and the mean of p(x|z): 0 for images that look the same.
 
     Learning to Generate Images with Perceptual Similarity Metrics (Snell et al., 2017),
     https://arxiv.org/abs/1511.06409. A pure number, so that its weight has a unit.

@@ -1,4 +1,4 @@
-"""One objective after another, by how far training has come."""
+"""Objectives that take turns during training, one after another."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autoencode.types import Batch, Losses, Model, Objective, Output, Progress
 
 
 class Staged:
-    """Objectives that take their turn one after another.
+    """An objective that is one of several, by how far training has come.
 
     What an objective does not use has no gradient meanwhile, and optimisers leave it as it is: so
     layers can be trained one after the other by one update.
@@ -38,25 +38,25 @@ class Staged:
         self.unit = units.pop()
 
     def stage(self, progress: Progress) -> int:
-        """The number of the stage, from 0."""
+        """Returns the number of the current stage, from 0."""
         return sum(progress.fraction >= end for end in self.until[:-1])
 
     def __call__(self, model: Model, batch: Batch, progress: Progress) -> Losses:
         return self.objectives[self.stage(progress)](model, batch, progress)
 
     def weights(self, progress: Progress) -> dict[str, float]:
-        """Which stage weighs 1, so that it can be seen that the loss changes its meaning."""
+        """Returns 1 for the current stage and 0 for the others, so that logs show which loss it is."""
         now = self.stage(progress)
         return {f"stage {i + 1}": float(i == now) for i in range(len(self.objectives))}
 
     def check(self, output: Output) -> None:
-        """What each of them asks for."""
+        """Checks what each of the objectives asks for."""
         for objective in self.objectives:
             objective.check(output)
 
 
 class LayerError:
-    """Mean squared error of one layer that reconstructs what it is given by the layers below it.
+    """The mean squared error of one layer that reconstructs the output of the layers below it.
 
     Those below are left as they are. Greedy Layer-Wise Training of Deep Networks (Bengio et al., 2007),
     https://proceedings.neurips.cc/paper/2006/hash/5da713a690c067105aeb2fae32403405-Abstract.html
@@ -87,4 +87,4 @@ class LayerError:
         return Losses(loss, {"layer": loss.detach()})
 
     def check(self, output: Output) -> None:
-        """Nothing is asked of the bottleneck."""
+        """Accepts any output."""

@@ -1,4 +1,4 @@
-"""Named parts of a loss.
+"""Named terms of a loss, and the most common of them.
 
 A term is a function ``(model, batch, output, progress) -> Tensor`` of shape (), (B,) or (S, B); the
 objective averages it. ``unit`` says what it counts: terms of different units cannot be added.
@@ -26,7 +26,7 @@ ANY = ""
 
 @dataclass(frozen=True)
 class NamedTerm:
-    """A term with its unit and what it asks of the bottleneck.
+    """A term of a loss with its unit and what it asks of the bottleneck.
 
     Attributes:
         compute: the term.
@@ -77,7 +77,7 @@ def _squared_error(model: Model, batch: Batch, output: Output, progress: Progres
 
 
 def example_errors(mean: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Squared error of each example (S, B), summed over its observed entries.
+    """Computes the squared error of each example (S, B), summed over its observed entries.
 
     Args:
         mean: (S, B, *D) reconstructions.

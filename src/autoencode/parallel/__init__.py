@@ -1,4 +1,4 @@
-"""Several processes that train one model: the group, shares of a batch, the whole batch."""
+"""Training of one model by several processes: their group, their shares of a batch, the whole batch."""
 
 from autoencode.parallel.batch import batch_sum, batch_weight, global_batch
 from autoencode.parallel.group import Group, Share, current, current_share, joined, sharing

@@ -1,4 +1,4 @@
-"""The whole batch of a step, of which each process has some rows."""
+"""Values over the whole batch of a step, of which each process holds some rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from autoencode.parallel.group import Group, Share, current, current_share
 
 
 def global_batch(rows: Tensor, axis: int = 0) -> Tensor:
-    """The whole batch, in the order of one process, from each process's rows of it.
+    """Gathers the whole batch, in the order of one process, from the rows of all processes.
 
     For terms that couple the examples of a batch (a discrepancy, a covariance, a codebook).
     Differentiable, and right for whatever follows: the averaged gradient is that of one process.
@@ -31,20 +31,20 @@ def global_batch(rows: Tensor, axis: int = 0) -> Tensor:
 
 
 def batch_sum(values: Tensor) -> Tensor:
-    """The sum over all processes, without gradients; for counts and running statistics."""
+    """Sums values over all processes, without gradients; for counts and running statistics."""
     if current_share() is None:
         return values
     return current().sum_(values.detach().clone())
 
 
 def batch_weight() -> float:
-    """Share of the batch that this process has, 1 in one process."""
+    """Returns the share of the batch that this process has, 1 in one process."""
     share = current_share()
     return 1.0 if share is None else share.weight
 
 
 class _Gather(torch.autograd.Function):
-    """Rows of all processes, interleaved."""
+    """An autograd function that interleaves the rows of all processes."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, group: Group, share: Share) -> Tensor:

@@ -1,4 +1,4 @@
-"""Many processes that train as one.
+"""Processes that train one model together as a single process would.
 
 Each process holds the same model and takes the rows ``rank::world`` of each batch. What is computed is
 what one process would compute on the whole batch: gradients are averaged over all its examples, noise
@@ -42,16 +42,16 @@ class Share:
 
     @property
     def rows(self) -> int:
-        """How many these are; none where the batch has fewer examples than there are processes."""
+        """Number of rows of this share; 0 where a batch is smaller than the number of processes."""
         return len(range(self.rank, self.total, self.world))
 
     @property
     def weight(self) -> float:
-        """Share of the batch, by which a mean over these rows counts."""
+        """Fraction of the batch in this share, by which a mean over its rows counts."""
         return self.rows / self.total
 
     def of(self, whole: Tensor, axis: int = 0) -> Tensor:
-        """These rows of a tensor that has all of them along ``axis``."""
+        """Selects the rows of this share from a tensor that has the whole batch along ``axis``."""
         return whole.movedim(axis, 0)[self.rank :: self.world].movedim(0, axis)
 
 
@@ -68,31 +68,31 @@ class Group:
 
     @property
     def leads(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+        """Whether this is the process that writes files and prints messages."""
         return self.rank == 0
 
     def share(self, total: int) -> Share:
-        """The part of this process in a batch of ``total`` examples."""
+        """Returns this process's share of a batch of ``total`` examples."""
         return Share(self.rank, self.world, total)
 
     def sum_(self, tensor: Tensor) -> Tensor:
-        """The sum over all processes, in place; the same bits on each."""
+        """Sums a tensor over all processes, in place; the result has the same bits on each."""
         return tensor
 
     def gather(self, tensor: Tensor) -> Tensor:
-        """Tensors of one shape from all processes, stacked: (world, ...)."""
+        """Stacks tensors of one shape from all processes: (world, ...)."""
         return tensor[None]
 
     def collect(self, rows: Tensor) -> list[Tensor]:
-        """On process 0 the tensors of all, which may differ in length; elsewhere nothing."""
+        """Collects on process 0 the tensors of all, which may differ in length; elsewhere nothing."""
         return [rows]
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set on any process."""
+        """Tells whether the flag is set on any process."""
         return flag
 
     def start(self, tensors: Sequence[Tensor], about: str) -> None:
-        """Waits for all, and gives the tensors the values that they have on process 0.
+        """Waits for all processes and gives the tensors the values that they have on process 0.
 
         Args:
             tensors: parameters and buffers, in the same order on all processes.
@@ -114,11 +114,11 @@ class Group:
         yield
 
     def meet(self) -> None:
-        """Waits, for hours if need be, until all processes are here."""
+        """Waits until all processes have come here, for hours if need be."""
 
 
 class _Consequence(TrainingError):
-    """The error of another process, which says it there; all leave with the same code."""
+    """An error raised because another process failed, which reports it; all exit with the same code."""
 
     def __init__(self, rank: str, exit_code: int) -> None:
         super().__init__(f"process {rank} ended with an error; its message says why")
@@ -126,7 +126,7 @@ class _Consequence(TrainingError):
 
 
 class _Many(Group):
-    """Several processes, connected by torch.distributed."""
+    """A group of several processes, connected by torch.distributed."""
 
     def __init__(self, place: launch.Place, device: torch.device, store: Store, timeout: float) -> None:
         self.rank, self.world, self.local_rank = place.rank, place.world, place.local_rank
@@ -221,7 +221,7 @@ class _Many(Group):
         self._wait(keys)
 
     def _wait(self, keys: list[str]) -> None:
-        """Waits for what the other processes will set, unless one of them fails first."""
+        """Waits until the other processes have set some keys, unless one of them fails first."""
         until, pause = time.monotonic() + _PATIENCE, 0.001
         while not self.store.check(keys):
             if self.store.check(["failed"]):
@@ -233,13 +233,13 @@ class _Many(Group):
             pause = min(1.0, 2 * pause)
 
     def _new(self, name: str) -> str:
-        """A key that all processes have at the same point of the program, and never again."""
+        """Makes a key that is unique in the job and the same on all processes."""
         self._names += 1
         return f"{name}/{self._names}"
 
     @contextlib.contextmanager
     def _exchange(self) -> Iterator[None]:
-        """Turns the failure of an exchange into an error that says who did not answer."""
+        """Turns the failure of a collective call into an error that names who did not answer."""
         started = time.monotonic()
         try:
             yield
@@ -254,7 +254,7 @@ class _Many(Group):
             raise TrainingError(f"{who}; it says why if it can ({reason})") from None
 
     def _missing(self) -> list[int]:
-        """The processes that do not notice that time is up: those that hang."""
+        """Finds the processes that hang: those that do not report that time is up."""
         keys = [f"waiting/{rank}" for rank in range(self.world)]
         with contextlib.suppress(RuntimeError):
             self.store.set(keys[self.rank], "yes")
@@ -263,7 +263,7 @@ class _Many(Group):
         return []
 
     def note_failure(self, error: BaseException) -> None:
-        """Tells the others, and marks an error that process 0 does not have as well."""
+        """Tells the other processes of a failure; marks an error that process 0 does not share."""
         with contextlib.suppress(RuntimeError):
             self.store.set("failed", f"{self.rank} {getattr(error, 'exit_code', 1)}")
             if self.leads:
@@ -288,12 +288,12 @@ _share: Share | None = None
 
 
 def current() -> Group:
-    """The group that this process belongs to; alone unless ``joined``."""
+    """Returns the group that this process belongs to: itself alone, unless ``joined``."""
     return _group
 
 
 def current_share() -> Share | None:
-    """The part of the batch in work, ``None`` in one process."""
+    """Returns this process's share of the batch being computed, ``None`` in one process."""
     return _share
 
 

@@ -1,4 +1,4 @@
-"""The drawing of examples in cells, as pictures or as line profiles, and what all plots share.
+"""Drawing of examples in cells, as pictures or as line profiles, and what all plots share.
 
 Private to ``plots``, whose docstring explains the letters of the shapes.
 """
@@ -42,7 +42,7 @@ def short_name(value: Any, width: int = 24) -> str:
 
 
 def as_pixels(x: Array) -> tuple[Array, str]:
-    """(..., C, H, W) as grey (..., H, W) or colour (..., H, W, 3) in [0, 1], and a note."""
+    """Turns (..., C, H, W) into grey (..., H, W) or colour (..., H, W, 3) in [0, 1], and a note."""
     x = np.clip(np.nan_to_num(x.astype(np.float32)), 0, 1)
     channels = x.shape[-3]
     if channels == 3:
@@ -52,7 +52,7 @@ def as_pixels(x: Array) -> tuple[Array, str]:
 
 
 def tiled(pixels: Array, gap: int) -> Array:
-    """(R, K, H, W) or (R, K, H, W, 3) as one picture, with white gaps between the cells."""
+    """Tiles (R, K, H, W) or (R, K, H, W, 3) to one picture, with white gaps between the cells."""
     rows, columns, height, width = pixels.shape[:4]
     colour = [(0, 0)] * (pixels.ndim - 4)
     padded = np.pad(pixels, [(0, 0)] * 2 + [(0, gap)] * 2 + colour, constant_values=1.0)
@@ -62,7 +62,7 @@ def tiled(pixels: Array, gap: int) -> Array:
 
 
 def in_rows(x: Array, columns: int, value: float) -> Array:
-    """(N, ...) as (rows, columns, ...), the last row filled up with ``value``."""
+    """Arranges (N, ...) as (rows, columns, ...), the last row filled up with ``value``."""
     missing = [(0, -len(x) % columns)] + [(0, 0)] * (x.ndim - 1)
     full = np.pad(x, missing, constant_values=value)
     return full.reshape(-1, columns, *x.shape[1:])
@@ -73,7 +73,7 @@ def gap_of(pixels: Array) -> int:
 
 
 def cell_size(pixels: Array) -> tuple[float, float]:
-    """Width and height in inches at which one of (N, H, W, ...) is drawn."""
+    """Computes width and height in inches at which one of (N, H, W, ...) is drawn."""
     high, wide = pixels.shape[1:3]
     scale = (0.75 if max(high, wide) <= 64 else 1.25) / max(high, wide)
     return scale * wide, scale * high
@@ -137,7 +137,7 @@ def profile_note(cells: Array) -> str:
 
 
 def draw_profiles(ax: Axes, cells: Array, edges: Extent) -> None:
-    """Draw each row of (R, K, F) as a line inside its own cell; all share one scale."""
+    """Draws each row of (R, K, F) as a line inside its own cell; all share one scale."""
     cells = np.repeat(cells, 2, axis=2) if cells.shape[2] == 1 else cells  # one value: a dash
     rows, columns, features = cells.shape
     x0, x1, y0, y1 = edges
@@ -156,7 +156,7 @@ def draw_profiles(ax: Axes, cells: Array, edges: Extent) -> None:
 
 
 def outer_edges(extent: Extent, rows: int, columns: int) -> Extent:
-    """From the centres of the outermost cells to the outer edges of the grid."""
+    """Moves from the centres of the outermost cells to the outer edges of the grid."""
     x0, x1, y0, y1 = extent
     half_x = (x1 - x0) / (2 * (columns - 1)) if columns > 1 and x1 > x0 else 0.5
     half_y = (y1 - y0) / (2 * (rows - 1)) if rows > 1 and y1 > y0 else 0.5

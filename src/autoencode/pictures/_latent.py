@@ -1,4 +1,4 @@
-"""The latent scatter: which points to draw, in which plane and in which colours.
+"""Scatter plots of codes: which points to draw, in which plane and in which colours.
 
 Private to ``plots``, whose docstring explains the letters of the shapes; ``Z`` is a latent's size.
 """
@@ -27,7 +27,7 @@ _TEN = (
 
 
 class _Groups(NamedTuple):
-    """Labels as categories: the number of each example's one; the names and colours of all."""
+    """Labels as categories: the number of each example's category, and names and colours of all."""
 
     codes: Array
     names: list[str]
@@ -46,7 +46,7 @@ def finite_rows(z: Array, labels: Array | None) -> tuple[Array, Array | None]:
 
 
 def in_plane(z: Array, explained: Sequence[float] | None) -> tuple[Array, list[str]]:
-    """(N, Z) latents in at most two dimensions, and the names of the axes."""
+    """Brings codes (N, Z) to at most two dimensions, and names the axes."""
     dims = z.shape[1]
     if explained is None and dims <= 2:
         return z, [f"z{i}" for i in range(dims)]
@@ -58,7 +58,7 @@ def in_plane(z: Array, explained: Sequence[float] | None) -> tuple[Array, list[s
 
 
 def _principal(z: Array) -> tuple[Array, Sequence[float]]:
-    """The first two principal components (N, 2) and the shares of variance that they explain."""
+    """Computes the first two principal components (N, 2) and the variance shares they explain."""
     rows = min(len(z), max(500, 4_000_000 // z.shape[1]))  # keeps very wide latents affordable
     centred = z - z[:rows].mean(axis=0)
     _, spread, axes = np.linalg.svd(centred[:rows], full_matrices=False)
@@ -70,7 +70,7 @@ def _principal(z: Array) -> tuple[Array, Sequence[float]]:
 
 
 def _groups(labels: Array) -> _Groups | None:
-    """Categories if there are few enough or they are words; ``None`` for numbers on a scale."""
+    """Groups labels that are few enough or words; gives ``None`` for numbers on a scale."""
     labels = labels.astype(str) if labels.dtype == object else labels
     known, codes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     if len(known) > MAX_CATEGORIES:
@@ -109,7 +109,7 @@ def _legend(ax: Axes, groups: _Groups) -> None:
 
 
 def strip(ax: Axes, z: Array, labels: Array) -> None:
-    """One latent dimension against the label: jittered dots per category, or plain numbers."""
+    """Draws one latent dimension against the label: jittered dots per category, or plain numbers."""
     groups = _groups(labels)
     ax.set_ylabel("label")
     if groups is None:

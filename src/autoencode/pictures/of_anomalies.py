@@ -1,4 +1,4 @@
-"""The pictures of a search for anomalies: scores, p-values, the rows found and why."""
+"""Pictures of a search for anomalies: scores, p-values, the rows found and why."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from autoencode.pictures._cells import FIRST, SECOND, Array
 
 
 def scores_figure(scores: Array, threshold: float, pvalues: Array | None = None) -> Figure:
-    """Histograms of anomaly scores, with the threshold, and of p-values.
+    """Draws histograms of anomaly scores, with the threshold, and of p-values.
 
     Args:
         scores: (N,) higher is more anomalous.
@@ -38,7 +38,7 @@ def scores_figure(scores: Array, threshold: float, pvalues: Array | None = None)
 
 
 def images_figure(images: Array, reconstructions: Array, shares: Array, names: list[str]) -> Figure:
-    """Images above their reconstructions and maps of what each pixel adds to the score.
+    """Draws images above their reconstructions and maps of what each pixel adds to the score.
 
     Args:
         images, reconstructions: (N, C, H, W) in [0, 1].
@@ -66,7 +66,7 @@ MOST_ROWS = 12
 
 
 class Shares(Protocol):
-    """What each entry adds to the score of N rows."""
+    """Shares of the scores of N rows among their entries."""
 
     @property
     def shares(self) -> Array: ...
@@ -78,7 +78,7 @@ class Shares(Protocol):
 def shares_figure(
     explanation: Shares, n_features: int = 10, names: Sequence[str] | None = None
 ) -> Figure:
-    """Bars of the entries that add most to each row's score; for images a map of all pixels.
+    """Draws bars of the entries that add most to each row's score; for images a map of all pixels.
 
     Args:
         explanation: of at most 12 rows.

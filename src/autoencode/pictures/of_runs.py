@@ -1,4 +1,4 @@
-"""The pictures of a run: what each kind shows, made from a trained model and examples."""
+"""Pictures of a run: what each kind shows, made from a trained model and examples."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CAPTIONS = {
 
 
 def available(trained: Trained) -> tuple[str, ...]:
-    """The kinds that can be drawn for this model.
+    """Lists the kinds that can be drawn for this model.
 
     A grid needs a code of two numbers, traversals one that is a vector; samples need a prior.
     """
@@ -74,7 +74,7 @@ def draw(
     dimensions: Sequence[int] | None = None,
     sweep: tuple[float, float] | None = None,
 ) -> Figure:
-    """One picture.
+    """Draws one picture of a trained model.
 
     Args:
         kind: one of ``KINDS``.
@@ -173,7 +173,7 @@ def _traversals(
 
 
 def _same_class(trained: Trained, examples: Examples, row: int, n: int) -> list[Any] | None:
-    """The label of one example n times, for a conditional model; its first class without labels."""
+    """Repeats one example's label n times for a conditional model; without labels its first class."""
     if not trained.spec.classes:
         return None
     label = trained.spec.classes[0]
@@ -184,7 +184,7 @@ def _same_class(trained: Trained, examples: Examples, row: int, n: int) -> list[
 
 
 def _chosen(codes: Codes, dimensions: Sequence[int] | None) -> list[int]:
-    """The numbers of the dimensions to sweep."""
+    """Chooses the numbers of the dimensions to sweep."""
     n = codes.z.shape[1]
     if dimensions is None:
         most_active = np.argsort(-codes.activity, kind="stable")[:MOST_DIMENSIONS]
@@ -196,7 +196,7 @@ def _chosen(codes: Codes, dimensions: Sequence[int] | None) -> list[int]:
 
 
 def _steps(z: Array, sweep: tuple[float, float] | None) -> Array:
-    """The values (R, K) of each of R dimensions along its sweep."""
+    """Computes the values (R, K) of each of R dimensions along its sweep."""
     if sweep is not None:
         return np.tile(np.linspace(*sweep, STEPS), (z.shape[1], 1))
     low, high = np.quantile(z, [0.01, 0.99], axis=0)
@@ -210,7 +210,7 @@ def _samples(trained: Trained, seed: int) -> Figure:
 
 
 def caption(kind: str, trained: Trained) -> str:
-    """What a picture of this kind shows for this model."""
+    """Says what a picture of this kind shows for this model."""
     if kind == "samples" and isinstance(trained.model.prior, FittedGaussian):
         kind = "samples_fitted"
     return CAPTIONS[kind]

@@ -1,4 +1,4 @@
-"""One self-contained web page that says what a run was, how well it did and how to repeat it.
+"""Self-contained web pages that say what a run was, how well it did and how to repeat it.
 
 The page asks nothing of the network: pictures and style lie inside it, and there is no script.
 """
@@ -26,7 +26,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class Metric(TypedDict):
-    """One number about a model: ``value`` is ``None`` where it could not be computed."""
+    """A number about a model: ``value`` is ``None`` where it could not be computed."""
 
     name: str
     value: float | None
@@ -54,7 +54,7 @@ def write_report(
     history_unit: str = "nats per example",
     diagnoses: Sequence[Mapping[str, Any]] | None = None,
 ) -> None:
-    """Write the report of a run as one HTML file, whole or not at all.
+    """Writes the report of a run as one HTML file, whole or not at all.
 
     Args:
         path: the file, usually ``report.html`` in the run folder.
@@ -98,7 +98,7 @@ def write_page(
     rows: Sequence[Sequence[Any]],
     pictures: Iterable[Picture],
 ) -> None:
-    """Write a page of a few facts, a table and pictures as one HTML file, whole or not at all.
+    """Writes a page of a few facts, a table and pictures as one HTML file, whole or not at all.
 
     Args:
         path: the file.
@@ -122,7 +122,7 @@ def write_page(
 def write_card(
     path: str | os.PathLike[str], card: Card, *, run: str, pictures: Iterable[Picture] = ()
 ) -> None:
-    """Write an evaluation card as one HTML file, whole or not at all.
+    """Writes an evaluation card as one HTML file, whole or not at all.
 
     Args:
         path: the file.
@@ -142,7 +142,7 @@ def write_card(
 
 
 def format_number(value: Any) -> str:
-    """A number to four significant digits (and all digits before the point); a dash for nothing.
+    """Writes a number to four significant digits (all before the point), and nothing as a dash.
 
     >>> [format_number(v) for v in (0.02834567, 12345.678, 469, 1.5e-7, None)]
     ['0.02835', '12346', '469', '1.500e-07', '–']
@@ -162,7 +162,7 @@ def format_number(value: Any) -> str:
 
 
 def _template(name: str) -> Any:
-    """A page of this folder; all of them stand in ``base.html``."""
+    """Loads a page of this folder; all of them stand in ``base.html``."""
     # Autoescape is what makes a run called <script> harmless; a forgotten variable is an error.
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -201,7 +201,7 @@ def _sections(config: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
 
 
 def _flattened(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested settings as dotted names and readable values, in their own order."""
+    """Writes nested settings as dotted names and readable values, in their own order."""
     rows: list[tuple[str, str]] = []
     for key, value in config.items():
         name = f"{prefix}{key}"

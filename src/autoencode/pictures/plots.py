@@ -1,4 +1,4 @@
-"""The pictures of a report: reconstructions, loss, latent space, decoded grids and sweeps, samples.
+"""Pictures of a report: reconstructions, loss, latent space, decoded grids and sweeps, samples.
 
 Arrays in, one matplotlib ``Figure`` out. Nothing here touches pyplot, and every call leaves
 matplotlib's settings as they were, so a server or a notebook may call from any thread.
@@ -106,7 +106,7 @@ def _styled(draw: Callable[P, T]) -> Callable[P, T]:
 def reconstructions(
     x: ArrayLike, reconstructed: ArrayLike, labels: ArrayLike | None = None, n: int = 10
 ) -> Figure:
-    """Originals and what the model made of them.
+    """Draws originals and what the model made of them.
 
     Args:
         x: (N, C, H, W) images in [0, 1], or (N, F) rows, which are drawn as line profiles.
@@ -126,7 +126,7 @@ def reconstructions(
 
 @_styled
 def loss(history: Sequence[Mapping[str, Any]], *, unit: str = "nats per example") -> Figure:
-    """Training and validation loss against epochs; a panel for each term if there are two.
+    """Draws training and validation loss against epochs; a panel for each term if there are two.
 
     Args:
         history: one mapping per epoch: ``epoch``, ``loss``, perhaps ``validation_loss``, terms
@@ -164,7 +164,7 @@ def latent(
     *,
     title: str = "Latent space",
 ) -> Figure:
-    """Where the examples lie in latent space, coloured by label.
+    """Draws where the examples lie in latent space, coloured by label.
 
     One dimension is a histogram (or a strip for each label), two are drawn as they are and more
     through their first two principal components.
@@ -205,7 +205,7 @@ def grid(
     title: str = "Decoded grid of latents",
     names: tuple[str, str] = ("z0", "z1"),
 ) -> Figure:
-    """What the decoder makes of a regular grid in two latent directions.
+    """Draws what the decoder makes of a regular grid in two latent directions.
 
     Args:
         decoded: (rows, columns, C, H, W) images in [0, 1], drawn without seams, or
@@ -243,7 +243,7 @@ def grid(
 def traversals(
     decoded: ArrayLike, names: Sequence[str], ticks: Sequence[str], *, title: str, sweep: str
 ) -> Figure:
-    """What becomes of one example while one latent dimension after the other is swept.
+    """Draws what becomes of an example while one latent dimension after the other is swept.
 
     Args:
         decoded: (R, K, C, H, W) images in [0, 1], or (R, K, F) rows, a line profile in each cell: one
@@ -285,7 +285,7 @@ def traversals(
 
 @_styled
 def samples(x: ArrayLike, n: int = 64, title: str = "Samples") -> Figure:
-    """A near-square sheet of examples.
+    """Draws a near-square sheet of examples.
 
     Args:
         x: (N, C, H, W) images in [0, 1], or (N, F) rows, a line profile in each cell.
@@ -314,14 +314,14 @@ def samples(x: ArrayLike, n: int = 64, title: str = "Samples") -> Figure:
 
 @_styled
 def png(figure: Figure) -> bytes:
-    """The figure as the bytes of a PNG file; the same figure gives the same bytes."""
+    """Renders a figure as the bytes of a PNG file; the same figure gives the same bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     return buffer.getvalue()
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write the figure as a PNG file, whole or not at all."""
+    """Writes a figure as a PNG file, whole or not at all."""
     write_atomically(path, png(figure))
 
 
@@ -339,7 +339,7 @@ _NOT_TERMS = {"epoch", "step", "loss", "seconds", "lr_factor"}
 
 
 def _terms(history: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The named terms of the loss, in the order in which they first appear."""
+    """Lists the named terms of the loss, in the order in which they first appear."""
     named = (k for entry in history for k, v in entry.items() if isinstance(v, int | float))
     terms = dict.fromkeys(k.removeprefix("validation_") for k in named)
     return [term for term in terms if term not in _NOT_TERMS]
@@ -372,7 +372,7 @@ def _number(value: Any) -> float:
 
 
 def _log_if_wide(ax: Axes, values: Array) -> None:
-    """A logarithmic axis where the largest value is more than twenty times the smallest."""
+    """Makes an axis logarithmic where the largest value is over twenty times the smallest."""
     low, high = values.min(), values.max()
     if low <= 0 or high <= 20 * low:
         return

@@ -1,4 +1,4 @@
-"""p(z): modules that return a distribution over latents.
+"""Priors p(z): modules that return a distribution over latents.
 
 A prior is called with the model's own posterior, so that one which needs the encoder (a VampPrior)
 does not have to own it, and with the context.

@@ -29,7 +29,7 @@ def _flat_size(shape: tuple[int, ...]) -> int:
 
 
 class FittedMixture(nn.Module):
-    """A mixture of Gaussians with full covariances.
+    """A prior that is a mixture of Gaussians with full covariances, fitted to codes.
 
     Args:
         shape: shape of one latent.
@@ -61,7 +61,7 @@ class FittedMixture(nn.Module):
 
     @property
     def n_components(self) -> int:
-        """How many Gaussians there are; once fitted, also where nobody has said."""
+        """Number of Gaussians, which fitting chooses where none was given."""
         return len(self.loc)
 
     def _components_for(self, n: int, size: int) -> int:
@@ -69,7 +69,7 @@ class FittedMixture(nn.Module):
         return self._wanted or min(max(n // (_CODES_FOR_EACH * numbers), _LEAST), _MOST)
 
     def fit(self, z: Tensor, seed: int = 0) -> FittedMixture:
-        """Fits codes (N, *Z) by scikit-learn's expectation and maximisation."""
+        """Fits the mixture to codes (N, *Z) by scikit-learn's expectation maximisation."""
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
 
@@ -98,7 +98,7 @@ class FittedMixture(nn.Module):
 
 
 class _FullMixture:
-    """Gaussians with full covariances and their weights."""
+    """The mixture of Gaussians with full covariances."""
 
     def __init__(self, components: torch.distributions.MultivariateNormal, log_weights: Tensor) -> None:
         self.components, self.log_weights = components, log_weights
@@ -121,7 +121,7 @@ class _FullMixture:
 
 
 class FittedSphere(nn.Module):
-    """Directions that are uniform on the sphere, at the mean length of the codes around their mean.
+    """A prior of uniform directions, at the mean distance of the codes from their mean.
 
     Args:
         shape: shape of one latent.
@@ -149,7 +149,7 @@ class FittedSphere(nn.Module):
 
 
 class _Moved:
-    """The uniform distribution on a sphere anywhere."""
+    """The uniform distribution on a sphere of any centre and radius."""
 
     def __init__(self, loc: Tensor, radius: Tensor) -> None:
         self._loc, self._radius = loc, radius
@@ -163,12 +163,12 @@ class _Moved:
         return self._loc + self._radius * self._unit.rsample(sample_shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density on the sphere, of whatever lies in that direction."""
+        """Computes the log-density on the sphere, taken at the direction of each value."""
         return self._unit.log_prob(value) - (len(self._loc) - 1) * self._radius.log()
 
 
 class FittedFlow(nn.Module):
-    """A chain of autoregressive maps from codes to noise, trained on the codes by likelihood.
+    """A prior that is a chain of autoregressive maps from codes to noise, trained by likelihood.
 
     Masked Autoregressive Flow for Density Estimation (Papamakarios et al., 2017),
     https://arxiv.org/abs/1705.07057; with ``inverse`` the maps of Improving Variational Inference with
@@ -205,7 +205,7 @@ class FittedFlow(nn.Module):
 
 
 class _Scaled:
-    """A density of standardised codes as one of the codes."""
+    """A density of codes, made of one of standardised codes."""
 
     def __init__(self, base: Distribution, loc: Tensor, scale: Tensor) -> None:
         self._base, self._loc, self._scale = base, loc, scale

@@ -18,7 +18,7 @@ Posterior = Callable[[Tensor], Distribution]
 
 
 class StandardNormal(nn.Module):
-    """N(0, I).
+    """The standard normal prior N(0, I).
 
     Args:
         shape: shape of one latent.
@@ -37,7 +37,7 @@ class StandardNormal(nn.Module):
 
 
 class FittedGaussian(nn.Module):
-    """A Gaussian fitted to the codes of the training data; full covariance up to ``MAX_FULL`` units.
+    """A Gaussian prior fitted to training codes; its covariance is full up to ``MAX_FULL`` units.
 
     Lets a plain autoencoder generate, as far as its codes are Gaussian (they need not be, see
     ``examples/generation_limits.py``). From Variational to Deterministic Autoencoders (Ghosh et al.,

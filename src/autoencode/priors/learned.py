@@ -13,7 +13,7 @@ from autoencode.types import Distribution
 
 
 class MixtureOfGaussians(nn.Module):
-    """K Gaussians with diagonal covariances and their weights, all learned.
+    """A learned prior of K Gaussians with diagonal covariances and their weights.
 
     The baseline of VAE with a VampPrior (Tomczak & Welling, 2017), https://arxiv.org/abs/1705.07120
 
@@ -33,7 +33,7 @@ class MixtureOfGaussians(nn.Module):
 
 
 class Vamp(nn.Module):
-    """The mean of the model's own posteriors at K learned pseudo-inputs.
+    """The VampPrior: the mean of the model's own posteriors at K learned pseudo-inputs.
 
     VAE with a VampPrior (Tomczak & Welling, 2017), https://arxiv.org/abs/1705.07120. The pseudo-inputs
     start at training examples (``start_at``).
@@ -63,7 +63,7 @@ class Vamp(nn.Module):
 
     @property
     def n_examples(self) -> int:
-        """How many training examples ``start_at`` takes."""
+        """Number of training examples that ``start_at`` takes."""
         return len(self.inputs)
 
     def start_at(self, x: Tensor) -> None:

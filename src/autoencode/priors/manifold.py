@@ -16,7 +16,7 @@ _STEP = 0.2  # in units of the metric's reach, over the root of the latent's wid
 
 
 class Manifold(nn.Module):
-    """The density proportional to sqrt(det G^-1(z)): high near the data's codes, low where none are.
+    """The prior with density proportional to sqrt(det G^-1(z)), which is high near the data's codes.
 
     Data Generation in Low Sample Size Setting Using Manifold Sampling and a Geometry-Aware VAE
     (Chadebec & Allassonniere, 2021), https://arxiv.org/abs/2105.00026. Draws are ends of Markov chains
@@ -43,7 +43,7 @@ class Manifold(nn.Module):
 
     @classmethod
     def from_metric(cls, metric: InverseMetric) -> Manifold:
-        """The prior of a metric as it is now."""
+        """Makes the prior of a metric with its current values."""
         there = metric.matrices.flatten(1).any(1)
         centroids, matrices = metric.centroids[there], metric.matrices[there]
         prior = cls(*metric.centroids.shape).to(centroids)
@@ -57,7 +57,7 @@ class Manifold(nn.Module):
 
     @property
     def metric(self) -> InverseMetric:
-        """G^-1."""
+        """The inverse metric G^-1."""
         temperature, regularization = self.figures.tolist()
         return InverseMetric(self.centroids, self.matrices, temperature, regularization)
 
@@ -66,7 +66,7 @@ class Manifold(nn.Module):
 
 
 class _OnManifold:
-    """The density of a metric's volume; it can be drawn from."""
+    """The distribution whose density is the volume of a metric."""
 
     def __init__(self, metric: InverseMetric) -> None:
         self._metric = metric
@@ -77,7 +77,7 @@ class _OnManifold:
         return self._metric.centroids[self._there].mean(0)
 
     def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
-        """Draws (*sample_shape, Z), each the end of a chain of its own."""
+        """Draws samples (*sample_shape, Z), each the end of a chain of its own."""
         metric, n = self._metric, sample_shape.numel()
         begin = integers(len(self._there), n, metric.centroids.device)
         start = metric.centroids[self._there[begin]]

@@ -14,7 +14,7 @@ from autoencode.types import Distribution
 
 
 class _Anchored(nn.Module):
-    """Knows the device and dtype to draw on."""
+    """A base of priors without parameters, which knows the device and dtype to draw on."""
 
     anchor: Tensor
 
@@ -25,7 +25,7 @@ class _Anchored(nn.Module):
 
 
 class UniformOnSphere(_Anchored):
-    """The uniform distribution on the unit sphere in ``dim`` dimensions."""
+    """A prior that is uniform on the unit sphere in ``dim`` dimensions."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class UniformOnSphere(_Anchored):
 
 
 class HyperbolicNormal(_Anchored):
-    """N(0, I) wrapped onto a Poincaré ball at its centre.
+    """The prior N(0, I) wrapped onto a Poincaré ball at its centre.
 
     Args:
         dim: Z.
@@ -53,7 +53,7 @@ class HyperbolicNormal(_Anchored):
 
 
 class UniformCategories(_Anchored):
-    """Categorical variables whose categories are equally probable.
+    """A prior of categorical variables whose categories are equally probable.
 
     Args:
         n_variables, n_categories: of each latent.
@@ -69,7 +69,7 @@ class UniformCategories(_Anchored):
 
 
 class PathPrior(nn.Module):
-    """The prior that a top-down path of latents has in itself.
+    """The prior that a top-down chain of latents contains.
 
     Args:
         path: owned by the model, which registers it.
@@ -84,7 +84,7 @@ class PathPrior(nn.Module):
 
 
 class JoinedPrior(nn.Module):
-    """Independent priors of latents that stand side by side.
+    """A prior of independent latents that stand side by side, each with a prior of its own.
 
     Args:
         parts: by the names of the sites.
@@ -99,7 +99,7 @@ class JoinedPrior(nn.Module):
 
 
 class StackedPrior(nn.Module):
-    """A standard normal u, and a Gaussian z whose mean and scale a network makes of u.
+    """A prior of a standard normal u and a Gaussian z whose mean and scale a network makes of u.
 
     Args:
         top: the prior of u.

@@ -12,7 +12,7 @@ from autoencode.randomness.redirected import drop
 
 
 def standard_normal(shape: tuple[int, ...], like: Tensor, axis: int | None = None) -> Tensor:
-    """Draws from N(0, 1) with the dtype and device of ``like``.
+    """Draws N(0, 1) noise with the dtype and device of ``like``.
 
     Args:
         shape: of the result.
@@ -32,7 +32,7 @@ def standard_normal(shape: tuple[int, ...], like: Tensor, axis: int | None = Non
 
 
 def normal_like(x: Tensor) -> Tensor:
-    """Draws from N(0, 1) for examples x (B, ...)."""
+    """Draws N(0, 1) noise for examples x (B, ...)."""
     share = parallel.current_share()
     if share is None or len(x) != share.rows:
         return normal_entries(x)
@@ -40,7 +40,7 @@ def normal_like(x: Tensor) -> Tensor:
 
 
 def uniform_like(x: Tensor) -> Tensor:
-    """Draws from the uniform distribution on [0, 1) for examples x (B, ...)."""
+    """Draws noise from the uniform distribution on [0, 1) for examples x (B, ...)."""
     share = parallel.current_share()
     if share is None or len(x) != share.rows:
         return uniform_entries(x)
@@ -48,13 +48,13 @@ def uniform_like(x: Tensor) -> Tensor:
 
 
 def uniform(shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """Draws from the uniform distribution on [0, 1) that belong to the model: the same everywhere."""
+    """Draws uniform noise on [0, 1) for the model as a whole: the same on all processes."""
     generator = generator_for(like.device)
     return torch.rand(shape, generator=generator, device=like.device, dtype=like.dtype)
 
 
 def permuted(rows: Tensor) -> Tensor:
-    """Examples (B, Z) with every column shuffled by itself over the whole batch.
+    """Shuffles every column of examples (B, Z) by itself over the whole batch.
 
     What is left are draws from the product of the columns' distributions.
     """

@@ -9,7 +9,7 @@ _MASK = (1 << 63) - 1
 
 
 def mix(*values: int) -> int:
-    """A well-spread 63-bit seed from integers (splitmix64)."""
+    """Mixes integers into a well-spread 63-bit seed (splitmix64)."""
     state = 0
     for value in values:
         state = (state + value + 0x9E3779B97F4A7C15) & (1 << 64) - 1
@@ -20,18 +20,18 @@ def mix(*values: int) -> int:
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
-    """The order in which the n examples come in an epoch (from 0)."""
+    """Draws the order of the n examples in an epoch (from 0)."""
     generator = torch.Generator().manual_seed(mix(seed, 1, epoch))
     return torch.randperm(n, generator=generator)
 
 
 def block_order(n: int, seed: int, epoch: int) -> Tensor:
-    """The order in which n blocks of examples come in an epoch that reads them block by block."""
+    """Draws the order of n blocks of examples in an epoch that reads them block by block."""
     generator = torch.Generator().manual_seed(mix(seed, 3, epoch))
     return torch.randperm(n, generator=generator)
 
 
 def window_order(n: int, seed: int, epoch: int, window: int) -> Tensor:
-    """The order of the n examples of some blocks that are shuffled together (from 0)."""
+    """Draws the order of the n examples of a window of blocks that are shuffled together (from 0)."""
     generator = torch.Generator().manual_seed(mix(seed, 4, epoch, window))
     return torch.randperm(n, generator=generator)

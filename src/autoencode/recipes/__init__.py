@@ -1,4 +1,4 @@
-"""Named autoencoders: short functions that put the parts together, with their published figures."""
+"""Named autoencoders: functions that put the parts together, with their published settings."""
 
 from autoencode.recipes.built import Recipe
 from autoencode.recipes.catalogue import build

@@ -54,7 +54,7 @@ _CRITIC_NET = NetOptions(activation="leaky_relu", normalization="group")
 
 
 def _project(networks: Networks, features: int, latent_dim: int) -> nn.Module:
-    """The user's encoder gives the code itself."""
+    """Makes the layer from features to the code; the user's encoder gives the code itself."""
     if networks.own:
         return Plain()
     return Plain(networks.options.make_linear(features, latent_dim))
@@ -154,7 +154,7 @@ def wae_gan(
 
 
 def _squared_model(spec: DataSpec, networks: Networks, latent_dim: int) -> AutoencoderModule:
-    """A deterministic code whose decoder gives means."""
+    """Makes a model with a deterministic code whose decoder gives means."""
     encoder, features = networks.encoder(spec)
     link = SIGMOID if spec.kind == "unit" else IDENTITY
     model = AutoencoderModule(

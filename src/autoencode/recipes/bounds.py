@@ -1,4 +1,4 @@
-"""Recipes trained on bounds of several samples."""
+"""Recipes trained on bounds on the log-likelihood from several samples."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TANH_200 = Body((200, 200))
 
 @dataclass(frozen=True)
 class BoundOptions:
-    """How a bound of several samples is trained.
+    """Options of how a bound of several samples is trained.
 
     Attributes:
         gradient: standard; dreg (Tucker et al., 2018, https://arxiv.org/abs/1810.04152), less noisy for
@@ -41,7 +41,7 @@ class BoundOptions:
     growth: Share = 0.0
 
     def objective(self, n_samples: int, n_groups: int = 1, elbo_share: float = 0.0) -> Objective:
-        """The mean bound of groups of draws, mixed with the ELBO."""
+        """Makes the objective: the mean bound of groups of draws, mixed with the ELBO."""
         if self.gradient == "dreg":
             return DoublyReparameterized(n_samples, n_groups, elbo_share, self.growth)
         if self.gradient == "standard":

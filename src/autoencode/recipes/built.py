@@ -1,4 +1,4 @@
-"""What a recipe function returns: a model, what moves it, and the figures it is trained with."""
+"""The result of a recipe function: a model, its updates, and the plan to train it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Recipe:
 
     @property
     def unit(self) -> str:
-        """What the training loss counts."""
+        """Unit of the training loss."""
         return self.updates[0].objective.unit
 
     @property
@@ -58,7 +58,7 @@ class Recipe:
     def probe(
         self, method: Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
     ) -> torch.Tensor:
-        """What a method of the model makes of two examples of zeros, and of a context of zeros."""
+        """Calls a method of the model with two examples of zeros and a context of zeros."""
         model = self.model
         was_training = model.training
         device = next(model.parameters()).device
@@ -70,12 +70,12 @@ class Recipe:
         return found
 
     def _no_context(self, device: torch.device | None = None) -> torch.Tensor | None:
-        """Zeros in the place of a context, to try the parts with."""
+        """Makes zeros in place of a context, to try the parts with."""
         width = self.spec.context_dim
         return torch.zeros(2, width, device=device) if width else None
 
     def notices(self, n_train: int) -> list[str]:
-        """What a user should know of this recipe with that many training examples."""
+        """Lists what a user should know of this recipe with that many training examples."""
         found: list[str] = []
         with seeded(0, self._device, self.model), torch.no_grad():
             x = self.spec.batch(torch.zeros(2, *self.spec.shape, device=self._device))
@@ -107,7 +107,7 @@ class Recipe:
         return next(self.model.parameters()).device
 
     def stepper(self) -> Stepper:
-        """One training step at a time, for a loop of your own.
+        """Makes a stepper, which takes one training step at a time in a loop of your own.
 
         >>> from autoencode import build, DataSpec, Batch
         >>> stepper = build("mlp_small", DataSpec((30,))).stepper()
@@ -118,7 +118,7 @@ class Recipe:
         return Stepper(self.model, updates, self.plan.make_optimizer, helpers=self.helpers)
 
     def check_data(self, source: Source) -> None:
-        """Looks at some examples before training on them.
+        """Checks some examples against the likelihood before training on them.
 
         Raises:
             DataError: when the likelihood gives such values no probability.
@@ -129,7 +129,7 @@ class Recipe:
                 check(batch.target)
 
     def with_plan(self, **figures: Any) -> Recipe:
-        """The same recipe with other training figures."""
+        """Returns the same recipe with other training settings."""
         return replace(self, plan=replace(self.plan, **figures))
 
     def check(self) -> Recipe:

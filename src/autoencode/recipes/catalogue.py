@@ -62,7 +62,7 @@ put_in_order([family.__name__ for family in _FAMILIES])
 
 
 def default_recipe(spec: DataSpec) -> str:
-    """The recipe that serves such data where none is asked for: ``mlp``, for gaps ``mlp_impute``.
+    """Chooses the recipe for data where none is asked for: ``mlp``, for gaps ``mlp_impute``.
 
     >>> default_recipe(DataSpec((4,), "real", gaps=True))
     'mlp_impute'
@@ -71,7 +71,7 @@ def default_recipe(spec: DataSpec) -> str:
 
 
 def scaling(recipe: Named, options: Mapping[str, Any]) -> Standardize:
-    """How the numbers of a table are scaled for a recipe with these options, see ``data.ranges``.
+    """Chooses how the numbers of a table are scaled for a recipe with these options.
 
     >>> scaling("vae", {}), scaling("vae", {"likelihood": "poisson"})
     ('columns', 'none')
@@ -149,7 +149,7 @@ def build(
 
 
 def check_options(recipe: Named, options: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of a recipe and of its training with their values, checked before any work.
+    """Checks all options of a recipe and its training before any work; returns their values.
 
     Args:
         recipe: as ``build`` takes it.

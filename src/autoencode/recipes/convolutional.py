@@ -1,4 +1,4 @@
-"""Plain autoencoders of convolutions."""
+"""Recipes of plain convolutional autoencoders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plain autoencoders of fully connected layers."""
+"""Recipes of plain fully connected autoencoders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recipes that ask more of the code as a whole: capacity, independence, closeness to the prior."""
+"""Recipes that regularise the code as a whole: its capacity, independence, distance to the prior."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def factor_vae(
 
 
 def code_critic(latent_dim: int, hidden: tuple[int, ...]) -> nn.Module:
-    """A logit for each code."""
+    """Makes a critic that gives a logit for each code."""
     return MLPDecoder(latent_dim, hidden, (1,), options=CRITIC_NET)
 
 

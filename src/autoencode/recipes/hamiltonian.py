@@ -1,4 +1,4 @@
-"""Posteriors that follow the joint density of data and latents by Hamiltonian dynamics."""
+"""Recipes whose posteriors follow the joint density p(x, z) by Hamiltonian dynamics."""
 
 from __future__ import annotations
 

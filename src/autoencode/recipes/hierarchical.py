@@ -1,4 +1,4 @@
-"""Recipes whose latents stand one below the other, inferred from the top down."""
+"""Recipes with several latents, one below the other, inferred from the top down."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _recipe(
     body: Body,
     noise: NoiseOptions,
 ) -> Recipe:
-    """The ELBO of a path between an encoder and the decoder for a likelihood."""
+    """Makes the recipe of a top-down path between an encoder and a decoder, trained on the ELBO."""
     p_x = likelihood_of(spec, body.likelihood, body.scale)
     model = HierarchicalAutoencoder(body.reads(encoder), decoder(p_x), path, p_x, PathPrior(path))
     net.initialize(model)
@@ -186,7 +186,7 @@ def vdvae(
 def _block(
     width: int, inner: int, channels: int, size: tuple[int, int], count: int, leave: nn.Module | None
 ) -> ResidualLayer:
-    """One of ``count`` top-down blocks; its prior and what it adds are zero at the start."""
+    """Makes one of ``count`` top-down blocks; its prior and what it adds are zero at the start."""
     scale = count**-0.5
     project = nn.Conv2d(channels, width, 1)
     with torch.no_grad():

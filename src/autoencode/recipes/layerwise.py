@@ -1,4 +1,4 @@
-"""Deep autoencoders that are trained a layer at a time, then as a whole."""
+"""Recipes of deep autoencoders that are trained a layer at a time, then as a whole."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ Map = Callable[[Tensor], Tensor]
 
 
 def _pairs(model: AutoencoderModule) -> list[tuple[Map, Map, Map]]:
-    """For each layer what lies below it, itself and its mirror, from the outermost."""
+    """Pairs each layer with what lies below it and its mirror, from the outermost."""
     assert isinstance(model.encoder, MLPEncoder)
     assert isinstance(model.decoder, MLPDecoder)
     up: list[Map] = [*_blocks(model.encoder.layers), model.bottleneck.embed]  # type: ignore[list-item]
@@ -111,7 +111,7 @@ def _chain(maps: list[Map]) -> Map:
 
 
 def _blocks(layers: nn.Sequential) -> list[nn.Sequential]:
-    """The layers with what belongs to each of them: normalisation, activation, dropout."""
+    """Groups each linear layer with its normalisation, activation and dropout."""
     found: list[list[nn.Module]] = []
     for module in layers:
         if not found or (next(module.parameters(), None) is not None and _is_linear(module)):

@@ -1,4 +1,4 @@
-"""Autoencoders that see a part of each example."""
+"""Recipes of autoencoders that see a part of each example."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of a recipe: read off its signature, so that they are written down once."""
+"""The options of a recipe, read from its signature."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Option:
 
 
 def describe(kind: Any) -> str:
-    """A type in words.
+    """Describes a type in words.
 
     >>> describe(tuple[int, ...])
     'whole numbers separated by commas'
@@ -129,7 +129,7 @@ def _finite(value: float) -> float:
 
 @functools.cache
 def options_of(function: Callable[..., Any]) -> dict[str, Option]:
-    """The options of a recipe function or a dataclass, by name; groups are opened.
+    """Lists the options of a recipe function or a dataclass by name; groups are opened.
 
     ``spec`` and ``networks`` are no options: they are given in Python only.
     """
@@ -169,7 +169,7 @@ def _parted(kind: Any) -> tuple[Any, Limit | None]:
 
 
 def _documented(documented: Any) -> dict[str, str]:
-    """What the docstring's Args or Attributes section says of each name."""
+    """Reads what the docstring's Args or Attributes section says of each name."""
     text = inspect.getdoc(documented) or ""
     section = re.search(r"^(?:Args|Attributes):\n((?:[ \n].*\n?)*)", text, re.MULTILINE)
     if section is None:
@@ -180,7 +180,7 @@ def _documented(documented: Any) -> dict[str, str]:
 
 
 def resolve(known: Mapping[str, Option], given: Mapping[str, Any], what: str) -> dict[str, Any]:
-    """Every option with its value: the given ones parsed, the others at their defaults.
+    """Gives every option its value: the given ones parsed, the others at their defaults.
 
     Raises:
         OptionError: for an unknown option (with the nearest names) or an ill-typed value.
@@ -197,7 +197,7 @@ def resolve(known: Mapping[str, Option], given: Mapping[str, Any], what: str) ->
 def arguments(
     function: Callable[..., Any], known: Mapping[str, Option], values: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The arguments that the function is called with, options put back into their groups."""
+    """Makes the arguments of a function call, with options put back into their groups."""
     direct: dict[str, Any] = {}
     groups: dict[str, dict[str, Any]] = {}
     for name, option in known.items():

@@ -1,4 +1,4 @@
-"""Codes of integers: images as maps of them, other data as a row of them."""
+"""Recipes whose codes are integers: a map of them for images, a row for other data."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CodebookName = Literal["moving", "learned"]
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the codes of a quantised recipe are.
+    """The grid of positions at which a quantised recipe has codes.
 
     Attributes:
         channels: output channels of the encoder's 3x3 convolutions, for images; the decoder mirrors
@@ -64,7 +64,7 @@ class Grid:
         noise: NoiseOptions,
         terms: Terms,
     ) -> Recipe:
-        """The recipe around a quantiser of vectors."""
+        """Builds the recipe around a quantiser of vectors."""
         width = int(quantiser.dim)  # type: ignore[arg-type]
         images = own is None and spec.layout == "image"
         rows = nn.Identity() if images else nn.Unflatten(1, (width, self.positions))
@@ -81,7 +81,7 @@ class Grid:
         )
 
     def networks(self, spec: DataSpec, net: NetOptions) -> Networks:
-        """Convolutions for images, else dense layers."""
+        """Makes convolutions for images, else dense layers."""
         if spec.layout == "image":
             return Convolutional(self.channels, self.strides, net, spatial=True)
         return Dense(self.hidden, net)
@@ -91,13 +91,13 @@ _GRID = Grid()
 
 
 def commitment(weight: float, learned: bool = False) -> Terms:
-    """The terms of codebooks: moving ones, or those ``learned`` by gradients."""
+    """Makes the terms that train codebooks: moving ones, or those ``learned`` by gradients."""
     codebook: Terms = {"codebook": (penalty("codebook"), 1.0)} if learned else {}
     return {"commitment": (penalty("commitment"), weight), **codebook}
 
 
 def moving(n_codes: int, width: int, decay: float) -> VectorQuantiser:
-    """A quantiser whose vectors follow what chooses them."""
+    """Makes a quantiser whose codebook follows the vectors that choose its codes."""
     if n_codes < 2:
         raise OptionError(f"option n_codes: a codebook needs at least 2 vectors, got {n_codes}")
     return VectorQuantiser(MovingCodebook(n_codes, width, decay))

@@ -99,7 +99,7 @@ class RecipeInfo:
 
     @property
     def url(self) -> str:
-        """The paper's link."""
+        """The link to the recipe's paper."""
         link = _LINK.search(self.source)
         assert link is not None
         return link.group()
@@ -110,7 +110,7 @@ class RecipeInfo:
         return dict(options_of(self.function))
 
     def plan(self, schedule: ScheduleName) -> TrainingPlan:
-        """The figures of a schedule."""
+        """Returns the training plan of a schedule."""
         if schedule not in ("fast", "paper"):
             raise OptionError(f"unknown schedule '{schedule}'; use fast or paper")
         return self.fast if schedule == "fast" else self.paper

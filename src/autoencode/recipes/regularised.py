@@ -1,4 +1,4 @@
-"""Plain autoencoders whose code is held in shape: by noise, derivatives, or its distance to a prior."""
+"""Recipes of plain autoencoders with a regularised code: noise, derivatives, distance to a prior."""
 
 from __future__ import annotations
 
@@ -293,7 +293,7 @@ def _shaped(
     terms: Terms,
     prior: nn.Module | None = None,
 ) -> Recipe:
-    """An unbounded vector code with regularisers."""
+    """Makes a recipe with an unbounded vector code and regularisers."""
     return plain(
         spec, networks, latent_dim=latent_dim, loss=loss, noise=noise, terms=terms, prior=prior
     )

@@ -1,4 +1,4 @@
-"""Codes of which few units are on: dictionaries with atoms of length 1, and k-sparse codes."""
+"""Recipes whose codes have few units on: dictionaries with atoms of length 1, and k-sparse codes."""
 
 from __future__ import annotations
 

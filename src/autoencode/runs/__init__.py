@@ -1,4 +1,4 @@
-"""Run folders: how one is trained and resumed, its data, its card, and the list of all."""
+"""Run folders: training, resuming, their data, evaluation cards, and a list of all."""
 
 from autoencode.runs.listing import list_runs
 from autoencode.runs.run import Run

@@ -1,4 +1,4 @@
-"""A run folder that belongs to one training from its first step to its last.
+"""The claim of one training to its run folder, from its first step to its last.
 
 ::
 
@@ -32,7 +32,7 @@ _PASSING = re.compile(r"\.[0-9a-f]{32}\.partial")
 
 @dataclass
 class Claim:
-    """A run folder that no other process writes to.
+    """A claim to a run folder, to which no other process writes.
 
     Attributes:
         folder: the run folder.
@@ -52,7 +52,7 @@ class Claim:
 
 
 def check_target(out: Path, overwrite: bool) -> Path:
-    """The run folder to write, refused before any work when it cannot be.
+    """Checks that a run folder can be written, before any work, and returns its path.
 
     Raises:
         RunFolderError: when it exists and is not to be overwritten, or is not a run.
@@ -78,7 +78,7 @@ def check_target(out: Path, overwrite: bool) -> Path:
 
 
 def is_unfinished(folder: Path) -> bool:
-    """Whether a training stands there that can go on."""
+    """Tells whether a folder holds an unfinished training that can go on."""
     return (folder / RESUME / RUN_FILE).is_file()
 
 
@@ -87,7 +87,7 @@ def _there(path: Path) -> bool:
 
 
 def _is_run(folder: Path) -> bool:
-    """Whether a run stands there, so that nobody's other files are ever replaced."""
+    """Tells whether a folder holds a run, so that no other files are ever replaced."""
     if is_unfinished(folder):
         return True
     try:
@@ -99,7 +99,7 @@ def _is_run(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def claim_new(target: Path, overwrite: bool, request: Request) -> Iterator[Claim]:
-    """A new run folder for the block that trains it.
+    """Makes a new run folder for the block that trains it.
 
     It appears with its lock held and with what was asked for in it, so that whatever happens from then
     on, the training can start again or go on.
@@ -139,7 +139,7 @@ def claim_new(target: Path, overwrite: bool, request: Request) -> Iterator[Claim
 
 @contextlib.contextmanager
 def claim_again(target: Path) -> Iterator[tuple[Claim, Request]]:
-    """An unfinished run folder for the block that goes on with it, and what was asked for.
+    """Claims an unfinished run folder to go on with; yields the claim and what was asked for.
 
     Raises:
         RunFolderError: when there is no unfinished run, or another process trains it.
@@ -167,7 +167,7 @@ def claim_again(target: Path) -> Iterator[tuple[Claim, Request]]:
 
 @contextlib.contextmanager
 def read_claim(target: Path) -> Iterator[tuple[Claim, Request]]:
-    """The same for the other processes of a job, whose first one has the folder ``claim_again``."""
+    """Yields a claim for the other processes of a job, whose first one has ``claim_again``."""
     if not is_unfinished(target):
         raise RunFolderError(f"{target} has no unfinished training; autoencode train starts one")
     yield Claim(target, writes=False), read_request(target)
@@ -240,7 +240,7 @@ def _sweep(parent: Path) -> None:
 
 
 def _settle(claim: Claim, missing: list[Path]) -> None:
-    """Brings the old run back or removes it, and folders that were made for nothing."""
+    """Restores or removes the overwritten run, and removes folders that were made in vain."""
     old = claim.replaces
     with contextlib.suppress(OSError):
         if old is not None and _there(old):

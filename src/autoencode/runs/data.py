@@ -105,7 +105,7 @@ def examples_for(
     data_dir: str | os.PathLike[str] | None = None,
     on_bad_file: str | None = None,
 ) -> Examples:
-    """A part of the run's own data, or other data (their test part where they have one, else all).
+    """Reads a part of the run's own data, or other data (their test part if any, else all).
 
     Raises:
         OptionError: for an unknown split, or one of other data.
@@ -137,7 +137,7 @@ def examples_to_embed(
     data_dir: str | os.PathLike[str] | None = None,
     on_bad_file: str | None = None,
 ) -> ExampleSet:
-    """``examples_for``, but what lies on disk stays there; the training part too.
+    """Opens the examples of ``examples_for``; those on disk stay there, the training part too.
 
     Raises:
         OptionError: for an unknown split, or one of other data.
@@ -166,7 +166,7 @@ def with_prior(
     data_dir: str | os.PathLike[str] | None = None,
     n_components: int | None = None,
 ) -> Trained:
-    """A run's model with another prior, fitted to the codes of its training examples.
+    """Gives a run's model another prior, fitted to the codes of its training examples.
 
     Args:
         trained: the model of the run; changed in place, the run's files stay as they are.

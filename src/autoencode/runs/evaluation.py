@@ -26,7 +26,7 @@ _ENDING = ".html"
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """What a card shall hold.
+    """A request for an evaluation card: which measures, from how many samples.
 
     Attributes:
         only: names of sections, measures or figures; all by default.
@@ -52,7 +52,7 @@ class EvaluationRequest:
     page: str | os.PathLike[str] | None = None
 
     def check(self) -> None:
-        """Refuses what cannot be, before any work.
+        """Refuses a request that cannot be met, before any work.
 
         Raises:
             OptionError: for an unknown measure, or a page that is none.
@@ -148,7 +148,7 @@ def case_of_run(
     anomalies: Any = None,
     **asked: Any,
 ) -> tuple[Case, dict[str, Any]]:
-    """A run and a part of its own data, or other data (their test part, else all), to be measured.
+    """Prepares a run and a part of its own data, or other data, to be measured.
 
     Args:
         folder: the run folder.
@@ -188,7 +188,7 @@ def case_of_run(
 def left_out_of(
     trained: Trained, folder: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None
 ) -> Examples | None:
-    """Examples of the classes that were left out of a run's data, which it has never seen.
+    """Reads the examples of the classes left out of a run's data, which it has never seen.
 
     Those of the test part, where the data have one of their own, else all. ``None`` for a run that
     left none out.
@@ -211,7 +211,7 @@ def evaluate_run(
     data_dir: str | os.PathLike[str] | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Metrics of a run on a part of its own data, or on other data (their test part, else all).
+    """Computes the metrics of a run on a part of its data, or on other data (test part, else all).
 
     Returns:
         The metrics by name, with ``data``, ``split`` and ``n``.

@@ -14,7 +14,7 @@ from autoencode.trained.model_files import CONFIG, load_config, read_metrics
 
 
 def list_runs(root: str | os.PathLike[str] = "runs") -> list[dict[str, Any]]:
-    """All complete runs under a folder, oldest first, each with what is worth comparing.
+    """Lists all complete runs under a folder, oldest first, with what is worth comparing.
 
     Raises:
         RunFolderError: when there is no such folder.

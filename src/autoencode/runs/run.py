@@ -1,4 +1,4 @@
-"""What a training leaves: a ``Run``, and its files in a folder."""
+"""The result of a training: a ``Run``, and its files in a folder."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Run:
 
     @property
     def diagnoses(self) -> list[dict[str, Any]]:
-        """The faults that stood at the end of training, as in ``history.jsonl``."""
+        """The faults that the doctor found after the last epoch, as in ``history.jsonl``."""
         return list(self.history[-1].get("diagnoses", ())) if self.history else []
 
     def leave_out(self, name: str, why: str) -> None:
@@ -67,7 +67,7 @@ class Run:
         self.notices.append(_left_out(name, why))
 
     def split(self, name: str) -> Examples:
-        """The test, validation or training examples of the run; of training examples in a store some.
+        """Returns the test, validation or training examples of the run; of a store, some of them.
 
         Raises:
             OptionError: for another name.
@@ -77,7 +77,7 @@ class Run:
 
 
 class History(Observer):
-    """Writes ``history.jsonl`` line by line, remembers notices and being stopped, passes all on."""
+    """An observer that writes ``history.jsonl``, remembers notices and passes every call on."""
 
     def __init__(self, inner: Observer, folder: Path | None, records: tuple[EpochRecord, ...]) -> None:
         self.inner = inner
@@ -209,7 +209,7 @@ def _left_out(name: str, why: str) -> str:
 
 
 def plots_folder(folder: str | os.PathLike[str]) -> Path:
-    """The folder of a run's pictures, made if it is not there.
+    """Finds the folder of a run's pictures, and makes it if it is not there.
 
     Raises:
         StorageError: when it cannot be made.

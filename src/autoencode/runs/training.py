@@ -1,4 +1,4 @@
-"""Run folders: training into one, and going on where a training was interrupted.
+"""Training into a run folder, and resuming an interrupted training.
 
 ::
 
@@ -219,7 +219,7 @@ def resume(
     observer: Observer | None = None,
     on_bytes: OnBytes | None = None,
 ) -> Run:
-    """Goes on with a run that was interrupted, as if it had not been: to the bit.
+    """Resumes an interrupted run and gives the same result, to the bit, as without a break.
 
     The number of threads is set to the run's own meanwhile. Another device, processor or version
     rounds differently; then a notice says so. A run that is complete is returned as it is.
@@ -268,7 +268,7 @@ def resume(
 def _as_it_is(
     folder: Path, source: Any, data_dir: Any, encoder: nn.Module | None, decoder: nn.Module | None
 ) -> Run:
-    """A run that is complete already."""
+    """Returns a run that is complete already."""
     trained = load_trained(folder, encoder=encoder, decoder=decoder)
     if not trained.info.get("training", {}).get("complete", True):
         raise RunFolderError(
@@ -286,7 +286,7 @@ def _as_it_is(
 def _same_data(
     request: Request, folder: Path, source: Any, data_dir: Any, on_bytes: OnBytes | None
 ) -> Data:
-    """The data that a run was started with, read again."""
+    """Reads the data that a run was started with again, and refuses other data."""
     origin = request.origin
     if source is None and origin.source is None:
         raise DataError(f"{folder} was trained on data in memory; pass them as source= to resume")
@@ -299,7 +299,7 @@ def _same_data(
 
 
 def _for_recipe(data: Data, info: RecipeInfo, n_labels: int | None, seed: int) -> Data:
-    """The data with their labels as context, where the recipe asks for it."""
+    """Adds the labels to the data as context, where the recipe needs them."""
     if info.conditional:
         return conditioned(data, may_miss=info.guesses, n_labels=n_labels, seed=seed)
     if n_labels is not None:
@@ -317,7 +317,7 @@ def _new_folder(
     request: Request,
     overwrite: bool,
 ) -> Iterator[Claim]:
-    """The run folder asked for, or the first numbered one that no other process takes meanwhile."""
+    """Claims the run folder asked for, or the first free numbered one."""
     if target is not None:
         with claim_new(target, overwrite, request) as claim:
             yield claim
@@ -416,7 +416,7 @@ def _finish(run: Run) -> None:
 
 
 def _inexact(before: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """What makes a run that goes on differ in its last bits from one without a break."""
+    """Lists what makes a resumed run differ in its last bits from one without a break."""
     changed = [
         f"{name} {before[key]} became {here[key]}"
         for key, name in _EXACT.items()

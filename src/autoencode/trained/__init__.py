@@ -1,4 +1,4 @@
-"""A trained recipe: arrays in, arrays out; its training, its files and its priors."""
+"""Trained models: arrays in, arrays out; their training, files and priors."""
 
 from autoencode.trained.devices import choose_device
 from autoencode.trained.fit import fit_recipe

@@ -1,4 +1,4 @@
-"""Which device a model computes on."""
+"""The choice of the device that a model computes on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from autoencode.errors import IncompatibleError
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` is CUDA where there is one, else MPS, else the CPU.
+    """Chooses a device: ``auto`` is CUDA where there is one, else MPS, else the CPU.
 
     Raises:
         IncompatibleError: for a device that this machine does not have.

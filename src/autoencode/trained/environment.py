@@ -1,4 +1,4 @@
-"""What a model was trained with: versions and processor."""
+"""The environment that a model was trained in: versions and processor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from autoencode.version import __version__
 
 
 def environment() -> dict[str, Any]:
-    """Versions and hardware, for the record."""
+    """Records the versions and the hardware in use."""
     import numpy
 
     return {

@@ -1,4 +1,4 @@
-"""Model files: ``config.json`` and ``model.safetensors``, no pickle anywhere.
+"""Model files: ``config.json`` and ``model.safetensors``, without any pickle.
 
 A configuration names a recipe and its options, never code, paths or addresses; the weights are checked
 against their SHA-256 and against the names and shapes of the model that the recipe builds.
@@ -79,18 +79,18 @@ def save_model(trained: Trained, folder: str | os.PathLike[str]) -> None:
 
 
 def sha256_of(trained: Trained) -> str:
-    """The SHA-256 that ``model.safetensors`` has or would have."""
+    """Computes the SHA-256 that ``model.safetensors`` has or would have."""
     return hashlib.sha256(_weights_of(trained)).hexdigest()
 
 
 def _weights_of(trained: Trained) -> bytes:
-    """The content of ``model.safetensors``."""
+    """Encodes the weights as the content of ``model.safetensors``."""
     state = trained.model.state_dict()
     return safetensors.torch.save({name: t.detach().cpu().contiguous() for name, t in state.items()})
 
 
 def model_config(trained: Trained) -> dict[str, Any]:
-    """What ``config.json`` says of a model, but for the SHA-256 of its weights."""
+    """Makes the content of ``config.json``, but for the SHA-256 of the weights."""
     recipe = trained.recipe
     return {
         "format_version": FORMAT_VERSION,
@@ -113,14 +113,14 @@ def _components_of(prior: nn.Module | None) -> int | None:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
-    """Writes tensors by name into a safetensors file; its SHA-256, by which it is known again."""
+    """Writes tensors by name into a safetensors file and returns its SHA-256."""
     content = safetensors.torch.save(dict(tensors))
     write_atomically(path, content)
     return hashlib.sha256(content).hexdigest()
 
 
 def read_tensors(path: Path, sha256: str) -> dict[str, Tensor]:
-    """The tensors of a file with this SHA-256.
+    """Reads the tensors of a file whose SHA-256 must be this one.
 
     Raises:
         RunFolderError: when it cannot be read.
@@ -136,7 +136,7 @@ def write_history(history: list[dict[str, Any]], folder: str | os.PathLike[str])
 
 
 def read_history(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The lines of a run's history; a line cut short by a crash is left out."""
+    """Reads the lines of a run's history; a line cut short by a crash is left out."""
     lines: list[dict[str, Any]] = []
     try:
         text = (Path(folder) / HISTORY).read_text(encoding="utf-8", errors="replace")
@@ -151,7 +151,7 @@ def read_history(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def read_metrics(folder: str | os.PathLike[str]) -> dict[str, float | None]:
-    """The run's metrics; none when there are none that can be read."""
+    """Reads the metrics of a run; an empty mapping when there are none that can be read."""
     values = _metrics_file(folder)
     values.pop(LEFT_OUT, None)
     return values
@@ -172,7 +172,7 @@ def _metrics_file(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def load_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """The configuration of a run folder.
+    """Reads the configuration of a run folder.
 
     Raises:
         RunFolderError: when the folder is missing or not (yet) a run.
@@ -199,7 +199,7 @@ def load_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _check_format(path: Path, config: Mapping[str, Any]) -> None:
-    """Refuses what lacks something or is of another format."""
+    """Refuses a configuration that lacks something or is of another format."""
     if missing := [key for key in _NEEDED if key not in config]:
         raise ModelFileError(f"{path} lacks {', '.join(missing)}; train again")
     if config["format_version"] != FORMAT_VERSION:
@@ -210,7 +210,7 @@ def _check_format(path: Path, config: Mapping[str, Any]) -> None:
 
 
 def _check_types(path: Path, config: Mapping[str, Any]) -> None:
-    """Refuses values of a wrong type."""
+    """Refuses a configuration with values of a wrong type."""
     data = config.get("data")
     facts = {f"data.{k}": value for k, value in data.items()} if isinstance(data, dict) else {}
     for key, value in {**config, **facts}.items():
@@ -226,7 +226,7 @@ def _check_types(path: Path, config: Mapping[str, Any]) -> None:
 
 
 def _is(value: Any, *kinds: type) -> bool:
-    """Whether it has exactly one of these types (true is no whole number)."""
+    """Tells whether a value has exactly one of these types (true is no whole number)."""
     return type(value) in kinds
 
 
@@ -237,7 +237,7 @@ def load_trained(
     encoder: nn.Module | None = None,
     decoder: nn.Module | None = None,
 ) -> Trained:
-    """A trained model from its run folder.
+    """Loads a trained model from its run folder.
 
     Args:
         folder: the run folder.
@@ -278,7 +278,7 @@ def _known_recipe(path: Path, config: Mapping[str, Any]) -> None:
 def _rebuild(
     path: Path, config: Mapping[str, Any], encoder: nn.Module | None, decoder: nn.Module | None
 ) -> Recipe:
-    """The recipe that a configuration names, with weights that are yet to be read."""
+    """Builds the recipe that a configuration names, with weights that are yet to be read."""
     try:
         spec = _spec(config["spec"])
         options = {**config["options"], **config["plan"]}
@@ -367,7 +367,7 @@ def _read_weights(path: Path, sha256: str) -> bytes:
 
 
 def _tensors(path: Path, content: bytes, recipe: Recipe) -> dict[str, Tensor]:
-    """The weights, if they are those of the recipe's model and finite."""
+    """Reads the weights and checks that they fit the recipe's model and are finite."""
     tensors = _parsed(path, content)
     shapes = {name: tuple(t.shape) for name, t in tensors.items()}
     wanted = {name: tuple(t.shape) for name, t in recipe.model.state_dict().items()}

@@ -1,4 +1,4 @@
-"""A trained model with its data contract: arrays in, arrays out."""
+"""A trained model with the description of its data: arrays in, arrays out."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class PutOff:
 
 @dataclass
 class Trained:
-    """A model that has been trained, as a run folder holds it.
+    """A trained model, as a run folder holds it.
 
     Attributes:
         recipe: model, updates, options and figures.
@@ -148,7 +148,7 @@ class Trained:
         return _finished(Decoder.from_model(self._net, self.spec))
 
     def embed(self, x: Any) -> Array:
-        """X (N, *D) in the data's own units to codes (N, *Z), float32.
+        """Encodes x (N, *D) in the data's own units into codes (N, *Z), float32.
 
         Args:
             x: an array, or a memory map, a file or a data set, which are read a stretch of rows at a
@@ -157,7 +157,7 @@ class Trained:
         return np.concatenate(list(self.embed_pieces(x)))
 
     def embed_pieces(self, x: Any, first: int = 0, last: int | None = None) -> Iterator[Array]:
-        """The codes of ``embed``, the same bits, (n, *Z) at a time: for more than memory holds.
+        """Yields the codes of ``embed``, the same bits, (n, *Z) at a time: for more than memory holds.
 
         Args:
             x: see ``embed``.
@@ -166,7 +166,7 @@ class Trained:
         yield from self._each(self._batches(x, first, last), lambda b: self._net.embed(b.x, b.context))
 
     def codes(self, x: Any) -> Array:
-        """X (N, *D) in the data's own units to the integers (N, *G) of a quantised model, int64.
+        """Encodes x (N, *D) in the data's own units into a quantised model's integers (N, *G), int64.
 
         Raises:
             IncompatibleError: for a model whose codes are no integers.
@@ -174,7 +174,7 @@ class Trained:
         return self._through(self._batches(x), lambda b: self._net.codes(b.x, b.context))
 
     def class_probabilities(self, x: Any) -> Array:
-        """X (N, *D) in the data's own units to q(y|x) of each of ``spec.classes``, (N, C), float32.
+        """Computes q(y|x) of x (N, *D) for each of ``spec.classes``, (N, C), float32.
 
         Raises:
             IncompatibleError: for a model that guesses no labels.
@@ -187,7 +187,7 @@ class Trained:
         return self._through(self._batches(x), lambda b: model.class_log_probs(b.x).exp())
 
     def classify(self, x: Any) -> Array:
-        """X (N, *D) in the data's own units to the likeliest label of each, (N,), as text.
+        """Predicts the likeliest label of each x (N, *D), (N,), as text.
 
         Raises:
             IncompatibleError: for a model that guesses no labels.
@@ -196,12 +196,12 @@ class Trained:
         return guesses
 
     def reconstruct(self, x: Any) -> Array:
-        """X (N, *D) to its reconstruction (N, *D), both in the data's own units."""
+        """Reconstructs x (N, *D), in the data's own units."""
         pieces = self._batches(x)
         return self._through(pieces, lambda b: self.spec.to_raw(self._net.reconstruct(b.x, b.context)))
 
     def decode(self, z: Any, labels: Any = None) -> Array:
-        """Codes (N, *Z) to examples (N, *D) in the data's own units.
+        """Decodes codes (N, *Z) into examples (N, *D) in the data's own units.
 
         Args:
             z: the codes.
@@ -222,7 +222,7 @@ class Trained:
         return self._through(starts, decode)
 
     def sample(self, n: int, seed: int = 0, labels: Any = None) -> Array:
-        """N examples (n, *D) from the prior (for a plain autoencoder the one fitted to its codes).
+        """Samples n examples (n, *D) from the prior (in a plain autoencoder, fitted to its codes).
 
         Args:
             n: how many.
@@ -246,7 +246,7 @@ class Trained:
         return one_hot(class_numbers(labels, self.spec, n), self.spec).to(self.device)
 
     def score_samples(self, x: Any, n_samples: int = 16, seed: int = 0) -> Array:
-        """How well each example (N,) is explained, from what is known of it; higher is better.
+        """Scores how well each example (N,) is explained, from what is known of it; higher is better.
 
         With a stochastic code the ELBO in nats, from ``n_samples`` draws that are the same for every
         example; with mixed columns log p(x|z) in nats; else minus the mean squared error per entry in
@@ -272,7 +272,7 @@ class Trained:
             return self._through(self._batches(x), score)
 
     def impute(self, x: Any) -> Any:
-        """X (N, *D) or a table, with the expected value (the likeliest category) where one is missing.
+        """Fills gaps in x (N, *D) or a table with expected values (the likeliest category).
 
         What is known stays as it is.
 
@@ -282,7 +282,7 @@ class Trained:
         return self._fill(x, self.reconstruct)
 
     def imputations(self, x: Any, n: int, seed: int = 0) -> list[Any]:
-        """X (N, *D) or a table, filled n times by draws of z from q(z|x), then of x from p(x|z).
+        """Fills gaps in x (N, *D) or a table n times, by draws of z from q(z|x), then x from p(x|z).
 
         Raises:
             OptionError: when the model was trained without gaps.
@@ -326,7 +326,7 @@ class Trained:
             return bool(self._net.eval()(x).latent.sites)
 
     def _batches(self, x: Any, first: int = 0, last: int | None = None) -> Iterator[Batch]:
-        """Examples as the model sees them, ``CHUNK`` at a time."""
+        """Yields examples as the model sees them, ``CHUNK`` at a time."""
         if on_disk(x):
             x = open_examples(x, self.spec)
         if isinstance(x, Stored):
@@ -381,7 +381,7 @@ def _finished(half: Half) -> Half:
 
 
 def _mean_squares(batch: Batch, mean: Tensor) -> Tensor:
-    """Squared error per known entry (B,)."""
+    """Computes the squared error per known entry (B,)."""
     if batch.mask is None:
         return (mean - batch.target).square().flatten(1).mean(1)
     squares = (mean - batch.target.masked_fill(~batch.mask, 0.0)).square() * batch.mask
@@ -389,5 +389,5 @@ def _mean_squares(batch: Batch, mean: Tensor) -> Tensor:
 
 
 def flat(array: Array) -> Array:
-    """(N, *shape) as a table (N, columns)."""
+    """Flattens (N, *shape) into a table (N, columns)."""
     return array.reshape(len(array), -1)

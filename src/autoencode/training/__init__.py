@@ -1,4 +1,4 @@
-"""The one training loop, and what it is made of."""
+"""The training loop, and the parts that it is made of."""
 
 from autoencode.training.doctor.doctor import Doctor
 from autoencode.training.loop import Observer, fit

@@ -39,7 +39,7 @@ _SHARE = 0.02  # of the time may go into checkpoints
 
 
 class Checkpoints:
-    """Keeps states in a folder (a ``Keeper``).
+    """A ``Keeper`` that writes training states into a folder.
 
     Args:
         folder: where; it exists.
@@ -57,7 +57,7 @@ class Checkpoints:
         self._last = time.monotonic()
 
     def start(self, request: Mapping[str, Any]) -> None:
-        """Writes down what the run is, before its first step.
+        """Writes down what the run was asked for, before its first step.
 
         Raises:
             StorageError: when it cannot be written.
@@ -65,7 +65,7 @@ class Checkpoints:
         write_atomically(self.folder / RUN_FILE, _sealed(request))
 
     def request(self) -> dict[str, Any]:
-        """What ``start`` wrote.
+        """Reads what the run was asked for, as ``start`` wrote it.
 
         Raises:
             RunFolderError: when there is nothing to go on from.
@@ -74,11 +74,11 @@ class Checkpoints:
         return _unsealed(self.folder / RUN_FILE)
 
     def due(self) -> bool:
-        """Whether it is time for the next one."""
+        """Tells whether it is time for the next checkpoint."""
         return time.monotonic() - self._last >= max(self.every, self._cost / _SHARE)
 
     def keep(self, state: TrainingState) -> None:
-        """Writes a state and forgets all but the last two.
+        """Writes a state and removes all but the last two.
 
         Raises:
             StorageError: when it cannot be written; those before it are as they were.
@@ -102,7 +102,7 @@ class Checkpoints:
         self.seconds += self._cost
 
     def latest(self) -> tuple[TrainingState | None, dict[str, Any], list[str]]:
-        """The newest sound state, the environment that wrote it, and notices about unsound ones.
+        """Reads the newest sound state, the environment that wrote it, and notices about unsound ones.
 
         Returns:
             ``None`` for the state when none was kept yet: the run starts at its beginning.
@@ -124,11 +124,11 @@ class Checkpoints:
         return None, self.environment, []
 
     def any(self) -> bool:
-        """Whether a state is there."""
+        """Tells whether the folder holds a checkpoint."""
         return bool(self._names())
 
     def _names(self) -> list[str]:
-        """Newest first."""
+        """Lists the names of the checkpoints, newest first."""
         found = [path.stem for path in self.folder.glob("*.json") if path.stem.isdigit()]
         return sorted(found, reverse=True)
 
@@ -161,7 +161,7 @@ class Checkpoints:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keeps every other process from writing a folder; let go when the process ends, however it ends.
+    """Keeps every other process from writing a folder; released when the process ends in any way.
 
     Args:
         folder: a ``resume`` folder that exists.
@@ -191,7 +191,7 @@ def locked(folder: Path) -> Iterator[None]:
 def kept_in(
     folder: str | os.PathLike[str], request: Mapping[str, Any], environment: Mapping[str, Any]
 ) -> Iterator[tuple[Checkpoints, dict[str, Any], TrainingState | None]]:
-    """Checkpoints of a training in a folder of its own, and the state to go on from if there is one.
+    """Opens the checkpoints of a training in a folder of its own; yields them and the state to resume.
 
     When the block succeeds the folder is empty again, and removed.
 
@@ -230,7 +230,7 @@ def kept_in(
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies that share no memory and lie in one piece, as the format asks for."""
+    """Copies tensors into contiguous memory of their own, as the file format needs."""
     return {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
 
 

@@ -1,4 +1,4 @@
-"""Whole steps recorded once and replayed: CUDA graphs.
+"""Training steps recorded once and replayed as CUDA graphs.
 
 A small network's step is some hundred kernels that take longer to start than to run. A graph starts all
 of them at once. What is recorded reads from tensors that stay where they are::
@@ -31,13 +31,13 @@ Step = Callable[[], dict[str, Tensor]]
 
 
 class Recorder(Protocol):
-    """What can record a step."""
+    """A way to record and replay training steps."""
 
     def warm(self, step: Step) -> dict[str, Tensor]:
-        """Takes a step as it is, where recording will find its memory prepared."""
+        """Takes a step without recording it, on memory that recording will find prepared."""
 
     def record(self, step: Step) -> tuple[Callable[[], None], dict[str, Tensor]]:
-        """Calls the step once without its being taken; returns what takes it, and the losses it fills.
+        """Records a step without taking it; returns the function that takes it, and its losses.
 
         Raises:
             RuntimeError: the step does what cannot be recorded.
@@ -45,10 +45,10 @@ class Recorder(Protocol):
 
 
 class CudaGraphs:
-    """Records CUDA graphs."""
+    """A recorder that uses CUDA graphs."""
 
     def warm(self, step: Step) -> dict[str, Tensor]:
-        """On a stream of its own, as torch's manual asks for."""
+        """Takes a step on a stream of its own, as torch's manual asks for."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -57,7 +57,7 @@ class CudaGraphs:
         return losses
 
     def record(self, step: Step) -> tuple[Callable[[], None], dict[str, Tensor]]:
-        """Into a new graph."""
+        """Records a step into a new graph."""
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             losses = step()
@@ -65,12 +65,12 @@ class CudaGraphs:
 
 
 def recorder_for(device: torch.device) -> Recorder | None:
-    """What records steps on a device, ``None`` where steps are not worth it."""
+    """Returns the recorder for a device, ``None`` where recording is not worth it."""
     return CudaGraphs() if device.type == "cuda" else None
 
 
 class _Watched(Progress):
-    """Notes whether anybody asks at which step training stands: a replay would not know."""
+    """A ``Progress`` that notes whether anybody reads the step, which a replay could not know."""
 
     asked = False
 
@@ -82,7 +82,7 @@ class _Watched(Progress):
 
 @dataclass(frozen=True)
 class _Static:
-    """Tensors that a recorded step reads from."""
+    """The tensors at fixed addresses that a recorded step reads from."""
 
     batch: Batch
     rate: Tensor
@@ -95,7 +95,7 @@ class _Static:
         return cls(Batch(x, target, *others), rate)
 
     def fits(self, batch: Batch) -> bool:
-        """Whether a batch has the same tensors of the same shapes."""
+        """Tells whether a batch has the same tensors of the same shapes."""
         mine, given = _tensors(self.batch), _tensors(batch)
         return [None if t is None else t.shape for t in mine] == [
             None if t is None else t.shape for t in given
@@ -145,7 +145,7 @@ class Replayed:
         rate: float = 1.0,
         total: int | None = None,
     ) -> dict[str, Tensor]:
-        """As ``Stepper.step``; the losses are good until the next step."""
+        """Takes a step as ``Stepper.step`` does; the losses are valid until the next step."""
         if self._rate is None:
             return self.stepper.step(batch, progress, rate, total)
         progress = progress or Progress()
@@ -201,7 +201,7 @@ class Replayed:
 
 
 def _unfit(stepper: Stepper) -> str | None:
-    """Why steps cannot be recorded, as far as one can tell before trying."""
+    """Explains why steps cannot be recorded, as far as can be told before trying; else ``None``."""
     if parallel.current().world > 1:
         return "several processes train together"
     if stepper.check_gradients:
@@ -214,7 +214,7 @@ def _unfit(stepper: Stepper) -> str | None:
 
 
 def _held(stepper: Stepper) -> list[tuple[nn.Module, str, Tensor | None]]:
-    """Where every buffer hangs, to see whether a step put another in its place."""
+    """Lists every buffer with its module and name, to see whether a step replaces one."""
     modules = [module for update in stepper.updates for module in update.modules]
     if isinstance(stepper.model, nn.Module):
         modules.append(stepper.model)
@@ -227,7 +227,7 @@ def _held(stepper: Stepper) -> list[tuple[nn.Module, str, Tensor | None]]:
 
 
 def _put_back(held: list[tuple[nn.Module, str, Tensor | None]]) -> bool:
-    """Puts buffers back that were replaced; whether any was."""
+    """Puts back the buffers that were replaced and tells whether any was."""
     moved = [(m, name, buffer) for m, name, buffer in held if m._buffers[name] is not buffer]
     for module, name, buffer in moved:
         module._buffers[name] = buffer
@@ -237,6 +237,6 @@ def _put_back(held: list[tuple[nn.Module, str, Tensor | None]]) -> bool:
 def replayed(
     stepper: Stepper, plan: TrainingPlan, device: torch.device, tell: Callable[[str], None]
 ) -> Stepper | Replayed:
-    """The stepper itself, or one that replays its steps where the plan and the device allow it."""
+    """Returns the stepper, or one that replays its steps where the plan and the device allow it."""
     recorder = recorder_for(device) if plan.replay == "auto" else None
     return stepper if recorder is None else Replayed(stepper, plan.batch_size, recorder, tell)

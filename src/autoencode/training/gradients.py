@@ -12,7 +12,7 @@ from autoencode.parallel import Share
 
 
 class Average:
-    """Averages the gradients of some parameters, in one exchange for each dtype.
+    """A callable that averages gradients over all processes, in one exchange for each dtype.
 
     DistributedDataParallel does this in hooks of one module's ``forward``; objectives call other
     methods as well, and several updates freeze each other's parameters. Here it is done once, after
@@ -49,7 +49,7 @@ class Average:
         return dict(zip(losses, values.unbind(), strict=True))
 
     def _allocate(self, n_losses: int) -> None:
-        """One buffer for each dtype, seen as the gradients; float32 has the tail as well."""
+        """Allocates a buffer for each dtype, with views for the gradients and a tail for the losses."""
         n_tail = n_losses + len(self.parameters)
         sizes = {torch.float32: n_tail}
         for p in self.parameters:
@@ -86,10 +86,10 @@ class Average:
         return present
 
     def weighed(self, total: Tensor, share: Share) -> Tensor:
-        """What ``backward`` begins with: the loss as it is, since gradients are weighed here."""
+        """Returns the loss for ``backward``, unchanged: gradients are weighted later."""
         return total
 
     def _weigh(self, n_losses: int, share: Share) -> None:
-        """Weighs what was filled in, the first of it being so many losses."""
+        """Weights the buffers by this process's share; the tail begins with ``n_losses`` losses."""
         for flat in self._flats.values():
             flat.mul_(share.weight)

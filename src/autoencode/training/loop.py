@@ -1,4 +1,4 @@
-"""The one training loop."""
+"""The training loop."""
 
 from __future__ import annotations
 
@@ -50,25 +50,25 @@ _MOST_SKIPPED = 10  # steps one after the other, before training is given up
 
 
 class Observer:
-    """Watches training; all methods may be overridden, none may change the run but ``stop``."""
+    """A base of observers of training; all methods may be overridden, only ``stop`` changes the run."""
 
     def start(self, n_steps: int, n_epochs: int) -> None:
-        """Called once before the first step."""
+        """Receives the length of training, once before the first step."""
 
     def step(self, step: int) -> None:
-        """Called after every step; keep it cheap."""
+        """Receives the number of each step once it is taken; keep it cheap."""
 
     def epoch(self, record: EpochRecord) -> None:
-        """Called after every epoch."""
+        """Receives the record of each epoch once it is over."""
 
     def notice(self, text: str) -> None:
-        """Called with what the user should know of how training is done, in one line."""
+        """Receives one line that the user should know of how training is done."""
 
     def end(self) -> None:
-        """Called once after the last step, before the model is measured and written."""
+        """Marks the end of training, once, before the model is measured and written."""
 
     def stop(self) -> bool:
-        """Asked after every step; true ends training there."""
+        """Tells, after every step, whether training shall end there."""
         return False
 
 
@@ -86,7 +86,7 @@ def fit(
     resume: TrainingState | None = None,
     helpers: Mapping[str, nn.Module] | None = None,
 ) -> list[EpochRecord]:
-    """Trains the model in place.
+    """Trains a model in place and returns its history, one record for each epoch.
 
     The same arguments give the same weights, whatever the caller's random state is; that state is
     left as it was. Inside ``parallel.joined`` all processes train together, each on its rows of every
@@ -159,7 +159,7 @@ def _prepare(model: nn.Module, helpers: Mapping[str, nn.Module], device: torch.d
 
 
 def _start(model: nn.Module, train: Source, plan: TrainingPlan, seed: int) -> None:
-    """Lets a model begin at what the training data are like, where it can."""
+    """Starts a model at the mean and at examples of the training data, where it can."""
     device = next(model.parameters()).device
     start_at_mean = getattr(model, "start_at_mean", None)
     if plan.mean_start and start_at_mean is not None:
@@ -170,7 +170,7 @@ def _start(model: nn.Module, train: Source, plan: TrainingPlan, seed: int) -> No
 
 
 def _held(models: Sequence[nn.Module], updates: Sequence[Update]) -> list[Tensor]:
-    """All parameters and buffers of the models and of the updates' modules, each once."""
+    """Lists all parameters and buffers of the models and of the updates' modules, each once."""
     modules = [*(module for update in updates for module in update.modules), *models]
     tensors = [t for m in modules for t in (*m.parameters(), *m.buffers())]
     return list({id(t): t for t in tensors}.values())
@@ -235,7 +235,7 @@ class _Loop:
         return self.records
 
     def _epoch(self, observer: Observer, keeper: Keeper | None) -> bool:
-        """Trains what is left of an epoch and adds its record; whether it was stopped."""
+        """Trains the rest of an epoch and adds its record; tells whether it was stopped."""
         self.model.train()
         at, start, before, stopped = self.at, time.perf_counter(), self.at.seconds, False
         self.totals = Totals(at.sums)
@@ -290,7 +290,7 @@ class _Loop:
         return bool(self.plan.patience) and self.at.best is not None and waited >= self.plan.patience
 
     def _size(self, rows: int) -> int:
-        """Examples in this batch of the epoch, over all processes; this one has ``rows`` of them."""
+        """Computes the size of this batch over all processes; this one has ``rows`` examples of it."""
         if self.group.world == 1:
             return rows
         size = min(self.plan.batch_size, self.n - self.at.batch * self.plan.batch_size)
@@ -302,7 +302,7 @@ class _Loop:
         return size
 
     def _stop(self, observer: Observer) -> bool:
-        """Whether any process shall stop here; all learn of it at the same step."""
+        """Tells whether any process shall stop here; all learn of it at the same step."""
         wish = observer.stop()
         # Asking costs an exchange, and on a GPU the steps that could have been queued meanwhile.
         if self.device.type != "cpu" and self.at.step % _STEPS_TO_ASK and self.group.world > 1:
@@ -333,7 +333,7 @@ class _Loop:
         return self.plan.rate(step, self.n_steps) * self.at.slowed
 
     def _skip(self, error: NonFiniteError) -> None:
-        """Takes a step as not made and goes on at half the rate, unless there is no end to it."""
+        """Counts a non-finite step as skipped and halves the rate, or gives up after too many."""
         self.at.skipped += 1
         if self.plan.non_finite == "stop" or self.at.skipped > _MOST_SKIPPED:
             self._diverged(f"{error} at step {self.at.step}")
@@ -353,7 +353,7 @@ class _Loop:
         )
 
     def _keep(self, keeper: Keeper | None, at_once: bool) -> None:
-        """Keeps a state if it is time to; what is sharded has to be gathered by all processes."""
+        """Keeps a state if it is due; sharded tensors have to be gathered by all processes."""
         due = keeper is not None and (at_once or keeper.due())
         if self.sharded:
             if not at_once and self.at.step % _STEPS_TO_ASK:
@@ -381,7 +381,7 @@ class _Loop:
 def evaluate_losses(
     model: nn.Module, objective: Objective, source: Source, progress: Progress, size: int = 1000
 ) -> dict[str, float]:
-    """The objective's losses over a source, averaged over its examples, without training."""
+    """Computes the objective's losses averaged over the examples of a source, without training."""
     was_training = model.training
     model.eval()
     sums: dict[str, float] = {}

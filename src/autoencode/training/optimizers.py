@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 
 class Optimizer(Protocol):
-    """What the loop asks of an optimiser.
+    """An optimiser as the training loop uses it.
 
     One with an attribute ``replayable`` that is true takes the factor as a scalar tensor as well and
     keeps all that it counts in tensors, so that a step of it can be recorded and replayed.
@@ -45,7 +45,7 @@ def _copy(state: Mapping[str, Tensor], prefix: str, targets: Sequence[Tensor]) -
 
 
 class Adam:
-    """Adam: A Method for Stochastic Optimization (Kingma & Ba, 2014), https://arxiv.org/abs/1412.6980
+    """The Adam optimiser (Kingma & Ba, 2014), https://arxiv.org/abs/1412.6980
 
     Args:
         parameters: what to move.
@@ -82,7 +82,7 @@ class Adam:
 
     @torch.no_grad()
     def step(self, factor: float | Tensor = 1.0) -> None:
-        """One fused update of all parameters that have a gradient."""
+        """Updates all parameters that have a gradient in one fused call."""
         gradients = [p.grad for p in self.parameters]
         moved = [gradient is not None for gradient in gradients]
         if not any(moved):
@@ -116,7 +116,7 @@ class Adam:
         _clear(self.parameters)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The moments and step counts by name."""
+        """Returns the moments and step counts by name."""
         steps = [count.clone() for count in self._steps]  # files hold no tensors that share memory
         groups = {"first": self._first, "second": self._second, "steps": steps}
         return {f"{name}.{i}": t for name, ts in groups.items() for i, t in enumerate(ts)}
@@ -143,7 +143,7 @@ _QUINTICS = (
 
 
 def orthogonalize(matrix: Tensor) -> Tensor:
-    """The nearest semi-orthogonal matrix to (m, n), approximately, by four polynomials.
+    """Approximates the nearest semi-orthogonal matrix to (m, n) by four polynomials.
 
     The Polar Express (Amsel et al., 2025), https://arxiv.org/abs/2505.16932: a polynomial of its own at
     each step needs one step less than the same one five times. Singular values of at least 0.003 of
@@ -181,7 +181,7 @@ MATRICES = (2, 4)
 
 
 class Muon:
-    """Muon on matrices and kernels of convolutions, Adam on everything else.
+    """The Muon optimiser for matrices and kernels of convolutions, with Adam for everything else.
 
     A kernel (m, n, height, width) is taken as the matrix (m, n * height * width).
 
@@ -217,7 +217,7 @@ class Muon:
 
     @torch.no_grad()
     def step(self, factor: float | Tensor = 1.0) -> None:
-        """One update of all parameters that have a gradient."""
+        """Updates all parameters that have a gradient."""
         for matrix, momentum in zip(self.matrices, self._momenta, strict=True):
             if matrix.grad is None:
                 continue
@@ -240,7 +240,7 @@ class Muon:
         self._adam.zero_grad()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Momenta and Adam's state by name."""
+        """Returns momenta and Adam's state by name."""
         momenta = {f"momentum.{i}": t for i, t in enumerate(self._momenta)}
         return momenta | {f"adam.{name}": t for name, t in self._adam.state_dict().items()}
 
@@ -253,7 +253,7 @@ class Muon:
 
 
 class TorchOptimizer:
-    """Any ``torch.optim`` optimiser in the loop.
+    """An adapter of any ``torch.optim`` optimiser to the training loop.
 
     Args:
         optimizer: built over the parameters that it shall move.
@@ -267,7 +267,7 @@ class TorchOptimizer:
         self._base = [float(group["lr"]) for group in optimizer.param_groups]
 
     def step(self, factor: float = 1.0) -> None:
-        """One step at ``factor`` times the optimiser's own rates."""
+        """Takes one step at ``factor`` times the optimiser's own rates."""
         for group, lr in zip(self.optimizer.param_groups, self._base, strict=True):
             group["lr"] = lr * factor
         self.optimizer.step()
@@ -277,7 +277,7 @@ class TorchOptimizer:
         self.optimizer.zero_grad(set_to_none=True)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The tensors of the optimiser's state by name."""
+        """Returns the tensors of the optimiser's state by name."""
         state = self.optimizer.state_dict()["state"]
         return {
             f"{index}.{name}": value

@@ -1,4 +1,4 @@
-"""How long, how fast and in what portions: the figures of a training run."""
+"""The training plan: epochs, learning rate, batch size and the other figures of a training run."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ class TrainingPlan:
     compile: bool = False
 
     def n_epochs(self, n_train: int) -> int:
-        """Epochs for that many examples: at least ``epochs``, more where ``min_steps`` asks for it."""
+        """Computes the number of epochs: at least ``epochs``, more where ``min_steps`` asks for it."""
         per_epoch = math.ceil(n_train / self.batch_size)
         return max(self.epochs, math.ceil(self.min_steps / per_epoch))
 
     def rate(self, step: int, n_steps: int) -> float:
-        """Factor on the learning rate at a step, in (0, 1].
+        """Computes the factor on the learning rate at a step, in (0, 1].
 
         >>> TrainingPlan(warmup=0.2, decay="linear").rate(99, 100)
         0.0125
@@ -90,13 +90,13 @@ class TrainingPlan:
         return (n_steps - step) / (n_steps - rising)
 
     def make_optimizer(self, parameters: Sequence[nn.Parameter]) -> Optimizer:
-        """The optimiser over these parameters."""
+        """Makes the optimiser over these parameters."""
         if self.optimizer == "muon":
             return Muon(parameters, lr=self.lr, adam_lr=self.lr / 4, weight_decay=self.weight_decay)
         return Adam(parameters, lr=self.lr, weight_decay=self.weight_decay)
 
     def arrange(self, updates: Sequence[Update]) -> tuple[Update, ...]:
-        """The updates with the arithmetic that ``precision`` and ``compile`` ask for."""
+        """Wraps the updates in the arithmetic that ``precision`` and ``compile`` ask for."""
         return tuple(
             replace(update, objective=self._arithmetic(update.objective)) for update in updates
         )

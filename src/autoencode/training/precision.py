@@ -1,4 +1,4 @@
-"""How the arithmetic of a step is done: in bfloat16, or compiled. Objectives around an objective.
+"""Objectives that run another one in bfloat16 or compiled, and the precision of float32 products.
 
 Both are for training only: without gradients (validation) the objective runs as it is.
 """
@@ -18,7 +18,7 @@ from autoencode.types import Batch, Losses, Model, Objective, Output, Progress
 
 @contextmanager
 def products(precision: str, device: torch.device) -> Iterator[None]:
-    """How a CUDA GPU multiplies float32 in a block: exactly, or with factors rounded to 10 bits (tf32).
+    """Sets how a CUDA GPU multiplies float32 in a block: exactly, or with 10-bit factors (tf32).
 
     Left alone, torch rounds in convolutions and not in matrix products. The settings are the process's,
     and as they were afterwards; on other devices nothing changes.
@@ -66,7 +66,7 @@ class Bfloat16:
             return self.objective(model, batch, progress)
 
     def check(self, output: Output) -> None:
-        """What the wrapped objective asks for."""
+        """Checks what the wrapped objective asks for."""
         self.objective.check(output)
 
 
@@ -96,7 +96,7 @@ class Compiled:
         return self._compiled(model, batch, progress)
 
     def _first(self, model: Model, batch: Batch, progress: Progress) -> Losses:
-        """Compiles; a machine without a compiler is told so."""
+        """Compiles the objective; a machine without a compiler gets a clear error."""
         compiled = torch.compile(self.objective.__call__)
         try:
             losses = compiled(model, batch, progress)
@@ -109,5 +109,5 @@ class Compiled:
         return losses
 
     def check(self, output: Output) -> None:
-        """What the wrapped objective asks for."""
+        """Checks what the wrapped objective asks for."""
         self.objective.check(output)

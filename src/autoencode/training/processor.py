@@ -34,7 +34,7 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
 @contextmanager
 def tuned(device: torch.device, work: int = _LARGE) -> Iterator[None]:
-    """Fast float32 arithmetic for a block that trains or embeds on this device.
+    """Sets up fast float32 arithmetic for a block that trains or embeds on this device.
 
     Args:
         device: where.
@@ -66,7 +66,7 @@ _measuring = threading.Lock()
 
 
 def _onednn_is_exact() -> bool:
-    """Whether the oneDNN route computes true float32 products on this processor."""
+    """Tells whether the oneDNN route computes true float32 products on this processor."""
     with _measuring:  # nobody computes while it is measured, for that takes the switch
         return _measured()
 

@@ -1,4 +1,4 @@
-"""What training tells of itself, epoch by epoch."""
+"""The records that training leaves of every epoch."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Diagnosis:
     epoch: int
 
     def as_dict(self) -> dict[str, Any]:
-        """As it is written to ``history.jsonl``."""
+        """Returns the fields as they are written to ``history.jsonl``."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One line of the history.
+    """The record of one epoch: one line of the history.
 
     Attributes:
         epoch: from 1.
@@ -51,7 +51,7 @@ class EpochRecord:
     diagnoses: tuple[Diagnosis, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Flat, as it is written to ``history.jsonl``; validation losses get a prefix."""
+        """Returns flat fields as in ``history.jsonl``; validation losses get a prefix."""
         found = [diagnosis.as_dict() for diagnosis in self.diagnoses]
         return {
             "epoch": self.epoch,
@@ -65,6 +65,6 @@ class EpochRecord:
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> EpochRecord:
-        """The inverse of ``dataclasses.asdict``."""
+        """Makes a record from the fields of ``dataclasses.asdict``."""
         diagnoses = tuple(Diagnosis(**found) for found in facts["diagnoses"])
         return cls(**{**facts, "diagnoses": diagnoses})

@@ -1,4 +1,4 @@
-"""Weights, gradients and optimiser states spread over the processes (FSDP2): for large networks.
+"""Sharded training of large networks: weights, gradients and optimiser states over processes (FSDP2).
 
 Each layer of torch's own (linear, convolutional) is sharded by itself: its weights are gathered when it
 is called and let go afterwards, and its gradients are summed to the process that keeps that part. So
@@ -34,18 +34,18 @@ _LAYERS = (
 
 
 def is_sharded(tensor: Tensor) -> bool:
-    """Whether each process holds a part of it only."""
+    """Tells whether each process holds only a part of a tensor."""
     return hasattr(tensor, "full_tensor")
 
 
 def whole(tensor: Any) -> Tensor:
-    """All of a tensor, on the processor where it was sharded; every process must ask for it."""
+    """Returns the whole of a tensor, on the CPU where it was sharded; every process must call it."""
     found: Tensor = tensor.full_tensor().cpu() if is_sharded(tensor) else tensor
     return found
 
 
 def gathered(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Whole tensors on the process that writes; elsewhere nothing takes their place."""
+    """Gathers whole tensors on the process that writes; elsewhere sharded ones become empty."""
     found = {}
     for name, tensor in tensors.items():
         value = whole(tensor)
@@ -55,7 +55,7 @@ def gathered(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def put(tensor: Tensor, value: Tensor) -> None:
-    """Writes a whole value, each process the part that it holds."""
+    """Writes a whole value into a tensor, each process the part that it holds."""
     _local(tensor).copy_(_part(value, tensor) if is_sharded(tensor) else value)
 
 
@@ -65,14 +65,14 @@ def _local(tensor: Any) -> Tensor:
 
 
 def _part(value: Tensor, like: Any) -> Tensor:
-    """The part of a whole value that this process holds."""
+    """Selects the part of a whole value that this process holds."""
     rows = torch.chunk(value, like.device_mesh.size())
     rank = like.device_mesh.get_local_rank()
     return rows[rank] if rank < len(rows) else value[:0]
 
 
 def refuse_unfit(plan: TrainingPlan, updates: Sequence[Update], model: nn.Module) -> None:
-    """Refuses what cannot be sharded.
+    """Refuses a training that cannot be sharded.
 
     Raises:
         IncompatibleError: with what to change.
@@ -96,7 +96,7 @@ def refuse_unfit(plan: TrainingPlan, updates: Sequence[Update], model: nn.Module
 def sharded(
     model: nn.Module, updates: Sequence[Update], device: torch.device
 ) -> Iterator[tuple[nn.Module, tuple[Update, ...]]]:
-    """A sharded copy of a model and its updates; at the end the model gets what the copy has learnt.
+    """Yields a sharded copy of a model and its updates; the model gets the trained weights at the end.
 
     Args:
         model: the same on all processes; stays where it is.
@@ -124,7 +124,7 @@ def sharded(
 
 
 class ShardedAverage(Average):
-    """Averages what is whole on every process; what is sharded has been summed by then.
+    """An ``Average`` of tensors that are whole on every process; sharded ones are summed already.
 
     Args:
         parameters: all of them.
@@ -142,7 +142,7 @@ class ShardedAverage(Average):
         self._flats = {torch.float32: self._tail}
 
     def weighed(self, total: Tensor, share: Share) -> Tensor:
-        """The loss with this process's weight: what is sharded is summed in the backward pass."""
+        """Returns the loss times this process's weight: sharded gradients are summed."""
         return total * share.weight
 
     def _weigh(self, n_losses: int, share: Share) -> None:
@@ -150,7 +150,7 @@ class ShardedAverage(Average):
 
 
 class OnShards:
-    """An optimiser of each process's parts; right for those that treat every entry by itself.
+    """An optimiser of the parts that each process holds, for optimisers that work entry by entry.
 
     Args:
         parameters: sharded and whole ones.
@@ -177,14 +177,14 @@ class OnShards:
             tensor.grad = None
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The state by name, sharded as the parameters are."""
+        """Returns the state by name, sharded as the parameters are."""
         return {
             name: value if like is None else _as_part(value, like)
             for name, value, like in self._named(self._inner.state_dict())
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Goes on from a whole ``state_dict``."""
+        """Loads a whole ``state_dict``, each process its part."""
         own = {name: like for name, _, like in self._named(self._inner.state_dict())}
         parts = {}
         for name, value in state.items():
@@ -193,7 +193,7 @@ class OnShards:
         self._inner.load_state_dict(parts)
 
     def _named(self, state: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor, Any]]:
-        """Each tensor with the sharded parameter whose shape it has, if it has one's."""
+        """Yields each tensor with the sharded parameter that it belongs to, if there is one."""
         for name, value in state.items():
             number = next((int(word) for word in name.split(".") if word.isdigit()), None)
             like = None if number is None else self.parameters[number]
@@ -202,7 +202,7 @@ class OnShards:
 
 
 def _as_part(value: Tensor, like: Any) -> Tensor:
-    """A tensor of which this is the part that ``like`` has here."""
+    """Wraps this process's part as a sharded tensor like ``like``."""
     from torch.distributed.tensor import DTensor
 
     found: Tensor = DTensor.from_local(

@@ -1,4 +1,4 @@
-"""Where a training run stands: all that decides its future, and nothing else.
+"""The state of a training run: all that decides its future, and nothing else.
 
 Order and noise come from the seed and the position (see ``randomness``), so that no generator has to be
 kept. What is left is the weights, the optimisers, the position, and the sums of the epoch under way.
@@ -22,7 +22,7 @@ from autoencode.training.weight_average import WeightAverage
 
 @dataclass
 class Position:
-    """How far training has come; all numbers, so that JSON holds it to the bit.
+    """The position of a training run, in numbers that JSON holds to the bit.
 
     Attributes:
         epoch: the one under way, from 0.
@@ -51,7 +51,7 @@ class Position:
 
 @dataclass(frozen=True)
 class TrainingState:
-    """A position with the history that led there and the tensors that go on from it.
+    """A state to continue training from: position, history and tensors.
 
     Attributes:
         position: how far training has come.
@@ -66,27 +66,27 @@ class TrainingState:
     tensors: Mapping[str, Tensor]
 
     def facts(self) -> dict[str, Any]:
-        """Everything but the tensors, as JSON."""
+        """Returns everything but the tensors, as JSON."""
         return {"position": asdict(self.position), "records": [asdict(r) for r in self.records]}
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TrainingState:
-        """The inverse of ``facts``."""
+        """Makes a state from ``facts`` and tensors."""
         records = tuple(EpochRecord.from_dict(record) for record in facts["records"])
         return cls(Position(**facts["position"]), records, tensors)
 
 
 class Keeper(Protocol):
-    """Keeps states, so that training can go on from the last one."""
+    """An object that keeps training states, so that training can go on from the last one."""
 
     def due(self) -> bool:
-        """Asked after every step; true when a state should be kept now."""
+        """Tells, after every step, whether a state should be kept now."""
 
     def keep(self, state: TrainingState) -> None: ...
 
 
 class Totals:
-    """Sums of losses over the examples of an epoch, on the device: nothing waits for it.
+    """The sums of losses over the examples of an epoch, kept on the device without waiting.
 
     Args:
         sums: of what was counted before.
@@ -111,14 +111,14 @@ class Totals:
             torch._foreach_add_(targets, values, alpha=size)
 
     def floats(self) -> dict[str, float]:
-        """The sums so far; waits for the device."""
+        """Returns the sums so far; waits for the device."""
         return {name: float(total) for name, total in self._sums.items()}
 
 
 def collect(
     stepper: Stepper, best: Mapping[str, Tensor], average: WeightAverage | None = None
 ) -> dict[str, Tensor]:
-    """The tensors of a training run by name; references, not copies, but where they are sharded."""
+    """Collects the tensors of a training run by name; references, but where they are sharded."""
     tensors = _named("model", model_tensors(stepper))
     for i, optimizer in enumerate(stepper.optimizers):
         tensors |= _named(f"optimizer.{i}", optimizer.state_dict())
@@ -154,7 +154,7 @@ def restore(
 
 
 def model_tensors(stepper: Stepper) -> dict[str, Tensor]:
-    """Weights and buffers of the model and its helpers by name; references, not copies."""
+    """Returns weights and buffers of the model and its helpers by name; references, not copies."""
     model: nn.Module = stepper.model  # type: ignore[assignment]
     tensors = {name: value.detach() for name, value in model.state_dict().items()}
     for helper, module in stepper.helpers.items():

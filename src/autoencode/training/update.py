@@ -1,4 +1,4 @@
-"""One optimiser's turn, and the step that takes all turns in order."""
+"""Updates, each of one optimiser, and the stepper that takes them in turn."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from autoencode.types import Batch, Model, Objective, Progress
 
 
 class NonFiniteError(ArithmeticError):
-    """A loss or gradient was not finite, and the parameters were left as they were."""
+    """An error for a loss or gradient that is not finite; the parameters are unchanged."""
 
 
 @dataclass(frozen=True)
 class Update:
-    """What one optimiser minimises and the only modules it may move.
+    """An objective, the modules that it may move, and their optimiser.
 
     Attributes:
         objective: called as ``objective(model, batch, progress)``; runs its own forward pass, so no
@@ -39,7 +39,7 @@ class Update:
     every: int = 1
 
     def parameters(self) -> list[nn.Parameter]:
-        """The trainable parameters it owns, each once."""
+        """Lists the trainable parameters that the update owns, each once."""
         seen: dict[int, nn.Parameter] = {}
         for module in self.modules:
             for parameter in module.parameters():
@@ -63,7 +63,7 @@ def only(owned: Sequence[nn.Parameter], everything: Sequence[nn.Parameter]) -> I
 
 
 class Stepper:
-    """Takes one training step: every update in its turn.
+    """A training step: every update in its turn.
 
     Use it in a loop of your own::
 
@@ -136,7 +136,7 @@ class Stepper:
         rate: float | Tensor = 1.0,
         total: int | None = None,
     ) -> dict[str, Tensor]:
-        """Moves the parameters once.
+        """Takes one training step.
 
         Args:
             batch: the examples; this process's, where there are many (``parallel``).

@@ -1,4 +1,4 @@
-"""The mean of the weights over the steps of training, in which older ones count less."""
+"""An exponential moving average of the weights during training."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Counts the weights as they are after ``step`` steps (from 1)."""
+        """Adds the current weights, those after ``step`` steps (from 1), to the average."""
         share = (1 - self.decay) / (1 - self.decay**step)
         torch._foreach_lerp_(self._means, self._parameters, share)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """The model has the averaged weights inside the block."""
+        """Gives the model the averaged weights for the length of a block."""
         held = [p.clone() for p in self._parameters]
         self.put()
         try:
@@ -61,7 +61,7 @@ class WeightAverage:
         torch._foreach_copy_(self._parameters, self._means)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The averaged weights by name; references, not copies."""
+        """Returns the averaged weights by name; references, not copies."""
         return dict(zip(self._names, self._means, strict=True))
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:

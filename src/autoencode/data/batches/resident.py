@@ -18,7 +18,7 @@ _CHUNK_ENTRIES = 1 << 18  # small enough to stay in the cache
 
 
 class Resident:
-    """Examples held on the device as they are stored, gathered batch by batch.
+    """A source of batches from examples that stay on the device as they are stored.
 
     uint8 stays uint8, a quarter of the memory, and is converted when it is gathered; float32
     values are scaled once, here, so that a batch of them is a gather and nothing else.
@@ -49,24 +49,24 @@ class Resident:
 
     @property
     def device(self) -> torch.device:
-        """Where the examples are."""
+        """Device that holds the examples."""
         return self._x.values.device
 
     def __len__(self) -> int:
         return self._n
 
     def batch(self, index: Tensor) -> Batch:
-        """The examples with the row numbers ``index`` (B,), as the model sees them."""
+        """Gathers the examples with the row numbers ``index`` (B,), as the model sees them."""
         return self._rows(index)
 
     def shuffled(self, one: Pass) -> Iterator[Batch]:
-        """The batches of one pass, in the order of a random permutation."""
+        """Yields the batches of one pass, in the order of a random permutation."""
         order = epoch_order(len(self), one.seed, one.epoch).to(self.device)
         for first in range(one.start * one.batch_size, len(self), one.batch_size):
             yield self.batch(order[first : first + one.batch_size][one.rank :: one.world])
 
     def batches(self, size: int) -> Iterator[Batch]:
-        """All examples in order, ``size`` at a time."""
+        """Yields all examples in order, ``size`` at a time."""
         for start in range(0, len(self), size):
             rows = slice(start, start + size)
             yield self._rows(rows)
@@ -77,7 +77,7 @@ class Resident:
         return batch if self._context is None else replace(batch, context=self._context[rows])
 
     def mean(self) -> Tensor:
-        """The mean target (*D) of what is known, as the model sees it."""
+        """Computes the mean target (*D) over known values, as the model sees it."""
         size = max(1, _CHUNK_ENTRIES // self._spec.size)
         # Summed on the CPU: some accelerators have no float64.
         total, known = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
@@ -88,7 +88,7 @@ class Resident:
 
 
 class _Held:
-    """An array on the device, of which rows are asked for as the model sees them.
+    """An array on the device whose rows are given as the model sees them.
 
     Args:
         array: (N, *D) raw values.
@@ -111,7 +111,7 @@ class _Held:
         self.values, self._spec, self._numbers = values, spec, numbers
 
     def rows(self, which: Tensor | slice) -> Tensor:
-        """The examples (B, *D) with these numbers."""
+        """Returns the examples (B, *D) with these numbers."""
         if self._numbers is not None:
             which = self._numbers[which]
         found = self.values[which] if isinstance(which, slice) else self.values.index_select(0, which)

@@ -1,4 +1,4 @@
-"""Batches of examples that lie in a store: shuffled in blocks, read ahead, in bounded memory.
+"""Batches of examples from disk: shuffled in blocks, read ahead, in bounded memory.
 
 An epoch is a random order of blocks (neighbouring rows, read at once). They are taken some at a time
 into a window, and the rows of a window are shuffled together::
@@ -38,14 +38,14 @@ _WINDOW_ROWS = 1 << 20  # mixes well enough, and bounds the memory that the orde
 def source_of(
     examples: ExampleSet, spec: DataSpec, device: torch.device | str = "cpu"
 ) -> Resident | Streamed:
-    """Batches of examples, wherever they lie."""
+    """Makes the source of batches for examples in memory or on disk."""
     if isinstance(examples, Stored):
         return Streamed(examples, spec, device)
     return Resident(examples.bounded(), spec, device)  # all of them: they are in memory
 
 
 class Streamed:
-    """Examples read from a store while they are used.
+    """A source of batches from examples on disk, read while they are used.
 
     Example:
         >>> import tempfile
@@ -98,7 +98,7 @@ class Streamed:
         return len(self.examples)
 
     def shuffled(self, one: Pass) -> Iterator[Batch]:
-        """The batches of one pass; every process reads all rows and keeps its own."""
+        """Yields the batches of one pass; every process reads all rows and keeps its own."""
         order = block_order(len(self._counts), one.seed, one.epoch).numpy()
         number, skip, windows = self._windows(order, one.start * one.batch_size)
         shuffled = (
@@ -110,7 +110,7 @@ class Streamed:
             del rows  # a window is given back as soon as nobody looks at it any more
 
     def batches(self, size: int) -> Iterator[Batch]:
-        """All examples in order, ``size`` at a time."""
+        """Yields all examples in order, ``size`` at a time."""
         _, _, windows = self._windows(np.arange(len(self._counts)), 0)
         in_order = ((blocks, torch.arange(n)) for blocks, n in windows)
         for rows in self._portions(in_order, size, 0):
@@ -118,14 +118,14 @@ class Streamed:
             del rows
 
     def mean(self) -> Tensor:
-        """The mean example (*D) as the model sees it, of as many examples as are held in memory."""
+        """Computes the mean example (*D) as the model sees it, over as many as fit into memory."""
         return Resident(self.examples.bounded(), self._spec).mean().to(self.device)
 
     def _batch(self, rows: Tensor) -> Batch:
         return Batch.from_examples(self._spec.to_model(rows.to(self.device, non_blocking=True)))
 
     def _windows(self, order: Array, skip: int) -> tuple[int, int, list[tuple[Array, int]]]:
-        """The windows of blocks in some order, from the one that holds the row number ``skip`` on.
+        """Groups blocks in some order into windows, from the one with the row number ``skip`` on.
 
         Returns:
             That window's number; the place of the row in it; the blocks of each window and how many
@@ -144,7 +144,7 @@ class Streamed:
     def _portions(
         self, windows: Iterator[tuple[Array, Tensor]], size: int, skip: int
     ) -> Iterator[Tensor]:
-        """Rows ``size`` at a time, across the bounds of windows; the first ``skip`` are left out."""
+        """Yields rows ``size`` at a time, across windows; the first ``skip`` are left out."""
         left = torch.empty(0)
         for rows in self._read_ahead(windows):
             rows, skip = rows[skip:], 0
@@ -162,7 +162,7 @@ class Streamed:
             yield left
 
     def _read_ahead(self, windows: Iterator[tuple[Array, Tensor]]) -> Iterator[Tensor]:
-        """The rows of each window, the next one being read while one is used."""
+        """Yields the rows of each window while it reads the next one."""
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="autoencode-read")
         try:
             coming: tuple[Tensor, list[Future[None]]] | None = None
@@ -208,7 +208,7 @@ _STRETCH_BYTES = 4 << 20
 
 
 def in_order(examples: Stored, size: int, first: int = 0, last: int | None = None) -> Iterator[Array]:
-    """The examples from ``first`` to ``last`` in order, ``size`` at a time.
+    """Yields the examples from ``first`` to ``last`` in order, ``size`` at a time.
 
     The next stretch of rows is read while one is used, so two of them are in memory.
 
@@ -229,7 +229,7 @@ def in_order(examples: Stored, size: int, first: int = 0, last: int | None = Non
 
 
 def _ahead(examples: Stored, size: int, first: int, last: int) -> Iterator[Array]:
-    """The same in stretches as the store reads them well."""
+    """Yields examples in pieces of the size that the store reads well, one piece ahead."""
     bounds = examples.store.bounds(max(size, _STRETCH_BYTES // examples.row_bytes))
     ends = np.cumsum(examples.counts(bounds)).tolist()
     stretches = [

@@ -1,4 +1,4 @@
-"""New examples for a trained model that stay on disk: read in order, a stretch of rows at a time."""
+"""New examples on disk for a trained model, read and checked in order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from autoencode.types import Array, DataSpec
 
 @dataclass(frozen=True, eq=False)
 class Conformed(Stored):
-    """Examples in a store, each stretch of which is checked and brought to a spec when it is read.
+    """New examples on disk, checked and brought to a trained model's spec as they are read.
 
     Attributes:
         spec: what the model was trained on.
@@ -26,7 +26,7 @@ class Conformed(Stored):
         return self.spec.shape
 
     def read(self, start: int, stop: int) -> Array:
-        """The rows from ``start`` to ``stop`` (stop - start, *D), as ``apply_spec`` gives them.
+        """Reads the rows from ``start`` to ``stop`` (stop - start, *D), as ``apply_spec`` gives them.
 
         Raises:
             DataError: a value is missing, or lies outside of what the model was trained on.

@@ -1,4 +1,4 @@
-"""Data that stay on disk: when, and how a store becomes ``Data``."""
+"""Opening of data on disk: when they stay there, and how a store becomes ``Data``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from autoencode.types import Array, DataSpec, Layout
 
 
 def stays(source: Any, store: Store, stream: bool | None) -> bool:
-    """Whether the examples of a source stay in its store; see ``load_data``."""
+    """Tells whether the examples of a source stay in its store; see ``load_data``."""
     if stream is not None:
         return stream
     if isinstance(source, np.memmap):
@@ -33,7 +33,7 @@ def stays(source: Any, store: Store, stream: bool | None) -> bool:
 
 
 def whole(store: Store) -> Raw:
-    """All that a store holds, in memory.
+    """Reads all that a store holds into memory.
 
     Raises:
         DataError: it does not fit.
@@ -62,7 +62,7 @@ def streamed(
     hold_out: bool = True,
     layout: Layout | None = None,
 ) -> Data:
-    """A store as data: the training part stays in it, the test part is read.
+    """Turns a store into data: the training part stays in it, the test part is read.
 
     Args:
         store: all examples.
@@ -114,7 +114,7 @@ def _held_out(rows: Array, store: Store) -> str:
 
 
 def refuse_unusable_store(store: Store) -> None:
-    """Refuse a store that holds nothing to learn from.
+    """Refuses a store that holds nothing to learn from.
 
     Raises:
         DataError: with the reason.

@@ -1,4 +1,4 @@
-"""Examples that stay on disk and are read a stretch of rows at a time."""
+"""The interface of stores: examples on disk that are read some rows at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from autoencode.types import Array
 
 
 class Store(Protocol):
-    """Examples in any form that can be read a stretch of rows at a time, by several threads.
+    """A store of examples on disk, which several threads can read some rows at a time.
 
     Attributes:
         name: what to call it in an error message.
@@ -29,17 +29,17 @@ class Store(Protocol):
     def labels(self) -> Array | None: ...
     def __len__(self) -> int: ...
     def read(self, start: int, stop: int) -> Array:
-        """The rows from ``start`` to ``stop`` as a new array (stop - start, *shape)."""
+        """Reads the rows from ``start`` to ``stop`` into a new array (stop - start, *shape)."""
 
     def take(self, rows: Array) -> Array:
-        """The rows with these numbers (M,), ascending, as a new array (M, *shape)."""
+        """Reads the rows with these numbers (M,), ascending, into a new array (M, *shape)."""
 
     def bounds(self, rows: int) -> Array:
-        """Row numbers, ascending from 0 to N, between which it reads well, about ``rows`` apart."""
+        """Lists row numbers from 0 to N, about ``rows`` apart, between which the store reads well."""
 
 
 def take_by_blocks(store: Store, rows: Array) -> Array:
-    """``take`` for a store that can only be read in stretches: each stretch is read once at most."""
+    """Reads single rows from a store that only reads stretches, each stretch once at most."""
     found = np.empty((len(rows), *store.shape), store.dtype)
     bounds = store.bounds(1)
     at = np.searchsorted(rows, bounds)
@@ -50,7 +50,7 @@ def take_by_blocks(store: Store, rows: Array) -> Array:
 
 
 def merged(bounds: Array, rows: int) -> Array:
-    """Some of the bounds, so that they lie about ``rows`` apart where they can.
+    """Selects some of the bounds, so that they lie about ``rows`` apart where they can.
 
     >>> merged(np.array([0, 3, 6, 9, 10]), 5)
     array([ 0,  6, 10])

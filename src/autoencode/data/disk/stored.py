@@ -1,4 +1,4 @@
-"""Examples that lie in a store: which rows they are, and how what is read becomes examples."""
+"""Training examples that are rows of a store, less those held out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _none() -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """Examples in a store, less those that are held out; read when they are needed.
+    """Training examples that are rows of a store on disk, less those held out.
 
     Attributes:
         store: where they are.
@@ -58,12 +58,12 @@ class Stored:
 
     @property
     def ids(self) -> Array | None:
-        """What each example (N,) is called, or ``None``."""
+        """Name of each example (N,), or ``None``."""
         return None if self._ids is None else np.delete(self._ids, self.without)
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the user should know of the reading."""
+        """Notices about the reading for the user."""
         found: tuple[str, ...] = getattr(self.store, "notices", ())
         return found
 
@@ -78,11 +78,11 @@ class Stored:
         return math.prod(self.store.shape) * self.dtype.itemsize
 
     def counts(self, bounds: Array) -> Array:
-        """How many of the examples (K,) lie between each two of these rows (K + 1,) of the store."""
+        """Counts the examples (K,) between each two of these rows (K + 1,) of the store."""
         return np.diff(bounds - np.searchsorted(self.without, bounds))
 
     def raw(self, start: int, stop: int) -> Array:
-        """Examples (n, *D) among the rows from ``start`` to ``stop`` of the store, in its dtype."""
+        """Reads the examples (n, *D) among rows ``start`` to ``stop`` of the store, in its dtype."""
         first, last = np.searchsorted(self.without, (start, stop))
         block = self.store.read(start, stop)
         if last > first:
@@ -90,18 +90,18 @@ class Stored:
         return self._arranged(block)
 
     def read(self, start: int, stop: int) -> Array:
-        """Examples (n, *D) among the rows from ``start`` to ``stop`` of the store."""
+        """Reads the examples (n, *D) among rows ``start`` to ``stop`` of the store, in ``dtype``."""
         return np.ascontiguousarray(self.raw(start, stop), self.dtype)
 
     def take(self, rows: Array) -> Examples:
-        """The examples with these numbers (M,), ascending, in memory."""
+        """Reads the examples with these numbers (M,), ascending, into memory."""
         places = self._in_store(rows)
         x = np.ascontiguousarray(self._arranged(self.store.take(places)), self.dtype)
         labels, ids = (None if one is None else one[places] for one in (self.labels, self._ids))
         return Examples(x, labels, ids)
 
     def split(self, validation: float, seed: int) -> tuple[Stored, Examples]:
-        """Training examples and the validation examples, which lie evenly spread and in memory.
+        """Splits off validation examples, which are evenly spread and read into memory.
 
         Args:
             validation: the share to validate on, of which no more are taken than memory allows.
@@ -112,7 +112,7 @@ class Stored:
         return replace(self, without=without), self.take(rows)
 
     def share(self, share: float, *seeds: int) -> Array:
-        """Numbers of a share of the examples, ascending and evenly spread.
+        """Chooses the numbers of a share of the examples, ascending and evenly spread.
 
         At least one, never all, and no more than memory allows.
         """
@@ -120,7 +120,7 @@ class Stored:
         return self._spread(min(n, self._most), *seeds)
 
     def bounded(self) -> Examples:
-        """As many of the examples as memory allows, evenly spread."""
+        """Reads as many of the examples as memory allows, evenly spread."""
         return self.take(self._spread(min(len(self), self._most), _SAMPLE))
 
     @property
@@ -128,13 +128,13 @@ class Stored:
         return min(SAMPLE_ROWS, max(1, SAMPLE_BYTES // self.row_bytes))
 
     def _spread(self, n: int, *seeds: int) -> Array:
-        """One row out of each of n stretches of one length."""
+        """Draws one example out of each of n stretches of equal length."""
         edges = np.arange(n + 1) * len(self) // n
         width = np.diff(edges)
         return edges[:-1] + (np.random.default_rng(seeds).random(n) * width).astype(np.int64)
 
     def fingerprint(self, test: Examples | None = None) -> str:
-        """SHA-256 over size, dtype and 64 evenly spread pieces of 64 kB of the whole store.
+        """Computes a SHA-256 over size, dtype and 64 evenly spread pieces of 64 kB of the store.
 
         A change between the pieces goes unseen; to read everything would take minutes at each start.
         """
@@ -150,6 +150,6 @@ class Stored:
         return digest.hexdigest()
 
     def _in_store(self, rows: Array) -> Array:
-        """Row numbers of the store for numbers of examples."""
+        """Converts numbers of examples to row numbers of the store."""
         before = self.without - np.arange(len(self.without))
         return np.asarray(rows + np.searchsorted(before, rows, side="right"))

@@ -1,4 +1,4 @@
-"""What values in a store mean: the table of ``ranges``, without holding them in memory.
+"""The meaning of values in a store: the table of ``ranges``, without holding them in memory.
 
 One pass for the range, which ends as soon as nothing more can change (with bytes: in the first block
 of nearly all images), and a second one for mean and variance where values are to be standardised.
@@ -38,7 +38,7 @@ _DIM = 16  # bytes above this are pixels to 255 whatever else there is
 def survey(
     store: Store, without: Array, standardize: str, layout: Layout | None = None
 ) -> tuple[Storage, DataSpec, list[str]]:
-    """How a store's values are kept and what a model must know of them, and notices.
+    """Finds how a store's values are kept, what a model must know of them, and notices.
 
     Args:
         store: all examples.
@@ -76,7 +76,7 @@ def survey(
 
 
 def blocks(store: Store) -> list[tuple[int, int]]:
-    """All rows in stretches that fit into the processor's cache where the store allows."""
+    """Splits all rows into stretches that fit into the processor's cache where the store allows."""
     rows = max(1, _BLOCK_BYTES // (math.prod(store.shape) * store.dtype.itemsize))
     bounds = store.bounds(rows).tolist()
     return list(itertools.pairwise(bounds))

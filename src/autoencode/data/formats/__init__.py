@@ -1,1 +1,1 @@
-"""The forms in which data come: files, folders, tables and named data sets."""
+"""Readers of all forms in which data come: files, folders, tables and named data sets."""

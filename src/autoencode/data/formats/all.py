@@ -71,7 +71,7 @@ def open_source(source: Any, how: Opening = AS_IT_IS) -> Any:
 
 
 def open_table(source: Any) -> Any | None:
-    """The table that a source is or that a file holds, ``None`` when it is something else.
+    """Opens a source or file as a table, ``None`` when it is something else.
 
     Raises:
         DataError: the file cannot be read.
@@ -84,7 +84,7 @@ def open_table(source: Any) -> Any | None:
 
 
 def on_disk(source: Any) -> bool:
-    """Whether a source that is given in Python may be a store: a memory map, a file or a data set."""
+    """Tells whether a source given in Python may be a store: a memory map, a file or a data set."""
     if isinstance(source, str | os.PathLike):
         return True
     form = format_of(source)

@@ -26,7 +26,7 @@ COLUMNS = (PARQUET, ".arrow", ".feather")
 
 
 def needed(library: str, extra: str, what: object) -> Any:
-    """A library of an extra.
+    """Imports a library that an extra of the package brings.
 
     Raises:
         DataError: it is not installed.
@@ -42,7 +42,7 @@ def needed(library: str, extra: str, what: object) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class ZarrStore:
-    """An array (N, *D) of Zarr, read in whole chunks (or shards)."""
+    """A store on a Zarr array (N, *D), read in whole chunks (or shards)."""
 
     name: str
     array: Any
@@ -61,7 +61,7 @@ class ZarrStore:
         return int(self.array.shape[0]) if self.array.shape else 0
 
     def read(self, start: int, stop: int) -> Array:
-        """The rows from ``start`` to ``stop`` (stop - start, *shape).
+        """Reads the rows from ``start`` to ``stop`` (stop - start, *shape).
 
         Raises:
             DataError: a chunk is damaged.
@@ -75,18 +75,18 @@ class ZarrStore:
             ) from error
 
     def take(self, rows: Array) -> Array:
-        """The rows with these numbers (M,)."""
+        """Reads the rows with these numbers (M,)."""
         return take_by_blocks(self, rows)
 
     def bounds(self, rows: int) -> Array:
-        """Where chunks begin."""
+        """Lists the row numbers at which chunks begin."""
         chunk = int((getattr(self.array, "shards", None) or self.array.chunks)[0])
         step = max(1, round(rows / chunk)) * chunk
         return np.append(np.arange(0, len(self), step), len(self))
 
 
 def open_zarr(path: Path) -> ZarrStore:
-    """The examples of a Zarr array, or of a group that holds them under a name in common use.
+    """Opens the examples of a Zarr array, or of a group that holds them under a name in common use.
 
     Raises:
         DataError: it cannot be read, or one cannot tell which array holds the examples.
@@ -111,7 +111,7 @@ def open_zarr(path: Path) -> ZarrStore:
 
 @dataclass(frozen=True, eq=False)
 class ColumnStore:
-    """The columns of Parquet or Arrow files as rows of numbers, read in whole row groups.
+    """A store on the columns of Parquet or Arrow files as rows of numbers, read in whole row groups.
 
     Attributes:
         files: the files, in order of their names.
@@ -133,7 +133,7 @@ class ColumnStore:
         return int(self.starts[-1])
 
     def read(self, start: int, stop: int) -> Array:
-        """The rows from ``start`` to ``stop`` (stop - start, *shape).
+        """Reads the rows from ``start`` to ``stop`` (stop - start, *shape).
 
         Raises:
             DataError: a row group is damaged, or a value is missing where none can be.
@@ -149,11 +149,11 @@ class ColumnStore:
         return block
 
     def take(self, rows: Array) -> Array:
-        """The rows with these numbers (M,)."""
+        """Reads the rows with these numbers (M,)."""
         return take_by_blocks(self, rows)
 
     def bounds(self, rows: int) -> Array:
-        """Where row groups begin."""
+        """Lists the row numbers at which row groups begin."""
         return merged(self.starts, rows)
 
     def _group(self, number: int) -> Array:
@@ -169,13 +169,13 @@ class ColumnStore:
 
 
 def column_files(path: Path) -> list[Path]:
-    """The Parquet and Arrow files that a path means: itself, or those in the folder."""
+    """Lists the Parquet and Arrow files that a path means: itself, or those in the folder."""
     found = sorted(path.rglob("*")) if path.is_dir() else [path]
     return [file for file in found if file.suffix.lower() in COLUMNS]
 
 
 def open_columns(path: Path) -> ColumnStore:
-    """The rows of a Parquet or Arrow file, or of a folder of such files.
+    """Opens the rows of a Parquet or Arrow file, or of a folder of such files.
 
     All columns must be numbers; or there is one column of lists of one length, the examples.
 
@@ -207,7 +207,7 @@ def open_columns(path: Path) -> ColumnStore:
 
 
 def _layout(path: Path) -> tuple[Any, list[int], Any]:
-    """What to open a file with again, the rows of its groups, and its columns."""
+    """Reads a file's metadata (for opening it again), the rows of its groups, and its columns."""
     try:
         if path.suffix.lower() == PARQUET:
             parquet = importlib.import_module("pyarrow.parquet")
@@ -244,7 +244,7 @@ def _read_group(path: Path, meta: Any, group: int) -> Any:
 
 
 def _row_type(schema: Any, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and dtype of a row with these columns."""
+    """Determines shape and dtype of a row with these columns."""
     types = importlib.import_module("pyarrow").types
     if len(schema.names) == 1 and types.is_fixed_size_list(schema.types[0]):
         kind = schema.types[0]

@@ -40,7 +40,7 @@ def fetch(
     retries: int = 3,
     remedy: str | None = None,
 ) -> Path:
-    """Download a file from the first of several mirrors that delivers it intact.
+    """Downloads a file from the first of several mirrors that delivers it intact.
 
     The bytes gather in ``<target>.part``, which a later call resumes, and become ``target`` in one
     atomic step once their checksum is right. A second process that fetches the same file meanwhile
@@ -86,7 +86,7 @@ def _from_mirror(
     timeout: float,
     retries: int,
 ) -> str | None:
-    """Fill ``part`` from one mirror; why that failed, ``None`` when it did not."""
+    """Fills ``part`` from one mirror; returns why that failed, ``None`` when it did not."""
     failure: str | None = None
     for attempt in range(retries + 1):
         if attempt:
@@ -119,7 +119,7 @@ def _from_mirror(
 
 
 def _transfer(url: str, part: _Part, progress: OnBytes | None, timeout: float) -> None:
-    """Bring what is missing of ``part`` over one connection."""
+    """Downloads what is missing of ``part`` over one connection."""
     headers = {"User-Agent": "autoencode", "Accept-Encoding": "identity"}
     offset = part.size()
     if offset:
@@ -145,7 +145,7 @@ def _transfer(url: str, part: _Part, progress: OnBytes | None, timeout: float) -
 
 @dataclass
 class _Part:
-    """A file that is not whole yet, and belongs to this process alone.
+    """A partly downloaded file that belongs to this process alone.
 
     Attributes:
         path: where it is.
@@ -172,7 +172,7 @@ class _Part:
             self.file.seek(0)
 
     def wrong_checksum(self, checksums: Mapping[str, str]) -> str | None:
-        """What is wrong with the bytes, ``None`` when they are as they should be."""
+        """Describes which checksum is wrong, ``None`` when all are right."""
         for name, expected in checksums.items():
             self.file.seek(0)
             digest = hashlib.new(name, usedforsecurity=False)
@@ -183,7 +183,7 @@ class _Part:
         return None
 
     def publish(self, target: Path) -> None:
-        """Make the part the finished file: after a power cut it is there whole or not at all."""
+        """Makes the part the finished file: after a power cut it is there whole or not at all."""
         with _storage(target.parent):
             os.fsync(self.file.fileno())
             if self.private:
@@ -192,7 +192,7 @@ class _Part:
             sync_folder(target.parent)
 
     def release(self) -> None:
-        """Close it, and leave it only to someone who can resume it."""
+        """Closes the file, and leaves it only where a later download can resume it."""
         if self.private:
             self.file.close()
             self.path.unlink(missing_ok=True)
@@ -215,7 +215,7 @@ def _claim(target: Path) -> Iterator[_Part]:
 
 
 def _shared_part(target: Path) -> _Part | None:
-    """``<target>.part`` under a lock, ``None`` when another process has it or locks are missing.
+    """Opens ``<target>.part`` under a lock, ``None`` when another process has it or locks are missing.
 
     The kernel drops the lock with the process, so that a crash leaves nothing to clean up.
     """
@@ -264,7 +264,7 @@ DATA_VARIABLE = "AUTOENCODE_DATA"
 
 
 def data_folder(explicit: str | os.PathLike[str] | None = None) -> Path:
-    """Where data sets are: the given folder, else ``$AUTOENCODE_DATA``, else the user's cache."""
+    """Finds the folder of data sets: the given one, else ``$AUTOENCODE_DATA``, else the cache."""
     if chosen := explicit or os.environ.get(DATA_VARIABLE):
         return Path(chosen).expanduser()
     if sys.platform == "darwin":

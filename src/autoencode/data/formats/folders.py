@@ -1,4 +1,4 @@
-"""Which files of a folder are images, and what was said of how to read them."""
+"""The image files of a folder, and the options of how to read them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_PIXELS = 1 << 22  # of one image; a network for larger ones has no place in
 
 @dataclass(frozen=True)
 class ImageOptions:
-    """How images are brought to one form.
+    """Options of how images are brought to one form.
 
     Attributes:
         size: (height, width) of all of them; by default their own where they have one, else 64 x 64.
@@ -43,13 +43,13 @@ class ImageOptions:
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any] | None) -> ImageOptions:
-        """What ``as_dict`` gave."""
+        """Makes options from what ``as_dict`` gave."""
         facts = facts or {}
         size = facts.get("size")
         return cls(**{**facts, "size": None if size is None else (int(size[0]), int(size[1]))})
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Returns the options as JSON has them."""
         return {**asdict(self), "size": None if self.size is None else list(self.size)}
 
     def __bool__(self) -> bool:
@@ -60,7 +60,7 @@ AS_THEY_ARE = ImageOptions()
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The images in a folder and its subfolders, links to folders among them, in order of their names.
+    """Lists the images in a folder, its subfolders and linked folders, in order of their names.
 
     What is hidden is left out, and a folder that was seen is not entered again.
 
@@ -85,7 +85,7 @@ def _refuse(error: OSError) -> None:
 
 
 def shard_files(path: Path) -> list[Path]:
-    """The shards that a path means: itself, or those in the folder."""
+    """Lists the shards that a path means: itself, or those in the folder."""
     if path.is_dir():
         return sorted(found for found in path.iterdir() if found.suffix.lower() == SHARD)
     return [path] if path.suffix.lower() == SHARD else []

@@ -31,13 +31,13 @@ _ONE = "keep one with select_columns"
 
 
 def is_dataset(source: Any) -> bool:
-    """Whether something is a data set (or several) of the library; does not import it."""
+    """Tells whether something is a data set (or several) of the library, without importing it."""
     named = any(kind.__module__.partition(".")[0] == _LIBRARY for kind in type(source).__mro__)
     return named and hasattr(source, "column_names")
 
 
 def is_saved(path: Path) -> bool:
-    """Whether a folder is one that ``save_to_disk`` wrote."""
+    """Tells whether a folder is one that ``save_to_disk`` wrote."""
     return (path / _SAVED_DICT).is_file() or (
         (path / _SAVED).is_file() and (path / "state.json").is_file()
     )
@@ -45,7 +45,7 @@ def is_saved(path: Path) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class DatasetStore:
-    """Columns of numbers of a data set: scalars side by side, or one column of lists of one shape.
+    """A store on number columns of a data set: scalars side by side, or one column of lists.
 
     Attributes:
         table: the data set with these columns alone, in Arrow's format.
@@ -61,7 +61,7 @@ class DatasetStore:
         return len(self.table)
 
     def read(self, start: int, stop: int) -> Array:
-        """The rows from ``start`` to ``stop`` (stop - start, *shape).
+        """Reads the rows from ``start`` to ``stop`` (stop - start, *shape).
 
         Raises:
             DataError: a list has another length, or a value is missing where none can be.
@@ -69,11 +69,11 @@ class DatasetStore:
         return self._rows(self.table[start:stop], f"{self.name}, rows {start} to {stop - 1}")
 
     def take(self, rows: Array) -> Array:
-        """The rows with these numbers (M,)."""
+        """Reads the rows with these numbers (M,)."""
         return self._rows(self.table[rows.tolist()], self.name)
 
     def bounds(self, rows: int) -> Array:
-        """Any row will do."""
+        """Lists row numbers ``rows`` apart, since any row can begin a read."""
         return np.append(np.arange(0, len(self), rows), len(self))
 
     def _rows(self, table: Any, where: str) -> Array:
@@ -93,7 +93,7 @@ class DatasetStore:
 def open_dataset(
     source: Any, shape: tuple[int, ...] | None = None, data_dir: str | os.PathLike[str] | None = None
 ) -> Store:
-    """The examples of a data set; labels are a column of class labels, or one named so.
+    """Opens the examples of a data set; labels are a column of class labels, or one named so.
 
     Args:
         source: a ``datasets.Dataset`` or the folder of a saved one.
@@ -132,7 +132,7 @@ def _name_of(dataset: Any) -> str:
 
 
 def _refuse_kind(dataset: Any, name: str) -> None:
-    """Refuses several splits in one and streams of unknown length."""
+    """Refuses a dictionary of several splits and streams of unknown length."""
     if isinstance(dataset.column_names, Mapping):
         splits = ", ".join(map(str, dataset.column_names))
         raise DataError(f"{name}: holds several data sets ({splits}); give one of them")
@@ -144,13 +144,13 @@ def _kind(feature: Any) -> str:
 
 
 def _label_columns(features: Mapping[str, Any]) -> list[str]:
-    """The columns that are labels; none where nothing else is left."""
+    """Finds the columns that are labels; none where nothing else would be left."""
     named = [c for c in features if c in LABEL_KEYS or _kind(features[c]) == "ClassLabel"]
     return named if len(named) < len(features) else []
 
 
 def _labels(dataset: Any, column: str | None) -> Array | None:
-    """Labels (N,), names of classes where they have any."""
+    """Reads the labels (N,), names of classes where they have any."""
     if column is None:
         return None
     found = dataset.select_columns([column]).with_format("arrow")[0 : len(dataset)]
@@ -178,7 +178,7 @@ def _numbers(dataset: Any, name: str, columns: list[str], labels: Array | None) 
 
 
 def _number_type(kind: Any, name: str, column: str) -> np.dtype[Any]:
-    """The dtype of the numbers in a column, in whatever lists they lie."""
+    """Finds the dtype of the numbers in a column, whatever lists they are nested in."""
     while hasattr(kind, "storage_type") or hasattr(kind, "value_type"):
         kind = kind.storage_type if hasattr(kind, "storage_type") else kind.value_type
     try:
@@ -191,7 +191,7 @@ def _number_type(kind: Any, name: str, column: str) -> np.dtype[Any]:
 
 
 def _values(column: Any, where: str, name: str) -> Array:
-    """A column of Arrow as (n,), or (n, *shape) where it holds lists; missing numbers become NaN."""
+    """Converts an Arrow column to (n,), or (n, *shape) for lists; missing numbers become NaN."""
     _number_type(column.type, where, name)
     values = column.combine_chunks()
     lengths = [len(values)]
@@ -223,7 +223,7 @@ def _images(
     shape: tuple[int, ...] | None,
     data_dir: str | os.PathLike[str] | None,
 ) -> Store:
-    """Images, decoded once for what the library calls the data set's fingerprint."""
+    """Opens the images of a data set, decoded once under the library's own fingerprint."""
     from autoencode.data.formats import images
 
     encoded = dataset.with_format(None).cast_column(column, _undecoded(dataset.features[column]))

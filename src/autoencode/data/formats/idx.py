@@ -31,7 +31,7 @@ _AGAIN = "delete it and fetch it again"
 
 
 def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
-    """The array of an IDX file, plain or gzipped (its first bytes decide, not its name).
+    """Reads the array of an IDX file, plain or gzipped (its first bytes decide, not its name).
 
     Args:
         path: the file.
@@ -61,7 +61,7 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
 
 
 def content_md5(array: NDArray[Any]) -> str:
-    """MD5 of the unpacked IDX file that holds ``array``, whatever it was packed with."""
+    """Computes the MD5 of the unpacked IDX file that holds ``array``."""
     header = struct.pack(f">BBBB{array.ndim}I", 0, 0, _CODES[array.dtype], array.ndim, *array.shape)
     digest = hashlib.md5(header, usedforsecurity=False)
     digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder(">")).data)

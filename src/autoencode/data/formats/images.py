@@ -58,7 +58,7 @@ _NAMED = 3  # files in a notice
 
 @dataclass(frozen=True)
 class Entry:
-    """One image, not opened yet: its name for messages, its bytes, its label, its name for results."""
+    """An image that is not opened yet: its name for messages, its bytes, label and name for results."""
 
     name: str
     open: Callable[[], Any]
@@ -75,7 +75,7 @@ def open_images(
     data_dir: str | os.PathLike[str] | None = None,
     options: ImageOptions = AS_THEY_ARE,
 ) -> FileStore:
-    """The images of a folder or of shards, decoded before or now.
+    """Opens the images of a folder or of shards, decoding them unless that was done before.
 
     Labels are the names of the subfolders, or the ``.cls`` entries of the shards.
 
@@ -103,7 +103,7 @@ def decoded(
     data_dir: str | os.PathLike[str] | None,
     options: ImageOptions = AS_THEY_ARE,
 ) -> FileStore:
-    """Images as rows in a file, which is written where it is not there yet.
+    """Opens images as rows of a file, which is written where it is not there yet.
 
     Args:
         name: what to call them in error messages.
@@ -162,14 +162,14 @@ def _in_folder(folder: Path, files: list[Path]) -> Iterator[Entry]:
 
 
 def _file(path: Path) -> Any:
-    """A file, opened; what is none (a pipe, a device) could keep the reader waiting for ever."""
+    """Opens a regular file; anything else (a pipe, a device) could keep the reader waiting for ever."""
     if path.exists() and not path.is_file():
         raise OSError("it is no file")
     return path.open("rb")
 
 
 def _in_shards(shards: list[Path]) -> Iterator[Entry]:
-    """The images of shards: members that share a name up to its first dot are one example."""
+    """Yields the images of shards: members that share a name up to its first dot are one example."""
     for shard in shards:
         try:
             with tarfile.open(shard, "r:*") as archive:
@@ -208,7 +208,7 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 def _layout(
     entries: Entries, name: Path, options: ImageOptions, bad: Bad
 ) -> tuple[int, tuple[int, int, int]]:
-    """How many images there may be, and the shape (C, H, W) that they all get."""
+    """Counts the images and finds the shape (C, H, W) that all of them get."""
     n, grey, sizes = 0, True, set()
     for entry in entries():
         with bad.passing(entry), _opened(entry) as image:
@@ -264,13 +264,13 @@ def _write(
 
 
 def _header(file: Any, n: int, shape: tuple[int, ...]) -> None:
-    """The header of a ``.npy`` file; numpy leaves room in it for any n."""
+    """Writes the header of a ``.npy`` file, with room for any number of rows."""
     facts = {"descr": "|u1", "fortran_order": False, "shape": (n, *shape)}
     np.lib.format.write_array_header_1_0(file, facts)
 
 
 class Bad:
-    """The images that are not intact: the first is refused, or all are left out and counted.
+    """The damaged images of a folder: the first is refused, or all are left out and counted.
 
     Args:
         name: of the folder.
@@ -283,7 +283,7 @@ class Bad:
 
     @contextlib.contextmanager
     def passing(self, entry: Entry) -> Iterator[None]:
-        """Around the reading of an image."""
+        """Catches the errors of reading one image in a block."""
         try:
             yield
         except BadImageError as error:
@@ -292,7 +292,7 @@ class Bad:
             self.reasons[entry.name] = str(error)
 
     def refuse_all(self) -> None:
-        """When no image is left.
+        """Raises an error when no image is left.
 
         Raises:
             DataError: with the first reason, when any were left out.
@@ -302,7 +302,7 @@ class Bad:
             raise DataError(f"{self.name}: none of {len(self.reasons)} images is intact; {first}")
 
     def notices(self) -> list[str]:
-        """What the user should know."""
+        """Returns notices about the images that were left out."""
         if not self.reasons:
             return []
         names = [str(name) for name in self.reasons]
@@ -317,7 +317,7 @@ class BadImageError(DataError):
 
 
 class _Frames:
-    """Counts what is lost of images that are intact."""
+    """Counts of intact images that lost something in reading, such as further frames."""
 
     def __init__(self) -> None:
         self.several: list[str] = []
@@ -339,7 +339,7 @@ class _Frames:
 
 
 def _pixels(entry: Entry, shape: tuple[int, ...], fit: str, given: bool, frames: _Frames) -> Array:
-    """An image as bytes (C, H, W)."""
+    """Reads an image as bytes (C, H, W)."""
     channels, height, width = shape
     with _opened(entry) as image:
         if getattr(image, "n_frames", 1) > 1:
@@ -373,14 +373,14 @@ def _stretch(image: Any, size: tuple[int, int], method: Any) -> Any:
 
 
 def _is_coloured(image: Any) -> bool:
-    """Whether the channels of an image differ by more than a JPEG of a grey one does."""
+    """Tells whether the channels of an image differ by more than a JPEG of a grey one does."""
     values = np.asarray(image.convert("RGB")).astype(np.int16)
     return bool((values.max(2) - values.min(2)).max() > _GREY_ENOUGH)
 
 
 @contextlib.contextmanager
 def _opened(entry: Entry) -> Iterator[Any]:
-    """An image, with whatever is wrong with it in one line.
+    """Opens an image, and turns whatever is wrong with it into an error of one line.
 
     Raises:
         BadImageError: it is damaged, too large to be unpacked or has more than 16 bits.

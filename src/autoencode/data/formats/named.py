@@ -30,7 +30,7 @@ _REPLACE = "delete it or point --data-dir elsewhere"
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """A data set in a few words.
+    """A description of a named data set.
 
     Attributes:
         name: what it is asked for by.
@@ -170,7 +170,7 @@ _IDX_SETS = {
 
 
 def catalogue() -> Mapping[str, DatasetInfo]:
-    """The data sets that can be asked for by name.
+    """Lists the data sets that can be asked for by name.
 
     Example:
         >>> list(catalogue())
@@ -185,7 +185,7 @@ def read_named(
     data_dir: str | os.PathLike[str] | None = None,
     progress: OnBytes | None = None,
 ) -> Raw:
-    """The arrays of a data set from the catalogue, downloaded first if they are not on disk.
+    """Reads the arrays of a named data set, downloaded first if they are not on disk.
 
     Args:
         name: a key of ``catalogue()``.
@@ -226,7 +226,7 @@ def _draw_sprites() -> Raw:
 
 
 def _parted(info: DatasetInfo) -> tuple[Array, Array]:
-    """Row numbers of the training and of the test part, always the same."""
+    """Shuffles row numbers into a training and a test part, always the same."""
     order = np.random.default_rng(0).permutation(info.n_train + info.n_test)
     return order[: info.n_train], order[info.n_train :]
 
@@ -258,7 +258,7 @@ def _read_idx_set(idx_set: _IdxSet, folder: Path, progress: OnBytes | None) -> R
 
 
 def _locate(idx_set: _IdxSet, folder: Path, progress: OnBytes | None) -> tuple[list[Path], list[str]]:
-    """The four files, downloaded where need be, and a notice if that was so."""
+    """Finds the four files, downloaded where need be; returns them and a notice of the download."""
     info = idx_set.info
     home = folder / info.name
     found = {file.name: _find(file, idx_set, folder) for file in idx_set.files}
@@ -284,7 +284,7 @@ def _find(file: _IdxFile, idx_set: _IdxSet, folder: Path) -> Path | None:
 
 
 def _is_published(path: Path, array: Array, file: _IdxFile, name: str) -> bool:
-    """Whether a file is known to be right; one that is known to be wrong is refused.
+    """Tells whether a file is known to be right; one that is known to be wrong is refused.
 
     What was packed anew has another archive checksum and the same contents, so contents decide
     where their checksum is known.
@@ -309,7 +309,7 @@ def _is_published(path: Path, array: Array, file: _IdxFile, name: str) -> bool:
 
 
 def _owner(archive_md5: str, md5: str) -> str | None:
-    """The data set that a file belongs to, by either checksum."""
+    """Finds the data set that a file belongs to, by either checksum."""
     for name, idx_set in _IDX_SETS.items():
         for file in idx_set.files:
             if archive_md5 == file.archive_md5 or md5 == file.content_md5:

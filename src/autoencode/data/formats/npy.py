@@ -32,7 +32,7 @@ _ENCRYPTED = 0x1
 
 
 def read_file(path: str | os.PathLike[str]) -> Raw:
-    """The arrays of a ``.npy`` or ``.npz`` file.
+    """Reads the arrays of a ``.npy`` or ``.npz`` file.
 
     In a ``.npz`` the examples are looked for under the names in common use (``x``, ``x_train``,
     ``data``, ...), and so are their labels, a test part, and ``factors`` (N, F) that the examples were
@@ -62,7 +62,7 @@ def read_file(path: str | os.PathLike[str]) -> Raw:
 
 
 def npy_layout(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Shape, dtype and the place of the first value in a ``.npy`` file whose rows lie in order.
+    """Reads shape, dtype and data offset of a ``.npy`` file whose rows lie in order.
 
     Raises:
         DataError: the file is missing or damaged, or its rows do not lie one after the other.
@@ -78,7 +78,7 @@ def npy_layout(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
 
 
 def rows_in_order(path: Path) -> bool:
-    """Whether a ``.npy`` file has its rows one after the other, and not its columns.
+    """Tells whether a ``.npy`` file has its rows one after the other, and not its columns.
 
     Raises:
         DataError: the file is missing or damaged.
@@ -90,7 +90,7 @@ def rows_in_order(path: Path) -> bool:
 
 @contextlib.contextmanager
 def in_words(path: Path) -> Iterator[None]:
-    """Makes one line of what the system and the formats say of a file that cannot be read."""
+    """Turns the errors of a file that cannot be read into one line."""
     try:
         mode = path.stat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a pipe, at which reading would wait
@@ -143,7 +143,7 @@ def _factors(values: Array | None, names: Array | None) -> Factors | None:
 
 
 def _only_candidate(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], path: Path) -> str:
-    """The one array that is not a mere row of numbers, when there is exactly one."""
+    """Finds the one array that is not a mere row of numbers, when there is exactly one."""
     candidates = []
     for key, info in members.items():
         with archive.open(_checked(info, str(path))) as stream:
@@ -173,7 +173,7 @@ def _checked(info: zipfile.ZipInfo, where: str) -> zipfile.ZipInfo:
 
 
 def _read_array(stream: IO[bytes], size: int, where: str, text: bool = False) -> Array:
-    """An array in numpy's format in a stream of ``size`` bytes; nothing is allocated on faith."""
+    """Reads an array in numpy's format from a stream, with no memory claimed beyond its ``size``."""
     shape, fortran_order, dtype = _checked_header(stream, size, where, text)
     expected = math.prod(shape) * dtype.itemsize
     require_memory(expected, where)
@@ -185,7 +185,7 @@ def _read_array(stream: IO[bytes], size: int, where: str, text: bool = False) ->
 def _checked_header(
     stream: IO[bytes], size: int, where: str, text: bool = False
 ) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, order and dtype, when what follows in the ``size`` bytes is just that."""
+    """Reads shape, order and dtype, and checks that the ``size`` bytes hold just that array."""
     shape, fortran_order, dtype = _read_header(stream, where)
     if not (text and dtype.kind in "US"):
         refuse_dtype(dtype, where)
@@ -229,7 +229,7 @@ def _read_header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, 
 
 @dataclass(frozen=True, eq=False)
 class FileStore:
-    """Rows that lie one after the other in a file, as in a ``.npy`` file.
+    """A store on rows that lie one after the other in a file, as in a ``.npy`` file.
 
     Read with plain reads: pages of a mapping count as the process's memory, and a pass over a large
     file would fill all there is with them.
@@ -261,7 +261,7 @@ class FileStore:
         return self.rows
 
     def read(self, start: int, stop: int) -> Array:
-        """The rows from ``start`` to ``stop`` (stop - start, *shape).
+        """Reads the rows from ``start`` to ``stop`` (stop - start, *shape).
 
         Raises:
             DataError: the file ends before, or cannot be read.
@@ -271,14 +271,14 @@ class FileStore:
         return block
 
     def take(self, rows: Array) -> Array:
-        """The rows with these numbers (M,) as (M, *shape); each is read by itself."""
+        """Reads the rows with these numbers (M,) as (M, *shape), each by itself."""
         found = np.empty((len(rows), *self.shape), self.dtype)
         for i, row in enumerate(rows.tolist()):
             self._fill(found[i : i + 1], row)
         return found
 
     def bounds(self, rows: int) -> Array:
-        """Any row will do."""
+        """Lists row numbers ``rows`` apart, since any row can begin a read."""
         return np.append(np.arange(0, self.rows, rows), self.rows)
 
     def _fill(self, block: Array, start: int) -> None:
@@ -300,7 +300,7 @@ class FileStore:
 
 
 def open_npy(path: Path) -> FileStore:
-    """The rows of a ``.npy`` file, none of them read yet.
+    """Opens a ``.npy`` file as a store, none of its rows read yet.
 
     Raises:
         DataError: the file is missing or damaged, or holds nothing to learn from.
@@ -310,7 +310,7 @@ def open_npy(path: Path) -> FileStore:
 
 
 def open_memmap(x: np.memmap[Any, Any]) -> FileStore | None:
-    """The rows behind a memory map, ``None`` where they do not lie in a file one after the other."""
+    """Opens the file behind a memory map, ``None`` where its rows do not lie one after the other."""
     root: Any = x
     while isinstance(root.base, np.ndarray):
         root = root.base

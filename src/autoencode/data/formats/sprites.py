@@ -1,4 +1,4 @@
-"""Sprites: small pictures of which every cause is known, drawn here and the same bytes everywhere.
+"""Sprites: small drawn pictures whose every factor is known, the same bytes everywhere.
 
 One white shape on black, in the manner of dSprites (Matthey et al., 2017,
 https://github.com/google-deepmind/dsprites-dataset), and every combination of five factors once:
@@ -51,7 +51,7 @@ Floats = NDArray[np.float64]
 
 
 def grid() -> tuple[NDArray[np.uint8], Factors]:
-    """All 46 080 images and what each was made from.
+    """Draws all 46 080 images; returns them and the factors that each was made from.
 
     Example:
         >>> x, factors = grid()
@@ -72,14 +72,14 @@ def grid() -> tuple[NDArray[np.uint8], Factors]:
 
 
 def _stamps() -> NDArray[np.uint8]:
-    """Every shape, scale and rotation around the middle of a small window, (3, 6, 10, 17, 17)."""
+    """Draws every shape, scale and rotation in a small window, (3, 6, 10, 17, 17)."""
     inside = (outline() <= 0).reshape(-1, _STAMP, _FINE, _STAMP, _FINE).sum((2, 4))
     grey: NDArray[np.uint8] = ((inside * 255 + _FINE**2 // 2) // _FINE**2).astype(np.uint8)
     return grey.reshape(len(SHAPES), len(SCALES), len(DEGREES), _STAMP, _STAMP)
 
 
 def outline() -> Floats:
-    """At every fine point of every stamp, (180, 136, 136), what is not above zero inside the shape.
+    """Evaluates each shape's curve on a fine grid, (180, 136, 136); not above zero is inside.
 
     None is so near to zero that another machine's rounding could put it on the other side.
     """

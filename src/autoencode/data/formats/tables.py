@@ -27,7 +27,7 @@ TEXT = (".csv", ".tsv")
 
 @dataclass(frozen=True)
 class TableOptions:
-    """What a table's columns are for.
+    """Options of what a table's columns are for: labels, names of rows, or left out.
 
     Attributes:
         label: the column that holds each row's label, of which only recipes that are conditional on
@@ -44,19 +44,19 @@ class TableOptions:
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any] | None) -> TableOptions:
-        """What ``as_dict`` gave."""
+        """Makes options from what ``as_dict`` gave."""
         facts = facts or {}
         return cls(
             facts.get("label"), facts.get("id"), tuple(facts.get("drop", ())), facts.get("kinds", {})
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Returns the options as JSON has them."""
         return {**asdict(self), "drop": list(self.drop), "kinds": dict(self.kinds)}
 
     @property
     def aside(self) -> list[str]:
-        """All columns that are not learned from."""
+        """Names of all columns that are not learned from."""
         return [name for name in (self.label, self.id, *self.drop) if name is not None]
 
     def __bool__(self) -> bool:
@@ -67,7 +67,7 @@ NO_OPTIONS = TableOptions()
 
 
 def read_table(path: Path) -> Any:
-    """A file as a pyarrow table.
+    """Reads a file into a pyarrow table.
 
     Raises:
         DataError: it is missing, damaged or too large for memory.
@@ -106,7 +106,7 @@ def _first_line(path: Path) -> str:
 
 
 def _delimiter(path: Path) -> str:
-    """A comma, unless the first line has only semicolons or tabs."""
+    """Guesses a file's delimiter: a comma, unless the first line has only semicolons or tabs."""
     line = _first_line(path)
     if "," in line:
         return ","
@@ -148,7 +148,7 @@ def _short(error: Exception) -> str:
 
 
 def learned(table: Any, options: TableOptions, name: str) -> Raw:
-    """A table to learn from.
+    """Reads a table for training and decides what its columns are.
 
     Raises:
         DataError: a column cannot be learned from.
@@ -186,7 +186,7 @@ def refuse_absent(table: Any, options: TableOptions, name: str) -> None:
 
 
 def fitted(table: Any, options: TableOptions, spec: DataSpec, name: str) -> Raw:
-    """A table for a model that is trained; the columns set aside in training may be there or not.
+    """Reads a table for a trained model; columns set aside in training may be missing.
 
     Raises:
         DataError: a column is missing or unknown, or its values are not of its kind.
@@ -209,7 +209,7 @@ def fitted(table: Any, options: TableOptions, spec: DataSpec, name: str) -> Raw:
 
 
 def column_values(table: Any, name: str | None) -> Array | None:
-    """A column as it is, text as text, empty where there is none; ``None`` for no column."""
+    """Returns a column as it is, text as text with empty gaps; ``None`` for no column."""
     if name is None:
         return None
     import narwhals.stable.v2 as nw
@@ -219,7 +219,7 @@ def column_values(table: Any, name: str | None) -> Array | None:
 
 
 def is_too_large(source: Any) -> bool:
-    """Whether a table's file is so large that it is to be read from disk while it is used."""
+    """Tells whether a table's file is so large that it is read from disk while it is used."""
     path = as_path(source)
     if path is None or path.suffix.lower() not in COLUMNS or not path.is_file():
         return False

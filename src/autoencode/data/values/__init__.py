@@ -1,1 +1,1 @@
-"""Values as sources have them, and how a model sees them."""
+"""Conversions between values as sources have them and values as a model sees them."""

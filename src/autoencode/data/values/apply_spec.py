@@ -19,7 +19,7 @@ _NOISE = 10  # of the range; farther outside no noise comes that anything could 
 
 
 def apply_spec(x: Any, spec: DataSpec, part: str = "data") -> Array:
-    """Bring new examples to the layout and range that a spec expects.
+    """Brings new examples to the layout and range that a spec expects.
 
     Example:
         >>> apply_spec(np.zeros((5, 784)), DataSpec((1, 28, 28))).shape
@@ -47,7 +47,7 @@ def apply_spec(x: Any, spec: DataSpec, part: str = "data") -> Array:
 
 
 def to_spec(given: Array, spec: DataSpec, part: str, first_row: int = 0) -> Array:
-    """``apply_spec`` for clean rows, perhaps a stretch of more that begins at ``first_row``.
+    """Brings clean rows to a spec as ``apply_spec`` does; they may begin at ``first_row`` of more.
 
     Whether values are in 0..1 that should reach to 255 is not looked at: all of them must say so.
     """
@@ -61,12 +61,12 @@ def to_spec(given: Array, spec: DataSpec, part: str, first_row: int = 0) -> Arra
 
 
 def scaled_up(spec: DataSpec, dtype: np.dtype[Any]) -> bool:
-    """Whether fractions of 1 could be taken for values that reach to 255."""
+    """Tells whether a spec reaches to 255, so that fractions of 1 could be mistaken for its values."""
     return spec.kind == "unit" and _range(spec)[1] > 1 and dtype.kind == "f"
 
 
 def are_fractions(x: Array) -> bool:
-    """Whether values lie in 0..1 and not only at its ends."""
+    """Tells whether values lie in 0..1 and not only at its ends."""
     return bool(extremes(x)[1] <= 1 and ((x != np.rint(x)) & ~np.isnan(x)).any())
 
 
@@ -87,12 +87,12 @@ def _to_shape(x: Array, spec: DataSpec, part: str) -> Array:
 
 
 def _range(spec: DataSpec) -> tuple[float, float]:
-    """Lowest and highest raw value of a unit spec."""
+    """Returns the lowest and highest raw value of a unit spec."""
     return spec.offset[0], spec.offset[0] + spec.scale[0]
 
 
 def _refuse_outside(x: Array, spec: DataSpec, part: str, first_row: int) -> None:
-    """Refuse values that a unit spec has no place for, by more than rounding."""
+    """Refuses values that lie outside the range of a unit spec by more than rounding."""
     if not x.size:
         return
     low, high = _range(spec)
@@ -112,13 +112,13 @@ def _refuse_outside(x: Array, spec: DataSpec, part: str, first_row: int) -> None
 
 
 def _refuse_scaled(x: Array, high: float, part: str) -> None:
-    """Refuse fractions of 1 where pixels to 255 are due: taken as they are, all would be black."""
+    """Refuses fractions of 1 where pixels to 255 are expected: they would all be black."""
     if are_fractions(x):
         raise fractions_error(high, part)
 
 
 def fractions_error(high: float, part: str) -> DataError:
-    """What to say of values in 0..1 for a model of pixels."""
+    """Makes the error for values in 0..1 where a model expects pixels."""
     return DataError(
         f"{part}: values are in 0..1, the model was trained on 0..{high:g}; multiply them by {high:g}"
     )

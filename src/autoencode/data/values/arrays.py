@@ -1,4 +1,4 @@
-"""Anything array-like to a clean numpy array, or one line about why not."""
+"""Conversion of anything array-like into a clean numpy array, or into a clear error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ENCODE = "encode them as numbers first"
 
 
 def as_array(source: Any, part: str = "data", gaps: bool = False) -> Array:
-    """Examples as a numpy array, in the dtype and layout that they come in.
+    """Converts examples to a numpy array, in the dtype and layout that they come in.
 
     Args:
         source: numpy array, nested lists, torch tensor or a table with columns (pandas, polars).
@@ -47,7 +47,7 @@ def as_array(source: Any, part: str = "data", gaps: bool = False) -> Array:
 
 
 def as_labels(source: Any, n_examples: int, part: str = "data") -> Array | None:
-    """Labels as an array (N,), ``None`` if there are none; a gap among text is an empty text."""
+    """Converts labels to an array (N,), ``None`` if there are none; missing text becomes empty."""
     if source is None:
         return None
     if isinstance(source, torch.Tensor):
@@ -64,18 +64,18 @@ def as_labels(source: Any, n_examples: int, part: str = "data") -> Array | None:
 
 
 def as_text(values: Array) -> Array:
-    """Objects (N,) as text, empty where one is missing."""
+    """Converts objects (N,) to text, empty where one is missing."""
     return np.where([_is_gone(value) for value in values], "", values.astype(str))
 
 
 def _is_gone(label: Any) -> bool:
-    """Whether a label is a gap: None, NaN, or what pandas has for it, which equals nothing."""
+    """Tells whether a label is missing: None, NaN, or pandas' NA, which equals nothing."""
     differs = label != label
     return label is None or not isinstance(differs, bool | np.bool_) or bool(differs)
 
 
 def refuse_dtype(dtype: np.dtype[Any], where: str) -> None:
-    """Refuse what is not made of real numbers."""
+    """Refuses a dtype that is not of real numbers."""
     if dtype.names is not None:
         names = ", ".join(dtype.names)
         raise DataError(f"{where}: a structured array (fields {names}); store plain numbers")
@@ -122,7 +122,7 @@ def _from_tensor(tensor: torch.Tensor, part: str) -> Array:
 
 
 def _from_objects(x: Array, part: str) -> Array:
-    """Numbers that were boxed; text is refused even where it spells a number."""
+    """Unboxes numbers in an object array; text is refused even where it spells a number."""
     if x.ndim == 0:
         raise DataError(
             f"{part}: cannot learn from an object of type {type(x.item()).__name__}; give an array"
@@ -153,7 +153,7 @@ def _from_table(table: Any, part: str) -> Array:
 
 
 def _column(column: Any) -> Array | None:
-    """A column's numbers, ``None`` if it has others than numbers; missing ones become NaN."""
+    """Returns a column's numbers, missing ones as NaN; ``None`` if it holds anything else."""
     values = np.asarray(column)
     if values.ndim != 1:
         raise DataError("the table has two columns of one name; rename one")
@@ -192,7 +192,7 @@ def _described(x: Array) -> str:
 
 
 def refuse_unusable(x: Array, part: str, first_row: int = 0, gaps: bool = False) -> None:
-    """Refuse values that float32, in which models compute, cannot hold.
+    """Refuses values that float32, in which models compute, cannot hold.
 
     Args:
         x: (N, ...) examples.
@@ -216,7 +216,7 @@ def refuse_unusable(x: Array, part: str, first_row: int = 0, gaps: bool = False)
 
 
 def extremes(x: Array) -> tuple[float, float]:
-    """The lowest and the highest known value; NaN for both when there is none."""
+    """Finds the lowest and the highest known value; NaN for both when there is none."""
     low, high = float(x.min()), float(x.max())
     if low != low and not np.isnan(x).all():
         low, high = float(np.nanmin(x)), float(np.nanmax(x))
@@ -238,7 +238,7 @@ def _refuse_missing(x: Array, part: str, first_row: int, gaps: bool) -> None:
 
 
 def place(index: Sequence[Any], first_row: int = 0) -> str:
-    """Where in an array, for people.
+    """Describes a place in an array for people.
 
     >>> place((3, 5))
     'row 3, column 5 (index (3, 5))'
@@ -251,7 +251,7 @@ def place(index: Sequence[Any], first_row: int = 0) -> str:
 
 
 def from_dataset(dataset: Dataset[Any]) -> tuple[Array, Array | None]:
-    """The examples (N, ...) of a torch map-style dataset, and its labels when every item has one.
+    """Reads the examples (N, ...) of a torch map-style dataset, and labels when every item has one.
 
     Items are ``x`` or ``(x, label, ...)``, with tensors, arrays or PIL images as ``x``.
     """

@@ -26,7 +26,7 @@ from autoencode.types import Array, Column, ColumnKind
 
 
 def is_frame(source: Any) -> bool:
-    """Whether this is a table of a library that narwhals knows.
+    """Tells whether this is a table of a library that narwhals knows.
 
     Raises:
         DataError: two columns have one name.
@@ -45,7 +45,7 @@ def is_frame(source: Any) -> bool:
 
 
 def names_of(source: Any) -> list[str]:
-    """The columns' names.
+    """Lists the names of a table's columns.
 
     Raises:
         DataError: a name comes twice or is no text.
@@ -63,7 +63,7 @@ def names_of(source: Any) -> list[str]:
 def learn_columns(
     source: Any, kinds: Mapping[str, ColumnKind] | None = None, part: str = "data"
 ) -> tuple[Column, ...]:
-    """What the columns of a table are.
+    """Determines the kinds of a table's columns.
 
     Example:
         >>> import pyarrow as pa
@@ -95,7 +95,7 @@ def learn_columns(
 
 
 def encode(source: Any, columns: Sequence[Column], part: str = "data") -> Array:
-    """A table as a matrix (N, D) of float64, NaN where a value is missing.
+    """Converts a table to a matrix (N, D) of float64, NaN where a value is missing.
 
     Columns are found by their names, whatever their order.
 
@@ -122,7 +122,7 @@ def _refuse_other_names(names: Sequence[str], wanted: Sequence[str], part: str) 
 
 
 def in_order(source: Any, columns: Sequence[Column], part: str = "data") -> Any:
-    """The table with its columns in the order of those that a model was trained on.
+    """Puts a table's columns into the order of those that a model was trained on.
 
     Raises:
         DataError: a column is missing or unknown.
@@ -133,7 +133,7 @@ def in_order(source: Any, columns: Sequence[Column], part: str = "data") -> Any:
 
 
 def decode(matrix: Array, columns: Sequence[Column]) -> dict[str, Array]:
-    """A matrix (N, D) back to columns in their own terms; NaN becomes a missing value."""
+    """Converts a matrix (N, D) back to columns in their own terms; NaN becomes a missing value."""
     return {
         column.name: series.decode(column, matrix[:, i].astype(np.float64))
         for i, column in enumerate(columns)
@@ -141,7 +141,7 @@ def decode(matrix: Array, columns: Sequence[Column]) -> dict[str, Array]:
 
 
 def select(source: Any, names: Sequence[str]) -> Any:
-    """The table with these columns only.
+    """Selects columns of a table by their names.
 
     Raises:
         DataError: one of them is not there.
@@ -155,14 +155,14 @@ def select(source: Any, names: Sequence[str]) -> Any:
 
 
 def empty_like(source: Any) -> Any:
-    """A table like this one without rows: it remembers the library and the columns."""
+    """Makes a table without rows that remembers another one's library and columns."""
     import narwhals.stable.v2 as nw
 
     return nw.from_native(source, eager_only=True).head(0).to_native()
 
 
 def to_frame(values: Mapping[str, Array], like: Any = None) -> Any:
-    """Columns as a table of the library that ``like`` comes from, with its row labels.
+    """Makes columns a table of the library that ``like`` comes from, with its row labels.
 
     Args:
         values: an array (N,) for each column.
@@ -181,14 +181,14 @@ def to_frame(values: Mapping[str, Array], like: Any = None) -> Any:
 
 
 def take_rows(source: Any, rows: Array) -> Any:
-    """The rows of a table with these numbers."""
+    """Selects the rows of a table with these numbers."""
     import narwhals.stable.v2 as nw
 
     return nw.from_native(source, eager_only=True)[rows.tolist()].to_native()
 
 
 def columns_of(source: Any) -> dict[str, Any]:
-    """A table's columns by name, as pyarrow has them."""
+    """Returns a table's columns by name, as pyarrow has them."""
     import narwhals.stable.v2 as nw
 
     table = nw.from_native(source, eager_only=True).to_arrow()
@@ -196,21 +196,21 @@ def columns_of(source: Any) -> dict[str, Any]:
 
 
 def as_table(columns: Mapping[str, Any]) -> Any:
-    """A pyarrow table of arrays and columns."""
+    """Makes a pyarrow table of arrays and columns."""
     import pyarrow
 
     return pyarrow.table({name: _plain(values) for name, values in columns.items()})
 
 
 def count_missing(source: Any) -> int:
-    """How many values of a table are missing."""
+    """Counts the missing values of a table."""
     return sum(
         value is None for _, one in _series(source, names_of(source)) for value in series.objects(one)
     )
 
 
 def fill(source: Any, columns: Sequence[Column], guess: Array) -> Any:
-    """A table with guesses (N, D) where a value of these columns is missing; all else as it was.
+    """Fills the missing values of a table's columns with guesses (N, D); all else stays as it was.
 
     Columns keep their dtypes, but for whole numbers that are no counts: a guess may lie between two.
     """
@@ -239,7 +239,7 @@ def fill(source: Any, columns: Sequence[Column], guess: Array) -> Any:
 
 
 def _like(series: Any, old: Any, source: Any) -> Any:
-    """A series without gaps with the dtype and the row labels of another."""
+    """Gives a series without missing values the dtype and the row labels of another."""
     import narwhals.stable.v2 as nw
 
     if not hasattr(source, "index"):
@@ -252,7 +252,7 @@ def _like(series: Any, old: Any, source: Any) -> Any:
 
 
 def _own_dtype(series: Any, columns: Sequence[Column]) -> Any:
-    """The dtype that the same numbers have as an array; it tells bytes from measurements."""
+    """Finds the dtype that a table's numbers have as an array; it tells bytes from measurements."""
     kinds = [np.asarray(one.head(1).to_numpy()).dtype for one in series]
     plain = all(c.kind == "real" for c in columns) and all(kind.kind in "iuf" for kind in kinds)
     return np.result_type(*kinds) if plain else np.float64
@@ -271,6 +271,6 @@ def _series(source: Any, names: Sequence[str]) -> list[tuple[str, Any]]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Names in quotes, the first few."""
+    """Formats names in quotes, the first few."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(f"'{name}'" for name in names[:3]) + more

@@ -1,4 +1,4 @@
-"""Layout and range: from a clean array to what is stored, and the ``DataSpec`` of its meaning.
+"""Layout and range of values: how a clean array is stored, and the ``DataSpec`` of its meaning.
 
 How values are read, first match first; "integers" are whole numbers of any dtype:
 
@@ -43,7 +43,7 @@ _CHUNK_ENTRIES = 1 << 18  # small enough to stay in the cache
 
 @dataclass(frozen=True)
 class Storage:
-    """How an array is kept in memory, and what its values mean.
+    """The way in which an array is kept in memory, and what its values mean.
 
     Attributes:
         dtype: ``uint8`` or ``float32``.
@@ -58,12 +58,12 @@ class Storage:
     notice: str | None = None
 
     def store(self, x: Array) -> Array:
-        """The array in its dtype, contiguous; no copy is made where none is needed."""
+        """Converts the array to the stored dtype, contiguous; no copy is made where none is needed."""
         return np.ascontiguousarray(x, dtype=self.dtype)
 
 
 def choose_storage(parts: Sequence[Array], standardize: str = "columns") -> Storage:
-    """One way to keep all parts of a data set, by the table above.
+    """Chooses one way to keep all parts of a data set, by the table above.
 
     Args:
         parts: (N, ...) clean arrays with the same shape of example.
@@ -73,7 +73,7 @@ def choose_storage(parts: Sequence[Array], standardize: str = "columns") -> Stor
 
 
 def as_columns(storage: Storage, shape: tuple[int, ...], standardize: str) -> Storage:
-    """How values are kept where their range shall say nothing: as they are, or column by column."""
+    """Chooses how values are kept where ``standardize`` says not to interpret their range."""
     if standardize == "none" or (standardize == "all_columns" and layout_of(shape) in _IN_COLUMNS):
         return Storage(storage.dtype, "real")
     return storage
@@ -95,7 +95,7 @@ def _choose_storage(parts: Sequence[Array]) -> Storage:
 
 @dataclass(frozen=True)
 class Values:
-    """What tells the meaning of values.
+    """The properties of values by which their meaning is told.
 
     Attributes:
         shape: shape of one example, as models have it.
@@ -112,7 +112,7 @@ class Values:
 
 
 def storage_of(values: Values) -> Storage:
-    """How values are kept, by the table above, bool apart."""
+    """Chooses how values other than bool are kept, by the table above."""
     if values.bytes:
         return _bytes(values)
     if values.low >= 0 and values.high <= 1:
@@ -123,7 +123,7 @@ def storage_of(values: Values) -> Storage:
 
 
 def _pixels(values: Values) -> Storage | None:
-    """How values in [0, 255] are kept if they are pixels, ``None`` if they are not."""
+    """Chooses how values in [0, 255] are kept if they are pixels, ``None`` if they are not."""
     layout, high = layout_of(values.shape), values.high
     images = layout in _PIXELS
     if not images and not (layout == "row" and high > _DIM and _could_be_image(values.shape[0])):
@@ -163,7 +163,7 @@ def spec_for(
     source: Array,
     columns: tuple[Column, ...] = (),
 ) -> tuple[DataSpec, list[str]]:
-    """What a model must know of the training examples, and notices about them.
+    """Makes the ``DataSpec`` of the training examples, and notices about them.
 
     Args:
         x: (N, *D) training examples as they are stored.
@@ -216,14 +216,14 @@ def check_standardize(name: str) -> None:
 
 
 def nothing_to_learn(value: float) -> str:
-    """The notice that all values are the same."""
+    """Makes the notice that all values are the same."""
     return f"all values are {value:g}: there is nothing to learn from them"
 
 
 def standardized(
     shape: tuple[int, ...], mean: Array, variance: Array, constant: Array, standardize: str
 ) -> tuple[DataSpec, list[str]]:
-    """The spec of ``real`` examples, and notices.
+    """Makes the spec of ``real`` examples, and notices.
 
     Args:
         shape: of one example.
@@ -263,7 +263,7 @@ def _by_feature(
 
 
 def center_and_variance(x: Array, standardize: str) -> tuple[Array, Array]:
-    """What real examples (N, *D) are scaled by, each (D,): mean and variance, or their robust kin.
+    """Computes what real examples (N, *D) are scaled by, each (D,): mean and variance, or robust ones.
 
     Images have one robust centre and scale for all pixels, sequences one of each feature.
     """
@@ -276,7 +276,7 @@ def center_and_variance(x: Array, standardize: str) -> tuple[Array, Array]:
 
 
 def moments(x: Array) -> tuple[Array, Array]:
-    """Mean and variance over the examples (what is known of them), each (D,), in float64.
+    """Computes mean and variance over known values of the examples, each (D,), in float64.
 
     Args:
         x: (N, *D).
@@ -296,14 +296,14 @@ def moments(x: Array) -> tuple[Array, Array]:
 
 
 def _column_extremes(x: Array) -> tuple[Array, Array]:
-    """The lowest and highest known value (D,) of each entry."""
+    """Finds the lowest and highest known value (D,) of each entry."""
     if x.dtype.kind != "f":
         return x.min(axis=0), x.max(axis=0)
     return np.fmin.reduce(x, axis=0), np.fmax.reduce(x, axis=0)
 
 
 def _usable(scale: Array) -> Array:
-    """A scale that float32 can divide by."""
+    """Replaces scales that are too small for float32 to divide by with 1."""
     return np.where(scale < _TINY, 1.0, scale)
 
 
@@ -312,12 +312,12 @@ def _tuple(values: Array) -> tuple[float, ...]:
 
 
 def could_be_coarse(dtype: np.dtype[Any]) -> bool:
-    """Whether values of this dtype may be finer than float32."""
+    """Tells whether values of this dtype may be finer than float32."""
     return dtype.itemsize > 2 and dtype != np.float32
 
 
 def precision_notice(low: Array, high: Array) -> list[str]:
-    """Warn of dates and identifiers, whose differences drown in float32.
+    """Warns of values such as dates and identifiers, whose differences are lost in float32.
 
     Args:
         low, high: (D,) the extremes of each entry.
@@ -341,7 +341,7 @@ _FROM_MEAN_DEVIATION = 1.2533141  # the mean distance to the median of N(0, 1) i
 
 
 def column_quantiles(x: Array, levels: Array) -> Array:
-    """Quantiles (Q, D) of what is known (not NaN) of columns (N, D), linear between values.
+    """Computes quantiles (Q, D) of the known values of columns (N, D), linear between values.
 
     Args:
         x: the columns.
@@ -363,7 +363,7 @@ def column_quantiles(x: Array, levels: Array) -> Array:
 
 
 def robust_moments(x: Array) -> tuple[Array, Array]:
-    """The median and the robust standard deviation of each column, (D,) each.
+    """Computes the median and the robust standard deviation of each column, (D,) each.
 
     The latter is the interquartile range over that of N(0, 1). Where half of the values or more are
     the same the range is nothing, and a wider one takes its place: between the tenths, the twentieths,
@@ -391,7 +391,7 @@ def robust_moments(x: Array) -> tuple[Array, Array]:
 
 
 def _mean_deviation(x: Array, center: Array) -> Array:
-    """That of columns that are nearly constant."""
+    """Estimates the standard deviation of nearly constant columns from their mean deviation."""
     far = np.abs(x - center)
     known = ~np.isnan(far)
     mean = np.where(known, far, 0.0).sum(0) / np.maximum(known.sum(0), 1)

@@ -1,4 +1,4 @@
-"""One column of a table, to numbers and back: the kinds that ``frames`` lists."""
+"""Conversion of one column of a table to numbers and back, by its kind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SECONDS = 86400.0
 
 
 def learn(name: str, series: Any, kind: ColumnKind | None, part: str) -> Column:
-    """What a column is, from its values and, where its dtype does not tell, a kind.
+    """Determines a column's kind and terms from its values and, where given, its kind.
 
     Raises:
         DataError: it cannot be learned from.
@@ -40,7 +40,7 @@ def learn(name: str, series: Any, kind: ColumnKind | None, part: str) -> Column:
 
 
 def _kind(series: Any, where: str) -> ColumnKind:
-    """What a column's dtype says of it."""
+    """Determines the kind of a column from its dtype."""
     import narwhals.stable.v2 as nw
 
     dtype = series.dtype
@@ -85,7 +85,7 @@ def _refuse_names(known: Sequence[str], n: int, where: str) -> None:
 
 
 def encode(column: Column, series: Any, part: str) -> Array:
-    """Values as (N,) float64, NaN where one is missing.
+    """Converts a column's values to (N,) float64, NaN where one is missing.
 
     Raises:
         DataError: a value is not of the column's kind.
@@ -108,7 +108,7 @@ def encode(column: Column, series: Any, part: str) -> Array:
 
 
 def decode(column: Column, values: Array) -> Array:
-    """Numbers (N,) back to values in the column's own terms."""
+    """Converts numbers (N,) back to values in the column's own terms."""
     gone = np.isnan(values)
     if column.kind == "category":
         codes = np.where(gone, 0, values).round().astype(int).clip(0, len(column.categories) - 1)
@@ -131,7 +131,7 @@ def decode(column: Column, values: Array) -> Array:
 
 
 def _labels(series: Any) -> list[str | None]:
-    """Values as text; whole numbers without a point."""
+    """Converts values to text; whole numbers without a point."""
     return [None if value is None else _label(value) for value in objects(series)]
 
 
@@ -142,7 +142,7 @@ def _label(value: Any) -> str:
 
 
 def objects(series: Any) -> list[Any]:
-    """The values in Python, ``None`` where one is missing."""
+    """Converts values to Python objects, ``None`` where one is missing."""
     return [None if _is_missing(value) else value for value in series.to_list()]
 
 
@@ -178,7 +178,7 @@ def _codes(column: Column, labels: Sequence[str | None], where: str) -> Array:
 
 
 def _days(series: Any, where: str) -> Array:
-    """Days since 1970."""
+    """Converts dates to days since 1970, NaN where one is missing."""
     import narwhals.stable.v2 as nw
 
     if series.dtype not in (nw.Datetime, nw.Date):

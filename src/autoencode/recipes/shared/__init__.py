@@ -1,1 +1,1 @@
-"""What the families of recipes are made of."""
+"""Parts that the families of recipes share."""

@@ -1,4 +1,4 @@
-"""What variational recipes are put together from: networks, likelihood, weights, updates."""
+"""Parts of variational recipes: networks, likelihood, weights, updates."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from autoencode.types import DataSpec, Objective
 
 @dataclass(frozen=True)
 class Body(Widths):
-    """The networks of a variational recipe and what they say of the data.
+    """The options of a variational recipe's networks and likelihood.
 
     Attributes:
         hidden: widths of the encoder's hidden layers; the decoder mirrors them.
@@ -60,15 +60,15 @@ class Body(Widths):
     def ready(
         self, spec: DataSpec, noise: NoiseOptions, net: NetOptions, own: Networks | None
     ) -> tuple[DataSpec, Networks]:
-        """The data as the noise leaves them, and the networks for them."""
+        """Returns the spec of the data after the noise, and the networks for such data."""
         return noise.readable(spec), self.networks(net, own)
 
     def reads(self, encoder: nn.Module) -> nn.Module:
-        """The encoder, which is given the logarithms of counts."""
+        """Returns the encoder, which reads the logarithms of counts where the data are counts."""
         return Read(Logarithm(), encoder) if self.likelihood in COUNTS else encoder
 
     def wrap(self, objective: Objective, spec: DataSpec, noise: NoiseOptions) -> Objective:
-        """The objective on noisy inputs and, if so asked, on binarised data."""
+        """Wraps the objective for noisy inputs and, if so asked, for binarised data."""
         # A bound on log p of what is known is one as it is. An encoder that must guess more than is
         # missing leaves the rest to the likelihood's scale, and draws become too wide.
         objective = noise.wrap(objective, spec, for_gaps="none")
@@ -83,7 +83,7 @@ class Body(Widths):
 
 @dataclass(frozen=True)
 class KLOptions:
-    """How much the KL term weighs, and when.
+    """Options of how much the KL term weighs, and when.
 
     Attributes:
         beta: weight of the KL term; 1 is the ELBO.
@@ -100,7 +100,7 @@ class KLOptions:
     free_bits: NotNegative = 0.0
 
     def weight(self) -> WeightSchedule:
-        """The weight's schedule."""
+        """Makes the schedule of the KL term's weight."""
         if self.beta_schedule == "linear":
             return Linear(0.0, self.beta, self.beta_until)
         if self.beta_schedule == "cyclical":
@@ -108,11 +108,11 @@ class KLOptions:
         return Constant(self.beta)
 
     def term(self) -> NamedTerm:
-        """The term itself."""
+        """Makes the KL term."""
         return free_bits(self.free_bits) if self.free_bits else kl_term
 
     def negative_elbo(self, **more: tuple[NamedTerm, float | WeightSchedule]) -> WeightedSum:
-        """Reconstruction and KL, and more terms with their weights."""
+        """Makes the sum of reconstruction, KL and more terms with their weights."""
         terms = {"reconstruction": reconstruction, "kl": self.term()}
         weights = {name: weight for name, (_, weight) in more.items()}
         return WeightedSum(
@@ -143,7 +143,7 @@ def latent_model(
     bottleneck: Callable[[int], nn.Module] | None = None,
     prior: nn.Module | None = None,
 ) -> AutoencoderModule:
-    """Encoder, bottleneck, decoder, likelihood and prior, wired.
+    """Builds a model of encoder, bottleneck, decoder, likelihood and prior.
 
     Args:
         spec: the data.
@@ -173,7 +173,7 @@ def recipe_of(
     noise: NoiseOptions,
     helpers: Mapping[str, nn.Module] | None = None,
 ) -> Recipe:
-    """A recipe of one or more updates, each an objective and what it moves (all, if nothing)."""
+    """Makes a recipe of updates, each an objective and the modules it moves (all, if none given)."""
     updates = tuple(
         Update(body.wrap(objective, spec, noise), modules or (model,)) for objective, modules in turns
     )

@@ -1,4 +1,4 @@
-"""Which likelihood p(x|z) a variational recipe has, by its name and the kind of data."""
+"""The choice of a variational recipe's likelihood p(x|z), by its name and the kind of data."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ COUNTS: Mapping[str, Callable[[int], nn.Module]] = {
 
 
 def likelihood_of(spec: DataSpec, name: LikelihoodName, scale: float = 1.0) -> nn.Module:
-    """The likelihood of that name.
+    """Makes the likelihood of that name.
 
     Args:
         spec: the data.

@@ -28,25 +28,25 @@ from autoencode.types import DataSpec
 
 
 class Networks(Protocol):
-    """Makes an encoder and the decoder that mirrors it."""
+    """A factory of an encoder and the decoder that mirrors it."""
 
     @property
     def options(self) -> NetOptions:
-        """How their layers are made."""
+        """Options of how the networks' layers are made."""
 
     @property
     def own(self) -> bool:
-        """Whether they are the user's, so that no file can build them again."""
+        """Whether the networks are the user's, so that no file can build them again."""
 
     def encoder(self, spec: DataSpec) -> tuple[nn.Module, int]:
-        """The encoder and the width of its features."""
+        """Makes the encoder; returns it and the width of its features."""
 
     def decoder(self, latent_dim: int | None, spec: DataSpec, n_params: int) -> nn.Module:
-        """The decoder; ``latent_dim`` is ``None`` where z is the encoder's output itself."""
+        """Makes the decoder; ``latent_dim`` is ``None`` where z is the encoder's output itself."""
 
 
 def reading(spec: DataSpec, make: Callable[[tuple[int, ...]], nn.Module]) -> tuple[nn.Module, int]:
-    """An encoder that reads such data, and the width of its features.
+    """Makes an encoder that reads such data; returns it and the width of its features.
 
     Args:
         spec: the data.
@@ -60,7 +60,7 @@ def reading(spec: DataSpec, make: Callable[[tuple[int, ...]], nn.Module]) -> tup
 
 @dataclass(frozen=True)
 class Dense:
-    """Fully connected layers of the given widths, mirrored."""
+    """Networks of fully connected layers of the given widths, mirrored."""
 
     hidden: tuple[int, ...]
     options: NetOptions = field(default_factory=NetOptions)
@@ -79,7 +79,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class Dictionary(Dense):
-    """No hidden layers, and a linear decoder whose columns have length 1."""
+    """Networks without hidden layers, with a linear decoder whose columns have length 1."""
 
     hidden: tuple[int, ...] = ()
 
@@ -95,7 +95,7 @@ class Dictionary(Dense):
 
 @dataclass(frozen=True)
 class Convolutional:
-    """3x3 convolutions with the given channels and strides, mirrored."""
+    """Networks of 3x3 convolutions with the given channels and strides, mirrored."""
 
     channels: tuple[int, ...]
     strides: tuple[int, ...]
@@ -133,7 +133,7 @@ class Widths:
     strides: tuple[Stride, ...] = ()
 
     def networks(self, net: NetOptions, own: Networks | None = None) -> Networks:
-        """The user's networks, else convolutions or dense layers."""
+        """Returns the user's networks, else makes convolutions or dense layers."""
         if own is not None:
             return own
         if self.channels or self.strides:
@@ -143,7 +143,7 @@ class Widths:
 
 @dataclass(frozen=True)
 class Skipping:
-    """3x3 convolutions whose maps, x among them, are all handed to the mirrored decoder."""
+    """Networks of 3x3 convolutions whose maps, and x, all go to the mirrored decoder."""
 
     channels: tuple[int, ...]
     strides: tuple[int, ...]
@@ -172,7 +172,7 @@ def _refuse_for_convolutions(options: NetOptions, spec: DataSpec) -> None:
 
 @dataclass(frozen=True)
 class Own:
-    """The user's modules, copied so that theirs are never trained behind their back."""
+    """Networks of the user's own modules, copied so that the originals are never trained."""
 
     user_encoder: nn.Module
     user_decoder: nn.Module

@@ -1,4 +1,4 @@
-"""The shape of plain recipes, and the noise of denoising ones."""
+"""The common structure of plain recipes, and the noise of denoising ones."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _SCRATCH_SIGMOID = Link("sigmoid", scratch.sigmoid, SIGMOID.inverse)
 
 @dataclass(frozen=True)
 class NoiseOptions:
-    """Denoising: what is done to the encoder's input, the target staying clean.
+    """Options of denoising: how the encoder's input is corrupted while the target stays clean.
 
     Attributes:
         noise: none, gaussian, masking (entries set to zero), salt_and_pepper, blur (images only) or
@@ -57,7 +57,7 @@ class NoiseOptions:
     noise_level: NotNegative = 0.3
 
     def readable(self, spec: DataSpec) -> DataSpec:
-        """The data with what this noise does to them."""
+        """Returns the spec of data after this noise, which may add missing values."""
         if self.noise in ("auto", "none", "missing"):
             return replace(spec, gaps=spec.gaps or self.noise == "missing")
         if spec.mixed:
@@ -72,7 +72,7 @@ class NoiseOptions:
         return spec
 
     def wrap(self, objective: Objective, spec: DataSpec, for_gaps: Noise = "missing") -> Objective:
-        """The objective on corrupted inputs; ``for_gaps`` is what auto means for data with gaps."""
+        """Wraps the objective for corrupted inputs; ``for_gaps`` is the noise for data with gaps."""
         name = self.noise
         if name == "auto":
             name = for_gaps if spec.gaps else "none"
@@ -94,7 +94,7 @@ def plain(
     terms: Terms | None = None,
     prior: nn.Module | None = None,
 ) -> Recipe:
-    """A deterministic bottleneck trained on squared errors, or on nats, and regularisers.
+    """Makes a recipe with a deterministic code, trained on squared errors or nats and regularisers.
 
     Args:
         spec: the data.
@@ -129,7 +129,7 @@ def plain(
 
 
 def _project(networks: Networks, features: int, latent_dim: int | None) -> nn.Module | None:
-    """What makes the code of the features; nothing where the encoder's output is the code itself."""
+    """Makes the linear layer from features to the code; ``None`` where the features are the code."""
     if latent_dim is None or networks.own:
         return None
     if isinstance(networks, Convolutional) and networks.spatial:
@@ -140,7 +140,7 @@ def _project(networks: Networks, features: int, latent_dim: int | None) -> nn.Mo
 def _observed(
     spec: DataSpec, output: OutputRange, loss: PlainLoss, networks: Networks
 ) -> Mixed | Bernoulli | Gaussian:
-    """p(x|z) of a plain recipe."""
+    """Makes the likelihood p(x|z) of a plain recipe."""
     if spec.mixed:
         return Mixed(spec)
     if loss == "nll" and output == "auto" and spec.kind == "unit":
@@ -156,7 +156,7 @@ def _single(
     networks: Networks,
     noise: NoiseOptions,
 ) -> Recipe:
-    """One update that moves the whole model."""
+    """Makes a recipe with one update that moves the whole model."""
     networks.options.initialize(model)
     update = Update(noise.wrap(objective, spec), (model,))
     return Recipe(model, (update,), spec, custom=networks.own)
@@ -165,7 +165,7 @@ def _single(
 def decoder_for(
     networks: Networks, latent_dim: int | None, spec: DataSpec, p_x: nn.Module
 ) -> nn.Module:
-    """The decoder that gives the numbers which a likelihood needs."""
+    """Makes the decoder that gives the numbers which a likelihood needs."""
     if isinstance(p_x, Mixed):
         spec = replace(spec, shape=(p_x.width,), columns=())
     n_params: int = p_x.n_params  # type: ignore[assignment]

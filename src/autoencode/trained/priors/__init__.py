@@ -1,4 +1,4 @@
-"""Priors fitted to the codes of a trained model: which kinds there are, and how each is fitted.
+"""Priors fitted to the codes of a trained model: their kinds, and how each is fitted.
 
 Those that have to be trained are trained by the one loop.
 """

@@ -109,7 +109,7 @@ def fit_prior_later(trained: Trained, examples: ExampleSet, seed: int = 0) -> No
 
 
 def _drawn(trained: Trained, examples: Examples, seed: int) -> Array:
-    """What the decoder reads of each example in training, (N, *Z): a draw where codes are drawn."""
+    """Computes what the decoder reads of each example in training, (N, *Z), drawn where codes are."""
     if not trained.stochastic:
         return trained.embed(examples)
     with drawing(seed, trained.device, trained.model):

@@ -27,7 +27,7 @@ _VAMP_PLAN = TrainingPlan(
 
 
 class PseudoInputs(Vamp):
-    """A VampPrior that is learned for a model that stays as it is.
+    """A VampPrior that is learned afterwards, for a model that stays as it is.
 
     VAE with a VampPrior (Tomczak & Welling, 2017), https://arxiv.org/abs/1705.07120, learns both
     together (``vamp_vae``). Here the pseudo-inputs alone are moved, from training examples to where the
@@ -45,7 +45,7 @@ class PseudoInputs(Vamp):
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> PseudoInputs:
-        """One for a recipe's model, yet to be fitted.
+        """Makes a VampPrior for a recipe's model, yet to be fitted.
 
         Raises:
             IncompatibleError: when there is no Gaussian posterior that can be asked at any x.
@@ -64,7 +64,7 @@ class PseudoInputs(Vamp):
 
     @classmethod
     def fitted(cls, recipe: Recipe, examples: Examples, seed: int = 0) -> PseudoInputs:
-        """One whose pseudo-inputs were moved by the training loop."""
+        """Makes a VampPrior and moves its pseudo-inputs by the training loop."""
         device = next(recipe.model.parameters()).device
         prior = cls.from_recipe(recipe).to(device)
         lending = _Lending(recipe.model, prior)
@@ -83,7 +83,7 @@ def _has_gaussian_posterior(recipe: Recipe) -> bool:
 
 
 class _Lending(nn.Module):
-    """A model that stays as it is and lends its posterior; and what is learned at it."""
+    """A module to train a prior in, with a fixed model that lends its posterior."""
 
     unit = NATS
 
@@ -92,25 +92,25 @@ class _Lending(nn.Module):
         self.lender, self.prior = model, prior
 
     def train(self, mode: bool = True) -> _Lending:
-        """Lets the prior train; the model does nothing then that it does not do later."""
+        """Sets the prior to training mode; the model stays in evaluation mode."""
         self.prior.train(mode)
         self.lender.eval()
         return self
 
     def start_at_data(self, examples: Callable[[int], Tensor]) -> None:
-        """Starts at training examples, at some of them more than once where there are few."""
+        """Starts the pseudo-inputs at training examples, repeated where there are too few."""
         x = examples(self.prior.n_examples)
         self.prior.start_at(x[torch.arange(self.prior.n_examples) % len(x)])
 
     def forward(self, model: Model, batch: Batch, progress: Progress) -> Losses:
-        """Minus the log-density of a draw of z for each example, nats."""
+        """Computes minus the log-density of a draw of z for each example, nats."""
         with torch.no_grad():
             z = self.lender.encode(batch.x).z[0]
         loss = -self.prior(self.lender.posterior, None).log_prob(z).mean()
         return Losses(loss, {"nll": loss.detach()})
 
     def check(self, output: Output) -> None:
-        """A prior has no output to be checked."""
+        """Accepts any output, since a prior has none to check."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _empty_manifold(recipe: Recipe) -> Manifold:
 
 
 def _manifold(recipe: Recipe, examples: Examples, seed: int) -> Manifold:
-    """The prior on the manifold that a recipe's own metric describes; it has learned it already."""
+    """Makes the prior on the manifold of a recipe's metric, which training has learned already."""
     with torch.no_grad():
         return Manifold.from_metric(_riemannian(recipe).inverse_metric(recipe.model.encoder))
 

@@ -25,7 +25,7 @@ _MAX_ROW, _MAX_VALUES = 4096, 1 << 16  # attention takes the square of a row, th
 
 @dataclass(frozen=True)
 class Integers:
-    """What the codes of a quantised model are.
+    """A description of the integer codes of a quantised model.
 
     Attributes:
         shape: of one example's integers.
@@ -39,7 +39,7 @@ class Integers:
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> Integers | None:
-        """Those of a recipe; ``None`` where its codes are no integers."""
+        """Describes the integer codes of a recipe; ``None`` where its codes are no integers."""
         bottleneck = recipe.model.bottleneck
         if not hasattr(bottleneck, "codes"):
             return None
@@ -49,7 +49,7 @@ class Integers:
 
 
 class AutoregressivePrior(nn.Module):
-    """A transformer over the integers of a code, each in sight of those before it.
+    """A prior of integer codes: a transformer over the integers, each given those before it.
 
     Neural Discrete Representation Learning (van den Oord et al., 2017), https://arxiv.org/abs/1711.00937,
     has a PixelCNN in its place; transformers are those of Taming Transformers for High-Resolution Image

@@ -1,4 +1,4 @@
-"""Which kinds of priors there are, and how each is made for a model."""
+"""The kinds of priors there are, and how each is made for a model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class FittedPrior(Protocol):
 
 
 def prior_for(recipe: Recipe, kind: str, n_components: int | None = None) -> nn.Module:
-    """A prior of that kind for the codes of a recipe, yet to be fitted or to be read from a file.
+    """Makes an unfitted prior of that kind for the codes of a recipe.
 
     Raises:
         OptionError: for an unknown kind, with the nearest names.
@@ -45,7 +45,7 @@ def prior_for(recipe: Recipe, kind: str, n_components: int | None = None) -> nn.
 
 
 def prior_of_model(kind: str, recipe: Recipe, examples: Examples, seed: int = 0) -> nn.Module:
-    """A prior of one of the kinds ``OF_MODEL``, fitted to examples that the model was trained on."""
+    """Makes a prior of one of the kinds ``OF_MODEL``, fitted to examples of the training data."""
     with seeded(seed, torch.device("cpu"), recipe.model):
         prior = OF_MODEL[kind].fitted(recipe, examples, seed)
     return prior.eval().requires_grad_(False)
@@ -57,7 +57,7 @@ def empty_prior(
     integers: Integers | None = None,
     n_components: int | None = None,
 ) -> nn.Module:
-    """A prior of that kind that is yet to be fitted, or to be read from a file.
+    """Makes an unfitted prior of that kind, to be fitted or read from a file.
 
     Args:
         kind: a name.
@@ -94,7 +94,7 @@ def prior_of(
     integers: Integers | None = None,
     n_components: int | None = None,
 ) -> nn.Module:
-    """A prior of that kind, fitted to codes (N, *Z), or to integers (N, *G) if it is one of integers.
+    """Makes a prior of that kind, fitted to codes (N, *Z), or to integers (N, *G) for integer codes.
 
     >>> prior = prior_of("mixture", torch.randn(200, 3))
     >>> prior(None, None).rsample(torch.Size((5,))).shape

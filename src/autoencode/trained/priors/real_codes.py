@@ -26,17 +26,17 @@ _MAX_STAGE = 2048  # entries of a code; a second stage of a feature map would dw
 
 
 class Normal(StandardNormal):
-    """N(0, I), whatever the codes are."""
+    """The standard normal prior N(0, I), whatever the codes are."""
 
     kind = "normal"
 
     def fit(self, z: Tensor, seed: int = 0) -> Normal:
-        """Learns nothing."""
+        """Returns the prior unchanged, since it learns nothing from codes."""
         return self
 
 
 class SecondStage(nn.Module):
-    """A VAE of the codes, whose samples are samples of the prior.
+    """A prior that is a VAE of the codes: its samples are samples of the prior.
 
     Diagnosing and Enhancing VAE Models (Dai & Wipf, 2019), https://arxiv.org/abs/1903.05789. Its
     latent is as wide as the code, and the scale of its Gaussian likelihood is learned.
@@ -80,7 +80,7 @@ class SecondStage(nn.Module):
 
 
 class _Second:
-    """The marginal of the codes under the second stage; it can be drawn from."""
+    """The marginal distribution of codes under the second stage; it can only be sampled."""
 
     def __init__(self, owner: SecondStage) -> None:
         self._owner = owner
@@ -104,7 +104,7 @@ class _Second:
 
 
 class TrainedFlow(FittedFlow):
-    """A chain of autoregressive maps, fitted by the training loop."""
+    """A prior that is a chain of autoregressive maps, fitted by the training loop."""
 
     def fit(self, z: Tensor, seed: int = 0) -> TrainedFlow:
         """Takes mean and scale from codes (N, *Z) and trains the maps on them."""
@@ -128,7 +128,7 @@ FITTED: Mapping[str, Callable[[tuple[int, ...]], nn.Module]] = {
 
 
 class NegativeLogDensity:
-    """Minus the log-density of the batch under a prior, which is all that a flow learns from."""
+    """The objective that a prior is trained on: minus the log-density of the batch, nats."""
 
     unit = NATS
 
@@ -141,10 +141,10 @@ class NegativeLogDensity:
         return Losses(loss, {"nll": loss.detach()})
 
     def check(self, output: Output) -> None:
-        """A prior has no output to be checked."""
+        """Accepts any output, since a prior has none to check."""
 
 
 def codes_as_data(z: Tensor) -> Resident:
-    """Codes (N, *Z) as training data."""
+    """Makes codes (N, *Z) a source of training data."""
     codes = z.detach().float().cpu().numpy()
     return Resident(Examples(codes), DataSpec(tuple(z.shape[1:]), "real"), z.device)

@@ -1,4 +1,4 @@
-"""The training doctor: when it looks at a model, what it looks at, and the rules that it knows."""
+"""The training doctor: when it examines a model, what it measures, and its rules."""
 
 from autoencode.training.doctor.doctor import Doctor
 

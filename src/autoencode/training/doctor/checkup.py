@@ -1,4 +1,4 @@
-"""What the training doctor looks at: one probe of the model, and the figures so far.
+"""The measurements of the training doctor: one probe of the model, and the training figures so far.
 
 The probe is one forward pass in evaluation mode, through the objective that is trained, so that its
 losses, its output and the activations of its layers belong together.
@@ -47,7 +47,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Checkup:
-    """Everything that a rule may judge by.
+    """The measurements of a model and its training that the doctor's rules judge by.
 
     Attributes:
         batch: the examples of the probe.
@@ -79,13 +79,13 @@ class Checkup:
 
     @property
     def size(self) -> int:
-        """Entries of one example."""
+        """Number of entries in one example."""
         return self.batch.target[0].numel()
 
 
 @dataclass
 class _Watch:
-    """What hooks note during the probe."""
+    """The outputs and activations that hooks record during the probe."""
 
     output: Output | None = None
     layers: list[Layer] = field(default_factory=list)
@@ -113,7 +113,7 @@ class _Watch:
         return see
 
     def squash(self) -> nn.Module | None:
-        """The activation that the decoder ends with, if it ends with one."""
+        """Returns the activation that the decoder ends with, if it ends with one."""
         if self.last is None or self.params is None:
             return None
         module, output = self.last
@@ -134,7 +134,7 @@ def _layer(name: str, module: nn.Module, given: Tensor, output: Tensor) -> Layer
 
 @contextmanager
 def _watching(model: nn.Module) -> Iterator[_Watch]:
-    """Notes the output and the activations of a block's forward passes."""
+    """Records the output and the activations of the forward passes in a block."""
     watch = _Watch()
     handles = [model.register_forward_hook(watch.see_output)]
     likelihood = getattr(model, "likelihood", None)
@@ -160,7 +160,7 @@ def examine(
     progress: Progress,
     alone: bool = True,
 ) -> Checkup | None:
-    """One probe of a model as it stands; ``None`` when the objective never calls it.
+    """Probes a model in its current state; returns ``None`` when the objective never calls it.
 
     Nothing of the model moves: it runs in evaluation mode and without gradients.
     """
@@ -192,7 +192,7 @@ def examine(
 
 
 def _weights(objective: Any, progress: Progress) -> Mapping[str, float]:
-    """The weights that an objective, or the one that it wraps, gives its terms."""
+    """Returns the weights that an objective, or the one that it wraps, gives its terms."""
     while hasattr(objective, "objective"):
         objective = objective.objective
     weights = getattr(objective, "weights", None)
@@ -201,7 +201,7 @@ def _weights(objective: Any, progress: Progress) -> Mapping[str, float]:
 
 
 def is_bernoulli(x_dist: Observation | Distribution) -> bool:
-    """Whether p(x|z) is a product of Bernoulli distributions, ours or torch's."""
+    """Tells whether p(x|z) is a product of Bernoulli distributions, ours or torch's."""
     inner = getattr(x_dist, "base_dist", x_dist)
     return isinstance(inner, distributions.Bernoulli | torch.distributions.Bernoulli)
 
@@ -209,7 +209,7 @@ def is_bernoulli(x_dist: Observation | Distribution) -> bool:
 def _reach(
     model: nn.Module, x_dist: Observation, squash: nn.Module | None, device: torch.device
 ) -> tuple[float, float]:
-    """Lowest and highest mean of p(x|z), found by trying very small and very large outputs."""
+    """Finds the lowest and highest mean of p(x|z) by trying very small and very large outputs."""
     ends = torch.tensor([-_FAR, _FAR], device=device)
     link = getattr(getattr(model, "likelihood", None), "link", None)
     if squash is not None:
@@ -226,7 +226,7 @@ def _reach(
 
 
 def probe_of(source: Source, most: int) -> Batch:
-    """Up to ``most`` examples, spread evenly over the first of a source, which may be in any order."""
+    """Takes up to ``most`` examples, evenly spread over the first ones of a source."""
     size = max(1, most)
     stride = math.ceil(min(len(source), _SPREAD_OVER * size) / size)
     parts = [

@@ -1,4 +1,4 @@
-"""The training doctor: looks at a model now and then, and says what is wrong with it."""
+"""The training doctor, which examines a model now and then and says what is wrong with it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EXAMPLES_APART, _STEPS_APART = 100, 200
 
 
 class Doctor:
-    """Examines a model after some epochs.
+    """The training doctor of one model, which it examines after some of the epochs.
 
     It keeps nothing but its probe: what stood before is read from the records, so that a run that is
     taken up again gets the same diagnoses.
@@ -55,7 +55,7 @@ class Doctor:
 
     @property
     def every(self) -> int:
-        """Epochs from one check to the next, so that checks take less than 1 % of the time."""
+        """Number of epochs between checks, so that checks take less than 1 % of the time."""
         size = min(_PROBE, len(self._source))
         steps = math.ceil(self.n_train / self.plan.batch_size)
         apart = max(_EXAMPLES_APART * size / self.n_train, _STEPS_APART / steps)
@@ -64,7 +64,7 @@ class Doctor:
     def diagnose(
         self, model: nn.Module, history: Sequence[EpochRecord], last: bool = False
     ) -> tuple[Diagnosis, ...]:
-        """What stands after the last epoch of the history, which has no diagnoses yet.
+        """Diagnoses a model after the last epoch of the history.
 
         Args:
             model: as that epoch left it; nothing of it moves.

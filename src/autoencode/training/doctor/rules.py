@@ -1,4 +1,4 @@
-"""What the training doctor knows: one function for each fault.
+"""The rules of the training doctor: one function for each fault.
 
 A rule takes a ``Checkup`` and gives a ``Finding``, or ``None`` where the fault is not there. The
 thresholds, and what they were measured on, are explained in ``docs/doctor.md``.
@@ -18,7 +18,7 @@ from autoencode.types import Site
 
 
 class Finding(NamedTuple):
-    """What is wrong, in one line with the figure that shows it, and one change to try."""
+    """A fault: one line with the figure that shows it, and one change to try."""
 
     message: str
     suggestion: str
@@ -41,12 +41,12 @@ _LOST, _LEAST_LOST, _FELL, _PATIENCE = 0.1, 1e-3, 0.02, 3
 
 
 def early(c: Checkup) -> bool:
-    """Whether it is too soon to judge what training has made of the model."""
+    """Tells whether it is too soon to judge what training has made of the model."""
     return c.progress.step < _EARLY_STEPS or c.progress.fraction < _EARLY_SHARE
 
 
 def range_mismatch(c: Checkup) -> Finding | None:
-    """Targets that the output cannot reach, or that fill next to nothing of what it reaches."""
+    """Finds targets that the output cannot reach, or that fill next to nothing of its range."""
     low, high = c.reach
     target = _observed(c, c.batch.target)
     if not target.numel() or (math.isinf(low) and math.isinf(high)):
@@ -77,7 +77,7 @@ def _remedy_of_range(c: Checkup, least: float, most: float) -> str:
 
 
 def saturated_outputs(c: Checkup) -> Finding | None:
-    """Outputs that stand at their bound, where gradients vanish, and are wrong there."""
+    """Finds outputs that are wrong and at their bound, where gradients vanish."""
     low, high = c.reach
     if early(c) or math.isinf(low) or math.isinf(high):
         return None
@@ -98,7 +98,7 @@ def saturated_outputs(c: Checkup) -> Finding | None:
 
 
 def posterior_collapse(c: Checkup) -> Finding | None:
-    """A stochastic code that says nothing of its example.
+    """Finds a stochastic code that carries no information about its example.
 
     KL(q(z|x) || p(z)), averaged over examples, bounds the information that z holds of x.
     """
@@ -118,7 +118,7 @@ def posterior_collapse(c: Checkup) -> Finding | None:
 
 
 def unused_dimensions(c: Checkup) -> Finding | None:
-    """Latent dimensions whose code is the same for every example.
+    """Finds latent dimensions whose code is the same for every example.
 
     The ELBO prunes what it does not need, so a variational model may leave half of them.
     """
@@ -138,7 +138,7 @@ def unused_dimensions(c: Checkup) -> Finding | None:
 
 
 def _narrower(c: Checkup, active: int) -> str:
-    """What to change where so many dimensions would do."""
+    """Suggests a narrower code where ``active`` dimensions would do."""
     if len(c.output.latent.sites) > 1:
         used = _active_entries(c)
         worst = max(used, key=lambda name: int((~used[name]).sum()))
@@ -150,7 +150,7 @@ def _narrower(c: Checkup, active: int) -> str:
 
 
 def dead_units(c: Checkup) -> Finding | None:
-    """Hidden units that give the same for every example."""
+    """Finds hidden units whose output is the same for every example."""
     hidden = [layer for layer in c.layers if not layer.name.startswith("bottleneck.")]
     worst = max(hidden, key=lambda layer: layer.dead / layer.units, default=None)
     if early(c) or worst is None or worst.dead <= _DEAD_SHARE * worst.units:
@@ -164,7 +164,7 @@ def dead_units(c: Checkup) -> Finding | None:
 
 
 def dead_codes(c: Checkup) -> Finding | None:
-    """Entries of a codebook that no example uses."""
+    """Finds entries of a codebook that no example uses."""
     codes = c.output.latent.codes
     if codes is None or early(c):
         return None
@@ -179,7 +179,7 @@ def dead_codes(c: Checkup) -> Finding | None:
 
 
 def kl_scale(c: Checkup) -> Finding | None:
-    """A KL term whose weight comes from a mean on one side and a sum on the other."""
+    """Finds a KL term whose weight mixes a mean on one side and a sum on the other."""
     kl, weight = _kl(c), _kl_weight(c)
     if kl is None or weight is None:
         return None
@@ -198,7 +198,7 @@ def kl_scale(c: Checkup) -> Finding | None:
 
 
 def _telltale(c: Checkup, weight: float) -> Finding | None:
-    """Weights that give away where they come from."""
+    """Finds a KL weight that equals a size of the data or batch, one over it, or a ratio."""
     if c.moving or 1 / _MIXED < weight < _MIXED or weight <= 0:
         return None
     size, batch, n = c.size, c.plan.batch_size, c.progress.n_train
@@ -220,7 +220,7 @@ def _telltale(c: Checkup, weight: float) -> Finding | None:
 
 
 def overfitting(c: Checkup) -> Finding | None:
-    """A validation loss that rises while the training loss still falls."""
+    """Finds a validation loss that rises while the training loss still falls."""
     held_out = [r.validation["loss"] for r in c.history if "loss" in r.validation]
     if not c.alone or c.moving or early(c) or len(held_out) < len(c.history) or len(held_out) < 4:
         return None
@@ -241,7 +241,7 @@ def overfitting(c: Checkup) -> Finding | None:
 
 
 def rate_too_high(c: Checkup) -> Finding | None:
-    """A training loss that climbs back, or that goes up about as much as down."""
+    """Finds a training loss that climbs back, or that goes up about as much as down."""
     losses = [record.losses["loss"] for record in c.history if "loss" in record.losses]
     if not c.alone or c.moving or len(losses) < 2:
         return None
@@ -278,34 +278,34 @@ RULES: tuple[Rule, ...] = (
 
 
 def _observed(c: Checkup, values: Tensor) -> Tensor:
-    """The entries of (B, *D) values that were observed, flat."""
+    """Selects the entries of (B, *D) values that were observed, flat."""
     return values.flatten() if c.batch.mask is None else values[c.batch.mask.expand_as(values)]
 
 
 def _kl(c: Checkup) -> float | None:
-    """KL of all sites in nats per example, ``None`` for a deterministic code."""
+    """Computes the KL of all sites in nats per example, ``None`` for a deterministic code."""
     sites = c.output.latent.sites.values()
     return sum(float(site.kl().mean()) for site in sites) if sites else None
 
 
 def _latents(c: Checkup) -> list[Tensor]:
-    """All latents (S, B, *Z)."""
+    """Lists all latents (S, B, *Z)."""
     return [site.z for site in c.output.latent.sites.values()] or [c.output.latent.z]
 
 
 def _parts(latents: Sequence[Tensor]) -> str:
-    """What ``_active`` counts, in words: of a map it is channels, however many positions it has."""
+    """Names what ``_active`` counts: channels of a map, else dimensions."""
     return "channels" if any(z.dim() > 3 for z in latents) else "dimensions"
 
 
 def _active(c: Checkup) -> tuple[int, int]:
-    """How many latent dimensions (channels of a map) vary over examples, and how many there are."""
+    """Counts the latent dimensions (channels of a map) that vary over examples, and all of them."""
     flags = _active_entries(c).values()
     return sum(int(flag.sum()) for flag in flags), sum(flag.numel() for flag in flags)
 
 
 def _active_entries(c: Checkup) -> dict[str, Tensor]:
-    """Which dimensions of each latent vary over examples."""
+    """Finds which dimensions of each latent vary over examples."""
     sites = c.output.latent.sites
     if sites:
         spreads = {name: _spread(_mean_of(site)) for name, site in sites.items()}
@@ -315,19 +315,19 @@ def _active_entries(c: Checkup) -> dict[str, Tensor]:
 
 
 def _mean_of(site: Site) -> Tensor:
-    """E q(z|x), (B, *Z)."""
+    """Computes the mean of q(z|x), (B, *Z)."""
     mean = site.posterior.mean
     return mean[0] if mean.dim() == site.z.dim() else mean
 
 
 def _spread(z: Tensor) -> Tensor:
-    """Standard deviation over examples of each dimension of (B, *Z), the largest in each channel."""
+    """Computes the standard deviation over examples of (B, *Z), the largest in each channel."""
     deviation = z.std(0, correction=0)
     return deviation.flatten(1).amax(1) if deviation.dim() > 1 else deviation
 
 
 def _kl_weight(c: Checkup) -> float | None:
-    """The weight of the term named kl: as the objective says, else solved from its total."""
+    """Finds the weight of the term named kl: as the objective says, else solved from its total."""
     if "kl" not in c.losses:
         return None
     if c.weights:
@@ -340,7 +340,7 @@ def _kl_weight(c: Checkup) -> float | None:
 
 
 def _solved(losses: Mapping[str, float]) -> float | None:
-    """The weight of kl in a total of two terms, where float32 can tell it."""
+    """Solves a total of two terms for the weight of kl, where float32 is precise enough."""
     others = [value for name, value in losses.items() if name not in ("loss", "kl")]
     weighted = losses["loss"] - sum(others)
     if len(others) != 1 or "kl" not in losses or abs(weighted) < 1e-3 * abs(others[0]):
@@ -349,7 +349,7 @@ def _solved(losses: Mapping[str, float]) -> float | None:
 
 
 def _mean_term(c: Checkup) -> tuple[str | None, float]:
-    """The term that is a mean over entries, and what it takes to make it nats."""
+    """Finds the term that is a mean over entries, and the factor that makes it nats."""
     x_dist, target = c.output.x_dist, c.batch.target
     squares = float((_observed(c, x_dist.mean[0]) - _observed(c, target)).square().mean())
     entropy = float(-x_dist.log_prob(target, c.batch.mask).mean()) / c.size
