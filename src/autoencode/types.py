@@ -320,7 +320,7 @@ class Latent:
 
 
 @dataclass(frozen=True)
-class Lent:
+class ModelAccess:
     """The parts of a model that a bottleneck borrows when its posterior follows p(x, z).
 
     Attributes:
@@ -470,10 +470,10 @@ __all__ = [
     "Kind",
     "Latent",
     "Layout",
-    "Lent",
     "Likelihood",
     "Losses",
     "Model",
+    "ModelAccess",
     "Objective",
     "Observation",
     "Output",

@@ -13,7 +13,7 @@ from torch import nn
 
 from autoencode import build
 from autoencode.bottlenecks import DiagonalGaussian, Plain
-from autoencode.bottlenecks.flow import Drawn
+from autoencode.bottlenecks.flow import FlowSample
 from autoencode.data import Examples
 from autoencode.distributions.basic import Normal
 from autoencode.errors import DataError
@@ -129,7 +129,7 @@ class DrawnOnly(nn.Module):
     def forward(self, h, prior, n_samples=1):
         mean = h * torch.tensor(self.scale)
         z = mean + torch.randn(n_samples, *mean.shape)
-        return Latent(z, {"z": Site(z, Drawn(z, z.sum(-1), torch.zeros_like(mean)), prior)})
+        return Latent(z, {"z": Site(z, FlowSample(z, z.sum(-1), torch.zeros_like(mean)), prior)})
 
     def embed(self, h):
         return h

@@ -12,7 +12,7 @@ from autoencode.errors import IncompatibleError
 from autoencode.types import Distribution, Latent, Site
 
 
-class Drawn:
+class FlowSample:
     """A posterior that knows the log-density of its own draws, and of nothing else.
 
     Args:
@@ -72,7 +72,7 @@ class FlowPosterior(nn.Module):
         q = self.base.posterior(h)
         start = q.rsample(torch.Size((n_samples,)))
         z, log_det = self._bend(start, h)
-        posterior = Drawn(z, q.log_prob(start) - log_det, q.loc)
+        posterior = FlowSample(z, q.log_prob(start) - log_det, q.loc)
         return Latent(z, sites={"z": Site(z, posterior, prior)})
 
     def embed(self, h: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 A draw z_0 of a Gaussian gets a random momentum, and both move along the energy -log p(x, z) + kinetic
 energy by leapfrog steps, which keep the volume and can be gone back. So the density of where they end
-is known but for the slope of the energy, and that needs the decoder, which the model lends (``Lent``).
+is known but for the slope of the energy, and that needs the decoder, which the model lends
+(``ModelAccess``).
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from autoencode.bottlenecks.flow import Drawn
+from autoencode.bottlenecks.flow import FlowSample
 from autoencode.bottlenecks.gaussian import DiagonalGaussian
 from autoencode.bottlenecks.metric import LearnedMetric
 from autoencode.distributions import InverseMetric, cholesky, log_diagonal
 from autoencode.errors import IncompatibleError
 from autoencode.randomness import standard_normal
-from autoencode.types import Distribution, Latent, Lent, Site
+from autoencode.types import Distribution, Latent, ModelAccess, Site
 
 Energy = Callable[[Tensor], Tensor]
 Tempering = Literal["none", "quadratic"]
@@ -92,7 +93,7 @@ class Hamiltonian(nn.Module):
         return _tempered(z, momentum, self.coolings(), step)
 
     def forward(
-        self, h: Tensor, prior: Distribution | None, n_samples: int = 1, lent: Lent | None = None
+        self, h: Tensor, prior: Distribution | None, n_samples: int = 1, lent: ModelAccess | None = None
     ) -> Latent:
         energy = _energy(lent)
         q = self.base.posterior(h)
@@ -102,9 +103,9 @@ class Hamiltonian(nn.Module):
         # Heat and coolings multiply to 1, so that the volume is kept; the constants of both momenta
         # cancel.
         momenta = 0.5 * (last.square() - first.square()).sum(-1)
-        return _moved(z, Drawn(z, q.log_prob(start) + momenta, q.loc), prior)
+        return _moved(z, FlowSample(z, q.log_prob(start) + momenta, q.loc), prior)
 
-    def embed(self, h: Tensor, lent: Lent | None = None) -> Tensor:
+    def embed(self, h: Tensor, lent: ModelAccess | None = None) -> Tensor:
         """Moves the mean of q(z_0|x) from rest, (B, Z)."""
         start = self.base.embed(h).unsqueeze(0)
         return self._move(start, torch.zeros_like(start), _energy(lent))[0].squeeze(0)
@@ -161,7 +162,7 @@ class RiemannianHamiltonian(nn.Module):
         return _tempered(z, momentum, quadratic_tempering(root, self.n_steps), step)
 
     def forward(
-        self, h: Tensor, prior: Distribution | None, n_samples: int = 1, lent: Lent | None = None
+        self, h: Tensor, prior: Distribution | None, n_samples: int = 1, lent: ModelAccess | None = None
     ) -> Latent:
         energy = _energy(lent)
         assert lent is not None
@@ -175,9 +176,9 @@ class RiemannianHamiltonian(nn.Module):
         z, last = self._move(start, first, energy, inverse)
         log_first = log_diagonal(factor) - 0.5 * noise.square().sum(-1)
         momenta = log_first - _log_momentum(last, inverse(z))
-        return _moved(z, Drawn(z, q.log_prob(start) + momenta, q.loc), prior)
+        return _moved(z, FlowSample(z, q.log_prob(start) + momenta, q.loc), prior)
 
-    def embed(self, h: Tensor, lent: Lent | None = None) -> Tensor:
+    def embed(self, h: Tensor, lent: ModelAccess | None = None) -> Tensor:
         """Moves the mean of q(z_0|x) from rest, (B, Z)."""
         energy = _energy(lent)
         assert lent is not None
@@ -305,7 +306,7 @@ def _slope(energy: Energy, z: Tensor) -> Tensor:
     return slope
 
 
-def _energy(lent: Lent | None) -> Energy:
+def _energy(lent: ModelAccess | None) -> Energy:
     """Makes the function -log p(x, z) of latents (S, B, Z) under N(0, I), up to a constant.
 
     Whatever prior a model gets after training: its posterior is the one that was trained.
@@ -317,7 +318,7 @@ def _energy(lent: Lent | None) -> Energy:
     return lambda z: 0.5 * z.square().sum(-1) - lent.log_likelihood(z)
 
 
-def _moved(z: Tensor, posterior: Drawn, prior: Distribution | None) -> Latent:
+def _moved(z: Tensor, posterior: FlowSample, prior: Distribution | None) -> Latent:
     if prior is None:
         raise IncompatibleError(
             "a Hamiltonian posterior needs a prior; pass prior=StandardNormal((latent_dim,))"

@@ -202,7 +202,7 @@ class Product(nn.Module):
         return torch.cat([part.lookup(piece) for part, piece in parts], dim=-1)  # type: ignore[operator]
 
 
-class Chosen(nn.Module):
+class CodebookBottleneck(nn.Module):
     """A base of bottlenecks whose latent is chosen from codebooks, on one map or several."""
 
     def choose(self, h: Tensor, move: bool = False) -> tuple[Tensor, Choice]:
@@ -227,7 +227,7 @@ class Chosen(nn.Module):
         raise NotImplementedError
 
 
-class Quantised(Chosen):
+class Quantised(CodebookBottleneck):
     """A bottleneck that quantises the vector at each position of a map (B, D, *G).
 
     Args:
@@ -271,7 +271,7 @@ class Quantised(Chosen):
         return vectors.movedim(-1, 1)
 
 
-class TwoLevels(Chosen):
+class TwoLevels(CodebookBottleneck):
     """A bottleneck of a coarse map above a fine one, which is chosen given it; z is both.
 
     Generating Diverse High-Fidelity Images with VQ-VAE-2 (Razavi et al., 2019),

@@ -132,12 +132,14 @@ def evaluate_command(
     from autoencode.runs.evaluation import EvaluationRequest, card_of
 
     brief = not (whole or only or html)
-    asked = EvaluationRequest(only, skip, brief, samples, examples, binarization, anomalies, page=html)
+    request = EvaluationRequest(
+        only, skip, brief, samples, examples, binarization, anomalies, page=html
+    )
     with Measuring(quiet or brief) as shown:
         found = card_of(
             run,
             data,
-            asked,
+            request,
             split=split,
             device=device,
             data_dir=data_dir,

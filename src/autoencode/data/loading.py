@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from autoencode.data.disk.conformed import Conformed
-from autoencode.data.disk.opening import refuse_unusable_store, stays, streamed, whole
+from autoencode.data.disk.opening import read_whole, refuse_unusable_store, stays, streamed
 from autoencode.data.disk.store import Store
 from autoencode.data.disk.value_ranges import blocks
 from autoencode.data.examples import (
@@ -32,7 +32,13 @@ from autoencode.data.formats.folders import AS_THEY_ARE, ImageOptions
 from autoencode.data.formats.format import Opening
 from autoencode.data.formats.npy import rows_in_order
 from autoencode.data.formats.numpy_arrays import as_it_is
-from autoencode.data.formats.tables import NO_OPTIONS, TableOptions, fitted, is_too_large, learned
+from autoencode.data.formats.tables import (
+    NO_OPTIONS,
+    TableOptions,
+    is_too_large,
+    table_for_model,
+    table_for_training,
+)
 from autoencode.data.labels import as_factors, without
 from autoencode.data.raw import Raw
 from autoencode.data.values.apply_spec import (
@@ -115,7 +121,7 @@ def load_data(
     how = Opening(stream, data_dir=data_dir, images=images, progress=progress)
     found = open_source(source, how)
     if is_frame(found):
-        found = learned(found, table, _name(source))
+        found = table_for_training(found, table, _name(source))
     elif table:
         raise OptionError(_UNNAMED)
     elif not isinstance(found, Raw):
@@ -123,7 +129,7 @@ def load_data(
             if leave_out:
                 raise DataError("classes are left out of data in memory only; use stream=False")
             return streamed(found, labels, standardize, layout=layout)
-        found = whole(found)
+        found = read_whole(found)
     raw = without(_for_training(_clean(found, labels)), leave_out)
     held_out = None
     notices = list(raw.notices)
@@ -179,9 +185,9 @@ def _examples(
 ) -> Examples:
     """What a source was found to hold, as a trained model takes it."""
     if is_frame(found):
-        found = fitted(found, table, spec, _name(source))
+        found = table_for_model(found, table, spec, _name(source))
     elif not isinstance(found, Raw):
-        found = whole(found)
+        found = read_whole(found)
     raw = _clean(replace(found, gaps=spec.gaps), labels, training=False)
     if raw.x_test is not None:
         x_test = apply_spec(raw.x_test, spec, "test")
@@ -221,7 +227,7 @@ def prepare(
     check_layout(layout)
     found = as_it_is(x) if isinstance(x, str | os.PathLike) else open_source(x)
     if is_frame(found):
-        raw = learned(found, TableOptions(kinds=kinds or {}), "train")
+        raw = table_for_training(found, TableOptions(kinds=kinds or {}), "train")
     elif kinds:
         raise OptionError("these data have no named columns; leave the kinds out")
     elif isinstance(found, Raw):
@@ -230,7 +236,7 @@ def prepare(
         data = streamed(found, labels, standardize, hold_out=False, layout=layout)
         return data.train, data.spec, data.notices
     else:
-        raw = whole(found)
+        raw = read_whole(found)
     raw = _for_training(_clean(replace(raw, gaps=raw.gaps or gaps), labels))
     (stored,), spec, notices = _fit(raw, standardize, layout=layout)
     return Examples(stored, raw.labels), spec, tuple(notices)
@@ -244,7 +250,7 @@ def read(
 ) -> Raw:
     """All that a source holds, in memory and as it is; see ``load_data`` and ``Opening``."""
     found = open_source(source, Opening(False, False, data_dir, shape, images))
-    return found if isinstance(found, Raw) else whole(found)
+    return found if isinstance(found, Raw) else read_whole(found)
 
 
 def reopened(

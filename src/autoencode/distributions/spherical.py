@@ -58,7 +58,7 @@ class UniformSphere:
         return value.new_full(value.shape[:-1], -log_area(self.m))
 
 
-class _Around:
+class _MeanDirection:
     """A distribution on the sphere around a mean direction; subclasses give its ``_profile``.
 
     Args:
@@ -143,7 +143,7 @@ class _Around:
         return z - 2 * (z * normal).sum(-1, keepdim=True) * normal
 
 
-class VonMisesFisher(_Around):
+class VonMisesFisher(_MeanDirection):
     """The von Mises-Fisher distribution: density proportional to exp(concentration * t).
 
     Hyperspherical Variational Auto-Encoders (Davidson et al., 2018), https://arxiv.org/abs/1804.00891
@@ -157,7 +157,7 @@ class VonMisesFisher(_Around):
         return VonMisesFisher(self.loc.detach(), self.concentration.detach())
 
 
-class PowerSpherical(_Around):
+class PowerSpherical(_MeanDirection):
     """The power spherical distribution: density proportional to (1 + t)^concentration.
 
     The Power Spherical distribution (De Cao & Aziz, 2020), https://arxiv.org/abs/2006.04437

@@ -71,8 +71,8 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _train_on(self, data: Data, seed: int) -> tuple[Trained, list[dict[str, Any]]]:
         """Trains a model on prepared data; returns it with its history."""
-        with self._checkpoints(data, seed) as (keeper, asked, state), self._watching() as observer:
-            seed = asked["seed"]
+        with self._checkpoints(data, seed) as (keeper, request, state), self._watching() as observer:
+            seed = request["seed"]
             recipe = self._warmed(self._built(data.spec, seed))
             device = choose_device(self.device)
             records = fit_recipe(recipe, data, seed, device, observer, keeper, state)
@@ -182,7 +182,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         if self.checkpoint is None:
             return contextlib.nullcontext((None, {"seed": seed}, None))
         options = self._asked_options()
-        asked = {
+        request = {
             "data": data.fingerprint(),
             "recipe": recipe_info(self._recipe_for(data.spec)).name,
             "schedule": self.schedule,
@@ -191,7 +191,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             "seed": seed,
             **self._also_asked(),
         }
-        return kept_in(self.checkpoint, asked, environment())
+        return kept_in(self.checkpoint, request, environment())
 
     def _also_asked(self) -> dict[str, str]:
         """Names what else decides the result of training."""

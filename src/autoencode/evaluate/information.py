@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from autoencode.bottlenecks.flow import Drawn
+from autoencode.bottlenecks.flow import FlowSample
 from autoencode.data import Resident
 from autoencode.distributions import PowerSpherical, RelaxedCategorical, VonMisesFisher
 from autoencode.distributions.basic import LOG_2PI, Normal
@@ -72,7 +72,7 @@ def _units(sites: Sites) -> list[Site]:
 
 def _exact(site: Site) -> bool:
     """Tells whether the mean of q(z|x) is known."""
-    return not isinstance(site.posterior, Drawn) and site.posterior.mean.dim() == site.z.dim() - 1
+    return not isinstance(site.posterior, FlowSample) and site.posterior.mean.dim() == site.z.dim() - 1
 
 
 def _two_means(site: Site) -> tuple[Tensor, Tensor]:
@@ -80,7 +80,7 @@ def _two_means(site: Site) -> tuple[Tensor, Tensor]:
     if _exact(site):
         mean = site.posterior.mean.flatten(1)
         return mean, mean
-    values = site.z if isinstance(site.posterior, Drawn) else site.posterior.mean
+    values = site.z if isinstance(site.posterior, FlowSample) else site.posterior.mean
     first, second = (half.mean(0).flatten(1) for half in values.chunk(2))
     return first, second
 

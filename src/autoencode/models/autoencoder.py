@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from autoencode.errors import IncompatibleError
-from autoencode.types import Batch, Distribution, Latent, Lent, Observation, Output
+from autoencode.types import Batch, Distribution, Latent, ModelAccess, Observation, Output
 
 
 def call(module: nn.Module, x: Tensor, context: Tensor | None) -> Tensor:
@@ -34,7 +34,7 @@ class AutoencoderModule(nn.Module):
                                     ▲
                        prior(posterior, context)
 
-    A bottleneck with ``asks_model`` gets the way from z to log p(x|z) as well (``Lent``).
+    A bottleneck with ``asks_model`` gets the way from z to log p(x|z) as well (``ModelAccess``).
 
     Any ``nn.Module`` pair serves as encoder and decoder; with a context they are called with two
     arguments. The parts do not know each other.
@@ -120,13 +120,13 @@ class AutoencoderModule(nn.Module):
         """Whether the bottleneck needs the rest of the model."""
         return bool(getattr(self.bottleneck, "asks_model", False))
 
-    def _lent(self, x: Tensor, context: Tensor | None) -> Lent:
+    def _lent(self, x: Tensor, context: Tensor | None) -> ModelAccess:
         mask = ~x.isnan()
 
         def log_likelihood(z: Tensor) -> Tensor:
             return self._decode_samples(z, context).log_prob(x, mask)
 
-        return Lent(log_likelihood, self.encoder)
+        return ModelAccess(log_likelihood, self.encoder)
 
     def codes(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Computes the integers (B, *G) that a quantised bottleneck makes of x (B, *D).

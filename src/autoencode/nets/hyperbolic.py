@@ -50,7 +50,7 @@ class Gyroplanes(nn.Module):
         return (length * apart).to(z.dtype)
 
 
-class Behind(nn.Module):
+class DecoderAfter(nn.Module):
     """A decoder that reads z through another module.
 
     Args:

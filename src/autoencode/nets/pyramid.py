@@ -74,7 +74,7 @@ def residual_block(
     return nn.Sequential(*layers)
 
 
-class Around(nn.Module):
+class Shortcut(nn.Module):
     """A network with a shortcut, which adds its input to its output.
 
     Args:
@@ -149,7 +149,7 @@ class PyramidEncoder(nn.Module):
         for i, (size, count) in enumerate(zip(sizes, blocks, strict=True)):
             stage: list[nn.Module] = [Smaller(size)] if i else []
             for _ in range(count):
-                stage.append(Around(residual_block(width, inner, width, size, scale)))
+                stage.append(Shortcut(residual_block(width, inner, width, size, scale)))
             self.stages.append(nn.Sequential(*stage))
 
     def forward(self, x: Tensor) -> Tensor:

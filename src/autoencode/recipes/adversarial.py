@@ -39,12 +39,12 @@ from autoencode.recipes.registry import SSE, Facts, recipe
 from autoencode.recipes.shared.latent import (
     DEFAULT_NET,
     NO_NOISE,
-    Body,
+    LatentOptions,
     complete_numbers,
     latent_model,
     recipe_of,
 )
-from autoencode.recipes.shared.networks import Convolutional, Networks
+from autoencode.recipes.shared.networks import ConvNetworks, Networks
 from autoencode.recipes.shared.plain import ERRORS, NoiseOptions, PlainLoss, Terms, plain
 from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.training import Update
@@ -70,7 +70,7 @@ def aae(
     latent_dim: Count = 8,
     critic_weight: NotNegative = 1.0,
     critic_hidden: tuple[Count, ...] = (256, 256),
-    body: Body = DEFAULT_BODY,
+    body: LatentOptions = DEFAULT_BODY,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -134,7 +134,7 @@ def wae_gan(
         hidden: widths of the encoder's hidden layers; the decoder mirrors them.
     """
     complete_numbers(spec, "wae_gan")
-    body = Body(hidden)
+    body = LatentOptions(hidden)
     spec, networks = body.ready(spec, noise, net, networks)
     model = _squared_model(spec, networks, latent_dim)
     critic = code_critic(latent_dim, critic_hidden)
@@ -227,14 +227,14 @@ def vq_patch_gan(
             "critic_channels and critic_strides must have the same length, got "
             f"{critic_channels} and {critic_strides}"
         )
-    body = Convolutional(critic_channels, critic_strides, _CRITIC_NET, spatial=True)
+    body = ConvNetworks(critic_channels, critic_strides, _CRITIC_NET, spatial=True)
     critic = PatchCritic(body.encoder(spec)[0], critic_channels[-1])
     weight = After(critic_from, critic_weight)
     raising = balanced(raising_logits(critic), ERRORS[loss], _last_weights)
     terms: Terms = {**commitment(commitment_weight), "raising_logits": (raising, weight)}
     recipe = plain(
         spec,
-        Convolutional(channels, strides, net, spatial=True),
+        ConvNetworks(channels, strides, net, spatial=True),
         latent_dim=code_dim,
         loss=loss,
         noise=noise,
@@ -257,7 +257,7 @@ def vae_gan(
     spec: DataSpec,
     latent_dim: Count = 20,
     gamma: NotNegative = 1.0,
-    body: Body = Body(likelihood="gaussian"),  # noqa: B008
+    body: LatentOptions = LatentOptions(likelihood="gaussian"),  # noqa: B008
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,

@@ -16,14 +16,14 @@ from autoencode.priors import StackedPrior, StandardNormal
 from autoencode.recipes.built import Recipe
 from autoencode.recipes.registry import recipe
 from autoencode.recipes.shared.facts import LATENT
-from autoencode.recipes.shared.latent import NO_NOISE, TANH, Body, latent_model, recipe_of
+from autoencode.recipes.shared.latent import NO_NOISE, TANH, LatentOptions, latent_model, recipe_of
 from autoencode.recipes.shared.networks import Networks
 from autoencode.recipes.shared.plain import NoiseOptions
 from autoencode.recipes.shared.schedules import BOUND_BY_MUON, MANY_DRAWS_BY_MUON, adam, tuned
 from autoencode.types import DataSpec, Objective
 
 #: The networks of the paper on importance weighting.
-TANH_200 = Body((200, 200))
+TANH_200 = LatentOptions((200, 200))
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def iwae(
     n_samples: Count = 5,
     bound: BoundOptions = ALL_AT_ONCE,
     latent_dim: Count = 50,
-    body: Body = TANH_200,
+    body: LatentOptions = TANH_200,
     net: NetOptions = TANH,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -96,7 +96,7 @@ def miwae(
     n_groups: Count = 8,
     bound: BoundOptions = ALL_AT_ONCE,
     latent_dim: Count = 50,
-    body: Body = TANH_200,
+    body: LatentOptions = TANH_200,
     net: NetOptions = TANH,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -127,7 +127,7 @@ def piwae(
     n_samples: Count = 8,
     n_groups: Count = 8,
     latent_dim: Count = 50,
-    body: Body = TANH_200,
+    body: LatentOptions = TANH_200,
     net: NetOptions = TANH,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -168,7 +168,7 @@ def ciwae(
     elbo_share: Share = 0.05,
     bound: BoundOptions = ALL_AT_ONCE,
     latent_dim: Count = 50,
-    body: Body = TANH_200,
+    body: LatentOptions = TANH_200,
     net: NetOptions = TANH,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -201,7 +201,7 @@ def iwae_two_layers(
     latent_dim: Count = 100,
     top_dim: Count = 50,
     top_hidden: tuple[Count, ...] = (100, 100),
-    body: Body = TANH_200,
+    body: LatentOptions = TANH_200,
     net: NetOptions = TANH,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,

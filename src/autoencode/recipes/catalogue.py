@@ -35,7 +35,7 @@ from autoencode.recipes.lookup import Named, recipe_info
 from autoencode.recipes.options import arguments, resolve
 from autoencode.recipes.registry import PLAN_OPTIONS, ScheduleName, put_in_order
 from autoencode.recipes.shared.likelihood import COUNTS
-from autoencode.recipes.shared.networks import Own
+from autoencode.recipes.shared.networks import UserNetworks
 from autoencode.recipes.weight_memory import refuse_too_large
 from autoencode.types import DataSpec, Standardize
 
@@ -134,7 +134,7 @@ def build(
                 raise IncompatibleError(
                     f"recipe '{info.name}' takes no networks of your own; use mlp or another recipe"
                 )
-            recipe = info.function(spec, networks=Own(encoder, decoder, call["net"]), **call)
+            recipe = info.function(spec, networks=UserNetworks(encoder, decoder, call["net"]), **call)
         else:
             recipe = info.function(spec, **call)
     if not isinstance(recipe, Recipe):

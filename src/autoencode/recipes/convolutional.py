@@ -8,7 +8,7 @@ from autoencode.recipes.built import Recipe
 from autoencode.recipes.deterministic import DEFAULT_NET, NO_NOISE
 from autoencode.recipes.registry import MSE, Facts, recipe
 from autoencode.recipes.shared.facts import MAPS
-from autoencode.recipes.shared.networks import Convolutional, Networks, Skipping
+from autoencode.recipes.shared.networks import ConvNetworks, Networks, SkipNetworks
 from autoencode.recipes.shared.plain import (
     CodeActivation,
     NoiseOptions,
@@ -93,7 +93,7 @@ def conv(
     """
     return plain(
         spec,
-        networks or Convolutional(channels, strides, net),
+        networks or ConvNetworks(channels, strides, net),
         latent_dim=latent_dim,
         code_activation=code_activation,
         output=output,
@@ -132,7 +132,7 @@ def conv_small(
     """
     return plain(
         spec,
-        networks or Convolutional(channels, strides, net, spatial=True),
+        networks or ConvNetworks(channels, strides, net, spatial=True),
         latent_dim=None,
         code_activation=code_activation,
         output=output,
@@ -210,7 +210,7 @@ def conv_skip(
         output = "clip" if spec.kind == "unit" else "identity"
     return plain(
         spec,
-        networks or Skipping(channels, strides, net),
+        networks or SkipNetworks(channels, strides, net),
         latent_dim=None,
         code_activation="none",
         output=output,

@@ -9,7 +9,7 @@ from autoencode.nets import NetOptions
 from autoencode.recipes.built import Recipe
 from autoencode.recipes.registry import MSE, Facts, recipe
 from autoencode.recipes.shared.facts import MEANS, SQUARES
-from autoencode.recipes.shared.networks import Dense, Networks
+from autoencode.recipes.shared.networks import DenseNetworks, Networks
 from autoencode.recipes.shared.plain import (
     CodeActivation,
     NoiseOptions,
@@ -51,7 +51,7 @@ def linear(
         latent_dim: width of the code.
         loss: mse (mean over entries) or sse (sum over entries).
     """
-    networks = networks or Dense((), net)
+    networks = networks or DenseNetworks((), net)
     return plain(
         spec,
         networks,
@@ -96,7 +96,7 @@ def mlp(
         output: sigmoid or clip for data in [0, 1], identity for any; auto decides by the data.
         loss: mse (mean over entries) or sse (sum over entries).
     """
-    networks = networks or Dense(hidden, net)
+    networks = networks or DenseNetworks(hidden, net)
     return plain(
         spec,
         networks,

@@ -32,8 +32,8 @@ from autoencode.recipes.shared.latent import (
     DEFAULT_NET,
     ELBO,
     NO_NOISE,
-    Body,
     KLOptions,
+    LatentOptions,
     latent_model,
     recipe_of,
 )
@@ -42,7 +42,7 @@ from autoencode.recipes.shared.plain import NoiseOptions
 from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
 
-DEFAULT_BODY = Body()
+DEFAULT_BODY = LatentOptions()
 #: A critic's layers; their slope is that of the paper on factorising.
 CRITIC_NET = NetOptions(activation="leaky_relu")
 
@@ -58,7 +58,7 @@ def beta_vae_capacity(
     gamma: NotNegative = 1000.0,
     capacity_nats: NotNegative = 25.0,
     capacity_until: NotNegative = 1.0,
-    body: Body = DEFAULT_BODY,
+    body: LatentOptions = DEFAULT_BODY,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -90,7 +90,7 @@ def beta_tcvae(
     latent_dim: Count = 10,
     tc_weight: NotNegative = 6.0,
     stratified: bool = False,
-    body: Body = DEFAULT_BODY,
+    body: LatentOptions = DEFAULT_BODY,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -123,7 +123,7 @@ def factor_vae(
     latent_dim: Count = 10,
     tc_weight: NotNegative = 6.4,
     critic_hidden: tuple[Count, ...] = (256, 256, 256),
-    body: Body = DEFAULT_BODY,
+    body: LatentOptions = DEFAULT_BODY,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -168,7 +168,7 @@ def dip_vae_i(
     latent_dim: Count = 10,
     off_diagonal: NotNegative = 10.0,
     diagonal: NotNegative = 100.0,
-    body: Body = DEFAULT_BODY,
+    body: LatentOptions = DEFAULT_BODY,
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -197,7 +197,7 @@ def dip_vae_ii(
     latent_dim: Count = 10,
     off_diagonal: NotNegative = 10.0,
     diagonal: NotNegative = 10.0,
-    body: Body = DEFAULT_BODY,
+    body: LatentOptions = DEFAULT_BODY,
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -220,7 +220,7 @@ def _dip(
     spec: DataSpec,
     latent_dim: int,
     covariance: tuple[float, float, bool],
-    body: Body,
+    body: LatentOptions,
     kl: KLOptions,
     net: NetOptions,
     noise: NoiseOptions,
@@ -242,7 +242,7 @@ def info_vae(
     latent_dim: Count = 10,
     alpha: Annotated[float, AtMost(1)] = 0.0,
     mmd_weight: NotNegative = 1000.0,
-    body: Body = DEFAULT_BODY,
+    body: LatentOptions = DEFAULT_BODY,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -281,7 +281,7 @@ def joint_vae(
     capacity_z: NotNegative = 5.0,
     capacity_c: NotNegative = 5.0,
     capacity_until: NotNegative = 0.5,
-    body: Body = DEFAULT_BODY,
+    body: LatentOptions = DEFAULT_BODY,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,

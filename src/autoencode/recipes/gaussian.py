@@ -14,13 +14,13 @@ from autoencode.recipes.shared.latent import (
     DEFAULT_NET,
     ELBO,
     NO_NOISE,
-    Body,
     KLOptions,
+    LatentOptions,
     latent_model,
     recipe_of,
 )
 from autoencode.recipes.shared.likelihood import LikelihoodName
-from autoencode.recipes.shared.networks import Convolutional, Networks
+from autoencode.recipes.shared.networks import ConvNetworks, Networks
 from autoencode.recipes.shared.plain import CodeActivation, NoiseOptions
 from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
@@ -35,7 +35,7 @@ def vae(
     spec: DataSpec,
     latent_dim: Count = 20,
     code_activation: CodeActivation = "none",
-    body: Body = Body(),  # noqa: B008  frozen
+    body: LatentOptions = LatentOptions(),  # noqa: B008  frozen
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -93,6 +93,6 @@ def conv_vae(
         binarize: draw each entry of [0, 1] data as 0 or 1 anew at every step of training.
         code_activation: bounds the posterior's mean: none, tanh, sigmoid, relu.
     """
-    body = Body((), channels, strides, likelihood, scale, binarize)
-    networks = networks or Convolutional(channels, strides, net)
+    body = LatentOptions((), channels, strides, likelihood, scale, binarize)
+    networks = networks or ConvNetworks(channels, strides, net)
     return vae(spec, latent_dim, code_activation, body, kl, net, noise, networks)

@@ -14,19 +14,26 @@ from autoencode.limits import AtLeast, Count, Positive
 from autoencode.models import HierarchicalAutoencoder
 from autoencode.nets import LadderEncoder, MLPEncoder, NetOptions
 from autoencode.nets.pyramid import (
-    Around,
     Larger,
     MapDecoder,
     PyramidEncoder,
+    Shortcut,
     residual_block,
     resolutions,
 )
 from autoencode.priors import PathPrior
 from autoencode.recipes.built import Recipe
 from autoencode.recipes.registry import Facts, recipe
-from autoencode.recipes.shared.latent import DEFAULT_NET, NO_NOISE, WARM_UP, Body, KLOptions, recipe_of
+from autoencode.recipes.shared.latent import (
+    DEFAULT_NET,
+    NO_NOISE,
+    WARM_UP,
+    KLOptions,
+    LatentOptions,
+    recipe_of,
+)
 from autoencode.recipes.shared.likelihood import LikelihoodName, likelihood_of
-from autoencode.recipes.shared.networks import Dense, reading
+from autoencode.recipes.shared.networks import DenseNetworks, reading
 from autoencode.recipes.shared.plain import NoiseOptions, decoder_for
 from autoencode.recipes.shared.schedules import BY_MUON, adam, tuned
 from autoencode.types import DataSpec
@@ -49,7 +56,7 @@ def _recipe(
     decoder: Callable[[nn.Module], nn.Module],
     net: NetOptions,
     kl: KLOptions,
-    body: Body,
+    body: LatentOptions,
     noise: NoiseOptions,
 ) -> Recipe:
     """Makes the recipe of a top-down path between an encoder and a decoder, trained on the ELBO."""
@@ -105,9 +112,9 @@ def ladder_vae(
     path = TopDown(layers, [(width,) for width in hidden], order)
 
     def decoder(p_x: nn.Module) -> nn.Module:
-        return decoder_for(Dense((hidden[0],) * _LAYERS, net), latent_dims[0], spec, p_x)
+        return decoder_for(DenseNetworks((hidden[0],) * _LAYERS, net), latent_dims[0], spec, p_x)
 
-    body = Body(hidden, likelihood=likelihood, scale=scale, binarize=binarize)
+    body = LatentOptions(hidden, likelihood=likelihood, scale=scale, binarize=binarize)
     return _recipe(spec, encoder, path, decoder, net, kl, body, noise)
 
 
@@ -179,7 +186,7 @@ def vdvae(
         channels, height, wide = spec.shape
         return MapDecoder(width, (n_params * channels, height, wide), patch)
 
-    body = Body((), likelihood=likelihood, scale=scale, binarize=binarize)
+    body = LatentOptions((), likelihood=likelihood, scale=scale, binarize=binarize)
     return _recipe(spec, encoder, path, decoder, DEFAULT_NET, kl, body, noise)
 
 
@@ -196,6 +203,6 @@ def _block(
         residual_block(width, inner, 2 * channels + width, size, scale=0.0),
         residual_block(2 * width, inner, 2 * channels, size),
         project,
-        Around(residual_block(width, inner, width, size, scale)),
+        Shortcut(residual_block(width, inner, width, size, scale)),
         leave,
     )

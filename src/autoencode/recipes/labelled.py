@@ -13,7 +13,7 @@ from autoencode.objectives import SemiSupervised
 from autoencode.recipes.built import Recipe
 from autoencode.recipes.registry import recipe
 from autoencode.recipes.shared.facts import LATENT
-from autoencode.recipes.shared.latent import NO_NOISE, Body, latent_model, recipe_of
+from autoencode.recipes.shared.latent import NO_NOISE, LatentOptions, latent_model, recipe_of
 from autoencode.recipes.shared.plain import NoiseOptions
 from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
@@ -32,7 +32,7 @@ def m2_vae(
     spec: DataSpec,
     latent_dim: Count = 50,
     alpha: NotNegative = 0.1,
-    body: Body = Body((500,)),  # noqa: B008  frozen
+    body: LatentOptions = LatentOptions((500,)),  # noqa: B008  frozen
     net: NetOptions = SOFTPLUS,
     noise: NoiseOptions = NO_NOISE,
 ) -> Recipe:

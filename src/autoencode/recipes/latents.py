@@ -22,7 +22,7 @@ from autoencode.distributions import (
     VonMisesFisher,
 )
 from autoencode.limits import AtLeast, Count, Depth, Positive
-from autoencode.nets import Behind, Gyroplanes, LogMap, NetOptions
+from autoencode.nets import DecoderAfter, Gyroplanes, LogMap, NetOptions
 from autoencode.priors import (
     HyperbolicNormal,
     MixtureOfGaussians,
@@ -39,8 +39,8 @@ from autoencode.recipes.shared.latent import (
     ELBO,
     NO_NOISE,
     WARM_UP,
-    Body,
     KLOptions,
+    LatentOptions,
     complete_numbers,
     latent_model,
     recipe_of,
@@ -64,7 +64,7 @@ def flow_vae(
     latent_dim: Count = 20,
     flow: Literal["planar", "radial"] = "planar",
     n_flows: Depth = 10,
-    body: Body = DEFAULT_BODY,
+    body: LatentOptions = DEFAULT_BODY,
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -100,7 +100,7 @@ def iaf_vae(
     latent_dim: Count = 20,
     n_flows: Depth = 2,
     flow_hidden: Count = 128,
-    body: Body = DEFAULT_BODY,
+    body: LatentOptions = DEFAULT_BODY,
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -137,7 +137,7 @@ def iaf_vae(
 def vmf_vae(
     spec: DataSpec,
     latent_dim: Annotated[int, AtLeast(2)] = 10,
-    body: Body = DEFAULT_BODY,
+    body: LatentOptions = DEFAULT_BODY,
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -168,7 +168,7 @@ def vmf_vae(
 def power_spherical_vae(
     spec: DataSpec,
     latent_dim: Annotated[int, AtLeast(2)] = 10,
-    body: Body = DEFAULT_BODY,
+    body: LatentOptions = DEFAULT_BODY,
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -201,7 +201,7 @@ def poincare_vae(
     latent_dim: Count = 5,
     curvature: Positive = 1.0,
     first_layer: Literal["gyroplanes", "log_map"] = "gyroplanes",
-    body: Body = DEFAULT_BODY,
+    body: LatentOptions = DEFAULT_BODY,
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -234,7 +234,7 @@ def poincare_vae(
     first: nn.Module = LogMap(ball)
     if not flat:
         first = nn.Sequential(*net.hidden(Gyroplanes(ball, latent_dim, units), units))
-    model.decoder = Behind(first, model.decoder)
+    model.decoder = DecoderAfter(first, model.decoder)
     return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
 
 
@@ -248,7 +248,7 @@ def gumbel_vae(
     n_variables: Count = 20,
     n_categories: Annotated[int, AtLeast(2)] = 10,
     temperature: Positive = 0.67,
-    body: Body = DEFAULT_BODY,
+    body: LatentOptions = DEFAULT_BODY,
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -283,7 +283,7 @@ def vamp_vae(
     spec: DataSpec,
     latent_dim: Count = 40,
     n_components: Count = 500,
-    body: Body = Body((300, 300)),  # noqa: B008
+    body: LatentOptions = LatentOptions((300, 300)),  # noqa: B008
     kl: KLOptions = WARM_UP,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -316,7 +316,7 @@ def mog_vae(
     spec: DataSpec,
     latent_dim: Count = 40,
     n_components: Count = 500,
-    body: Body = Body((300, 300)),  # noqa: B008
+    body: LatentOptions = LatentOptions((300, 300)),  # noqa: B008
     kl: KLOptions = WARM_UP,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,

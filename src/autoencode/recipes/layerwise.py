@@ -20,7 +20,7 @@ from autoencode.objectives import (
 from autoencode.recipes.built import Recipe
 from autoencode.recipes.deterministic import NO_NOISE
 from autoencode.recipes.registry import MSE, Facts, recipe
-from autoencode.recipes.shared.networks import Dense
+from autoencode.recipes.shared.networks import DenseNetworks
 from autoencode.recipes.shared.plain import CodeActivation, NoiseOptions, plain
 from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.training import Update
@@ -65,7 +65,7 @@ def stacked(
         )
     whole = plain(
         spec,
-        Dense(hidden, net),
+        DenseNetworks(hidden, net),
         latent_dim=latent_dim,
         code_activation=code_activation,
         noise=NO_NOISE,

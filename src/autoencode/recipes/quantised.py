@@ -29,7 +29,7 @@ from autoencode.recipes.built import Recipe
 from autoencode.recipes.deterministic import DEFAULT_NET, NO_NOISE
 from autoencode.recipes.registry import SSE, Facts, recipe
 from autoencode.recipes.shared.facts import GRIDS
-from autoencode.recipes.shared.networks import Convolutional, Dense, Networks
+from autoencode.recipes.shared.networks import ConvNetworks, DenseNetworks, Networks
 from autoencode.recipes.shared.plain import NoiseOptions, PlainLoss, Terms, plain
 from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
@@ -83,8 +83,8 @@ class Grid:
     def networks(self, spec: DataSpec, net: NetOptions) -> Networks:
         """Makes convolutions for images, else dense layers."""
         if spec.layout == "image":
-            return Convolutional(self.channels, self.strides, net, spatial=True)
-        return Dense(self.hidden, net)
+            return ConvNetworks(self.channels, self.strides, net, spatial=True)
+        return DenseNetworks(self.hidden, net)
 
 
 _GRID = Grid()
@@ -179,7 +179,7 @@ def vqvae2(
         commitment_weight: beta in the paper.
         loss: sse, mse or nll.
     """
-    networks = Convolutional(channels, strides, net, spatial=True)
+    networks = ConvNetworks(channels, strides, net, spatial=True)
     width, *fine = feature_shape(spec.shape, channels, strides)
     coarse = [(size + 1) // 2 for size in fine]
     quantisers = [moving(n_codes, code_dim, codebook_decay) for _ in range(2)]

@@ -13,7 +13,7 @@ from autoencode.recipes.built import Recipe
 from autoencode.recipes.deterministic import DEFAULT_NET, NO_NOISE
 from autoencode.recipes.registry import SSE, Facts, recipe
 from autoencode.recipes.shared.facts import DICTIONARY
-from autoencode.recipes.shared.networks import Dictionary, Networks, Widths
+from autoencode.recipes.shared.networks import DictionaryNetworks, Networks, Widths
 from autoencode.recipes.shared.plain import NoiseOptions, PlainLoss, Terms, plain
 from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
@@ -46,7 +46,7 @@ def sparse(
     terms: Terms = {"l1": (l1, l1_weight)}
     return plain(
         spec,
-        networks or Dictionary(options=net),
+        networks or DictionaryNetworks(options=net),
         latent_dim=latent_dim,
         code_activation="relu",
         output="identity",
@@ -206,7 +206,7 @@ def jumprelu(
     """
     return plain(
         spec,
-        networks or Dictionary(options=net),
+        networks or DictionaryNetworks(options=net),
         latent_dim=latent_dim,
         output="identity",
         loss="sse",
@@ -230,7 +230,7 @@ def _of_batch(
     check_k(k, latent_dim)
     return plain(
         spec,
-        networks or Dictionary(options=net),
+        networks or DictionaryNetworks(options=net),
         latent_dim=latent_dim,
         output="identity",
         loss="sse",

@@ -16,8 +16,8 @@ from autoencode.recipes.shared.latent import (
     DEFAULT_NET,
     ELBO,
     NO_NOISE,
-    Body,
     KLOptions,
+    LatentOptions,
     complete_numbers,
     latent_model,
     recipe_of,
@@ -36,7 +36,7 @@ from autoencode.types import DataSpec
 def beta_vae(
     spec: DataSpec,
     latent_dim: Count = 10,
-    body: Body = Body(),  # noqa: B008
+    body: LatentOptions = LatentOptions(),  # noqa: B008
     kl: KLOptions = KLOptions(beta=4.0),  # noqa: B008
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -61,7 +61,7 @@ def beta_vae(
 def sigma_vae(
     spec: DataSpec,
     latent_dim: Count = 20,
-    body: Body = Body(likelihood="gaussian_shared"),  # noqa: B008
+    body: LatentOptions = LatentOptions(likelihood="gaussian_shared"),  # noqa: B008
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -86,7 +86,7 @@ def sigma_vae(
 def log_cosh_vae(
     spec: DataSpec,
     latent_dim: Count = 20,
-    body: Body = Body(likelihood="log_cosh", scale=0.1),  # noqa: B008
+    body: LatentOptions = LatentOptions(likelihood="log_cosh", scale=0.1),  # noqa: B008
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -117,7 +117,7 @@ def ms_ssim_vae(
     ssim_weight: NotNegative = 300.0,
     window: Count = 11,
     n_scales: Annotated[int, AtLeast(1, 5)] = 5,
-    body: Body = Body(likelihood="gaussian"),  # noqa: B008
+    body: LatentOptions = LatentOptions(likelihood="gaussian"),  # noqa: B008
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -157,7 +157,7 @@ def ms_ssim_vae(
 def cvae(
     spec: DataSpec,
     latent_dim: Count = 20,
-    body: Body = Body(),  # noqa: B008
+    body: LatentOptions = LatentOptions(),  # noqa: B008
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,

@@ -65,7 +65,7 @@ class EvaluationRequest:
 def card_of(
     folder: str | os.PathLike[str],
     source: Any = None,
-    asked: EvaluationRequest = EvaluationRequest(),
+    request: EvaluationRequest = EvaluationRequest(),
     *,
     split: str = "test",
     device: str = "auto",
@@ -78,7 +78,7 @@ def card_of(
     Args:
         folder: the run folder.
         source: other data.
-        asked: what to measure, and where to write the page.
+        request: what to measure, and where to write the page.
         split: which part of the run's own data.
         device: auto, cpu, cuda or mps.
         data_dir: where named data sets lie.
@@ -89,7 +89,7 @@ def card_of(
         OptionError: for an unknown measure, split or option.
         DataError: when the data cannot be read or do not fit.
     """
-    asked.check()
+    request.check()
     case, facts = case_of_run(
         folder,
         source,
@@ -97,25 +97,25 @@ def card_of(
         device=device,
         data_dir=data_dir,
         seed=seed,
-        anomalies=asked.anomalies,
-        n_draws=asked.n_draws,
-        n_examples=asked.n_examples,
-        binarization=asked.binarization,
-        features=asked.features,
+        anomalies=request.anomalies,
+        n_draws=request.n_draws,
+        n_examples=request.n_examples,
+        binarization=request.binarization,
+        features=request.features,
     )
     origin = case.trained.origin
     own_test = source is None and split == "test" and not origin.left_out
     found = card(
         case,
-        only=asked.only,
-        skip=asked.skip,
-        quick=asked.quick,
+        only=request.only,
+        skip=request.skip,
+        quick=request.quick,
         facts=facts,
         catalogued=origin.source if own_test and origin.source in catalogue() else None,
         watch=watch,
     )
-    if asked.page is not None:
-        _write_page(asked.page, folder, found, case)
+    if request.page is not None:
+        _write_page(request.page, folder, found, case)
     return found
 
 
@@ -146,7 +146,7 @@ def case_of_run(
     data_dir: str | os.PathLike[str] | None = None,
     seed: int = 0,
     anomalies: Any = None,
-    **asked: Any,
+    **options: Any,
 ) -> tuple[Case, dict[str, Any]]:
     """Prepares a run and a part of its own data, or other data, to be measured.
 
@@ -158,7 +158,7 @@ def case_of_run(
         data_dir: where named data sets lie.
         seed: of all draws.
         anomalies: data of another kind; by default the classes that were left out of the run's own.
-        **asked: of ``Case``.
+        **options: of ``Case``.
 
     Returns:
         What is to be measured; and ``data``, ``split`` and ``n`` in words.
@@ -181,7 +181,9 @@ def case_of_run(
         others = examples_for(trained, folder, anomalies, data_dir=data_dir)
     elif source is None:
         others = left_out_of(trained, folder, data_dir)
-    case = Case(trained, examples, training, seed, held_out=split != "train", anomalies=others, **asked)
+    case = Case(
+        trained, examples, training, seed, held_out=split != "train", anomalies=others, **options
+    )
     return case, {"data": name, "split": split, "n": len(examples)}
 
 

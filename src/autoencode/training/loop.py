@@ -26,11 +26,11 @@ from autoencode.training.records import EpochRecord
 from autoencode.training.sharding import (
     OnShards,
     ShardedAverage,
+    gather_whole,
     is_sharded,
     put,
     refuse_unfit,
     sharded,
-    whole,
 )
 from autoencode.training.state import (
     Keeper,
@@ -283,7 +283,7 @@ class _Loop:
         """Keeps the weights if they are the best so far."""
         if self.at.best is None or loss < self.at.best:
             self.at.best, self.at.best_epoch = loss, self.at.epoch
-            self.best = {n: whole(t).clone() for n, t in model_tensors(self.stepper).items()}
+            self.best = {n: gather_whole(t).clone() for n, t in model_tensors(self.stepper).items()}
 
     def _impatient(self) -> bool:
         waited = self.at.epoch - self.at.best_epoch

@@ -38,7 +38,7 @@ def is_sharded(tensor: Tensor) -> bool:
     return hasattr(tensor, "full_tensor")
 
 
-def whole(tensor: Any) -> Tensor:
+def gather_whole(tensor: Any) -> Tensor:
     """Returns the whole of a tensor, on the CPU where it was sharded; every process must call it."""
     found: Tensor = tensor.full_tensor().cpu() if is_sharded(tensor) else tensor
     return found
@@ -48,7 +48,7 @@ def gathered(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Gathers whole tensors on the process that writes; elsewhere sharded ones become empty."""
     found = {}
     for name, tensor in tensors.items():
-        value = whole(tensor)
+        value = gather_whole(tensor)
         kept = parallel.current().leads or not is_sharded(tensor)
         found[name] = value if kept else value.new_empty(0)
     return found
@@ -120,7 +120,7 @@ def sharded(
     yield twin, turns
     kept = model.state_dict()
     for name, value in twin.state_dict().items():
-        kept[name].copy_(whole(value.detach()))
+        kept[name].copy_(gather_whole(value.detach()))
 
 
 class ShardedAverage(Average):

@@ -32,7 +32,7 @@ def stays(source: Any, store: Store, stream: bool | None) -> bool:
     return in_place or is_large(_bytes(store))
 
 
-def whole(store: Store) -> Raw:
+def read_whole(store: Store) -> Raw:
     """Reads all that a store holds into memory.
 
     Raises:

@@ -120,7 +120,7 @@ def decoded(
     home = data_folder(data_dir) / "decoded"
     target = home / key
     if not (target / "x.npy").exists():
-        bad = Bad(name, options.on_bad_file == "skip")
+        bad = DamagedImages(name, options.on_bad_file == "skip")
         n, found = _layout(entries, name, options, bad)
         with writing(home):
             home.mkdir(parents=True, exist_ok=True)
@@ -206,7 +206,7 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def _layout(
-    entries: Entries, name: Path, options: ImageOptions, bad: Bad
+    entries: Entries, name: Path, options: ImageOptions, bad: DamagedImages
 ) -> tuple[int, tuple[int, int, int]]:
     """Counts the images and finds the shape (C, H, W) that all of them get."""
     n, grey, sizes = 0, True, set()
@@ -229,7 +229,12 @@ def _layout(
 
 
 def _write(
-    folder: Path, entries: Entries, shape: tuple[int, ...], options: ImageOptions, given: bool, bad: Bad
+    folder: Path,
+    entries: Entries,
+    shape: tuple[int, ...],
+    options: ImageOptions,
+    given: bool,
+    bad: DamagedImages,
 ) -> None:
     """Writes the pixels, labels, names and notices of all images that are intact.
 
@@ -269,7 +274,7 @@ def _header(file: Any, n: int, shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_1_0(file, facts)
 
 
-class Bad:
+class DamagedImages:
     """The damaged images of a folder: the first is refused, or all are left out and counted.
 
     Args:

@@ -147,7 +147,7 @@ def _short(error: Exception) -> str:
     return " ".join(text.split())[:160].rstrip(".")
 
 
-def learned(table: Any, options: TableOptions, name: str) -> Raw:
+def table_for_training(table: Any, options: TableOptions, name: str) -> Raw:
     """Reads a table for training and decides what its columns are.
 
     Raises:
@@ -185,7 +185,7 @@ def refuse_absent(table: Any, options: TableOptions, name: str) -> None:
             raise OptionError(f"{name} has no column '{wanted}'; {nearest(wanted, names)}")
 
 
-def fitted(table: Any, options: TableOptions, spec: DataSpec, name: str) -> Raw:
+def table_for_model(table: Any, options: TableOptions, spec: DataSpec, name: str) -> Raw:
     """Reads a table for a trained model; columns set aside in training may be missing.
 
     Raises:

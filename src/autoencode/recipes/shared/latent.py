@@ -35,7 +35,7 @@ from autoencode.types import DataSpec, Objective
 
 
 @dataclass(frozen=True)
-class Body(Widths):
+class LatentOptions(Widths):
     """The options of a variational recipe's networks and likelihood.
 
     Attributes:
@@ -138,7 +138,7 @@ def complete_numbers(spec: DataSpec, recipe: str) -> None:
 def latent_model(
     spec: DataSpec,
     networks: Networks,
-    body: Body,
+    body: LatentOptions,
     latent_dim: int,
     bottleneck: Callable[[int], nn.Module] | None = None,
     prior: nn.Module | None = None,
@@ -169,7 +169,7 @@ def recipe_of(
     model: AutoencoderModule,
     networks: Networks,
     *turns: tuple[Objective, tuple[nn.Module, ...]],
-    body: Body,
+    body: LatentOptions,
     noise: NoiseOptions,
     helpers: Mapping[str, nn.Module] | None = None,
 ) -> Recipe:

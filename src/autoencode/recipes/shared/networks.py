@@ -59,7 +59,7 @@ def reading(spec: DataSpec, make: Callable[[tuple[int, ...]], nn.Module]) -> tup
 
 
 @dataclass(frozen=True)
-class Dense:
+class DenseNetworks:
     """Networks of fully connected layers of the given widths, mirrored."""
 
     hidden: tuple[int, ...]
@@ -78,7 +78,7 @@ class Dense:
 
 
 @dataclass(frozen=True)
-class Dictionary(Dense):
+class DictionaryNetworks(DenseNetworks):
     """Networks without hidden layers, with a linear decoder whose columns have length 1."""
 
     hidden: tuple[int, ...] = ()
@@ -94,7 +94,7 @@ class Dictionary(Dense):
 
 
 @dataclass(frozen=True)
-class Convolutional:
+class ConvNetworks:
     """Networks of 3x3 convolutions with the given channels and strides, mirrored."""
 
     channels: tuple[int, ...]
@@ -137,12 +137,12 @@ class Widths:
         if own is not None:
             return own
         if self.channels or self.strides:
-            return Convolutional(self.channels, self.strides, net)
-        return Dense(self.hidden, net)
+            return ConvNetworks(self.channels, self.strides, net)
+        return DenseNetworks(self.hidden, net)
 
 
 @dataclass(frozen=True)
-class Skipping:
+class SkipNetworks:
     """Networks of 3x3 convolutions whose maps, and x, all go to the mirrored decoder."""
 
     channels: tuple[int, ...]
@@ -171,7 +171,7 @@ def _refuse_for_convolutions(options: NetOptions, spec: DataSpec) -> None:
 
 
 @dataclass(frozen=True)
-class Own:
+class UserNetworks:
     """Networks of the user's own modules, copied so that the originals are never trained."""
 
     user_encoder: nn.Module

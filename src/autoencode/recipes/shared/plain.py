@@ -26,7 +26,7 @@ from autoencode.objectives import (
 )
 from autoencode.objectives.terms import NamedTerm
 from autoencode.recipes.built import Recipe
-from autoencode.recipes.shared.networks import Convolutional, Networks
+from autoencode.recipes.shared.networks import ConvNetworks, Networks
 from autoencode.training import Update
 from autoencode.types import DataSpec, Objective
 
@@ -132,7 +132,7 @@ def _project(networks: Networks, features: int, latent_dim: int | None) -> nn.Mo
     """Makes the linear layer from features to the code; ``None`` where the features are the code."""
     if latent_dim is None or networks.own:
         return None
-    if isinstance(networks, Convolutional) and networks.spatial:
+    if isinstance(networks, ConvNetworks) and networks.spatial:
         return nn.Conv2d(networks.channels[-1], latent_dim, 1)
     return networks.options.make_linear(features, latent_dim)
 
