@@ -279,7 +279,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
 
         It is a copy, so that training it further changes nothing here.
         """
-        return Decoder.from_model(self._trained.model, self._trained.spec)
+        return Decoder.from_model(self._trained.recipe.model, self._trained.spec)
 
     @property
     def _trained(self) -> Trained:

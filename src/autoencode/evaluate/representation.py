@@ -82,40 +82,44 @@ def _names(examples: Examples) -> Array:
 def codes(case: Case) -> Labelled:
     """Computes the codes of the training and the held-out examples, with their labels."""
     train, test = _parts(case)
-    embed, asked = case.trained.embed, case.asked
-    z_train, z_test = (flat(embed(asked(one))) for one in (train, test))
+    z_train, z_test = (flat(case.trained.embed(case.asked(one))) for one in (train, test))
     return Labelled(z_train, _names(train), z_test, _names(test))
 
 
-def components(case: Case) -> Labelled | None:
-    """The same of PCA as wide as the code or the data; ``None`` for gaps, and where it is too dear."""
+def components(case: Case) -> tuple[Labelled | None, str]:
+    """Projects the same examples with PCA as wide as the code or the data.
+
+    Returns:
+        The projections, ``None`` for gaps and where PCA would be too dear; and what to say of that.
+    """
     spec = case.trained.spec
     if spec.gaps or spec.mixed:
-        return None
+        return None, ""
     train, test = _parts(case)
-    seen, asked = Resident(train, spec), Resident(test, spec)
+    seen, held_out = Resident(train, spec), Resident(test, spec)
     try:
         fitted = PCA.fit(seen, min(math.prod(case.trained.latent_shape), spec.size))
-    except TooDear:
-        return None
-    return Labelled(fitted.transform(seen), _names(train), fitted.transform(asked), _names(test))
+    except TooDear as error:
+        return None, f"; left out beside it: {error}"
+    names = _names(train), _names(test)
+    return Labelled(fitted.transform(seen), names[0], fitted.transform(held_out), names[1]), ""
 
 
 def _probed(case: Case) -> Result:
-    found, yardstick = case.once(codes), case.once(components)
+    found, (yardstick, missing) = case.once(codes), case.once(components)
     accuracy, converged = found.probe()
     pca, pca_converged = (None, True) if yardstick is None else yardstick.probe()
-    how = _how(found) + ", standardised"
+    how = _how(found) + ", standardised" + missing
     if not (converged and pca_converged):
         how += f"; not converged in {_STEPS} steps"
     return Result({"probe_accuracy": accuracy, "pca_probe_accuracy": pca}, how=how)
 
 
 def _voted(case: Case) -> Result:
-    found, yardstick = case.once(codes), case.once(components)
+    found, (yardstick, missing) = case.once(codes), case.once(components)
     pca = None if yardstick is None else yardstick.nearest()
     values = {"knn_accuracy": found.nearest(), "pca_knn_accuracy": pca}
-    return Result(values, how=f"{NEIGHBOURS} neighbours; {_how(found)}")
+    return Result(values, how=f"{NEIGHBOURS} neighbours; {_how(found)}{missing}")
 
 
 def _how(found: Labelled) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from autoencode.data import Origin
 from autoencode.errors import ModelFileError, RunFolderError
 from autoencode.trained.model_files import CONFIG, load_config, read_metrics
 
@@ -41,7 +42,7 @@ def _summary(folder: Path, config: Mapping[str, Any], written: float) -> dict[st
     return {
         "run": str(folder),
         "recipe": config["recipe"],
-        "data": config.get("data", {}).get("name"),
+        "data": Origin.from_dict(config.get("data")).name,
         "schedule": config.get("schedule"),
         "seed": config.get("seed"),
         "latent": config.get("latent_shape"),
