@@ -22,8 +22,8 @@ from autoencode.recipes import RECIPES
 
 ROOT = Path(autoencode.__file__).parent
 PARTS = (
-    *("nets", "likelihoods", "bottlenecks", "priors", "densities", "models", "objectives"),
-    *("training", "mixed", "distributions"),
+    *("nets", "likelihoods", "bottlenecks", "priors", "distributions", "models", "objectives"),
+    *("randomness", "training"),
 )
 
 
