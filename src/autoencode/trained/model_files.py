@@ -316,7 +316,6 @@ def _spec(fields: Mapping[str, Any]) -> DataSpec:
         noisy=bool(fields.get("noisy", False)),
         classes=tuple(str(name) for name in fields.get("classes", ())),
         labelled=None if fields.get("labelled") is None else float(fields["labelled"]),
-        layout=fields.get("layout"),  # type: ignore[arg-type]  # files from before it have none
         given_shape=tuple(int(n) for n in fields.get("given_shape", ())),
     )
     names = [column.name for column in spec.columns]
@@ -332,6 +331,7 @@ def _spec(fields: Mapping[str, Any]) -> DataSpec:
         and len(spec.classes) in (0, spec.context_dim)
         and (spec.labelled is None or 0 < spec.labelled <= 1)
         and len(names) in (0, spec.size)
+        and fields.get("layout", spec.layout) == spec.layout  # files from before it have none
         and all(n > 0 for n in spec.given_shape)
         and (not spec.given_shape or math.prod(spec.given_shape) == spec.size)
         and len(set(names)) == len(names)
