@@ -514,6 +514,8 @@ CHANGES = [
     ({"plan__unknown": 3}, "unknown"),
     ({"plan__validation": 3}, "validation"),
     ({"spec__shape": [10**6, 10**6]}, "damaged"),
+    ({"spec__layout": "volume"}, "damaged"),
+    ({"spec__given_shape": [2, 2]}, "damaged"),
     ({"spec__shape": [0]}, "damaged"),
     ({"spec__shape": [-6]}, "damaged"),
     ({"spec__shape": []}, "damaged"),
