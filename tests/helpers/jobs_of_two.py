@@ -21,15 +21,17 @@ import tempfile
 import traceback
 from pathlib import Path
 
-import autoencode.evaluate.metrics
-import autoencode.jobs.embed
-import autoencode.runs
-import autoencode.training.sharding  # noqa: F401
-from autoencode import parallel  # noqa: F401
 from autoencode.cli import main as command_line
-from autoencode.console import progress  # noqa: F401
-from autoencode.pictures import of_runs, pages, plots  # noqa: F401
+from autoencode.pictures import of_runs
 from interrupted import interrupt
+
+# What jobs import once they have begun.
+USED = (
+    *("autoencode.evaluate.metrics", "autoencode.jobs.embed", "autoencode.runs", "autoencode.parallel"),
+    *("autoencode.training.sharding", "autoencode.pictures.pages", "autoencode.pictures.plots"),
+    *("pandas", "scipy.optimize", "scipy.stats", "sklearn.datasets", "sklearn.feature_extraction"),
+    *("torch._dynamo", "torch.distributed.fsdp", "torch.fx.experimental.symbolic_shapes"),
+)
 
 
 def free_port():
@@ -93,9 +95,8 @@ def carried_out(job):
 
 def main():
     jobs = json.load(sys.stdin)
-    for job in jobs.values():
-        if "program" in job:
-            importlib.import_module(job["program"])
+    for name in (*USED, *(job["program"] for job in jobs.values() if "program" in job)):
+        importlib.import_module(name)
     print(json.dumps({name: carried_out(job) for name, job in jobs.items()}))
 
 

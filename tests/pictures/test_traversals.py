@@ -75,6 +75,7 @@ def test_the_nats_of_a_dimension_add_up_to_the_kl_term(run):
     assert codes_of(run.trained, run.data.test).nats.sum() == pytest.approx(run.metrics["kl"], rel=1e-4)
 
 
+@pytest.mark.usefixtures("pictures")
 def test_a_plain_code_is_swept_by_its_spread(few):
     plain = train("digits", "mlp", latent_dim=3, epochs=1, device="cpu")
     spread = plain.trained.embed(few).std(axis=0)
