@@ -27,6 +27,7 @@ def blocks(page, *languages):
 
 
 def command_lines():
+    """The commands that the pages show, the examples of each command's help among them."""
     for page in PAGES:
         for language in ("sh", "console"):
             for body in blocks(page, language):
@@ -36,6 +37,8 @@ def command_lines():
                     line = line.removeprefix("$ ")
                     if line.startswith("autoencode "):
                         yield line
+    for command in cli.commands.values():
+        yield from re.findall(r"^ +(autoencode .*)$", command.help or "", re.MULTILINE)
 
 
 def reference():
