@@ -47,17 +47,17 @@ def those(**facts) -> tuple[str, ...]:
 
 
 # Those that are convolutional unless told otherwise, and those that may be either.
-CONV = those(networks="convolutions")
+CONV = (*those(networks="conv"), *those(networks="skip"))
 EITHER = tuple(n for n in options_with("channels") if n not in CONV)
 PYRAMIDS = those(networks="pyramid")
-PATCHES = those(networks="patches")
+PATCHES = those(networks="patch")
 IMAGES = (*CONV, *PATCHES, *PYRAMIDS)
 # Fully connected unless told otherwise, and for images in [0, 1] alone.
 UNIT_IMAGES = those(unit_only=True)
 DENSE = tuple(name for name in NAMES if name not in (*IMAGES, *UNIT_IMAGES))
 LADDERS = those(networks="ladder")
 # Convolutions for images, dense layers for other data.
-AUTO = those(networks="convolutions", images_only=False)
+AUTO = those(networks="conv", images_only=False)
 SQUARED = tuple(n for n in options_with("loss") if len(RECIPES[n].options["loss"].choices) == 2)
 ERRORS = tuple(n for n in options_with("loss") if n not in SQUARED)
 WITH_BETA = options_with("beta")
@@ -68,7 +68,7 @@ UNBOUNDED = those(bounded=False)
 WITH_NET = options_with("activation")
 LAYERWISE = those(layerwise=True)
 # Whose tokens are the entries of an example.
-COLUMNS = those(networks="columns")
+COLUMNS = those(networks="column")
 OWN = tuple(n for n in DENSE if "networks" in inspect.signature(RECIPES[n].function).parameters)
 WITH_LIKELIHOOD = options_with("likelihood")
 ONLY_UNIT = ("bernoulli", "continuous_bernoulli", "logistic", "logistic_mixture", "categorical")

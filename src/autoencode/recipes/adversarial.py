@@ -173,7 +173,7 @@ def _squared_model(spec: DataSpec, networks: Networks, latent_dim: int) -> Autoe
     fast=tuned(lr=1e-3, batch_size=128, epochs=20),
     facts=Facts(
         unit=SSE,
-        networks="convolutions",
+        networks="conv",
         images_only=True,
         context=False,
         gaps=False,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from autoencode.limits import Count, Stride
 from autoencode.nets import NetOptions
 from autoencode.recipes.built import Recipe
@@ -28,7 +30,7 @@ GAUSSIAN_NOISE = NoiseOptions("gaussian")
 @recipe(
     paper=adam(10, 1e-3),
     fast=tuned(lr=0.01, batch_size=64, optimizer="muon"),
-    facts=Facts(unit=MSE, networks="convolutions", images_only=True, bounded=False, context=False),
+    facts=Facts(unit=MSE, networks="conv", images_only=True, bounded=False, context=False),
 )
 def conv_linear(
     spec: DataSpec,
@@ -179,7 +181,7 @@ def conv_latent2(
 @recipe(
     paper=adam(10, 1e-3),
     fast=tuned(lr=0.01, batch_size=16, optimizer="muon", min_steps=4000, mean_start=False),
-    facts=MAPS,
+    facts=replace(MAPS, networks="skip"),
 )
 def conv_skip(
     spec: DataSpec,

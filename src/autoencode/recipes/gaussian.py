@@ -64,7 +64,7 @@ def vae(
 @recipe(
     paper=adam(10, 1e-3),
     fast=tuned(lr=0.01, batch_size=64, optimizer="muon"),
-    facts=Facts(variational=True, networks="convolutions", images_only=True, context=False),
+    facts=Facts(variational=True, networks="conv", images_only=True, context=False),
 )
 def conv_vae(
     spec: DataSpec,

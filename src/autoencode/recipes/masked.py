@@ -25,9 +25,7 @@ from autoencode.types import DataSpec
 @recipe(
     paper=adam(800, 1.5e-4, 128),
     fast=tuned(lr=2e-3, batch_size=128, epochs=20),
-    facts=Facts(
-        unit=MSE, networks="patches", images_only=True, bounded=False, context=False, gaps=False
-    ),
+    facts=Facts(unit=MSE, networks="patch", images_only=True, bounded=False, context=False, gaps=False),
 )
 def mae(
     spec: DataSpec,
@@ -77,7 +75,7 @@ def mae(
     paper=adam(600, 1e-3, 64),
     fast=tuned(lr=2e-3, batch_size=128, epochs=12, min_steps=1500),
     standardize="all_columns",
-    facts=Facts(unit=MSE, networks="columns", context=False),
+    facts=Facts(unit=MSE, networks="column", context=False),
 )
 def mae_table(
     spec: DataSpec,

@@ -149,7 +149,7 @@ def vqvae(
 @recipe(
     paper=adam(530, 3e-4, 128),
     fast=tuned(lr=0.015, batch_size=128, epochs=10, optimizer="muon"),
-    facts=Facts(unit=SSE, networks="convolutions", images_only=True, context=False, integers=True),
+    facts=Facts(unit=SSE, networks="conv", images_only=True, context=False, integers=True),
 )
 def vqvae2(
     spec: DataSpec,

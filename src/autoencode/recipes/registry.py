@@ -16,7 +16,6 @@ from autoencode.training import TrainingPlan
 from autoencode.types import Standardize
 
 ScheduleName = Literal["fast", "paper"]
-Networks = Literal["dense", "dictionary", "convolutions", "patches", "columns", "ladder", "pyramid"]
 Figures = TrainingPlan | Mapping[str, Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -34,7 +33,8 @@ class Facts:
     Attributes:
         unit: what the loss counts.
         variational: whether its code is drawn from a posterior.
-        networks: what its networks are made of; of ``convolutions`` for images at least.
+        networks: what its encoder's class is called without that word (``conv`` of ``ConvEncoder``), or
+            ``dictionary`` by its decoder; of ``conv`` for images at least.
         hidden: whether there are layers between the data and the code.
         images_only: whether it takes images alone.
         unit_only: whether it takes values in [0, 1] alone.
@@ -49,7 +49,7 @@ class Facts:
 
     unit: str = NATS
     variational: bool = False
-    networks: Networks = "dense"
+    networks: str = "mlp"
     hidden: bool = True
     images_only: bool = False
     unit_only: bool = False
