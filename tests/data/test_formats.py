@@ -173,7 +173,8 @@ def toy(tmp_path, monkeypatch):
     return tmp_path / "x.toy"
 
 
-def test_a_new_form_is_loaded_everywhere(toy, tmp_path):
+def test_a_new_form_is_loaded_everywhere(toy, tmp_path, hurried):
+    hurried(20)  # what is read is the point
     data = load_data(toy)
     assert data.name == "x"
     np.testing.assert_array_equal(

@@ -11,7 +11,7 @@ from autoencode import Autoencoder, types
 from autoencode.errors import IncompatibleError
 from autoencode.models import Decoder, Encoder
 from autoencode.recipes import RECIPES, build
-from autoencode.recipes.shared.likelihood import LikelihoodName
+from autoencode.recipes.shared.likelihood import COUNTS, LikelihoodName
 from autoencode.trained import Trained
 from autoencode.types import Column, DataSpec
 
@@ -220,7 +220,7 @@ LIKELIHOODS = [name for name in LikelihoodName.__args__ if name not in ("auto", 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_the_mean_of_every_likelihood_is_exported(likelihood):
-    counts = likelihood in ("poisson", "negative_binomial", "zero_inflated")
+    counts = likelihood in COUNTS
     spec = DataSpec((6,), "real") if counts else DataSpec((6,), scale=(16.0,))
     check_decoder(untrained("vae", spec, likelihood=likelihood))
 

@@ -79,13 +79,13 @@ def test_a_measure_that_is_too_dear_is_left_out_and_named(tmp_path, monkeypatch)
     assert run.metrics["mse"] is not None
 
 
-def test_where_nothing_fails_nothing_is_said(tmp_path):
+def test_where_nothing_fails_nothing_is_said(tmp_path, pictures):
     run = trained(tmp_path / "r")
     assert run.left_out == {}
     assert json.loads((tmp_path / "r/metrics.json").read_text()) == run.metrics
 
 
-def test_a_picture_that_cannot_be_drawn_is_left_out_and_named(tmp_path, monkeypatch):
+def test_a_picture_that_cannot_be_drawn_is_left_out_and_named(tmp_path, monkeypatch, pictures):
     from autoencode.pictures import of_runs
 
     real = of_runs.draw
