@@ -36,16 +36,17 @@ from autoencode.recipes.built import Recipe
 from autoencode.recipes.disentangled import DEFAULT_BODY, code_critic
 from autoencode.recipes.quantised import commitment, moving
 from autoencode.recipes.registry import SSE, Facts, recipe
-from autoencode.recipes.shared.latent import (
-    DEFAULT_NET,
-    NO_NOISE,
-    LatentOptions,
-    complete_numbers,
-    latent_model,
-    recipe_of,
-)
+from autoencode.recipes.shared.latent import LatentOptions, complete_numbers, latent_model, recipe_of
 from autoencode.recipes.shared.networks import ConvNetworks, Networks
-from autoencode.recipes.shared.plain import ERRORS, NoiseOptions, PlainLoss, Terms, plain
+from autoencode.recipes.shared.plain import (
+    DEFAULT_NET,
+    ERRORS,
+    NO_NOISE,
+    NoiseOptions,
+    PlainLoss,
+    Terms,
+    plain,
+)
 from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.training import Update
 from autoencode.types import DataSpec, Model

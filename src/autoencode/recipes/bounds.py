@@ -16,9 +16,9 @@ from autoencode.priors import StackedPrior, StandardNormal
 from autoencode.recipes.built import Recipe
 from autoencode.recipes.registry import recipe
 from autoencode.recipes.shared.facts import LATENT
-from autoencode.recipes.shared.latent import NO_NOISE, TANH, LatentOptions, latent_model, recipe_of
+from autoencode.recipes.shared.latent import TANH, LatentOptions, latent_model, recipe_of
 from autoencode.recipes.shared.networks import Networks
-from autoencode.recipes.shared.plain import NoiseOptions
+from autoencode.recipes.shared.plain import NO_NOISE, NoiseOptions
 from autoencode.recipes.shared.schedules import BOUND_BY_MUON, MANY_DRAWS_BY_MUON, adam, tuned
 from autoencode.types import DataSpec, Objective
 

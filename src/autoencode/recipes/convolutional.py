@@ -7,11 +7,12 @@ from dataclasses import replace
 from autoencode.limits import Count, Stride
 from autoencode.nets import NetOptions
 from autoencode.recipes.built import Recipe
-from autoencode.recipes.deterministic import DEFAULT_NET, NO_NOISE
 from autoencode.recipes.registry import MSE, Facts, recipe
 from autoencode.recipes.shared.facts import MAPS
 from autoencode.recipes.shared.networks import ConvNetworks, Networks, SkipNetworks
 from autoencode.recipes.shared.plain import (
+    DEFAULT_NET,
+    NO_NOISE,
     CodeActivation,
     NoiseOptions,
     OutputRange,

@@ -11,6 +11,8 @@ from autoencode.recipes.registry import MSE, Facts, recipe
 from autoencode.recipes.shared.facts import MEANS, SQUARES
 from autoencode.recipes.shared.networks import DenseNetworks, Networks
 from autoencode.recipes.shared.plain import (
+    DEFAULT_NET,
+    NO_NOISE,
     CodeActivation,
     NoiseOptions,
     OutputRange,
@@ -20,8 +22,6 @@ from autoencode.recipes.shared.plain import (
 from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
 
-DEFAULT_NET = NetOptions()
-NO_NOISE = NoiseOptions()
 DROPOUT = NetOptions(dropout=0.2)
 GUESSING = NoiseOptions("missing", 0.3)
 SMOOTH_NET = NetOptions(activation="silu")

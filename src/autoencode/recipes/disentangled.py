@@ -28,17 +28,9 @@ from autoencode.priors import JoinedPrior, StandardNormal, UniformCategories
 from autoencode.recipes.built import Recipe
 from autoencode.recipes.registry import Facts, recipe
 from autoencode.recipes.shared.facts import LATENT
-from autoencode.recipes.shared.latent import (
-    DEFAULT_NET,
-    ELBO,
-    NO_NOISE,
-    KLOptions,
-    LatentOptions,
-    latent_model,
-    recipe_of,
-)
+from autoencode.recipes.shared.latent import ELBO, KLOptions, LatentOptions, latent_model, recipe_of
 from autoencode.recipes.shared.networks import Networks
-from autoencode.recipes.shared.plain import NoiseOptions
+from autoencode.recipes.shared.plain import DEFAULT_NET, NO_NOISE, NoiseOptions
 from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
 

@@ -24,17 +24,10 @@ from autoencode.nets.pyramid import (
 from autoencode.priors import PathPrior
 from autoencode.recipes.built import Recipe
 from autoencode.recipes.registry import Facts, recipe
-from autoencode.recipes.shared.latent import (
-    DEFAULT_NET,
-    NO_NOISE,
-    WARM_UP,
-    KLOptions,
-    LatentOptions,
-    recipe_of,
-)
+from autoencode.recipes.shared.latent import WARM_UP, KLOptions, LatentOptions, recipe_of
 from autoencode.recipes.shared.likelihood import LikelihoodName, likelihood_of
 from autoencode.recipes.shared.networks import DenseNetworks, reading
-from autoencode.recipes.shared.plain import NoiseOptions, decoder_for
+from autoencode.recipes.shared.plain import DEFAULT_NET, NO_NOISE, NoiseOptions, decoder_for
 from autoencode.recipes.shared.schedules import BY_MUON, adam, tuned
 from autoencode.types import DataSpec
 

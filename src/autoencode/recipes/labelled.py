@@ -13,8 +13,8 @@ from autoencode.objectives import SemiSupervised
 from autoencode.recipes.built import Recipe
 from autoencode.recipes.registry import recipe
 from autoencode.recipes.shared.facts import LATENT
-from autoencode.recipes.shared.latent import NO_NOISE, LatentOptions, latent_model, recipe_of
-from autoencode.recipes.shared.plain import NoiseOptions
+from autoencode.recipes.shared.latent import LatentOptions, latent_model, recipe_of
+from autoencode.recipes.shared.plain import NO_NOISE, NoiseOptions
 from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
 

@@ -35,9 +35,7 @@ from autoencode.recipes.disentangled import DEFAULT_BODY
 from autoencode.recipes.registry import Facts, recipe
 from autoencode.recipes.shared.facts import LATENT
 from autoencode.recipes.shared.latent import (
-    DEFAULT_NET,
     ELBO,
-    NO_NOISE,
     WARM_UP,
     KLOptions,
     LatentOptions,
@@ -46,7 +44,7 @@ from autoencode.recipes.shared.latent import (
     recipe_of,
 )
 from autoencode.recipes.shared.networks import Networks
-from autoencode.recipes.shared.plain import NoiseOptions
+from autoencode.recipes.shared.plain import DEFAULT_NET, NO_NOISE, NoiseOptions
 from autoencode.recipes.shared.schedules import BY_MUON, adam, tuned
 from autoencode.types import DataSpec
 

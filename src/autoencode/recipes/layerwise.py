@@ -18,10 +18,9 @@ from autoencode.objectives import (
     mean_squared_error,
 )
 from autoencode.recipes.built import Recipe
-from autoencode.recipes.deterministic import NO_NOISE
 from autoencode.recipes.registry import MSE, Facts, recipe
 from autoencode.recipes.shared.networks import DenseNetworks
-from autoencode.recipes.shared.plain import CodeActivation, NoiseOptions, plain
+from autoencode.recipes.shared.plain import NO_NOISE, CodeActivation, NoiseOptions, plain
 from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.training import Update
 from autoencode.types import DataSpec

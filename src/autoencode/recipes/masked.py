@@ -14,9 +14,8 @@ from autoencode.nets.columns import ColumnDecoder, ColumnEncoder
 from autoencode.nets.vit import PatchDecoder, PatchEncoder, Patches
 from autoencode.objectives import WeightedSum, hidden_error, hidden_nats, seen_error, seen_nats
 from autoencode.recipes.built import Recipe
-from autoencode.recipes.deterministic import NO_NOISE
 from autoencode.recipes.registry import MSE, Facts, recipe
-from autoencode.recipes.shared.plain import NoiseOptions
+from autoencode.recipes.shared.plain import NO_NOISE, NoiseOptions
 from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.training import Update
 from autoencode.types import DataSpec

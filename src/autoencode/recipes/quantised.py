@@ -26,11 +26,10 @@ from autoencode.nets import NetOptions
 from autoencode.nets.conv import feature_shape
 from autoencode.objectives import penalty
 from autoencode.recipes.built import Recipe
-from autoencode.recipes.deterministic import DEFAULT_NET, NO_NOISE
 from autoencode.recipes.registry import SSE, Facts, recipe
 from autoencode.recipes.shared.facts import GRIDS
 from autoencode.recipes.shared.networks import ConvNetworks, DenseNetworks, Networks
-from autoencode.recipes.shared.plain import NoiseOptions, PlainLoss, Terms, plain
+from autoencode.recipes.shared.plain import DEFAULT_NET, NO_NOISE, NoiseOptions, PlainLoss, Terms, plain
 from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
 

@@ -19,11 +19,18 @@ from autoencode.objectives import (
 )
 from autoencode.priors import StandardNormal
 from autoencode.recipes.built import Recipe
-from autoencode.recipes.deterministic import DEFAULT_NET, NO_NOISE
 from autoencode.recipes.registry import Facts, recipe
 from autoencode.recipes.shared.facts import MEANS, SQUARES
 from autoencode.recipes.shared.networks import Networks, Widths
-from autoencode.recipes.shared.plain import CodeActivation, NoiseOptions, PlainLoss, Terms, plain
+from autoencode.recipes.shared.plain import (
+    DEFAULT_NET,
+    NO_NOISE,
+    CodeActivation,
+    NoiseOptions,
+    PlainLoss,
+    Terms,
+    plain,
+)
 from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
 

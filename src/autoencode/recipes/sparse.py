@@ -10,11 +10,10 @@ from autoencode.limits import Count, Depth, InnerPart, NotNegative, Positive
 from autoencode.nets import NetOptions
 from autoencode.objectives import l1, nested, penalty, revival, sparsity
 from autoencode.recipes.built import Recipe
-from autoencode.recipes.deterministic import DEFAULT_NET, NO_NOISE
 from autoencode.recipes.registry import SSE, Facts, recipe
 from autoencode.recipes.shared.facts import DICTIONARY
 from autoencode.recipes.shared.networks import DictionaryNetworks, Networks, Widths
-from autoencode.recipes.shared.plain import NoiseOptions, PlainLoss, Terms, plain
+from autoencode.recipes.shared.plain import DEFAULT_NET, NO_NOISE, NoiseOptions, PlainLoss, Terms, plain
 from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
 

@@ -122,9 +122,7 @@ class KLOptions:
 
 ELBO = KLOptions()
 WARM_UP = KLOptions(beta_schedule="linear", beta_until=0.1)
-DEFAULT_NET = NetOptions()
 TANH = NetOptions(activation="tanh")
-NO_NOISE = NoiseOptions()
 
 
 def complete_numbers(spec: DataSpec, recipe: str) -> None:

@@ -14,7 +14,7 @@ from autoencode.likelihoods import CLIP, IDENTITY, SIGMOID, Bernoulli, Gaussian,
 from autoencode.likelihoods.columns import Mixed
 from autoencode.limits import NotNegative
 from autoencode.models import AutoencoderModule
-from autoencode.nets import make_activation, scratch
+from autoencode.nets import NetOptions, make_activation, scratch
 from autoencode.objectives import (
     CORRUPTIONS,
     Corrupted,
@@ -79,6 +79,11 @@ class NoiseOptions:
         return (
             objective if name == "none" else Corrupted(objective, CORRUPTIONS[name], self.noise_level)
         )
+
+
+# What built-in networks are made of, and no noise: the defaults of nearly every recipe.
+DEFAULT_NET = NetOptions()
+NO_NOISE = NoiseOptions()
 
 
 def plain(
