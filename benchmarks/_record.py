@@ -42,13 +42,24 @@ class Process:
     """A contender that stays alive, so that epochs of several can be interleaved.
 
     It is the calling script itself with ``--serve ARGUMENTS``; a line in asks for a line of numbers.
+
+    Args:
+        script: the script.
+        *arguments: what it is asked to be.
+        package: the folder that ``autoencode`` is imported from, where that is another checkout's.
     """
 
-    def __init__(self, script: str, *arguments: str) -> None:
+    def __init__(self, script: str, *arguments: str, package: Path | None = None) -> None:
         self.command = [sys.executable, script, "--serve", *arguments]
         pipe = subprocess.PIPE
+        more = {} if package is None else {"PYTHONPATH": str(package)}
         self._pipe = subprocess.Popen(
-            self.command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
+            self.command,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, **more},
         )
 
     def ask(self, line: str = "epoch") -> list[float]:

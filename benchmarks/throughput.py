@@ -3,9 +3,11 @@
 The contenders are live processes whose epochs are interleaved; medians and ratios inside one run count,
 absolute figures move with the machine's load. Peers (``peers.txt``) that are missing are named so.
 With ``--one-thread`` everybody gets one thread and the processor seconds of an epoch count, which other
-programs on the machine disturb much less.
+programs on the machine disturb much less. ``--before PATH`` is another checkout, whose own loop runs
+beside this one.
 
     python benchmarks/throughput.py [--models A B C D] [--rounds 5] [--only tutorial autoencode bare]
+                                    [--before ../earlier]
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import argparse
 import os
 import statistics
 import time
+from pathlib import Path
 
 import _peers
 import _peers_jax
@@ -30,6 +33,7 @@ OURS = {
     "autoencode, both": {"compile": True, "precision": "bf16"},
 }
 CONTENDERS = ("tutorial", *PEERS, *OURS, "bare")
+BEFORE = "autoencode, before"
 # (of whom, faster than whom): the least ratio for each model
 GOALS = {
     ("autoencode", "tutorial"): {"A": 3.7, "B": 2.6, "C": 1.7, "D": 2.1},
@@ -37,6 +41,7 @@ GOALS = {
     ("autoencode", "Pythae"): {"A": 2.0, "B": 2.0, "D": 1.9},
     ("autoencode", "JAX scan"): {"A": 0.9, "B": 0.9, "C": 4.0},
     ("autoencode", "bare"): dict.fromkeys("ABCD", 1 / 1.05),
+    ("autoencode", BEFORE): dict.fromkeys("ABCD", 0.98),
 }
 
 
@@ -123,9 +128,19 @@ def use_one_thread() -> None:
     os.environ |= {"OMP_NUM_THREADS": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
 
 
-def race(model: str, kinds: list[str], rounds: int) -> dict[str, list[float]]:
+def started(kind: str, model: str, before: Path | None) -> Process:
+    """A contender's process; that of another checkout runs its own script and package."""
+    if kind == BEFORE and before is not None:
+        script = str(before / "benchmarks" / Path(__file__).name)
+        return Process(script, "autoencode", model, package=before / "src")
+    return Process(__file__, kind, model)
+
+
+def race(
+    model: str, kinds: list[str], rounds: int, before: Path | None = None
+) -> dict[str, list[float]]:
     """Seconds of each contender's epochs, one of each in turn."""
-    processes = {kind: Process(__file__, kind, model) for kind in kinds}
+    processes = {kind: started(kind, model, before) for kind in kinds}
     for process in processes.values():
         process.ask()  # the first epoch warms up
     seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
@@ -148,6 +163,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", default=list(CONTENDERS), choices=CONTENDERS)
     parser.add_argument("--one-thread", action="store_true")
+    parser.add_argument("--before", type=Path, help="another checkout, to be compared with")
     parser.add_argument("--serve", nargs=2)
     options = parser.parse_args()
     if options.serve:
@@ -162,7 +178,8 @@ def main() -> None:
     for model in options.models:
         kinds = [k for k in options.only if k not in missing]
         kinds = [k for k in kinds if k not in PEERS or model in PEERS[k].models]
-        results[model] = race(model, kinds, options.rounds)
+        kinds += [BEFORE] if options.before else []
+        results[model] = race(model, kinds, options.rounds, options.before)
         row = {
             "model": model,
             "rows": ROWS[model],
@@ -171,7 +188,8 @@ def main() -> None:
         }
         record("throughput", row)
         print(model, {k: f"{statistics.median(v):.3f}" for k, v in results[model].items()}, flush=True)
-    print(speeds(results, options.only, missing), goals(results), sep="\n\n")
+    shown = [*options.only, *([BEFORE] if options.before else [])]
+    print(speeds(results, shown, missing), goals(results), sep="\n\n")
 
 
 def speeds(results: dict, kinds: list[str], missing: list[str]) -> str:
