@@ -10,7 +10,7 @@ from autoencode.trained import load_trained
 from autoencode.training.sharding import refuse_unfit
 from torchrun_jobs import TOLERANCE, assert_well, carried_out
 
-# Fixtures of this module are made once.
+# A cross-section of all tests (``make check``) leaves these out, for their jobs take long.
 pytestmark = pytest.mark.xdist_group("sharding")
 
 
