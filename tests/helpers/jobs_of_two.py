@@ -4,7 +4,8 @@
 
 JOBS is a JSON object: for each name ``command``, and where they are not the usual ones ``world`` (how
 many processes), ``variables``, ``program`` (a module here with a function main(), in the place of the
-command line) and ``interrupt``, [rank, signal, step]: that process sends itself a signal after a step.
+command line), ``folder`` (where it works, and finds modules, as python -m does) and ``interrupt``,
+[rank, signal, step]: that process sends itself a signal after a step.
 ENDS is a JSON object that says for each name how its processes ended: lists of [code, stdout, stderr].
 
 This process imports everything once and the others are its children, so that a job costs a fraction
@@ -60,6 +61,9 @@ def begin(rank, job, port, folder):
         who, *when = job.get("interrupt", [None])
         if who == rank:
             interrupt(*when)
+        if "folder" in job:
+            os.chdir(job["folder"])
+            sys.path.insert(0, job["folder"])
         of_runs.available = lambda trained: ()
         words = [word.replace("{rank}", str(rank)) for word in job["command"]]
         if "program" in job:

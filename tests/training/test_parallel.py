@@ -20,6 +20,7 @@ from autoencode.parallel import Share, batch_sum, batch_weight, global_batch
 from autoencode.randomness import normal_like, standard_normal, uniform_like
 from autoencode.runs import train
 from autoencode.trained import load_trained
+from own_recipe import MINE
 from torchrun_jobs import (  # noqa: F401
     LAUNCHER,
     MUON_TOLERANCE,
@@ -31,7 +32,7 @@ from torchrun_jobs import (  # noqa: F401
     torchrun,
 )
 
-# Fixtures of this module are made once.
+# A cross-section of all tests (``make check``) leaves these out, for their jobs take long.
 pytestmark = pytest.mark.xdist_group("parallel")
 
 HELPERS = Path(__file__).parents[1] / "helpers"
@@ -60,8 +61,9 @@ def jobs(tmp_path_factory, files):
     run, names = files
     np.save(out / "bad.npy", np.full((20, 4), np.nan, dtype=np.float32))
     np.save(out / "x.npy", np.random.default_rng(0).random((500, 6), dtype=np.float32))
-    for name in ("other", "hangs", "missing"):
+    for name in ("other", "hangs", "missing", "own", "both", "restarted"):
         (out / name).mkdir()
+    (out / "own/mine.py").write_text(MINE)
     streamed = ("train", out / "x.npy", *STREAM, "--recipe", "vae", "--out")
     seeds = (*TRAIN, "--out", out / "other/run", "--seed", "{rank}", "--device", "cpu")
     endless = (*TRAIN, "--out", out / "hangs/run", "--epochs", "100000", "--device", "cpu")
@@ -74,12 +76,26 @@ def jobs(tmp_path_factory, files):
         "bad data": {"command": ["train", out / "bad.npy", "--device", "cpu"]},
         "other": {"command": seeds},
         "for one": {"command": ["runs"]},
+        "two": {"command": [*TRAIN, "--out", out / "both/two", "--quiet"]},
+        "own": {
+            "command": ["train", "digits", "--recipe", "mine:tiny", "--quiet"],
+            "folder": str(out / "own"),
+        },
         "hangs": {
             "command": endless,
             "interrupt": [1, signal.SIGSTOP, 5],
             "variables": {"AUTOENCODE_TIMEOUT": "3"},
         },
         "unbroken": {"command": [*LONGER, "--out", out / "unbroken"]},
+        "killed": {
+            "command": [*LONGER, "--out", out / "restarted/run"],
+            "interrupt": [1, signal.SIGKILL, 30],
+            "variables": {"TORCHELASTIC_MAX_RESTARTS": "1", "AUTOENCODE_TIMEOUT": "20"},
+        },
+        "started again": {
+            "command": [*LONGER, "--out", out / "restarted/run"],
+            "variables": {"TORCHELASTIC_MAX_RESTARTS": "1", "TORCHELASTIC_RESTART_COUNT": "1"},
+        },
         "stopped": {
             "command": [*LONGER, "--out", out / "stopped"],
             "interrupt": [1, signal.SIGTERM, 30],
@@ -131,16 +147,15 @@ def assert_close(one, other, tolerance):
         torch.testing.assert_close(weights[1][name], value, rtol=tolerance, atol=tolerance)
 
 
-def test_the_same_command_under_torchrun_leaves_the_same_run(jobs, tmp_path):
-    job = torchrun("-m", "autoencode", *TRAIN, "--out", tmp_path / "two", "--quiet")
-    code, out, err = finished(job)
-    assert code == 0, err
-    assert out.splitlines() == [str(tmp_path / "two")]
-    assert [path.name for path in tmp_path.iterdir()] == ["two"]
-    assert_well(jobs[1]["alone"])
-    alone = jobs[0] / "alone"
-    assert_close(alone, tmp_path / "two", 1e-4)
-    lines = [(f / "history.jsonl").read_text().splitlines() for f in (alone, tmp_path / "two")]
+def test_the_same_command_as_two_processes_leaves_the_same_run(jobs):
+    out, ends = jobs
+    alone, two = out / "alone", out / "both/two"
+    for name in ("alone", "two"):
+        assert_well(ends[name])
+    assert [said.splitlines() for _, said, _ in ends["two"]] == [[str(two)], []]
+    assert [path.name for path in (out / "both").iterdir()] == ["two"]
+    assert_close(alone, two, 1e-4)
+    lines = [(f / "history.jsonl").read_text().splitlines() for f in (alone, two)]
     assert len(lines[0]) == len(lines[1]) == 2
 
 
@@ -179,6 +194,13 @@ def test_a_command_for_one_process_refuses_torchrun(jobs):
     code, _, err = jobs[1]["for one"][0]
     assert code == 2
     assert "runs is for one process; start it without torchrun" in err
+
+
+def test_every_process_imports_a_recipe_of_ones_own_by_its_name(jobs):
+    out, ends = jobs[0], jobs[1]["own"]
+    assert_well(ends)
+    assert [said.strip() for _, said, _ in ends] == ["runs/digits-tiny", ""]
+    assert (out / "own/runs/digits-tiny/model.safetensors").exists()
 
 
 def training(tmp_path, *options, **more):
@@ -227,6 +249,7 @@ def test_a_process_that_hangs_is_named_when_time_is_up(jobs):
     assert not list((out / "hangs").iterdir())
 
 
+@pytest.mark.slow
 @needs_proc
 def test_sigterm_stops_all_at_the_same_step_and_saves(tmp_path):
     job, _ = training(tmp_path)
@@ -247,6 +270,22 @@ def unbroken(jobs):
     return load_file(out / "unbroken" / "model.safetensors")
 
 
+def test_a_job_that_is_started_again_as_torchrun_does_ends_with_the_same_bits(jobs, unbroken):
+    out, ends = jobs
+    assert ends["killed"][1][0] == -signal.SIGKILL
+    assert_well(ends["started again"])
+    assert_continued(out / "restarted", unbroken)
+
+
+def assert_continued(folder, unbroken):
+    """The run in this folder was trained to its end once, and is all there is."""
+    assert_same_bits(load_file(folder / "run/model.safetensors"), unbroken)
+    lines = (folder / "run/history.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [12 * (i + 1) for i in range(5)]
+    assert [path.name for path in folder.iterdir()] == ["run"]
+
+
+@pytest.mark.slow
 def test_a_job_that_torchrun_starts_again_ends_with_the_same_bits(tmp_path, unbroken):
     out = tmp_path / "run"
     killed = (HELPERS / "interrupted.py", int(signal.SIGKILL), 30)
@@ -254,10 +293,7 @@ def test_a_job_that_torchrun_starts_again_ends_with_the_same_bits(tmp_path, unbr
     code, _, err = finished(job)
     assert code == 0, err
     assert "SIGKILL" in err or "exitcode: -9" in err
-    assert_same_bits(load_file(out / "model.safetensors"), unbroken)
-    steps = [json.loads(line)["step"] for line in (out / "history.jsonl").read_text().splitlines()]
-    assert steps == [12 * (i + 1) for i in range(5)]
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert_continued(tmp_path, unbroken)
 
 
 def test_a_stopped_job_goes_on_with_resume_to_the_same_bits(jobs, unbroken):
