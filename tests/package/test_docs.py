@@ -51,7 +51,7 @@ def reference():
 WITH_CODE = [name for page, name in zip(PAGES, NAMES, strict=True) if blocks(page, "python")]
 
 
-@pytest.mark.parametrize("steps", [200, pytest.param(None, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("steps", [60, pytest.param(None, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", WITH_CODE)
 def test_python_blocks_run_in_order(name, steps, tmp_path, monkeypatch, hurried):
     if steps:
@@ -78,7 +78,8 @@ def test_commands_in_the_documentation_parse(line):
     with click.Context(cli, info_name="autoencode", **cli.context_settings) as parent:
         context = cli.commands[name].make_context(name, arguments, parent=parent)
     recipe = context.params.get("recipe")
-    assert recipe is None or recipe in RECIPES
+    # module:name is a recipe of the reader's own.
+    assert recipe is None or ":" in recipe or recipe in RECIPES
 
 
 def test_the_documentation_shows_every_command_once_at_least():
