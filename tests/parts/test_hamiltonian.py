@@ -61,7 +61,7 @@ def curved(z, momentum, n_turns=40):
 
 @pytest.mark.parametrize("step", [plain, curved])
 @given(seed=st.integers(0, 1000))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_steps_can_be_gone_back_and_keep_the_volume(step, seed):
     torch.manual_seed(seed)
     z, momentum = torch.randn(2, 3, Z).double()
@@ -158,17 +158,16 @@ POSTERIORS = {
 }
 
 
+@pytest.mark.parametrize("n", [15_000, pytest.param(60_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", POSTERIORS)
-def test_weights_are_exact_and_bounds_lie_below_the_likelihood(name):
+def test_weights_are_exact_and_bounds_lie_below_the_likelihood(name, n):
     model = linear(POSTERIORS[name])
     x = torch.randn(3, D).double()
     with torch.no_grad():
-        log_weight = log_weights(
-            model(Batch.from_examples(x), n_samples=60_000), Batch.from_examples(x)
-        )
+        log_weight = log_weights(model(Batch.from_examples(x), n_samples=n), Batch.from_examples(x))
     # The mean weight is p(x) if steps, tempering and momenta are all accounted for.
     estimate = log_weight.logsumexp(0) - math.log(len(log_weight))
-    torch.testing.assert_close(estimate, exact(x), rtol=0, atol=0.03)
+    torch.testing.assert_close(estimate, exact(x), rtol=0, atol=0.03 if n > 15_000 else 0.06)
     bound = log_weight.mean(0)
     slack = 4 * log_weight.std(0) / math.sqrt(len(log_weight))
     assert bool((bound < exact(x) + slack).all())
@@ -250,7 +249,7 @@ def test_the_metric_is_the_papers_sum_over_the_examples_that_are_there():
 
 @pytest.mark.parametrize(
     ("dim", "n"),
-    [(1, 4000), (2, 4000), *[pytest.param(dim, 20_000, marks=pytest.mark.slow) for dim in (1, 2)]],
+    [(2, 2000), *[pytest.param(dim, 20_000, marks=pytest.mark.slow) for dim in (1, 2)]],
 )
 def test_chains_draw_from_the_volume_of_the_metric(dim, n):
     centroids = torch.tensor([[-1.5] * dim, [0.5] * dim, [2.0] + [0.0] * (dim - 1)])
@@ -269,9 +268,9 @@ def test_chains_draw_from_the_volume_of_the_metric(dim, n):
         first = torch.stack([first[i * 100 : (i + 1) * 100].sum() for i in range(18)])
     expected = (first / first.sum()).numpy()
     found, _ = np.histogram(z[:, 0].numpy(), edges.numpy())
-    assert abs(found / len(z) - expected).max() < (0.02 if n > 4000 else 0.03)
-    # Total variation, of which exact draws have 0.01 and 0.025.
-    assert 0.5 * abs(found / len(z) - expected).sum() < (0.04 if n > 4000 else 0.06)
+    assert abs(found / len(z) - expected).max() < (0.02 if n > 2000 else 0.04)
+    # Total variation, of which exact draws have 0.01 and 0.035.
+    assert 0.5 * abs(found / len(z) - expected).sum() < (0.04 if n > 2000 else 0.08)
 
 
 def test_a_chain_leaves_a_gaussian_as_it_is():
