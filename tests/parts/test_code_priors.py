@@ -28,7 +28,7 @@ QUANTISED = {
     "fsq": {"channels": (4, 8)},
     "lfq": {"channels": (4, 8), "n_bits": 3},
 }
-SHORT = TrainingPlan(epochs=1, batch_size=64, min_steps=20, doctor=False)
+SHORT = TrainingPlan(epochs=1, batch_size=64, min_steps=4, doctor=False)
 
 
 @pytest.fixture(autouse=True)
@@ -149,7 +149,7 @@ def test_a_prior_stops_where_it_would_learn_its_codes_by_heart():
     codes, new = torch.randint(0, 8, (2, 60, 4))
     patient = prior_of("autoregressive", codes, integers=integers)
     by_heart = empty_prior("autoregressive", (4,), integers)
-    plan = TrainingPlan(epochs=150, batch_size=64, lr=2e-3, doctor=False)
+    plan = TrainingPlan(epochs=100, batch_size=64, lr=3e-3, doctor=False)
     update = Update(NegativeLogDensity(by_heart), (by_heart,))
     fit(by_heart, (update,), codes_as_data(codes), plan)
     with torch.no_grad():
