@@ -49,7 +49,8 @@ def rmse(a: np.ndarray, b: np.ndarray, where: np.ndarray) -> float:
 # --- ground truth -------------------------------------------------------------------------------
 
 
-def test_gaps_of_a_gaussian_are_filled_nearly_as_well_as_can_be():
+def test_gaps_of_a_gaussian_are_filled_nearly_as_well_as_can_be(hurried):
+    hurried(1000)
     x, covariance = low_rank(2000)
     given_x, hidden = with_gaps(x)
     best, deviation = conditional(given_x, covariance)
@@ -78,7 +79,8 @@ def test_the_spread_of_draws_is_that_of_the_truth():
     assert ((below > 0) & (below < 19)).mean() == pytest.approx(0.9, abs=0.08)
 
 
-def test_categories_are_filled_better_than_by_the_most_frequent():
+def test_categories_are_filled_better_than_by_the_most_frequent(hurried):
+    hurried(500)
     rng = np.random.default_rng(0)
     z = rng.normal(size=1500)
     kind = np.array(["low", "middle", "high"])[np.digitize(z, [-0.5, 0.8])]

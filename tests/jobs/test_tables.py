@@ -495,7 +495,8 @@ def test_what_is_written_keeps_names_of_rows_and_columns(cli, tmp_path, run):  #
     assert [path.rsplit("/", 1)[1] for path in several.json["files"]] == ["f-1.csv", "f-2.csv"]
 
 
-def test_a_table_may_be_imputed_without_a_run(cli, tmp_path):  # noqa: F811
+def test_a_table_may_be_imputed_without_a_run(cli, tmp_path, hurried):  # noqa: F811
+    hurried(20)
     written(tmp_path, "parquet", with_names())
     out = tmp_path / "filled.parquet"
     arguments = ("impute", tmp_path / "people.parquet", "--id", "name", "-o", out, "--quiet")
