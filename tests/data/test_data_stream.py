@@ -598,7 +598,10 @@ print(before, peak())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts kilobytes as Linux does")
-@pytest.mark.parametrize(("dtype", "threads"), [(np.uint8, 1), (np.float64, 3)])
+@pytest.mark.parametrize(
+    ("dtype", "threads"),
+    [pytest.param(np.uint8, 1, marks=pytest.mark.slow), (np.float64, 3)],
+)
 def test_memory_is_bounded_by_the_windows_and_not_by_the_file(tmp_path, dtype, threads):
     """125 MB are read through windows of 8 MB: the peak grows by a few of these."""
     width = 1000 // np.dtype(dtype).itemsize
