@@ -231,6 +231,13 @@ def processes(parent):
 needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux")
 
 
+def test_torchrun_itself_ends_well_and_leaves_the_run(tmp_path):
+    """The other jobs are forked with torchrun's variables, which says nothing of how it ends."""
+    code, _, err = finished(torchrun("-m", "autoencode", *TRAIN, "--out", tmp_path / "run", "--quiet"))
+    assert code == 0, err
+    assert load_trained(tmp_path / "run").info["environment"]["processes"] == 2
+
+
 @needs_proc
 def test_a_killed_process_ends_the_job_with_its_number(tmp_path):
     job, ranks = training(tmp_path)
