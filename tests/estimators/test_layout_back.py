@@ -1,9 +1,11 @@
 """Estimators on sequences, volumes and flattened images: what went in comes back in its shape."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from autoencode import AnomalyDetector, Autoencoder, Denoiser, load
+from autoencode.data import Data, load_data
 from autoencode.errors import DataError, IncompatibleError, OptionError
 from autoencode.recipes import build
 from autoencode.types import DataSpec
@@ -117,3 +119,30 @@ def test_a_layout_that_does_not_fit_is_refused():
         small(layout="image").fit(numbers(20, 12))
     with pytest.raises(OptionError, match="unknown layout 'series'"):
         small(layout="series").fit(numbers(20, 12))
+
+
+def test_partial_fit_keeps_the_layout_in_the_file(tmp_path):
+    Autoencoder("mlp_small", layout="sequence").partial_fit(numbers(40, 6, 3)).save(tmp_path / "m")
+    assert load(tmp_path / "m").layout == "sequence"
+
+
+@pytest.mark.parametrize("told", [{"layout": "row"}, {"standardize": "global"}])
+def test_checkpoints_of_data_read_another_way_are_not_gone_on_from(tmp_path, told):
+    np.save(tmp_path / "x.npy", numbers(60, 6, 6))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+
+    def opened(**more):
+        one = Autoencoder("mlp_small", random_state=0, checkpoint=tmp_path / "kept", **more)
+        examples, spec, notices = one._prepared(mapped)
+        return one._checkpoints(Data("array", examples, None, spec, notices), 0)
+
+    with pytest.raises(KeyboardInterrupt), opened():
+        raise KeyboardInterrupt
+    with pytest.raises(OptionError, match=f"with another {next(iter(told))}"), opened(**told):
+        pass
+
+
+def test_columns_that_become_steps_lose_their_names_and_a_notice_says_so():
+    frame = pd.DataFrame(numbers(40, 7), columns=list("abcdefg"))
+    notices = load_data(frame, layout="sequence").notices
+    assert any("columns lose their names" in n and "a, b, c, d, e, ..." in n for n in notices)

@@ -65,3 +65,10 @@ def test_what_is_missing_or_damaged_is_named(request_, key):
         Request.from_dict({k: v for k, v in facts.items() if k != key}, PLACE)
     with pytest.raises(ModelFileError, match=key):
         Request.from_dict({**facts, key: [1]}, PLACE)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**70])
+def test_a_seed_that_no_training_has_is_damage(request_, seed):
+    facts = json.loads(json.dumps({**request_.as_dict(), "seed": seed}))
+    with pytest.raises(ModelFileError, match="seed is damaged"):
+        Request.from_dict(facts, PLACE)

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from autoencode.errors import RunFolderError, StorageError, TrainingError
+from autoencode.errors import DataError, RunFolderError, StorageError, TrainingError
 from autoencode.evaluate import pca
 from autoencode.evaluate.metrics import METRICS
 from autoencode.runs import list_runs, resume, train
@@ -173,3 +173,11 @@ def test_a_run_that_goes_on_and_diverges_keeps_the_model_it_had(tmp_path, monkey
     assert [(tmp_path / "r" / name).read_bytes() for name in names] == before
     monkeypatch.undo()
     assert resume(tmp_path / "r", source=X).metrics["mse"] is not None
+
+
+def test_a_complete_run_reads_the_data_it_is_given_as_its_own_and_refuses_others(tmp_path):
+    x = np.random.default_rng(0).random((60, 6, 5)).astype(np.float32)
+    train(x, "mlp_small", layout="row", epochs=1, out=tmp_path / "r")
+    assert resume(tmp_path / "r", source=x).data.spec.shape == (30,)
+    with pytest.raises(DataError, match=r"not what .* was trained on"):
+        resume(tmp_path / "r", source=x[:, :, :4])

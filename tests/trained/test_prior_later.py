@@ -11,6 +11,8 @@ from torch import nn
 
 from autoencode import Autoencoder, fit_prior, load
 from autoencode.data import Examples
+from autoencode.errors import DataError
+from autoencode.priors import StandardNormal
 from autoencode.trained import Trained, fit_prior_later
 from autoencode.trained import priors as fitting
 
@@ -161,3 +163,21 @@ def test_threads_that_need_it_at_once_fit_it_once(counted):
     assert Counting.rows == len(X)
     assert len(found) == 8
     assert all(same(one, found[0]) for one in found)
+
+
+def test_a_fit_that_fails_leaves_the_prior_that_was_put_off():
+    x = np.random.default_rng(0).normal(size=(60, 6))
+    options = {"n_components": 2, "epochs": 1, "random_state": 0}
+    known = Autoencoder("mlp_small", **options).fit(x).sample(3)
+    later = Autoencoder("mlp_small", **options).fit(x)
+    with pytest.raises(DataError, match="codes"):
+        fit_prior(later.trained_, Examples(x.astype(np.float32)), kind="mixture", n_components=1000)
+    np.testing.assert_array_equal(later.sample(3), known)
+
+
+def test_a_prior_that_is_asked_for_is_not_replaced_by_the_one_put_off():
+    x = np.random.default_rng(0).normal(size=(60, 6))
+    later = Autoencoder("mlp_small", n_components=2, epochs=1, random_state=0).fit(x)
+    fit_prior(later.trained_, Examples(x.astype(np.float32)), kind="normal")
+    later.sample(2)
+    assert isinstance(later.trained_.model.prior, StandardNormal)

@@ -326,6 +326,7 @@ def _fit(
         held_out: (N,) true for rows of the first part that the spec may not know of.
         layout: see ``load_data``.
     """
+    names = [column.name for column in raw.columns]
     raw = _arranged(raw, layout)
     parts = [raw.x] if raw.x_test is None else [raw.x, raw.x_test]
     if raw.spec is not None:
@@ -342,6 +343,10 @@ def _fit(
     spec, notices = spec_for(known, storage, standardize, source, raw.columns)
     spec = replace(spec, given_shape=arranged.given_shape)
     n_train = len(raw.x) if held_out is None else int((~held_out).sum())
+    if names and not raw.columns:
+        order = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        told = f"with layout={layout!r} columns lose their names; new data need this order: {order}"
+        notices = [told, *notices]
     return stored, spec, [*arranged.notices(n_train), *notices]
 
 

@@ -11,7 +11,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from torch import nn
 
-from autoencode.data import Examples, Resident
+from autoencode.data import Examples, Origin, Resident
 from autoencode.data.values.apply_spec import apply_spec
 from autoencode.data.values.frames import empty_like, is_frame
 from autoencode.estimators.base import CoreEstimator
@@ -181,7 +181,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         if first:
             examples, spec, _ = self._prepared(X)
             recipe = self._built(spec, self._seed(), "paper")
-            trained = Trained(recipe, {"schedule": self.schedule, "unit": recipe.unit})
+            info: dict[str, Any] = {"schedule": self.schedule, "unit": recipe.unit}
+            if said := Origin(standardize=self.standardize, layout=self.layout).as_dict():
+                info["data"] = said
+            trained = Trained(recipe, info)
             trained.model.to(choose_device(self.device))
         else:
             trained = self.trained_

@@ -187,6 +187,8 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             "recipe": recipe_info(self._recipe_for(data.spec)).name,
             "schedule": self.schedule,
             "options": {name: repr(value) for name, value in sorted(options.items())},
+            "layout": self.layout,
+            "standardize": self.standardize,
             "random_state": repr(self.random_state),
             "seed": seed,
             **self._also_asked(),

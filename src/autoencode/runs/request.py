@@ -94,6 +94,8 @@ class Request:
         for key, kinds in _TYPES.items():
             if type(facts[key]) not in kinds:
                 raise ModelFileError(f"{place} cannot be used: {key} is damaged; train again")
+        if not 0 <= facts["seed"] < 2**63:
+            raise ModelFileError(f"{place} cannot be used: seed is damaged; train again")
         return cls(Origin.from_dict(facts["data"]), **{key: facts[key] for key in _TYPES})
 
     def as_dict(self) -> dict[str, Any]:

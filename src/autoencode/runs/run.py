@@ -54,7 +54,7 @@ class Run:
     @property
     def complete(self) -> bool:
         """Whether training went to its end."""
-        return bool(self.trained.info["training"]["complete"])
+        return bool(self.trained.info.get("training", {}).get("complete", True))
 
     @property
     def diagnoses(self) -> list[dict[str, Any]]:

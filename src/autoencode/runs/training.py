@@ -276,7 +276,12 @@ def _as_it_is(
             "train again"
         )
     tidy(folder)
-    data = load_data(source) if source is not None else run_data(trained, folder, data_dir)
+    if source is None:
+        data = run_data(trained, folder, data_dir)
+    else:
+        changed = f"the data are not what {folder} was trained on; give those, or leave source out"
+        scaled = scaling(trained.recipe.name, trained.recipe.options)
+        data = read_again(trained.origin, scaled, changed, source=source, spec=trained.spec)
     metrics = read_metrics(folder)
     notices = [f"{folder} is complete; nothing was left to train"]
     left_out = read_left_out(folder)

@@ -180,13 +180,6 @@ def to_frame(values: Mapping[str, Array], like: Any = None) -> Any:
     return frame
 
 
-def take_rows(source: Any, rows: Array) -> Any:
-    """Selects the rows of a table with these numbers."""
-    import narwhals.stable.v2 as nw
-
-    return nw.from_native(source, eager_only=True)[rows.tolist()].to_native()
-
-
 def columns_of(source: Any) -> dict[str, Any]:
     """Returns a table's columns by name, as pyarrow has them."""
     import narwhals.stable.v2 as nw

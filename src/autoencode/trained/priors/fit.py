@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import nn
 
 from autoencode.data import Examples, ExampleSet
 from autoencode.errors import TrainingError
@@ -66,23 +67,26 @@ def fit_prior(
         return trained
     kind = kind or "gaussian"
     prior_for(trained.recipe, kind, n_components)  # refuses before any work what cannot be fitted
-    if not nothing_asked and trained.put_off is not None:
-        trained.put_off.drop()
     most = _PRIOR_ROWS if kind in FITTED and kind != "mixture" else _PRIOR_MANY
     rows = np.random.default_rng(seed).permutation(len(examples))[:most]
     few = examples.take(np.sort(rows))
     if kind in OF_MODEL:
-        prior = prior_of_model(kind, trained.recipe, few, seed)
-        trained.model.prior = prior.to(trained.device)
-        return trained
+        return _given(trained, prior_of_model(kind, trained.recipe, few, seed))
     if kind in OF_INTEGERS:
         codes = torch.from_numpy(trained.codes(few)).to(trained.device)
     else:
         codes = torch.from_numpy(_drawn(trained, few, seed))
     if not bool(torch.isfinite(codes).all()):
         raise TrainingError("training diverged: its codes are not finite; try a lower learning rate")
-    prior = prior_of(kind, codes, seed, Integers.from_recipe(trained.recipe), n_components)
-    trained.model.prior = prior.to(trained.device)
+    integers = Integers.from_recipe(trained.recipe)
+    return _given(trained, prior_of(kind, codes, seed, integers, n_components))
+
+
+def _given(trained: Trained, prior: nn.Module) -> Trained:
+    """Gives a model a prior that was fitted, in the place of one that was put off."""
+    if trained.put_off is not None:
+        trained.put_off.drop()  # waits for a thread that is at it; does nothing inside its own work
+    trained.recipe.model.prior = prior.to(trained.device)
     return trained
 
 
@@ -112,5 +116,6 @@ def _drawn(trained: Trained, examples: Examples, seed: int) -> Array:
     """Computes what the decoder reads of each example in training, (N, *Z), drawn where codes are."""
     if not trained.stochastic:
         return trained.embed(examples)
-    with drawing(seed, trained.device, trained.model):
-        return trained._through(trained._batches(examples), lambda b: trained.model(b).latent.z[0])
+    net = trained.recipe.model
+    with drawing(seed, trained.device, net):
+        return trained._through(trained._batches(examples), lambda b: net(b).latent.z[0])
