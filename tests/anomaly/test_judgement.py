@@ -10,6 +10,7 @@ import torch
 from autoencode import AnomalyDetector, train
 from autoencode.anomaly import SCORES
 from autoencode.anomaly.judgement import ScoredRows
+from autoencode.errors import OptionError
 from autoencode.estimators.base import CoreEstimator
 from autoencode.jobs import anomalies
 from autoencode.models import AutoencoderModule
@@ -174,3 +175,25 @@ def test_rows_whose_reconstructions_were_not_kept_go_through_the_model_again(det
     shares = few.explain().shares
     assert seen_once(embedded, 30)
     assert np.array_equal(shares, whole.explain().shares)
+
+
+@pytest.fixture(scope="module")
+def judged():
+    return AnomalyDetector(random_state=0, **QUICK).fit(rows(N)).judge(rows(N))
+
+
+def test_no_rows_are_explained_by_nothing(judged):
+    for none in ([], np.zeros(N, bool)):
+        found = judged.explain(none)
+        assert found.shares.shape == (0, 4)
+        assert found.scores.shape == (0,)
+
+
+@pytest.mark.parametrize("wrong", [[True, False], [1.0, 2.7], [N], [-N - 1], ["a"]])
+def test_rows_that_are_none_are_refused(judged, wrong):
+    with pytest.raises(OptionError, match="row"):
+        judged.explain(wrong)
+
+
+def test_one_number_and_numbers_from_the_end_are_rows(judged):
+    np.testing.assert_array_equal(judged.explain(-1).shares, judged.explain([N - 1]).shares)

@@ -223,3 +223,10 @@ def test_code_of_the_users_own_is_found_wherever_it_is(part):
 )
 def test_parts_of_torch_that_do_not_draw_are_no_code_of_the_users_own(part):
     assert not is_own_code([part])
+
+
+def test_code_made_of_a_string_is_the_users_own():
+    space = {}
+    exec("def drawn(x):\n    return x", space)
+    space["drawn"].__module__ = "builtins"
+    assert is_own_code((space["drawn"],))

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 
 import autoencode
@@ -457,3 +458,81 @@ def test_the_current_folder_is_searched_as_by_python_m(mine):
     line = [*program, "recipes", "mine:tiny"]
     done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=mine)
     assert done.returncode == 0, done.stderr
+
+
+# What would go wrong later is refused, and what is drawn belongs to the build
+
+
+@dataclass(frozen=True)
+class Width:
+    width: int = 3
+
+
+def registers(function, **given):
+    return lambda: autoencode.recipe(source=SOURCE, **given)(function)
+
+
+def test_what_would_go_wrong_later_is_refused_at_once():
+    def twice(spec, group: Width = Width(4), width: int = 9):
+        raise AssertionError
+
+    def either(spec, opt: int | float = 2):
+        raise AssertionError
+
+    def needed(spec, networks):
+        raise AssertionError
+
+    def by_name(*, spec):
+        raise AssertionError
+
+    def fine(spec):
+        raise AssertionError
+
+    refused(registers(twice), "two options are called width")
+    refused(registers(either), "opt")
+    refused(registers(needed), "networks")
+    refused(registers(by_name), "spec")
+    refused(registers(fine, standardize="zz"), "'zz'", "columns")
+    refused(registers(fine, fast=3), "figures by name")
+    refused(registers(fine, fast=["epochs"]), "figures by name")
+
+
+def test_a_default_is_handed_on_as_its_type():
+    @autoencode.recipe(source=SOURCE)
+    def written(spec, latent_dim: int = "3"):
+        assert latent_dim == 3
+        return vae(spec, latent_dim)
+
+    assert build("written", SPEC).latent_shape == (3,)
+
+
+def test_a_recipe_that_returns_nothing_is_told_so_however_large_its_options():
+    @autoencode.recipe(source=SOURCE)
+    def nothing(spec, latent_dim: int = 2):
+        return None
+
+    refused(lambda: build("nothing", SPEC, latent_dim=100), "must return a Recipe")
+
+
+def test_own_code_may_seed_and_draw_as_it_likes_and_the_caller_keeps_its_state():
+    @autoencode.recipe(source=SOURCE)
+    def drawing(spec, latent_dim: int = 2):
+        recipe = vae(spec, latent_dim)
+        with torch.no_grad():
+            first = next(recipe.model.parameters())
+            first.add_(torch.randint_like(first, 100))
+            torch.manual_seed(3)
+            first.add_(torch.rand(()))
+        return recipe
+
+    torch.manual_seed(11)
+    before = torch.get_rng_state()
+    one, other = (next(build("drawing", SPEC, seed=0).model.parameters()) for _ in range(2))
+    assert torch.equal(one, other)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_name_with_a_module_gets_no_hint_to_import_it():
+    with pytest.raises(InputError) as caught:
+        registered("evil:tiny")
+    assert "--recipe" not in str(caught.value)

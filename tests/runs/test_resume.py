@@ -709,3 +709,14 @@ def test_a_killed_commit_leaves_the_old_or_the_new(tmp_path, monkeypatch):
             break
     assert ended
     assert n > 6
+
+
+def test_a_folder_with_other_files_is_no_place_for_checkpoints(tmp_path):
+    from autoencode import Autoencoder
+
+    (tmp_path / "thesis.txt").write_text("years of work")
+    x = np.random.default_rng(0).random((40, 6))
+    with pytest.raises(OptionError, match=r"thesis.txt, which is no checkpoint"):
+        Autoencoder("mlp_small", epochs=1, checkpoint=tmp_path).fit(x)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+    assert [path.name for path in tmp_path.iterdir() if path.name != "lock"] == ["thesis.txt"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,6 +12,7 @@ from autoencode.anomaly.memory import row_keys
 from autoencode.anomaly.reconstructed import Reconstructed, reconstruct_rows
 from autoencode.anomaly.scored_model import ScoredModel
 from autoencode.data import Examples
+from autoencode.errors import OptionError
 from autoencode.types import Array
 
 #: Rows whose reconstructions a judgement keeps, the most anomalous ones.
@@ -76,6 +77,9 @@ class ScoredRows:
         Rows whose reconstructions were not kept go through the model again.
         """
         rows = np.arange(len(self.scores)) if rows is None else rows
+        if not len(rows):  # as one row is explained, without it
+            one = self.explain(np.arange(1))
+            return replace(one, shares=one.shares[:0], scores=one.scores[:0])
         examples, seen = self.examples.take(rows), self.reconstructed(rows)
         keys, scores = row_keys(examples.x), self.scores[rows]
         model = self.model
@@ -130,5 +134,18 @@ class Judgement:
         return self._rows.reconstructed(self._numbers(rows))
 
     def _numbers(self, rows: ArrayLike) -> Array:
-        given = np.asarray(rows)
-        return np.flatnonzero(given) if given.dtype == bool else given.astype(int)
+        """Reads numbers of rows, or a mask of all.
+
+        Raises:
+            OptionError: for a mask of another length, or numbers that no row has.
+        """
+        n, given = len(self), np.atleast_1d(np.asarray(rows))
+        if given.dtype == bool:
+            if given.shape != (n,):
+                raise OptionError(f"a mask of rows needs {n} entries, got {given.size}")
+            return np.flatnonzero(given)
+        if given.size and given.dtype.kind not in "iu":
+            raise OptionError(f"rows are whole numbers or a mask, got {given.dtype} values")
+        if given.size and not (-n <= given.min() and given.max() < n):
+            raise OptionError(f"there are {n} rows, from 0, and no row {int(given.max())}")
+        return given.astype(int) % n

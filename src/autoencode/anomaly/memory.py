@@ -26,7 +26,8 @@ _PIECE_NUMBERS = 1_000_000  # float64 numbers of one piece of work, 8 MB: much o
 
 def row_keys(x: Array) -> list[bytes]:
     """Computes a digest of the values of each row (N, *D), the same whatever dtype they come in."""
-    wide = np.ascontiguousarray(x, dtype=np.float32).reshape(len(x), -1) + np.float32(0.0)
+    wide = np.ascontiguousarray(x, dtype=np.float32).reshape(len(x), math.prod(x.shape[1:]))
+    wide = wide + np.float32(0.0)
     return [hashlib.blake2b(row.data, digest_size=KEY_BYTES).digest() for row in wide]
 
 

@@ -172,7 +172,8 @@ class Scorer:
 
     def _shares(self, seen: Reconstructed, look: Look) -> Array:
         """Computes each entry's share (N, D) of a squared distance; even shares where there is none."""
-        folded = look.squares.reshape(len(seen), -1, len(seen.entry)).sum(1)
+        n, width = len(seen), len(seen.entry)
+        folded = look.squares.reshape(n, look.squares.shape[1] // width, width).sum(1)
         entries = seen.to_entries(folded)
         total = entries.sum(1, keepdims=True)
         even = np.full_like(entries, 1 / entries.shape[1])

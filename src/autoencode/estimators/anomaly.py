@@ -173,7 +173,8 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
     def fit_judge(self, X: Any, fdr: float | None = None, *, pvalues: bool | None = None) -> Judgement:
         """Learns what is usual from rows, and judges the same rows.
 
-        It gives what ``fit`` and ``judge`` give; but each row goes through each trained model once.
+        It gives what ``fit`` and ``judge`` give, up to rounding, which may move a p-value by one rank;
+        but each row goes through each trained model once.
         """
         examples, seen = self._fit(X)
         rows = self._scored(examples, seen)

@@ -65,8 +65,11 @@ def load(
 def _rebuilt(found: dict[str, Any], networks: dict[str, Any]) -> AnomalyDetector | Denoiser:
     if ":" in str(found["parameters"].get("recipe")):
         raise ModelFileError(f"{ESTIMATOR} names a module, which no file may; save it again")
+    parameters = {**found["parameters"], **networks}
+    if "checkpoint" in parameters:
+        parameters["checkpoint"] = None  # a file chooses no folder that is written to
     try:
-        return _CLASSES[found["estimator"]](**{**found["parameters"], **networks})
+        return _CLASSES[found["estimator"]](**parameters)
     except (KeyError, TypeError) as error:
         raise ModelFileError(f"{ESTIMATOR} names what this version does not know: {error}") from None
 

@@ -59,14 +59,14 @@ class ScoredEstimator(CoreEstimator):
     _calibration: tuple[ScoredModel, Array] | None
 
     def _check_options(self) -> None:
-        if self.measure not in SCORES:
-            raise OptionError(f"unknown measure {self.measure!r}; {nearest(self.measure, SCORES)}")
+        if not isinstance(self.measure, str) or self.measure not in SCORES:
+            raise OptionError(f"unknown measure {self.measure!r}; {nearest(str(self.measure), SCORES)}")
         share = self.contamination
         if share != "auto" and not (isinstance(share, int | float) and 0 < share <= 0.5):
             raise OptionError(f"contamination must be 'auto' or lie in (0, 0.5], got {share!r}")
         for name in ("calibration", "trim"):
             value = getattr(self, name)
-            if not 0 <= value < 1:
+            if not (isinstance(value, int | float) and 0 <= value < 1):
                 raise OptionError(f"{name} must lie in [0, 1), got {value!r}")
 
     def _fit(self, X: Any) -> tuple[Examples, Reconstructed]:

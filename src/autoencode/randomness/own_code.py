@@ -43,7 +43,7 @@ def is_own_code(parts: Iterable[object]) -> bool:
         seen.add(id(thing))
         if kind not in known:  # of a class that was not met before
             home = _home(thing)
-            if home.partition(".")[0] not in _KNOWN or _draws(thing, home):
+            if _is_foreign(thing, home) or _draws(thing, home):
                 return True
             if home.startswith(_READING):
                 continue
@@ -51,6 +51,14 @@ def is_own_code(parts: Iterable[object]) -> bool:
                 known.add(kind)
         waiting += _of_module(thing) if isinstance(thing, nn.Module) else _inside(thing)
     return False
+
+
+def _is_foreign(thing: object, home: str) -> bool:
+    """Whether code was written elsewhere: by the user, in a string, or by torch from the user's own."""
+    if home.startswith(("torch.jit", "torch.fx")):
+        return True
+    made = home == "builtins" and isinstance(thing, nn.Module | types.FunctionType)
+    return made or home.partition(".")[0] not in _KNOWN
 
 
 def _of_module(module: nn.Module) -> list[object]:

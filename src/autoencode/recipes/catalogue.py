@@ -11,7 +11,9 @@ import torch
 from torch import nn
 
 from autoencode.errors import IncompatibleError, OptionError
-from autoencode.randomness import building, mix
+from autoencode.nets import NetOptions
+from autoencode.randomness import building, mix, seeded
+from autoencode.randomness.own_code import is_own_code
 from autoencode.recipes import (
     adversarial,
     bounds,
@@ -128,13 +130,17 @@ def build(
         raise IncompatibleError("give both encoder and decoder, or neither")
     if encoder is None:
         refuse_too_large(info, spec, call, model_values)
-    with building(mix(seed)):
+    # A function of the user's own may seed and draw as it likes; ours draw as constructors of torch do.
+    own = is_own_code((info.function,))
+    with seeded(seed, None, info.function) if own else building(mix(seed)):
         if encoder is not None and decoder is not None:
             if "networks" not in inspect.signature(info.function).parameters:
                 raise IncompatibleError(
                     f"recipe '{info.name}' takes no networks of your own; use mlp or another recipe"
                 )
-            recipe = info.function(spec, networks=UserNetworks(encoder, decoder, call["net"]), **call)
+            recipe = info.function(
+                spec, networks=UserNetworks(encoder, decoder, call.get("net", NetOptions())), **call
+            )
         else:
             recipe = info.function(spec, **call)
     if not isinstance(recipe, Recipe):

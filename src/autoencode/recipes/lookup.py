@@ -51,10 +51,9 @@ def registered(name: str) -> RecipeInfo:
     faults: list[str] = []
     found = _listed(name, faults)
     if found is None:
-        message = (
-            f"unknown recipe '{name}': it is not registered here; import the module that defines it, "
-            f"or say --recipe module:{name}"
-        )
+        message = f"unknown recipe '{name}': it is not registered here"
+        if ":" not in name:
+            message += f"; import the module that defines it, or say --recipe module:{name}"
         raise OptionError("; ".join([message, *faults]))
     return found
 
@@ -115,6 +114,10 @@ def _listed(name: str, faults: list[str]) -> RecipeInfo | None:
     for point in points:
         if point.name == name:
             _load(point)
+            if point.attr and name not in RECIPES:
+                raise OptionError(
+                    f"the recipe of {point.value} is called '{point.attr}'; say that name"
+                )
     for point in points:
         if name not in RECIPES and not point.attr:  # a module, which may have any
             _try(point, faults)

@@ -142,12 +142,20 @@ def options_of(function: Callable[..., Any]) -> dict[str, Option]:
         kind, limit = _parted(hints[name])
         if dataclasses.is_dataclass(kind) and isinstance(kind, type):
             for inner in options_of(kind).values():
+                _refuse_twice(inner.name, found)
                 default = getattr(parameter.default, inner.name)
                 found[inner.name] = dataclasses.replace(inner, default=default, group=name)
         else:
+            _refuse_twice(name, found)
             help_text = helps.get(name, "")
             found[name] = Option(name, parameter.default, kind, help_text, limit=limit)
     return found
+
+
+def _refuse_twice(name: str, found: Mapping[str, Option]) -> None:
+    """Raises ``TypeError`` for an option that is there already, of which one would get no value."""
+    if name in found:
+        raise TypeError(f"two options are called {name}")
 
 
 def _parted(kind: Any) -> tuple[Any, Limit | None]:
@@ -158,7 +166,8 @@ def _parted(kind: Any) -> tuple[Any, Limit | None]:
     (tuple[int, ...], AtLeast(low=1, most=None))
     """
     if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
-        return _parted(next(arg for arg in typing.get_args(kind) if arg is not type(None)))
+        members = [arg for arg in typing.get_args(kind) if arg is not type(None)]
+        return _parted(members[0]) if len(members) == 1 else (kind, None)
     if typing.get_origin(kind) is Annotated:
         plain, *extras = typing.get_args(kind)
         return plain, next((extra for extra in extras if isinstance(extra, Limit)), None)
@@ -188,10 +197,7 @@ def resolve(known: Mapping[str, Option], given: Mapping[str, Any], what: str) ->
     for name in given:
         if name not in known:
             raise OptionError(f"{what} has no option '{name}'; {nearest(name, known)}")
-    return {
-        name: option.parse(given[name]) if name in given else option.default
-        for name, option in known.items()
-    }
+    return {name: option.parse(given.get(name, option.default)) for name, option in known.items()}
 
 
 def arguments(

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from autoencode.errors import OptionError, nearest
 from autoencode.recipes.options import Option, options_of
@@ -171,6 +171,11 @@ def recipe(
     def register(function: Function) -> Function:
         check_signature(function, PLAN_OPTIONS)
         name = function.__name__
+        if standardize not in get_args(Standardize):
+            raise OptionError(
+                f"recipe '{name}': unknown standardize {standardize!r}; use "
+                f"{', '.join(get_args(Standardize))}"
+            )
         original = _plan(name, "paper", TrainingPlan(), paper)
         tuned = _plan(name, "fast", original, fast)
         info = RecipeInfo(
@@ -243,6 +248,8 @@ def _plan(name: str, schedule: str, base: TrainingPlan, figures: Figures | None)
     if figures is None or isinstance(figures, TrainingPlan):
         return base if figures is None else figures
     known = PLAN_OPTIONS
+    if not isinstance(figures, Mapping):
+        raise OptionError(f"recipe '{name}': {schedule} takes figures by name, as dict(epochs=3)")
     for figure in figures:
         if figure not in known:
             raise OptionError(

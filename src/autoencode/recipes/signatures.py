@@ -12,6 +12,7 @@ from autoencode.recipes.options import options_of
 
 # What `build` takes beside the options.
 _TAKEN = ("name", "spec", "schedule", "seed", "encoder", "decoder")
+_FIRST = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -29,14 +30,18 @@ def check_signature(function: Any, figures: Collection[str]) -> None:
     if not inspect.isfunction(function) or not name.isidentifier():
         raise OptionError(f"a recipe is a function with a name of its own, got {function!r}")
     parameters = inspect.signature(function).parameters
-    if next(iter(parameters), None) != "spec":
+    first = next(iter(parameters.values()), None)
+    if first is None or first.name != "spec" or first.kind not in _FIRST:
         raise OptionError(f"recipe '{name}': the first argument must be spec, the DataSpec")
     for argument, parameter in list(parameters.items())[1:]:
-        if argument != "networks":
+        if argument == "networks":
+            if parameter.default is parameter.empty:
+                raise OptionError(f"recipe '{name}': networks has no default; write networks=None")
+        else:
             _check_parameter(f"recipe '{name}': option {argument}", parameter)
     try:
         options = options_of(function)
-    except (NameError, TypeError, AttributeError) as error:
+    except (NameError, TypeError, AttributeError, IndexError) as error:
         raise OptionError(f"recipe '{name}': its types cannot be read: {error}") from None
     for option in options.values():
         if option.name in figures or option.name in _TAKEN:

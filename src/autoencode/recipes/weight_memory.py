@@ -38,7 +38,10 @@ def refuse_too_large(
     what = f"option {name}: {values[name]} makes a model that is too large"
     try:
         with building(0), torch.device("meta"):
-            needed = _bytes(info.function(spec, **call))
+            made = info.function(spec, **call)
+        if not isinstance(made, Recipe):
+            return  # ``build`` says so
+        needed = _bytes(made)
     except InputError:
         raise
     except (RuntimeError, MemoryError, OverflowError, TypeError) as error:

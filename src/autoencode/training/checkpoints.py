@@ -221,12 +221,24 @@ def kept_in(
                     "remove the folder to start anew"
                 )
         else:
+            if others := sorted(path.name for path in place.iterdir() if not _is_ours(path)):
+                raise OptionError(
+                    f"{place} holds {others[0]}, which is no checkpoint; give a folder of its own"
+                )
             keeper.start(request)
         yield keeper, found, keeper.latest()[0]
         (place / RUN_FILE).unlink()
         for path in place.iterdir():
-            path.unlink()
-        place.rmdir()
+            if _is_ours(path):
+                path.unlink()
+        with contextlib.suppress(OSError):  # whatever else came there meanwhile stays
+            place.rmdir()
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file in a folder of checkpoints was written by them, whole or not."""
+    numbered = path.stem.isdigit() and path.suffix in (".json", ".safetensors")
+    return numbered or path.name in (RUN_FILE, LOCK) or path.name.endswith(".part")
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
