@@ -536,3 +536,7 @@ def test_a_name_with_a_module_gets_no_hint_to_import_it():
     with pytest.raises(InputError) as caught:
         registered("evil:tiny")
     assert "--recipe" not in str(caught.value)
+
+
+def test_a_dot_in_the_place_of_the_colon_is_told():
+    refused(lambda: recipe_info("package.mine.tiny"), "package.mine:tiny")

@@ -36,9 +36,11 @@ def recipe_info(recipe: Named) -> RecipeInfo:
     faults: list[str] = []
     found = _listed(recipe, faults)
     if found is None:
-        raise OptionError(
-            "; ".join([f"unknown recipe '{recipe}'; {nearest(recipe, RECIPES)}", *faults])
+        module, _, name = recipe.rpartition(".")
+        hint = (
+            f"a function of a module is written {module}:{name}" if module else nearest(recipe, RECIPES)
         )
+        raise OptionError("; ".join([f"unknown recipe '{recipe}'; {hint}", *faults]))
     return found
 
 

@@ -97,6 +97,11 @@ def run_data(
     return read_again(origin, scaled, changed, spec=trained.spec, data_dir=data_dir)
 
 
+def _as_in_training(trained: Trained, on_bad_file: str | None) -> dict[str, Any]:
+    """Gives what was said of columns and images in training, for other data that are read alike."""
+    return {"table": trained.origin.table, "images": trained.origin.images_with(on_bad_file)}
+
+
 def examples_for(
     trained: Trained,
     folder: str | os.PathLike[str],
@@ -114,11 +119,7 @@ def examples_for(
     check_split(split, own=source is None)
     if source is not None:
         return load_examples(
-            source,
-            trained.spec,
-            data_dir=data_dir,
-            table=trained.origin.table,
-            images=trained.origin.images_with(on_bad_file),
+            source, trained.spec, data_dir=data_dir, **_as_in_training(trained, on_bad_file)
         )
     data = run_data(trained, folder, data_dir)
     if split == "train" and not isinstance(data.train, Examples):
@@ -146,11 +147,7 @@ def examples_to_embed(
     check_split(split, own=source is None)
     if source is not None:
         return open_examples(
-            source,
-            trained.spec,
-            data_dir=data_dir,
-            table=trained.origin.table,
-            images=trained.origin.images_with(on_bad_file),
+            source, trained.spec, data_dir=data_dir, **_as_in_training(trained, on_bad_file)
         )
     if split != "train":
         return examples_for(trained, folder, None, split, data_dir)
