@@ -58,7 +58,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         (n, height, width) is taken for grey images and may be sequences, (n, steps, features).
     early_stopping : bool, default=False
         Whether training ends when the loss on held-out rows no longer falls, and the best weights are
-        kept.
+        kept, those of the start included.
     validation_fraction : float, default=0.1
         The share of rows that is held out for that.
     n_iter_no_change : int, default=10

@@ -100,7 +100,8 @@ def fit(
         updates: what is minimised and which modules move.
         train: training examples, on ``device``.
         plan: epochs, batch size, rates.
-        validation: held-out examples, measured after each epoch.
+        validation: held-out examples, measured after each epoch, and before the first step where the
+            best weights are kept.
         seed: of the order of examples and of all noise.
         device: where to train.
         observer: watches.
@@ -201,6 +202,7 @@ class _Loop:
         self.totals = Totals()
         self.records: list[EpochRecord] = []
         self.best: dict[str, Tensor] = {}
+        self.compares = plan.keeps_best and validation is not None
         self.average = WeightAverage(self.model, plan.ema) if plan.ema else None
         self.group = parallel.current()
         self.sharded = any(map(is_sharded, stepper.parameters))
@@ -216,6 +218,8 @@ class _Loop:
         if resume is not None:
             self.best = restore(self.stepper, resume.tensors, self.average)
             self.at, self.records = replace(resume.position), list(resume.records)
+        elif self.compares:
+            self._remember(self._validate()["loss"])
         self.steps = replayed(self.stepper, self.plan, self.device, observer.notice)
         observer.start(self.n_steps, self.n_epochs)
         stopped = False
@@ -227,9 +231,8 @@ class _Loop:
             self._keep(keeper, at_once=True)
         if self.average is not None:
             self.average.put()
-        if not stopped:
-            for name, value in model_tensors(self.stepper).items() if self.best else ():
-                put(value, self.best[name])
+        if not stopped and self.best:
+            self._put_best(observer)
         self.model.eval()
         observer.end()
         return self.records
@@ -276,7 +279,7 @@ class _Loop:
             self.records[-1] = replace(record, diagnoses=found)
         self.totals = Totals()
         self.at = replace(at, epoch=at.epoch + 1, batch=0, sums={}, seen={}, seconds=0.0)
-        if self.plan.patience and self.validation is not None:
+        if self.compares:
             self._remember(held_out["loss"])
 
     def _remember(self, loss: float) -> None:
@@ -284,6 +287,15 @@ class _Loop:
         if self.at.best is None or loss < self.at.best:
             self.at.best, self.at.best_epoch = loss, self.at.epoch
             self.best = {n: gather_whole(t).clone() for n, t in model_tensors(self.stepper).items()}
+
+    def _put_best(self, observer: Observer) -> None:
+        """Gives the model the best weights that it had."""
+        for name, value in model_tensors(self.stepper).items():
+            put(value, self.best[name])
+        if self.records and self.at.best_epoch == 0:
+            observer.notice(
+                "no epoch was better on the held-out examples than the start, which is kept"
+            )
 
     def _impatient(self) -> bool:
         waited = self.at.epoch - self.at.best_epoch
@@ -373,7 +385,9 @@ class _Loop:
         assert self.validation is not None
         seed_step(self.seed, -1, self.device)
         objective = self.stepper.updates[0].objective
-        progress = Progress(self.at.step, self.n_steps, self.n)
+        # Losses under weights that move cannot be compared, so there the weights are those of the end.
+        step = self.n_steps if self.compares else self.at.step
+        progress = Progress(step, self.n_steps, self.n)
         with self.tuned():
             return evaluate_losses(self.model, objective, self.validation, progress)
 

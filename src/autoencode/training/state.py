@@ -33,8 +33,8 @@ class Position:
         seconds: of training in this epoch so far.
         slowed: factor on the learning rate, below 1 after steps that had to be skipped.
         skipped: how many steps were skipped one after the other just now.
-        best: lowest validation loss so far, with early stopping.
-        best_epoch: the epoch that left it.
+        best: lowest validation loss so far, where the best weights are kept.
+        best_epoch: the epoch that left it, from 1; 0 for the start.
     """
 
     epoch: int = 0
@@ -57,7 +57,7 @@ class TrainingState:
         position: how far training has come.
         records: one for each epoch that is over.
         tensors: weights and buffers (``model.``, with its ``helpers.``), optimisers
-            (``optimizer.0.``), with early stopping the best weights (``best.``), and with ``ema`` the
+            (``optimizer.0.``), the best weights where they are kept (``best.``), and with ``ema`` the
             averaged ones (``average.``).
     """
 

@@ -1,0 +1,128 @@
+"""Which weights training leaves: those of the last step, or the best on held-out examples."""
+
+import copy
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from autoencode.bottlenecks import Plain
+from autoencode.data import Examples, Resident
+from autoencode.likelihoods import Gaussian
+from autoencode.models import AutoencoderModule
+from autoencode.objectives import Linear, WeightedSum, mean_squared_error
+from autoencode.randomness import seeded
+from autoencode.training import Observer, TrainingPlan, TrainingState, Update, fit
+from autoencode.training.loop import evaluate_losses
+from autoencode.types import DataSpec, Progress
+
+MSE = WeightedSum({"mse": mean_squared_error})
+SPEC = DataSpec((6,), "real")
+
+
+def rows(n, seed):
+    g = torch.Generator().manual_seed(seed)
+    factors, loadings = torch.randn(n, 2, generator=g), torch.randn(2, 6, generator=torch.Generator())
+    x = factors @ loadings + 0.3 * torch.randn(n, 6, generator=g)
+    return Resident(Examples(x.numpy()), SPEC)
+
+
+TRAIN, HELD_OUT = rows(60, 0), rows(40, 1)
+
+
+def model(seed=0):
+    with seeded(seed):
+        encoder = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 2))
+        return AutoencoderModule(encoder, nn.Linear(2, 6), Plain(), Gaussian(1))
+
+
+def trained(made, objective=MSE, **more):
+    more = {"epochs": 12, "batch_size": 16, "lr": 0.03, "keep": "best"} | more
+    given = {name: more.pop(name) for name in ("observer", "keeper", "resume") if name in more}
+    plan = TrainingPlan(**more)
+    return fit(made, [Update(objective, (made,))], TRAIN, plan, validation=HELD_OUT, **given)
+
+
+def loss(made, objective=MSE):
+    return evaluate_losses(made, objective, HELD_OUT, Progress(1, 1))["loss"]
+
+
+def weights(made):
+    return {name: t.clone() for name, t in made.state_dict().items()}
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+class Notices(Observer):
+    def __init__(self):
+        self.said = []
+
+    def notice(self, text):
+        self.said.append(text)
+
+
+@pytest.mark.parametrize("lr", [1e-3, 0.03, 3.0])
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_the_best_is_the_lowest_of_the_start_and_all_epochs(lr, ema):
+    made = model()
+    start = loss(made)
+    records = trained(made, lr=lr, ema=ema)
+    assert loss(made) == min([start, *(record.validation["loss"] for record in records)])
+
+
+def test_a_start_that_nothing_beats_is_kept_and_said():
+    made, observer = model(), Notices()
+    first = weights(made)
+    trained(made, lr=30.0, observer=observer)
+    assert same(weights(made), first)
+    assert [text for text in observer.said if "start, which is kept" in text]
+
+
+def test_early_stopping_counts_the_start():
+    made = model()
+    first = weights(made)
+    assert len(trained(made, lr=30.0, keep="last", patience=3)) == 3
+    assert same(weights(made), first)
+
+
+def test_the_last_weights_are_left_unless_asked_otherwise():
+    one, other = model(), model()
+    trained(one, lr=30.0, keep="last")
+    assert loss(one) > loss(other)
+
+
+def test_losses_whose_weights_move_are_compared_at_the_weights_of_the_end():
+    """With the weight of a warm-up the first epoch would be the best whatever it learned."""
+    rising = WeightedSum({"mse": mean_squared_error}, mse=Linear(0.0, 1.0))
+    made = model()
+    start = loss(made, rising)
+    records = trained(made, rising, lr=1e-3)
+    losses = [record.validation["loss"] for record in records]
+    assert min(losses) < start
+    assert loss(made, rising) == min(losses)
+
+
+class All:
+    def __init__(self):
+        self.states = []
+
+    def due(self):
+        return True
+
+    def keep(self, state):
+        tensors = {name: t.clone() for name, t in state.tensors.items()}
+        facts = json.loads(json.dumps(state.facts()))
+        self.states.append(TrainingState.from_dict(facts, tensors))
+
+
+@pytest.mark.parametrize("lr", [0.03, 30.0])  # the best is an epoch, the start
+def test_a_run_that_goes_on_keeps_the_same_best(lr):
+    keeper, whole = All(), model()
+    trained(whole, lr=lr, keeper=keeper)
+    for state in copy.copy(keeper.states[::7]):
+        again = model(seed=5)
+        trained(again, lr=lr, resume=state)
+        assert same(weights(again), weights(whole)), state.position
