@@ -126,3 +126,11 @@ def test_a_run_that_goes_on_keeps_the_same_best(lr):
         again = model(seed=5)
         trained(again, lr=lr, resume=state)
         assert same(weights(again), weights(whole)), state.position
+
+
+@pytest.mark.parametrize("data_start", [True, False])
+def test_parts_take_their_first_values_from_data_unless_training_goes_on(data_start, monkeypatch):
+    made, asked = model(), []
+    monkeypatch.setattr(made, "start_at_data", asked.append, raising=False)
+    trained(made, epochs=1, data_start=data_start)
+    assert bool(asked) == data_start

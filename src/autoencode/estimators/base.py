@@ -175,7 +175,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
                 "set warm_start=False"
             )
         recipe.model.load_state_dict(before)
-        return recipe.with_plan(mean_start=False)
+        return recipe.with_plan(mean_start=False, data_start=False)
 
     def _checkpoints(self, data: Data, seed: int) -> Any:
         """Opens where training is kept, with what it is and the state it goes on from, if asked for."""

@@ -166,7 +166,7 @@ def _start(model: nn.Module, train: Source, plan: TrainingPlan, seed: int) -> No
     if plan.mean_start and start_at_mean is not None:
         start_at_mean(train.mean().to(device))
     start_at_data = getattr(model, "start_at_data", None)
-    if start_at_data is not None:
+    if plan.data_start and start_at_data is not None:
         start_at_data(lambda n: next(train.shuffled(Pass(seed, 0, n))).x.to(device))
 
 
@@ -293,9 +293,7 @@ class _Loop:
         for name, value in model_tensors(self.stepper).items():
             put(value, self.best[name])
         if self.records and self.at.best_epoch == 0:
-            observer.notice(
-                "no epoch was better on the held-out examples than the start, which is kept"
-            )
+            observer.notice("no epoch was better on held-out examples than the start, which is kept")
 
     def _impatient(self) -> bool:
         waited = self.at.epoch - self.at.best_epoch

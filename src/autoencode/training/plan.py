@@ -29,6 +29,9 @@ class TrainingPlan:
         warmup: share of the steps over which the rate grows from zero.
         decay: constant rate after that, or linear to zero at the last step.
         mean_start: set the output's bias so that training starts at the mean of the data.
+        data_start: give parts their first values from training examples where they have such (vectors
+            of a codebook, components of a prior, a linear path); without it training goes on from the
+            weights that are there.
         weight_decay: decoupled weight decay.
         min_steps: small data get more epochs until there are that many steps.
         validation: share of the training data that is held out to watch; a share of 1/60 of MNIST
@@ -61,6 +64,7 @@ class TrainingPlan:
     warmup: Part = 0.0
     decay: Literal["constant", "linear"] = "constant"
     mean_start: bool = False
+    data_start: bool = True
     weight_decay: NotNegative = 0.0
     min_steps: Annotated[int, AtLeast(0)] = 0
     validation: Part = 1 / 60
