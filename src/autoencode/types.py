@@ -22,7 +22,7 @@ from autoencode.errors import DataError, IncompatibleError
 Array = NDArray[Any]
 Kind = Literal["unit", "real"]
 ColumnKind = Literal["real", "count", "boolean", "category", "date"]
-Standardize = Literal["columns", "all_columns", "robust", "global", "none"]
+Standardize = Literal["columns", "all_columns", "robust", "global", "unit", "none"]
 Layout = Literal["row", "image", "sequence", "volume"]
 
 # What the axes of one example are; their number tells them apart.
@@ -93,7 +93,8 @@ class DataSpec:
     Attributes:
         shape: shape of one example: a row (entries,), a sequence (steps, features), an image (channels,
             height, width) or a volume (channels, depth, height, width).
-        kind: ``unit`` for values in [0, 1] (as the model sees them), ``real`` for anything.
+        kind: ``unit`` for pixels and other values in [0, 1] (as the model sees them), ``real`` for
+            measurements.
         offset, scale: one number for all entries, or one for each entry of ``shape`` (flattened).
         context_dim: width of the conditioning vector, 0 when there is none.
         columns: names and kinds of a table's columns; empty for data without names.

@@ -98,13 +98,13 @@ def test_channels_last_keeps_every_pixel():
         (BYTES, np.uint8, "unit", 255),
         (BYTES % 2, np.uint8, "unit", 1),
         (BYTES > 99, np.uint8, "unit", 1),
-        (BYTES.reshape(12, 64), np.uint8, "unit", 255),
+        (BYTES.reshape(12, 64), np.uint8, "real", None),
         (BYTES / 255, np.float32, "unit", 1),
         ((BYTES % 2).astype(int), np.float32, "unit", 1),
         (BYTES.astype(float), np.uint8, "unit", 255),
         (BYTES.astype(np.int64), np.uint8, "unit", 255),
         (BYTES % 17 * 1.0, np.uint8, "unit", 16),
-        (BYTES.reshape(12, 64) * 1.0, np.uint8, "unit", 255),
+        (BYTES.reshape(12, 64) * 1.0, np.float32, "real", None),
         (BYTES[:, :, 0] * 1.0, np.float32, "real", None),
         (BYTES.reshape(12, 64)[:, :63] * 1.0, np.float32, "real", None),
         (BYTES.reshape(12, 64) % 10 * 1.0, np.float32, "real", None),
@@ -655,6 +655,6 @@ def test_factors_are_chosen_by_name_and_by_whether_they_vary():
 def test_factors_stay_when_values_are_drawn_as_black_and_white(tmp_path):
     x = RNG.random((20, 4)).astype(np.float32)
     np.savez(tmp_path / "made.npz", x=x, factors=np.arange(20)[:, None])
-    data = load_data(tmp_path / "made.npz")
+    data = load_data(tmp_path / "made.npz", standardize="unit")
     drawn = binarized_once(data)
     np.testing.assert_array_equal(drawn.test.factors.values, data.test.factors.values)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from autoencode.data.values.ranges import column_quantiles
+from autoencode.data.values.moments import column_quantiles
 from autoencode.types import Array
 
 _QUANTILES = 1_000

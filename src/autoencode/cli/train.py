@@ -90,7 +90,7 @@ _ECHO = 2.0  # seconds
     "--standardize",
     metavar="WAY",
     help="How numbers that are no pixels are scaled: columns, all_columns, robust (median and "
-    "interquartile range), global or none.  [default: the recipe's own way]",
+    "interquartile range), global, unit (not, in 0..1) or none.  [default: the recipe's own way]",
 )
 @image_options
 @bad_file_option

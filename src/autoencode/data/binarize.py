@@ -37,7 +37,10 @@ def binarized_once(data: Data, seed: int = 0) -> Data:
         raise DataError("binarising once needs data in memory; use stream=False")
     spec = data.spec
     if spec.kind != "unit" or len(spec.scale) > 1 or spec.gaps:
-        raise DataError("only values in [0, 1] without gaps can be binarised")
+        raise DataError(
+            "only pixels and values in [0, 1] without gaps can be binarised; load rows of such values "
+            "with standardize='unit'"
+        )
     low, high = spec.offset[0], spec.offset[0] + spec.scale[0]
     rng = np.random.default_rng(seed)
 

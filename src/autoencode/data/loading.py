@@ -86,7 +86,7 @@ def load_data(
             ``datasets.Dataset`` of Hugging Face (or the folder of a saved one); ``Data`` as they are.
         data_dir: where data sets are looked for and downloaded to, and decoded images kept.
         labels: (N,) one label for each example, where the source has none.
-        standardize: how values that are neither pixels nor in [0, 1] are scaled; see
+        standardize: how columns and other values that are no pixels are scaled; see
             ``ranges.spec_for``.
         stream: whether the data stay on disk and are read while they are used; by default what
             would take more than a quarter of the free memory, and memory maps
@@ -334,11 +334,12 @@ def _fit(
     arranged = arrangement(raw.x.shape[1:], layout)
     moved = [arranged(part) for part in parts]
     mixed = not all(column.numeric for column in raw.columns)
-    storage = Storage(np.float32, "real") if mixed else choose_storage(moved, standardize)
+    guessed = arranged.guessed
+    storage = Storage(np.float32, "real") if mixed else choose_storage(moved, standardize, guessed)
     stored = [storage.store(part) for part in moved]
     known, source = stored[0], moved[0]
-    # What bytes mean does not hang on which of them are held out.
-    if held_out is not None and storage.dtype != np.uint8:
+    # What pixels mean does not hang on which of them are held out.
+    if held_out is not None and (storage.kind == "real" or storage.dtype != np.uint8):
         known, source = known[~held_out], source[~held_out]
     spec, notices = spec_for(known, storage, standardize, source, raw.columns)
     spec = replace(spec, given_shape=arranged.given_shape)

@@ -50,9 +50,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
     column_kinds : dict, default=None
         What columns of a table are where their dtype does not tell: name to "real", "count",
         "boolean", "category" or "date".
-    standardize : {"columns", "all_columns", "robust", "global", "none"}, default=None
-        How columns that are neither pixels nor in [0, 1] are scaled (``autoencode.data.load_data``);
-        "robust" by median and interquartile range. The recipe's own way by default.
+    standardize : {"columns", "all_columns", "robust", "global", "unit", "none"}, default=None
+        How columns are scaled (``autoencode.data.load_data``); "robust" by median and interquartile
+        range, "unit" not at all where they lie in [0, 1]. The recipe's own way by default.
     layout : {"row", "image", "sequence", "volume"}, default=None
         What an example is, where the number of axes does not tell (``autoencode.data.load_data``):
         (n, height, width) is taken for grey images and may be sequences, (n, steps, features).

@@ -220,7 +220,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         spec = self._trained.spec
         if spec.mixed:
             return to_frame(decode(x, spec.columns), like)
-        if spec.layout == "image" or (spec.layout == "row" and not spec.given_shape):
+        if spec.layout in ("image", "row") and not spec.given_shape:
             return x
         if isinstance(given, list | tuple) or (hasattr(given, "shape") and not is_frame(given)):
             return as_given(x, shape_of(given))

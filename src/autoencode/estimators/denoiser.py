@@ -68,9 +68,9 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         Any other option of the recipe or of the training plan, by name.
     column_kinds : dict, default=None
         What columns of a table are where their dtype does not tell, as in ``Autoencoder``.
-    standardize : {"columns", "all_columns", "robust", "global", "none"}, default=None
-        How columns that are neither pixels nor in [0, 1] are scaled (``autoencode.data.load_data``);
-        "robust" by median and interquartile range. The recipe's own way by default.
+    standardize : {"columns", "all_columns", "robust", "global", "unit", "none"}, default=None
+        How columns are scaled (``autoencode.data.load_data``); "robust" by median and interquartile
+        range, "unit" not at all where they lie in [0, 1]. The recipe's own way by default.
     layout : {"row", "image", "sequence", "volume"}, default=None
         What an example is, as in ``Autoencoder``.
     early_stopping : bool, default=False

@@ -36,7 +36,7 @@ from autoencode.recipes.built import Recipe
 from autoencode.recipes.lookup import Named, recipe_info
 from autoencode.recipes.options import arguments, resolve
 from autoencode.recipes.registry import PLAN_OPTIONS, ScheduleName, put_in_order
-from autoencode.recipes.shared.likelihood import COUNTS
+from autoencode.recipes.shared.likelihood import COUNTS, SHARES
 from autoencode.recipes.shared.networks import UserNetworks
 from autoencode.recipes.weight_memory import refuse_too_large
 from autoencode.types import DataSpec, Standardize
@@ -75,11 +75,17 @@ def default_recipe(spec: DataSpec) -> str:
 def scaling(recipe: Named, options: Mapping[str, Any]) -> Standardize:
     """Chooses how the numbers of a table are scaled for a recipe with these options.
 
-    >>> scaling("vae", {}), scaling("vae", {"likelihood": "poisson"})
-    ('columns', 'none')
+    Counts are learned from as they are, and so are values that a likelihood or an output has in [0, 1].
+
+    >>> [scaling("vae", {"likelihood": name}) for name in ("gaussian", "poisson", "bernoulli")]
+    ['columns', 'none', 'unit']
     """
-    counted = options.get("likelihood") in COUNTS
-    return "none" if counted else recipe_info(recipe).standardize
+    likelihood = options.get("likelihood")
+    if likelihood in COUNTS:
+        return "none"
+    if likelihood in SHARES or options.get("binarize") or options.get("output") in ("sigmoid", "clip"):
+        return "unit"
+    return recipe_info(recipe).standardize
 
 
 def build(

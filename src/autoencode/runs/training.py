@@ -124,7 +124,7 @@ def train(
         stream: whether the data stay on disk (``load_data``).
         table: which columns of a table are labels, names of rows or left out (``load_data``).
         images: how images of a folder are brought to one form (``load_data``).
-        standardize: how values that are neither pixels nor in [0, 1] are scaled (``load_data``); the
+        standardize: how columns and other values that are no pixels are scaled (``load_data``); the
             recipe's own way by default.
         leave_out: labels whose examples the model shall never see (``load_data``).
         layout: what an example is, where its axes do not tell (``load_data``).

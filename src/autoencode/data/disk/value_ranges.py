@@ -16,16 +16,16 @@ import numpy as np
 from autoencode.data.disk.store import Store
 from autoencode.data.disk.stored import Stored
 from autoencode.data.values.arrays import refuse_unusable
-from autoencode.data.values.layouts import arrangement
+from autoencode.data.values.layouts import Arrangement, arrangement
+from autoencode.data.values.moments import could_be_coarse, precision_notice
+from autoencode.data.values.pictures import some_rows
 from autoencode.data.values.ranges import (
     Storage,
     Values,
-    as_columns,
+    are_whole,
     center_and_variance,
     check_standardize,
-    could_be_coarse,
     nothing_to_learn,
-    precision_notice,
     standardized,
     storage_of,
 )
@@ -33,6 +33,7 @@ from autoencode.types import Array, DataSpec, Layout
 
 _BLOCK_BYTES = 1 << 20  # small enough to stay in the cache
 _DIM = 16  # bytes above this are pixels to 255 whatever else there is
+_ROW_SPREAD = 128  # of bytes; what rows that are pictures span at least
 
 
 def survey(
@@ -51,9 +52,9 @@ def survey(
     """
     check_standardize(standardize)
     arranged = arrangement(store.shape, layout)
-    values = _values(store, arranged.shape)
-    storage = Storage(np.uint8, "unit") if store.dtype == bool else storage_of(values)
-    storage = as_columns(storage, values.shape, standardize)
+    examples = Stored(store, store.dtype, without, layout=layout)
+    values = _values(examples, arranged)
+    storage = storage_of(values, standardize)
     notices = [
         *arranged.notices(len(store) - len(without)),
         *([storage.notice] if storage.notice else []),
@@ -63,7 +64,7 @@ def survey(
     if storage.kind == "unit":
         spec = DataSpec(values.shape, "unit", scale=(storage.scale,), given_shape=arranged.given_shape)
         return storage, spec, notices
-    examples = Stored(store, np.dtype(storage.dtype), without, layout=layout)
+    examples = replace(examples, dtype=np.dtype(storage.dtype))
     moments = _Moments(examples)
     mean, variance = moments.mean, moments.variance
     if standardize == "robust":  # quantiles ask for all values at once; some rows are enough
@@ -82,18 +83,26 @@ def blocks(store: Store) -> list[tuple[int, int]]:
     return list(itertools.pairwise(bounds))
 
 
-def _values(store: Store, shape: tuple[int, ...]) -> Values:
+def _values(examples: Stored, arranged: Arrangement) -> Values:
+    """Finds the properties of a store's values, of all its rows."""
+    store = examples.store
     as_bytes = store.dtype in (bool, np.uint8)
+    enough = _ROW_SPREAD if arranged.layout == "row" else 1
     low, high, whole = math.inf, -math.inf, True
     for start, stop in blocks(store):
         block = store.read(start, stop)
         refuse_unusable(block, f"{store.name}, rows {start} to {stop - 1}", start)
         low, high = min(low, float(block.min())), max(high, float(block.max()))
-        settled = as_bytes and low < high and (high > _DIM or store.dtype == bool)
-        if settled:
+        settled = high - low >= enough and high > _DIM
+        if as_bytes and (settled or (store.dtype == bool and low < high)):
             break
-        whole = whole and (as_bytes or bool((block == np.rint(block)).all()))
-    return Values(shape, as_bytes, low, high, lambda: whole)
+        whole = whole and (as_bytes or are_whole(block))
+
+    def looked_at() -> Array:
+        return examples.take(some_rows(len(examples), math.prod(examples.shape))).x
+
+    rows = looked_at if arranged.guessed else None
+    return Values(arranged.shape, store.dtype, low, high, False, lambda: whole, rows)
 
 
 class _Moments:

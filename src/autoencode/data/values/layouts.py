@@ -3,13 +3,14 @@
 How an array is read, by its number of axes:
 
     array       guessed               row            image    sequence    volume
-    (N, D)      row                   itself         -        (D, 1)      -
+    (N, D)      row                   itself         square   (D, 1)      -
     3 axes      grey images           flat           (1, ..)  itself      -
     4 axes      images                flat           itself   1 channel   (1, ..)
     5 axes      volumes               flat           -        -           itself
     more        volumes of more axes  flat           -        -           -
 
 Channels may stand last where there are 1, 3 or 4 of them (of guessed volumes they stay where they are).
+Rows are images where D is k*k, grey, or 3*k*k, three colours one after the other.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ MOVED = "the last axis was taken as channels and moved to the front"
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 _TAKES = {
     "row": "(N, ...)",
-    "image": "(N, height, width), (N, channels, height, width) or (N, height, width, channels)",
+    "image": "(N, height, width), (N, channels, height, width), (N, height, width, channels), or rows "
+    "of k*k or 3*k*k values",
     "sequence": "(N, steps) or (N, steps, features)",
     "volume": "(N, depth, height, width), (N, channels, depth, height, width) or (N, depth, height, "
     "width, channels)",
@@ -59,7 +61,8 @@ class Arrangement:
     @property
     def given_shape(self) -> tuple[int, ...]:
         """Of ``DataSpec``: what is made of images comes back with channels first, all else as given."""
-        return () if self.layout == "image" or self.guessed or self.given == self.shape else self.given
+        axes_stay = self.layout == "image" and len(self.given) > 1
+        return () if axes_stay or self.guessed or self.given == self.shape else self.given
 
     def __call__(self, x: Array) -> Array:
         """Examples (N, *given) as (N, *shape)."""
@@ -122,10 +125,21 @@ def _arranged(given: tuple[int, ...], layout: Layout) -> Arrangement | None:
         if axes == 3 and given[0] == 1:  # grey images, a line of pixels at a time
             return Arrangement(given, given[1:], guessed=False)
         return Arrangement(given, (*given, 1)[:2], guessed=False) if axes in (1, 2) else None
+    if layout == "image" and axes == 1:
+        return _square(given)
     wanted = 2 if layout == "image" else 3  # axes beside the channels
     if axes == wanted:
         return Arrangement(given, (1, *given), guessed=False)
     return _channels_first(given, guessed=False) if axes == wanted + 1 else None
+
+
+def _square(given: tuple[int, ...]) -> Arrangement | None:
+    """Arranges rows as square images, grey or of three colours; ``None`` where they fill none."""
+    for channels in (1, 3):
+        side = math.isqrt(given[0] // channels)
+        if side > 1 and channels * side**2 == given[0]:
+            return Arrangement(given, (channels, side, side), guessed=False)
+    return None
 
 
 def _channels_first(given: tuple[int, ...], guessed: bool = True) -> Arrangement:

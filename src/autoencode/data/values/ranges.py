@@ -1,22 +1,28 @@
 """Layout and range of values: how a clean array is stored, and the ``DataSpec`` of its meaning.
 
-How values are read, first match first; "integers" are whole numbers of any dtype:
+What is a picture is said by layout and type, not by range: rows and sequences are measurements,
+whatever values they hold. How values are read, first match first; "integers" are whole numbers of any
+dtype:
 
     dtype or values                                          stored    kind   scale
     bool                                                     uint8     unit   1
-    uint8, all 0 or 1                                        uint8     unit   1
-    uint8 rows of fewer than 64                              float32   real   ``standardize``
+    rows that are flattened pictures: in [0, 1]              (*)       unit   1
+        the same, integers in 0..255, some above 16          uint8     unit   255
+    rows and sequences of anything else                      (*)       real   ``standardize``
+    uint8 images, all 0 or 1                                 uint8     unit   1
     uint8 images in 0..16 (scikit-learn's digits)            uint8     unit   16
-    uint8                                                    uint8     unit   255
-    all in [0, 1]                                            float32   unit   1
+    uint8 images                                             uint8     unit   255
+    images, all in [0, 1]                                    float32   unit   1
     images, integers in 0..16 (scikit-learn's digits)        uint8     unit   16
     images, integers in 0..255                               uint8     unit   255
     images, others in [0, 255], some above 16                float32   unit   255
-    rows of k*k >= 64 integers in 0..255, some above 16      uint8     unit   255
-    anything else                                            float32   real   ``standardize``
+    images of anything else                                  float32   real   ``standardize``
 
-Volumes are read as images are. Sequences are measurements, never pixels: bool, bytes of 0 and 1 and
-what lies in [0, 1] are unit, all else is real.
+    (*) uint8 where all are 0 or 1 or a row has 64 of them or more; else float32
+
+Volumes are read as images are. Integers beside gaps are kept as float32. Rows are flattened pictures
+when nobody said what they are (``layout``), their values span half of the range of pixels or more, and
+neighbours in the picture are alike (``pictures``): 784 columns of MNIST. A notice says so.
 """
 
 from __future__ import annotations
@@ -29,16 +35,24 @@ from typing import Any, get_args
 import numpy as np
 
 from autoencode.data.values.arrays import extremes
+from autoencode.data.values.moments import (
+    EPS,
+    column_extremes,
+    could_be_coarse,
+    moments,
+    precision_notice,
+    robust_moments,
+)
+from autoencode.data.values.pictures import could_be_picture, picture_shape, some_rows
 from autoencode.errors import OptionError, nearest
 from autoencode.types import Array, Column, DataSpec, Kind, Standardize, layout_of
 
 _IN_COLUMNS = ("row", "sequence")  # layouts whose entries have a meaning, and a unit, each of its own
 _PIXELS = ("image", "volume")
 _DIM = 16  # no photograph with levels to 255 is as dark as this throughout
-_SMALLEST_IMAGE = 64  # pixels; a shorter row of small integers is more likely a table of counts
+_WIDE_ROW = 64  # bytes; so many are kept as such, four times smaller
+_OUTSIDE = "values lie outside 0..1, so that each column is scaled to mean 0 and variance 1"
 _TINY = float(np.finfo(np.float32).tiny)
-_EPS = float(np.finfo(np.float32).eps)
-_CHUNK_ENTRIES = 1 << 18  # small enough to stay in the cache
 
 
 @dataclass(frozen=True)
@@ -62,35 +76,39 @@ class Storage:
         return np.ascontiguousarray(x, dtype=self.dtype)
 
 
-def choose_storage(parts: Sequence[Array], standardize: str = "columns") -> Storage:
+def choose_storage(
+    parts: Sequence[Array], standardize: str = "columns", guessed: bool = True
+) -> Storage:
     """Chooses one way to keep all parts of a data set, by the table above.
 
     Args:
         parts: (N, ...) clean arrays with the same shape of example.
         standardize: see ``spec_for``.
+        guessed: whether nobody said what an example is, so that rows may be pictures.
     """
-    return as_columns(_choose_storage(parts), parts[0].shape[1:], standardize)
+    ends = [extremes(part) for part in parts]
 
+    def looked_at() -> Array:
+        rows = parts[0]
+        return rows[some_rows(len(rows), rows.shape[1])]
 
-def as_columns(storage: Storage, shape: tuple[int, ...], standardize: str) -> Storage:
-    """Chooses how values are kept where ``standardize`` says not to interpret their range."""
-    if standardize == "none" or (standardize == "all_columns" and layout_of(shape) in _IN_COLUMNS):
-        return Storage(storage.dtype, "real")
-    return storage
-
-
-def _choose_storage(parts: Sequence[Array]) -> Storage:
-    if all(part.dtype == bool for part in parts):
-        return Storage(np.uint8, "unit")
     return storage_of(
         Values(
             shape=parts[0].shape[1:],
-            bytes=all(part.dtype in (bool, np.uint8) for part in parts),
-            low=min(extremes(part)[0] for part in parts),
-            high=max(extremes(part)[1] for part in parts),
-            whole=lambda: all(bool((part == np.rint(part)).all()) for part in parts),
-        )
+            dtype=np.result_type(*parts),
+            low=min(low for low, _ in ends),
+            high=max(high for _, high in ends),
+            gaps=any(part.dtype.kind == "f" and bool(np.isnan(part.min())) for part in parts),
+            whole=lambda: all(are_whole(part) for part in parts),
+            rows=looked_at if guessed else None,
+        ),
+        standardize,
     )
+
+
+def are_whole(x: Array) -> bool:
+    """Tells whether all known values are whole numbers."""
+    return bool(((x == np.rint(x)) | (x != x)).all())
 
 
 @dataclass(frozen=True)
@@ -99,61 +117,96 @@ class Values:
 
     Attributes:
         shape: shape of one example, as models have it.
-        bytes: whether all are uint8 or bool.
+        dtype: of all of them.
         low, high: the extremes.
+        gaps: whether some are missing.
         whole: whether all are whole numbers; asked only where it matters.
+        rows: gives some rows (n, D) to look at, evenly spread; ``None`` where somebody said what they
+            are.
     """
 
     shape: tuple[int, ...]
-    bytes: bool
+    dtype: np.dtype[Any]
     low: float
     high: float
+    gaps: bool
     whole: Callable[[], bool]
+    rows: Callable[[], Array] | None = None
+
+    @property
+    def bytes(self) -> bool:
+        return self.dtype in (bool, np.uint8)
 
 
-def storage_of(values: Values) -> Storage:
-    """Chooses how values other than bool are kept, by the table above."""
-    if values.bytes:
-        return _bytes(values)
-    if values.low >= 0 and values.high <= 1:
-        return Storage(np.float32, "unit")
-    if values.low >= 0 and values.high <= 255:
-        return _pixels(values) or Storage(np.float32, "real")
-    return Storage(np.float32, "real")
+def storage_of(values: Values, standardize: str) -> Storage:
+    """Chooses how values are kept, by the table above."""
+    columns = layout_of(values.shape) in _IN_COLUMNS
+    if values.dtype == bool:
+        found = Storage(np.uint8, "unit")
+    elif columns:
+        return _measurements(values, standardize)
+    else:
+        found = _pixels(values)
+    if standardize == "none" or (standardize == "all_columns" and columns):
+        return Storage(found.dtype, "real")
+    return found
 
 
-def _pixels(values: Values) -> Storage | None:
-    """Chooses how values in [0, 255] are kept if they are pixels, ``None`` if they are not."""
-    layout, high = layout_of(values.shape), values.high
-    images = layout in _PIXELS
-    if not images and not (layout == "row" and high > _DIM and _could_be_image(values.shape[0])):
+def _measurements(values: Values, standardize: str) -> Storage:
+    """Chooses how rows and sequences are kept: as measurements, but for flattened pictures."""
+    wide = layout_of(values.shape) == "row" and values.shape[0] >= _WIDE_ROW
+    stored = np.uint8 if values.bytes and (wide or values.high <= 1) else np.float32
+    measured = Storage(stored, "real")
+    if standardize in ("none", "all_columns"):
+        return measured
+    shares = _shares(values)
+    if standardize == "unit":
+        return shares or replace(measured, notice=_OUTSIDE)
+    if not shares or values.rows is None or layout_of(values.shape) != "row":
+        return measured
+    if values.high - values.low < shares.scale / 2 or not could_be_picture(values.shape[0]):
+        return measured
+    picture = picture_shape(values.rows())
+    return replace(shares, notice=_taken_as_pictures(picture, shares.scale)) if picture else measured
+
+
+def _shares(values: Values) -> Storage | None:
+    """Chooses how rows are kept as values in [0, 1]; ``None`` where they are something else."""
+    if values.low < 0 or values.high > 255:
         return None
-    integers = values.whole()
-    if not integers and not (images and high > _DIM):
-        return None
-    scale = 255 if high > _DIM else _DIM
-    stored = np.uint8 if integers else np.float32
-    return Storage(stored, "unit", float(scale), _taken_as_pixels(scale))
-
-
-def _bytes(values: Values) -> Storage:
-    """How bytes are kept: pixels, but for short rows (a table of counts) and sequences."""
     if values.high <= 1:
-        return Storage(np.uint8, "unit")
-    layout = layout_of(values.shape)
-    if layout == "sequence" or (layout == "row" and values.shape[0] < _SMALLEST_IMAGE):
+        return Storage(np.uint8 if values.bytes else np.float32, "unit")
+    if values.high <= _DIM or not values.whole():
+        return None
+    stored = np.float32 if values.gaps else np.uint8
+    return Storage(stored, "unit", 255.0, None if values.bytes else _taken_as_pixels(255))
+
+
+def _pixels(values: Values) -> Storage:
+    """Chooses how images are kept: in [0, 1] where their range is that of pixels."""
+    if values.low < 0 or values.high > 255:
         return Storage(np.float32, "real")
-    if layout in _PIXELS and values.high <= _DIM:
-        return Storage(np.uint8, "unit", float(_DIM), _taken_as_pixels(_DIM))
-    return Storage(np.uint8, "unit", 255.0)
+    if values.high <= 1:
+        return Storage(np.uint8 if values.bytes else np.float32, "unit")
+    integers = values.bytes or values.whole()
+    if not integers and values.high <= _DIM:
+        return Storage(np.float32, "real")
+    scale = 255 if values.high > _DIM else _DIM
+    told = values.bytes and scale == 255
+    stored = np.uint8 if integers and not values.gaps else np.float32
+    return Storage(stored, "unit", float(scale), None if told else _taken_as_pixels(scale))
 
 
 def _taken_as_pixels(scale: int) -> str:
     return f"values 0..{scale} taken as pixels and divided by {scale}"
 
 
-def _could_be_image(width: int) -> bool:
-    return width >= _SMALLEST_IMAGE and math.isqrt(width) ** 2 == width
+def _taken_as_pictures(shape: tuple[int, ...], scale: float) -> str:
+    levels = "values in 0..1 left as they are" if scale == 1 else f"values divided by {scale:g}"
+    return (
+        f"{math.prod(shape)} columns taken as flattened pictures of {' x '.join(map(str, shape))}, "
+        f"{levels}; layout='row' takes them as measurements, each scaled by itself"
+    )
 
 
 def spec_for(
@@ -170,13 +223,14 @@ def spec_for(
         storage: how that was decided.
         standardize: what becomes of ``real`` values. ``columns``: each column of a table gets mean
             0 and variance 1, each feature of sequences too (over all steps together), images and
-            volumes one mean and variance for all pixels; ``all_columns``: the same, also where the
-            values of a table or of sequences lie in [0, 1] or look like pixels; ``robust``: as
+            volumes one mean and variance for all pixels; ``all_columns``: the same, and no rows are
+            taken as flattened pictures or, where they are bool, as they are; ``robust``: as
             ``columns`` with median and interquartile range, which no outlier moves
-            (``robust_moments``);
-            ``global``: each entry its own mean but all share one scale, which leaves principal
-            subspaces as they are; ``none``: nothing, and values that look like pixels are taken as
-            they are too.
+            (``robust_moments``); ``unit``: rows and sequences in [0, 1] (or whole numbers to 255)
+            are probabilities or brightnesses, read as pixels are and not scaled, all else as
+            ``columns``; ``global``: each entry its own mean but all share one scale, which leaves
+            principal subspaces as they are; ``none``: nothing, and values that look like pixels are
+            taken as they are too.
         source: (N, *D) the same examples as the user gave them, finer perhaps than stored.
         columns: of a table; only numbers among them are scaled.
     """
@@ -192,8 +246,8 @@ def spec_for(
         ), notices
     mean, variance = center_and_variance(x, standardize)
     constant = np.zeros(len(mean), bool)
-    if layout_of(x.shape[1:]) == "row" and standardize in ("columns", "all_columns", "robust"):
-        lows, highs = _column_extremes(x)
+    if layout_of(x.shape[1:]) == "row" and standardize not in ("global", "none"):
+        lows, highs = column_extremes(x)
         constant = lows == highs
     coded = np.array([not c.numeric and c.kind != "count" for c in columns] or [False] * len(mean))
     mean, variance = np.where(coded, 0.0, mean), np.where(coded, 1.0, variance)
@@ -201,7 +255,7 @@ def spec_for(
     spec = replace(spec, columns=columns, gaps=gaps)
     rows = source.reshape(len(source), -1)
     if could_be_coarse(source.dtype):
-        more = precision_notice(*_column_extremes(rows)) + more
+        more = precision_notice(*column_extremes(rows)) + more
     return spec, notices + more
 
 
@@ -258,7 +312,7 @@ def _by_feature(
     offset = mean.mean(axis=0)
     spread = np.sqrt(variance.mean(axis=0) + mean.var(axis=0))
     # What float32 rounds to is no spread.
-    scale = np.where(spread > _EPS * np.abs(offset), _usable(spread), 1.0)
+    scale = np.where(spread > EPS * np.abs(offset), _usable(spread), 1.0)
     return _tuple(np.tile(offset, shape[0])), _tuple(np.tile(scale, shape[0]))
 
 
@@ -275,33 +329,6 @@ def center_and_variance(x: Array, standardize: str) -> tuple[Array, Array]:
     return np.tile(center, repeats), np.tile(scale**2, repeats)
 
 
-def moments(x: Array) -> tuple[Array, Array]:
-    """Computes mean and variance over known values of the examples, each (D,), in float64.
-
-    Args:
-        x: (N, *D).
-    """
-    rows = x.reshape(len(x), -1)
-    step = max(1, _CHUNK_ENTRIES // rows.shape[1])
-    chunks = [slice(start, start + step) for start in range(0, len(rows), step)]
-    known: Any = len(rows)
-    add: Any = np.sum
-    if x.dtype.kind == "f" and np.isnan(rows).any():
-        known = np.maximum(1, sum((~np.isnan(rows[chunk])).sum(axis=0) for chunk in chunks))
-        add = np.nansum
-    total = sum(add(rows[chunk], axis=0, dtype=np.float64) for chunk in chunks)
-    mean = np.asarray(total / known)
-    squares = sum(add(np.square(rows[chunk] - mean), axis=0) for chunk in chunks)
-    return mean, np.asarray(squares / known)
-
-
-def _column_extremes(x: Array) -> tuple[Array, Array]:
-    """Finds the lowest and highest known value (D,) of each entry."""
-    if x.dtype.kind != "f":
-        return x.min(axis=0), x.max(axis=0)
-    return np.fmin.reduce(x, axis=0), np.fmax.reduce(x, axis=0)
-
-
 def _usable(scale: Array) -> Array:
     """Replaces scales that are too small for float32 to divide by with 1."""
     return np.where(scale < _TINY, 1.0, scale)
@@ -309,90 +336,3 @@ def _usable(scale: Array) -> Array:
 
 def _tuple(values: Array) -> tuple[float, ...]:
     return tuple(values.tolist())
-
-
-def could_be_coarse(dtype: np.dtype[Any]) -> bool:
-    """Tells whether values of this dtype may be finer than float32."""
-    return dtype.itemsize > 2 and dtype != np.float32
-
-
-def precision_notice(low: Array, high: Array) -> list[str]:
-    """Warns of values such as dates and identifiers, whose differences are lost in float32.
-
-    Args:
-        low, high: (D,) the extremes of each entry.
-    """
-    low, high = low.astype(np.float64), high.astype(np.float64)
-    steps = _EPS * np.maximum(np.abs(low), np.abs(high))  # between neighbours in float32
-    coarse = (steps > 1e-3 * (high - low)) & (high > low)
-    if not coarse.any():
-        return []
-    return [
-        f"{int(coarse.sum())} of {coarse.size} entries vary too little for their size to be exact "
-        f"in float32 (first: {int(coarse.argmax())}); subtract their mean first"
-    ]
-
-
-# Ranges between two quantiles, and how wide they are in N(0, 1): its standard deviations.
-_RANGES = ((0.25, 1.3489795), (0.1, 2.5631031), (0.05, 3.2897073), (0.01, 4.6526957))
-
-
-_FROM_MEAN_DEVIATION = 1.2533141  # the mean distance to the median of N(0, 1) is 1 over this
-
-
-def column_quantiles(x: Array, levels: Array) -> Array:
-    """Computes quantiles (Q, D) of the known values of columns (N, D), linear between values.
-
-    Args:
-        x: the columns.
-        levels: (Q,) in [0, 1], rising.
-
-    Example:
-        >>> column_quantiles(np.array([[0.0, 5.0], [1.0, np.nan], [2.0, 7.0]]), np.array([0.25, 0.5]))
-        array([[0.5, 5.5],
-               [1. , 6. ]])
-    """
-    ordered: Any = np.sort(x, axis=0)  # NaN last
-    last = np.maximum(len(x) - np.isnan(x).sum(0), 1) - 1 if x.dtype.kind == "f" else len(x) - 1
-    places = np.multiply.outer(levels, np.broadcast_to(last, x.shape[1:]))
-    below = np.floor(places).astype(np.int64)
-    low = np.take_along_axis(ordered, below, axis=0).astype(np.float64)
-    high = np.take_along_axis(ordered, np.minimum(below + 1, last), axis=0).astype(np.float64)
-    found = low + (places - below) * (high - low)
-    return np.asarray(np.maximum.accumulate(found, axis=0))  # rounding must not break the order
-
-
-def robust_moments(x: Array) -> tuple[Array, Array]:
-    """Computes the median and the robust standard deviation of each column, (D,) each.
-
-    The latter is the interquartile range over that of N(0, 1). Where half of the values or more are
-    the same the range is nothing, and a wider one takes its place: between the tenths, the twentieths,
-    the hundredths, and at last the mean distance to the median, which alone an outlier does move.
-
-    Args:
-        x: (N, D), NaN where a value is missing.
-
-    Returns:
-        Centre and scale; the scale is 0 where all values are the same.
-
-    Example:
-        >>> center, scale = robust_moments(np.array([[-1.0], [0.0], [0.0], [1.0], [1e30]]))
-        >>> center, scale.round(3)
-        (array([0.]), array([0.741]))
-    """
-    levels = [0.5, *(level for low, _ in _RANGES for level in (low, 1 - low))]
-    ordered = np.sort(levels)
-    found = column_quantiles(x, ordered)
-    center, *ends = (found[int(place)] for place in np.searchsorted(ordered, levels))
-    scale = np.zeros_like(center)
-    for (low, high), (_, width) in zip(zip(ends[::2], ends[1::2], strict=True), _RANGES, strict=True):
-        scale = np.where(scale > 0, scale, (high - low) / width)
-    return center, np.where(scale > 0, scale, _mean_deviation(x, center))
-
-
-def _mean_deviation(x: Array, center: Array) -> Array:
-    """Estimates the standard deviation of nearly constant columns from their mean deviation."""
-    far = np.abs(x - center)
-    known = ~np.isnan(far)
-    mean = np.where(known, far, 0.0).sum(0) / np.maximum(known.sum(0), 1)
-    return np.asarray(_FROM_MEAN_DEVIATION * mean)

@@ -45,7 +45,8 @@ LikelihoodName = Literal[
 ]
 
 _MIXED = 5  # components of a mixture of logistics
-_UNIT: Mapping[str, Callable[[int], nn.Module]] = {
+#: Likelihoods of values in [0, 1].
+SHARES: Mapping[str, Callable[[int], nn.Module]] = {
     "bernoulli": Bernoulli,
     "continuous_bernoulli": ContinuousBernoulli,
     "logistic": DiscretizedLogistic,
@@ -77,7 +78,7 @@ def likelihood_of(spec: DataSpec, name: LikelihoodName, scale: float = 1.0) -> n
 
     Args:
         spec: the data.
-        name: ``auto`` is bernoulli on [0, 1] data, else gaussian.
+        name: ``auto`` is bernoulli on pixels and booleans, else gaussian.
         scale: of those whose scale is fixed.
 
     Raises:
@@ -96,13 +97,13 @@ def likelihood_of(spec: DataSpec, name: LikelihoodName, scale: float = 1.0) -> n
                 f"likelihood={name} is for columns of one kind and these are mixed; use likelihood=auto"
             )
         return Mixed(spec, learned=name == "gaussian_learned")
-    if chosen in _UNIT:
+    if chosen in SHARES:
         if not unit:
             raise IncompatibleError(
                 f"likelihood={chosen} needs values in [0, 1] and these data have others; "
                 "use likelihood=gaussian, or scale the data"
             )
-        return _UNIT[chosen](dims)
+        return SHARES[chosen](dims)
     if chosen in COUNTS:
         if unit or any(spec.offset) or set(spec.scale) != {1.0}:
             raise IncompatibleError(
