@@ -240,7 +240,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
 
         For a stochastic code the ELBO, a bound on log p(x) in nats, estimated with draws that are the
         same for every example. For a table of mixed columns log p(x|z) in nats. Else minus the mean
-        squared error per entry, in the model's units.
+        squared error per entry, in the model's units. The nats of rows and sequences are those of a
+        density in the units of X (per dollar, say, of a column of dollars), and of probabilities of
+        categories and counts.
         """
         trained = self._trained
         return trained.score_samples(self._checked(X))

@@ -7,7 +7,11 @@
     date      loc (and its log-scale)       Gaussian
     boolean   logit                         Bernoulli
     category  a logit for each category     categorical
-    count     standardised log-rate         Poisson
+    count     standardised log-mean         negative binomial
+
+Unless the decoder gives them, the scale of a number and the dispersion of a count are learned for each
+column: with a scale of 1 categories would crowd the numbers out, and no count that scatters more than
+Poisson's would be drawn as wide as it is.
 
 Handling Incomplete Heterogeneous Data using VAEs (Nazábal et al., 2020),
 https://arxiv.org/abs/1807.03653
@@ -20,12 +24,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autoencode.distributions import basic as distributions
-from autoencode.randomness import choices, poisson
+from autoencode.likelihoods.continuous import MAX_LOG_SCALE, MIN_LOG_SCALE
+from autoencode.likelihoods.counts import NegativeBinomialObservation
+from autoencode.likelihoods.scales import LearnedLog
+from autoencode.likelihoods.tables import GaussianColumns, Scales
+from autoencode.randomness import choices
 from autoencode.types import DataSpec, Observation
 
-MIN_LOG_SCALE, MAX_LOG_SCALE = -7.0, 7.0
-# exp(15) is a count of three million.
-_MAX_LOG_RATE = 15.0
+# Counts start nearly as narrow as Poisson's: mean m and variance m + m² / 20.
+_LOG_DISPERSION = 3.0
 _KINDS = ("real", "boolean", "count", "category")
 
 
@@ -34,7 +41,8 @@ class Mixed(nn.Module):
 
     Args:
         spec: the table; categories are whole numbers in it, the others as the model sees them.
-        learned: whether the decoder gives a scale for each real column; else it is 1.
+        learned: whether the decoder gives a scale for each real column of each example.
+        scales: else, whose scales the real columns have (``GaussianColumns``).
 
     Example:
         >>> from autoencode.types import Column
@@ -51,7 +59,7 @@ class Mixed(nn.Module):
 
     n_params = 1
 
-    def __init__(self, spec: DataSpec, learned: bool = False) -> None:
+    def __init__(self, spec: DataSpec, learned: bool = False, scales: Scales = "columns") -> None:
         super().__init__()
         kinds = ["real" if column.numeric else column.kind for column in spec.columns]
         self.learned = learned
@@ -64,6 +72,8 @@ class Mixed(nn.Module):
         sizes = [len(column.categories) for column in spec.columns if column.kind == "category"]
         n_real, n_boolean, n_count, _ = (len(places[kind]) for kind in _KINDS)
         self.widths = [n_real * (1 + learned), n_boolean, n_count, sum(sizes)]
+        self.numbers = GaussianColumns((n_real,), scales) if n_real and not learned else None
+        self.log_dispersion = LearnedLog(n_count, _LOG_DISPERSION, high=15.0) if n_count else None
         #: Numbers that the decoder gives for one example.
         self.width = sum(self.widths)
         #: For each of them the number of its column.
@@ -101,6 +111,25 @@ class Mixed(nn.Module):
         params = distributions.full_precision(params)
         return MixedObservation(self, *params.split(self.widths, dim=-1))
 
+    def start_at_errors(self, variance: Tensor) -> None:
+        """Starts the scales of the real columns at squared errors (D,) of all, in model units."""
+        if self.numbers is not None:
+            self.numbers.start_at_errors(variance[self.real])
+
+    def measure(self, variance: Tensor) -> None:
+        """Takes the spread of draws of real columns from squared errors (D,) of all, in model units."""
+        if self.numbers is not None:
+            self.numbers.measure(variance[self.real])
+
+
+def _gaussian(family: Mixed, real: Tensor) -> distributions.Normal:
+    """The Gaussians of the real columns, (S, B, n)."""
+    if family.numbers is not None:
+        found: distributions.Normal = family.numbers(real)
+        return found
+    loc, log_scale = real.chunk(2, dim=-1) if family.learned else (real, torch.zeros_like(real))
+    return distributions.Normal(loc, log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE))
+
 
 class MixedObservation:
     """The distribution p(x|z) of a mixed table, batch shape (S, B), with one entry for each column."""
@@ -109,11 +138,11 @@ class MixedObservation:
         self, family: Mixed, real: Tensor, boolean: Tensor, count: Tensor, category: Tensor
     ) -> None:
         self._family = family
-        loc, log_scale = real.chunk(2, dim=-1) if family.learned else (real, torch.zeros_like(real))
-        self._real = distributions.Normal(loc, log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE))
+        self._real = _gaussian(family, real)
         self._boolean = distributions.Bernoulli(boolean, 1)
-        log_rate = count * family.scale + family.offset
-        self._log_rate = log_rate.clamp(max=_MAX_LOG_RATE)
+        log_r = count.new_zeros(0) if family.log_dispersion is None else family.log_dispersion()
+        log_mean = count * family.scale + family.offset
+        self._count = NegativeBinomialObservation(log_mean, log_r.expand_as(log_mean), 1)
         padded = family.padded
         logits = category[..., padded.clamp_min(0)].masked_fill(padded < 0, -torch.inf)
         self._log_shares = F.log_softmax(logits, dim=-1)
@@ -121,14 +150,14 @@ class MixedObservation:
     @property
     def mean(self) -> Tensor:
         """The most likely category, and the mean of all other columns as the model sees it."""
-        expected = torch.log1p(self._log_rate.exp())
+        expected = torch.log1p(self._count.mean)
         return self._together(
             self._real.mean, self._boolean.mean, self._seen(expected), self._best().float()
         )
 
     def sample(self) -> Tensor:
         """Draws one x for each z."""
-        counts = poisson(self._log_rate.exp())
+        counts = self._count.sample()
         shares = self._log_shares.exp()
         flat = shares.reshape(-1, shares.shape[-1])
         drawn = choices(flat).reshape(shares.shape[:-1]) if len(flat) else self._best()
@@ -146,11 +175,10 @@ class MixedObservation:
             for places in (family.real, family.boolean, family.count, family.category)
         )
         n = torch.expm1(count * family.scale + family.offset).round().clamp_min(0)
-        poisson = n * self._log_rate - self._log_rate.exp() - torch.lgamma(n + 1)
         codes = category.round().long().expand(self._log_shares.shape[:-1]).unsqueeze(-1)
         shares = self._log_shares.gather(-1, codes).squeeze(-1)
         found = self._together(
-            self._real.entries(real), self._boolean.entries(boolean), poisson, shares
+            self._real.entries(real), self._boolean.entries(boolean), self._count.each(n), shares
         )
         return found if mask is None else found * mask
 

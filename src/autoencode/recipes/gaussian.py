@@ -80,7 +80,7 @@ def conv_vae(
         channels: output channels of the encoder's 3x3 convolutions; the decoder mirrors them.
         strides: their strides.
         latent_dim: width of z.
-        likelihood: p(x|z), as of the recipe vae; auto is bernoulli on [0, 1] data, else gaussian.
+        likelihood: p(x|z), as of the recipe vae.
         scale: of gaussian (its standard deviation), laplace and log_cosh, in the model's units.
         binarize: draw each entry of [0, 1] data as 0 or 1 anew at every step of training.
         code_activation: bounds the posterior's mean: none, tanh, sigmoid, relu.

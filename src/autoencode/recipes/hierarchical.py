@@ -86,7 +86,7 @@ def ladder_vae(
     Args:
         latent_dims: width of each latent, the lowest first.
         hidden: width of the two layers between each latent and what is below it, both ways.
-        likelihood: p(x|z), as of the recipe vae; auto is bernoulli on [0, 1] data, else gaussian.
+        likelihood: p(x|z), as of the recipe vae.
         scale: of gaussian (its standard deviation), laplace and log_cosh, in the model's units.
         binarize: draw each entry of [0, 1] data as 0 or 1 anew at every step of training.
     """
@@ -156,7 +156,7 @@ def vdvae(
             coarser ones. Resolutions are the image's, its halves down to 4, and 1.
         patch: side of the squares of pixels that the finest resolution has a position for. With 2 the
             resolutions start at half of the image's, at a third of the time.
-        likelihood: p(x|z), as of the recipe vae; auto is bernoulli on [0, 1] data, else gaussian.
+        likelihood: p(x|z), as of the recipe vae.
         scale: of gaussian (its standard deviation), laplace and log_cosh, in the model's units.
         binarize: draw each entry of [0, 1] data as 0 or 1 anew at every step of training.
     """

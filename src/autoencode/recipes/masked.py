@@ -113,7 +113,7 @@ def mae_table(
         raise IncompatibleError("mae_table takes no context; use cvae for data with labels")
     spec = noise.readable(spec)
     if spec.mixed:
-        mixed = Mixed(spec)
+        mixed = Mixed(spec, scales="shared")
         p_x: nn.Module = mixed
         terms = {"hidden_nats": hidden_nats, "seen_nats": seen_nats}
         owners: tuple[int, ...] = mixed.owners

@@ -369,6 +369,9 @@ def _read_weights(path: Path, sha256: str) -> bytes:
 def _tensors(path: Path, content: bytes, recipe: Recipe) -> dict[str, Tensor]:
     """Reads the weights and checks that they fit the recipe's model and are finite."""
     tensors = _parsed(path, content)
+    for name, part in recipe.model.named_modules():
+        if complete := getattr(part, "complete", None):  # files of earlier versions lack some
+            complete(tensors, f"{name}.")
     shapes = {name: tuple(t.shape) for name, t in tensors.items()}
     wanted = {name: tuple(t.shape) for name, t in recipe.model.state_dict().items()}
     wrong = sorted(n for n in wanted.keys() | shapes.keys() if wanted.get(n) != shapes.get(n))

@@ -250,26 +250,45 @@ class Trained:
 
         With a stochastic code the ELBO in nats, from ``n_samples`` draws that are the same for every
         example; with mixed columns log p(x|z) in nats; else minus the mean squared error per entry in
-        the model's units.
+        the model's units. The nats of rows and sequences are those of a density in the data's own
+        units, and of probabilities of categories and counts; those of images are of what the model
+        sees.
         """
         stochastic, mixed = self.stochastic, self.spec.mixed
+        log_units = self._log_units()
 
         def score(batch: Batch) -> Tensor:
             if not stochastic:
                 if not mixed:
                     return -_mean_squares(batch, self._net.reconstruct(batch.x, batch.context))
                 p_x = self._net.explained(batch.x, batch.context)
-                return p_x.log_prob(batch.target, batch.mask)
+                return p_x.log_prob(batch.target, batch.mask) - _known(log_units, batch)
             with common_noise():
                 output = self._net(batch, n_samples)
             log_p = output.x_dist.log_prob(batch.target, batch.mask)
             for site in output.latent.sites.values():
                 log_p = log_p - site.kl()
             mean: Tensor = log_p.mean(0)
-            return mean
+            return mean - _known(log_units, batch)
 
         with drawing(seed, self.device, self._net):
             return self._through(self._batches(x), score)
+
+    def _log_units(self) -> Tensor:
+        """Computes the logarithms (*D) of what the model's unit of each entry is in the data's own.
+
+        Zero where there is no density: of categories, counts and pixels.
+        """
+        spec = self.spec
+        logs = torch.zeros(spec.shape, device=self.device)
+        if spec.kind == "unit" or spec.layout not in ("row", "sequence"):
+            return logs
+        units = torch.tensor(spec.scale, device=self.device).log()
+        logs += units.reshape(spec.shape) if len(units) > 1 else units
+        for i, column in enumerate(spec.columns):
+            if not column.numeric:
+                logs[i] = 0.0
+        return logs
 
     def impute(self, x: Any) -> Any:
         """Fills gaps in x (N, *D) or a table with expected values (the likeliest category).
@@ -386,6 +405,12 @@ def _mean_squares(batch: Batch, mean: Tensor) -> Tensor:
         return (mean - batch.target).square().flatten(1).mean(1)
     squares = (mean - batch.target.masked_fill(~batch.mask, 0.0)).square() * batch.mask
     return squares.flatten(1).sum(1) / batch.mask.flatten(1).sum(1).clamp_min(1)
+
+
+def _known(entries: Tensor, batch: Batch) -> Tensor:
+    """Sums entries (*D) over those that are known of each example, (B,)."""
+    every = entries.expand_as(batch.target)
+    return (every if batch.mask is None else every * batch.mask).flatten(1).sum(1)
 
 
 def flat(array: Array) -> Array:

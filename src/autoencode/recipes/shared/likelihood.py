@@ -23,6 +23,7 @@ from autoencode.likelihoods import (
     Poisson,
 )
 from autoencode.likelihoods.columns import Mixed
+from autoencode.likelihoods.tables import GaussianColumns, Scales
 from autoencode.types import DataSpec
 
 LikelihoodName = Literal[
@@ -30,6 +31,7 @@ LikelihoodName = Literal[
     "bernoulli",
     "continuous_bernoulli",
     "gaussian",
+    "gaussian_columns",
     "gaussian_shared",
     "gaussian_learned",
     "laplace",
@@ -78,25 +80,34 @@ def likelihood_of(spec: DataSpec, name: LikelihoodName, scale: float = 1.0) -> n
 
     Args:
         spec: the data.
-        name: ``auto`` is bernoulli on pixels and booleans, else gaussian.
+        name: ``auto`` is bernoulli on pixels and booleans, gaussian_columns on measurements in rows
+            and sequences, else gaussian.
         scale: of those whose scale is fixed.
 
     Raises:
         IncompatibleError: when the data are of another kind, or the likelihood has no fixed scale.
     """
     dims, unit = len(spec.shape), spec.kind == "unit"
-    chosen: str = name if name != "auto" else "bernoulli" if unit else "gaussian"
+    chosen: str = name if name != "auto" else _auto(spec, scale)
     if scale != 1 and (spec.mixed or chosen not in _SCALED):
         raise IncompatibleError(
             f"a fixed scale is for likelihood={', '.join(_SCALED)} and this one is "
             f"{'of mixed columns' if spec.mixed else chosen}; leave the option scale out"
         )
     if spec.mixed:
-        if name not in ("auto", "gaussian", "gaussian_learned"):
+        if name not in ("auto", "gaussian", "gaussian_columns", "gaussian_learned"):
             raise IncompatibleError(
                 f"likelihood={name} is for columns of one kind and these are mixed; use likelihood=auto"
             )
-        return Mixed(spec, learned=name == "gaussian_learned")
+        scales: Scales = "fixed" if name == "gaussian" else "columns"
+        return Mixed(spec, learned=name == "gaussian_learned", scales=scales)
+    if chosen == "gaussian_columns":
+        if unit or spec.layout not in ("row", "sequence"):
+            raise IncompatibleError(
+                "likelihood=gaussian_columns is for measurements in rows and sequences and these are "
+                f"{'values in [0, 1]' if unit else spec.layout + 's'}; use likelihood=gaussian_shared"
+            )
+        return GaussianColumns(spec.shape)
     if chosen in SHARES:
         if not unit:
             raise IncompatibleError(
@@ -113,3 +124,11 @@ def likelihood_of(spec: DataSpec, name: LikelihoodName, scale: float = 1.0) -> n
         return COUNTS[chosen](dims)
     link = SIGMOID if unit else IDENTITY
     return _SCALED[chosen](dims, link, scale) if chosen in _SCALED else _LEARNED[chosen](dims, link)
+
+
+def _auto(spec: DataSpec, scale: float) -> str:
+    """Names the likelihood that suits the data."""
+    if spec.kind == "unit":
+        return "bernoulli"
+    learned = spec.layout in ("row", "sequence") and scale == 1
+    return "gaussian_columns" if learned else "gaussian"

@@ -12,6 +12,7 @@ from autoencode.bottlenecks import Plain
 from autoencode.errors import IncompatibleError
 from autoencode.likelihoods import CLIP, IDENTITY, SIGMOID, Bernoulli, Gaussian, Link
 from autoencode.likelihoods.columns import Mixed
+from autoencode.likelihoods.tables import GaussianColumns
 from autoencode.limits import NotNegative
 from autoencode.models import AutoencoderModule
 from autoencode.nets import NetOptions, make_activation, scratch
@@ -144,13 +145,15 @@ def _project(networks: Networks, features: int, latent_dim: int | None) -> nn.Mo
 
 def _observed(
     spec: DataSpec, output: OutputRange, loss: PlainLoss, networks: Networks
-) -> Mixed | Bernoulli | Gaussian:
+) -> Mixed | Bernoulli | Gaussian | GaussianColumns:
     """Makes the likelihood p(x|z) of a plain recipe."""
     if spec.mixed:
-        return Mixed(spec)
+        return Mixed(spec, scales="shared")
     if loss == "nll" and output == "auto" and spec.kind == "unit":
         return Bernoulli(len(spec.shape))
     link = IDENTITY if networks.own and output == "auto" else _link(spec, output, networks)
+    if link is IDENTITY and spec.kind == "real" and spec.layout in ("row", "sequence"):
+        return GaussianColumns(spec.shape, "fixed")
     return Gaussian(len(spec.shape), link)
 
 
