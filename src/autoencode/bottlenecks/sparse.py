@@ -18,8 +18,8 @@ def check_k(k: int, width: int, name: str = "k") -> None:
     """Raises ``IncompatibleError`` unless 1 <= k <= width."""
     if not 1 <= k <= width:
         raise IncompatibleError(
-            f"{name} must lie in 1..{width}, the width of the code, got {k}; use a smaller {name} or a "
-            "larger latent_dim"
+            f"option {name}: must lie in 1..{width}, the width of the code, got {k}; use a smaller "
+            f"{name} or a larger latent_dim (n_components)"
         )
 
 

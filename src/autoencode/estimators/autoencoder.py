@@ -38,7 +38,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         One of ``autoencode.RECIPES``, "module:function", or a function that ``autoencode.recipe``
         decorates; ``auto`` is ``mlp``, and ``mlp_impute`` for a table with gaps.
     n_components : int, default=None
-        Width of the code; the recipe's own by default.
+        Width of the code, the recipe's ``latent_dim``. By default the recipe's own, for tables at most
+        half as many numbers as columns, or as many for a variational recipe, unless the recipe is meant
+        to have a wide code. A recipe whose code has another measure refuses it and names the options.
     encoder, decoder : torch.nn.Module, default=None
         Networks of your own, both or none; they are copied, never trained themselves.
     schedule : {"fast", "paper"}, default="fast"

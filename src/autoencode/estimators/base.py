@@ -79,8 +79,12 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         info = {"seed": seed, "schedule": self.schedule, "unit": recipe.unit}
         if said := Origin(standardize=self.standardize, layout=self.layout).as_dict():
             info["data"] = said
-        if data.notices:
-            info["notices"] = list(data.notices)
+        told = recipe.notices(len(data.train))
+        if self.verbose:
+            for notice in told:
+                note(f"note: {notice}")
+        if data.notices or told:
+            info["notices"] = [*data.notices, *told]
         trained = Trained(recipe, info)
         if self._samples:
             fit_prior_later(trained, data.train, seed)

@@ -64,6 +64,7 @@ def _project(networks: Networks, features: int, latent_dim: int) -> nn.Module:
 @recipe(
     paper=adam(100, 1e-3, 100),
     fast=tuned(lr=1e-3, batch_size=128, epochs=20),
+    widest=0.5,
     facts=Facts(critic=True),
 )
 def aae(
@@ -112,6 +113,7 @@ def aae(
 @recipe(
     paper=adam(100, 1e-3, 100),
     fast=tuned(lr=1e-3, batch_size=128, epochs=20),
+    widest=0.5,
     facts=Facts(unit=SSE, gaps=False, critic=True),
 )
 def wae_gan(
@@ -172,6 +174,7 @@ def _squared_model(spec: DataSpec, networks: Networks, latent_dim: int) -> Autoe
 @recipe(
     paper=adam(100, 3.6e-5, 8),
     fast=tuned(lr=1e-3, batch_size=128, epochs=20),
+    width="code_dim and strides",
     facts=Facts(
         unit=SSE,
         networks="conv",
@@ -252,6 +255,7 @@ def vq_patch_gan(
 @recipe(
     paper=adam(100, 3e-4),
     fast=tuned(lr=5e-4, batch_size=128, epochs=20),
+    widest=1,
     facts=Facts(variational=True, gaps=False, critic=True),
 )
 def vae_gan(

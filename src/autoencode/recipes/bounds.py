@@ -59,6 +59,7 @@ ALL_AT_ONCE = BoundOptions()
 @recipe(
     paper=adam(3280, 1e-3, 20),
     fast=tuned(**BOUND_BY_MUON),
+    widest=1,
     facts=LATENT,
 )
 def iwae(
@@ -88,6 +89,7 @@ def iwae(
 @recipe(
     paper=adam(3280, 1e-3, 20),
     fast=tuned(**MANY_DRAWS_BY_MUON),
+    widest=1,
     facts=LATENT,
 )
 def miwae(
@@ -120,6 +122,7 @@ def miwae(
 @recipe(
     paper=adam(3280, 1e-3, 20),
     fast=tuned(**MANY_DRAWS_BY_MUON),
+    widest=1,
     facts=LATENT,
 )
 def piwae(
@@ -160,6 +163,7 @@ def piwae(
 @recipe(
     paper=adam(3280, 1e-3, 20),
     fast=tuned(**MANY_DRAWS_BY_MUON),
+    widest=1,
     facts=LATENT,
 )
 def ciwae(

@@ -34,6 +34,7 @@ class Recipe:
         plan: epochs, batch size, rates.
         custom: the encoder or decoder is the user's own, so a file cannot build it again.
         helpers: modules that training needs and the trained model does not (a critic), by name.
+        fitted: options that were left to the recipe and fitted to the data, of which a notice tells.
     """
 
     model: AutoencoderModule
@@ -44,6 +45,7 @@ class Recipe:
     plan: TrainingPlan = field(default_factory=TrainingPlan)
     custom: bool = False
     helpers: Mapping[str, nn.Module] = field(default_factory=dict)
+    fitted: tuple[str, ...] = ()
 
     @property
     def unit(self) -> str:
@@ -76,7 +78,11 @@ class Recipe:
 
     def notices(self, n_train: int) -> list[str]:
         """Lists what a user should know of this recipe with that many training examples."""
-        found: list[str] = []
+        found = [
+            f"{name}={self.options[name]}, fitted to examples of {self.spec.size} numbers; set it for "
+            "another"
+            for name in self.fitted
+        ]
         with seeded(0, self._device, self.model), torch.no_grad():
             x = self.spec.batch(torch.zeros(2, *self.spec.shape, device=self._device))
             was_training = self.model.training

@@ -39,6 +39,7 @@ from autoencode.recipes.registry import PLAN_OPTIONS, ScheduleName, put_in_order
 from autoencode.recipes.shared.likelihood import COUNTS, SHARES
 from autoencode.recipes.shared.networks import UserNetworks
 from autoencode.recipes.weight_memory import refuse_too_large
+from autoencode.recipes.width import WIDTH, fitted_width, refuse_width
 from autoencode.types import DataSpec, Standardize
 
 # In the order in which lists show their recipes.
@@ -127,6 +128,9 @@ def build(
     info = recipe_info(name)
     known = info.options
     values = check_options(info.function, options)
+    fitted = None if encoder is not None else fitted_width(info, spec, options, values)
+    if fitted is not None:
+        values[WIDTH] = fitted
     model_values = {option: values[option] for option in known}
     figures = {option: values[option] for option in PLAN_OPTIONS if option in options}
     if "epochs" in figures:
@@ -157,7 +161,8 @@ def build(
         # As in training: a loaded model must round as the trained one did.
         recipe.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     plan = replace(info.plan(schedule), **figures)
-    return replace(recipe, name=info.name, options=model_values, plan=plan).check()
+    recipe = replace(recipe, name=info.name, options=model_values, plan=plan)
+    return replace(recipe, fitted=() if fitted is None else (WIDTH,)).check()
 
 
 def check_options(recipe: Named, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,4 +176,5 @@ def check_options(recipe: Named, options: Mapping[str, Any]) -> dict[str, Any]:
         OptionError: for an unknown recipe or option, or a value that does not fit.
     """
     info = recipe_info(recipe)
+    refuse_width(info, options)
     return resolve({**info.options, **PLAN_OPTIONS}, options, f"recipe '{info.name}'")

@@ -108,6 +108,7 @@ def conv(
 @recipe(
     paper=adam(10, 1e-3),
     fast=tuned(lr=0.02, batch_size=64, optimizer="muon", mean_start=False),
+    width="channels and strides: it is the last map",
     facts=MAPS,
 )
 def conv_small(
@@ -182,6 +183,7 @@ def conv_latent2(
 @recipe(
     paper=adam(10, 1e-3),
     fast=tuned(lr=0.01, batch_size=16, optimizer="muon", min_steps=4000, mean_start=False),
+    width="channels and strides: it is all maps together",
     facts=replace(MAPS, networks="skip"),
 )
 def conv_skip(

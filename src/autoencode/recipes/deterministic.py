@@ -32,6 +32,7 @@ HIDDEN_ENTRIES = NoiseOptions(noise_level=0.2)
     paper=adam(12, 1e-3, 128),
     fast=tuned(lr=0.01, batch_size=256, optimizer="muon"),
     standardize="global",
+    widest=0.5,
     facts=Facts(unit=MSE, hidden=False, bounded=False),
 )
 def linear(
@@ -71,6 +72,7 @@ def linear(
         optimizer="muon",
         min_steps=300,  # more learn small data by heart
     ),
+    widest=0.5,
     facts=MEANS,
 )
 def mlp(
@@ -111,6 +113,7 @@ def mlp(
 @recipe(
     paper=adam(10, 1e-3),
     fast=tuned(lr=0.016, batch_size=256, optimizer="muon"),
+    widest=0.5,
     facts=MEANS,
 )
 def mlp_small(

@@ -42,6 +42,7 @@ CRITIC_NET = NetOptions(activation="leaky_relu")
 @recipe(
     paper=adam(100, 5e-4),
     fast=tuned(lr=2e-3, batch_size=128, epochs=20),
+    widest=1,
     facts=LATENT,
 )
 def beta_vae_capacity(
@@ -75,6 +76,7 @@ def beta_vae_capacity(
 @recipe(
     paper=adam(50, 1e-3, 2048),
     fast=tuned(lr=3e-3, batch_size=256, epochs=20),
+    widest=1,
     facts=LATENT,
 )
 def beta_tcvae(
@@ -108,6 +110,7 @@ def beta_tcvae(
 @recipe(
     paper=adam(100, 1e-4),
     fast=tuned(lr=1e-3, batch_size=128, epochs=20),
+    widest=1,
     facts=Facts(variational=True, critic=True),
 )
 def factor_vae(
@@ -153,6 +156,7 @@ def code_critic(latent_dim: int, hidden: tuple[int, ...]) -> nn.Module:
 @recipe(
     paper=adam(50, 1e-4, 400),
     fast=tuned(lr=3e-3, batch_size=256, epochs=20),
+    widest=1,
     facts=LATENT,
 )
 def dip_vae_i(
@@ -182,6 +186,7 @@ def dip_vae_i(
 @recipe(
     paper=adam(50, 1e-4, 400),
     fast=tuned(lr=3e-3, batch_size=256, epochs=20),
+    widest=1,
     facts=LATENT,
 )
 def dip_vae_ii(
@@ -227,6 +232,7 @@ def _dip(
 @recipe(
     paper=adam(50, 1e-3, 200),
     fast=tuned(lr=3e-3, batch_size=128, epochs=20),
+    widest=1,
     facts=LATENT,
 )
 def info_vae(
@@ -262,6 +268,7 @@ def info_vae(
 @recipe(
     paper=adam(100, 5e-4),
     fast=tuned(lr=2e-3, batch_size=128, epochs=20),
+    width="continuous_dim and n_categories",
     facts=LATENT,
 )
 def joint_vae(

@@ -21,6 +21,7 @@ from autoencode.types import DataSpec
 @recipe(
     paper=adam(10, 1e-3),
     fast=tuned(lr=7e-3, batch_size=128),
+    widest=1,
     facts=LATENT,
 )
 def vae(

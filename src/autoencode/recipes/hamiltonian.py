@@ -37,6 +37,7 @@ from autoencode.types import DataSpec
 @recipe(
     paper=adam(2000, 5e-4, 100),
     fast=tuned(lr=2e-3, batch_size=128, epochs=20),
+    widest=1,
     facts=LATENT,
 )
 def hvae(
@@ -80,6 +81,7 @@ def hvae(
 @recipe(
     paper=adam(1000, 1e-3, 200),
     fast=tuned(lr=2e-3, batch_size=128, epochs=20),
+    widest=1,
     facts=Facts(variational=True, context=False, gaps=False),
 )
 def rhvae(

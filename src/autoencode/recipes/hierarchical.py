@@ -63,6 +63,7 @@ def _recipe(
 @recipe(
     paper=adam(2000, 1e-3, 256),
     fast=tuned(epochs=50, **{**BY_MUON, "lr": 0.01, "min_steps": 500}),
+    width="latent_dims, which it holds all",
     facts=Facts(variational=True, networks="ladder", context=False),
 )
 def ladder_vae(
@@ -121,6 +122,7 @@ def ladder_vae(
         min_steps=1000,
         ema=0.0,  # the rate falls to zero, and few steps are averaged with the first ones
     ),
+    width="latent_channels and blocks",
     facts=Facts(variational=True, networks="pyramid", images_only=True, context=False),
 )
 def vdvae(

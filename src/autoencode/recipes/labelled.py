@@ -26,6 +26,7 @@ SOFTPLUS = NetOptions(activation="softplus")
     fast=tuned(lr=1e-3, batch_size=128, epochs=20),
     conditional=True,
     guesses=True,
+    widest=1,
     facts=LATENT,
 )
 def m2_vae(

@@ -55,6 +55,7 @@ _FLOWS = {"planar": Planar, "radial": Radial}
 @recipe(
     paper=adam(50, 1e-3, 100),
     fast=tuned(lr=2e-3, batch_size=128, epochs=20),
+    widest=1,
     facts=LATENT,
 )
 def flow_vae(
@@ -91,6 +92,7 @@ def flow_vae(
 @recipe(
     paper=adam(50, 1e-3, 100),
     fast=tuned(lr=2e-3, batch_size=128, epochs=20),
+    widest=1,
     facts=LATENT,
 )
 def iaf_vae(
@@ -130,6 +132,7 @@ def iaf_vae(
 @recipe(
     paper=adam(50, 1e-3),
     fast=tuned(lr=3e-3, batch_size=128, epochs=20),
+    widest=1,
     facts=LATENT,
 )
 def vmf_vae(
@@ -161,6 +164,7 @@ def vmf_vae(
 @recipe(
     paper=adam(50, 1e-3),
     fast=tuned(lr=3e-3, batch_size=128, epochs=20),
+    widest=1,
     facts=LATENT,
 )
 def power_spherical_vae(
@@ -192,6 +196,7 @@ def power_spherical_vae(
 @recipe(
     paper=adam(80, 5e-4, 128),
     fast=tuned(lr=3e-3, batch_size=128, epochs=20),
+    widest=1,
     facts=Facts(variational=True, curved=True),
 )
 def poincare_vae(
@@ -239,6 +244,7 @@ def poincare_vae(
 @recipe(
     paper=adam(50, 1e-3, 100),
     fast=tuned(lr=3e-3, batch_size=128, epochs=20),
+    width="n_variables and n_categories",
     facts=Facts(variational=True, integers=True),
 )
 def gumbel_vae(
@@ -275,6 +281,7 @@ def gumbel_vae(
 @recipe(
     paper=adam(2000, 5e-4, 100),
     fast=tuned(epochs=20, weight_decay=0.1, **BY_MUON),
+    widest=1,
     facts=Facts(variational=True, context=False, gaps=False),
 )
 def vamp_vae(
@@ -308,6 +315,7 @@ def vamp_vae(
 @recipe(
     paper=adam(2000, 5e-4, 100),
     fast=tuned(epochs=20, weight_decay=0.1, **BY_MUON),
+    widest=1,
     facts=LATENT,
 )
 def mog_vae(

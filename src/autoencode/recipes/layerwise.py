@@ -31,6 +31,7 @@ SIGMOID_NET = NetOptions(activation="sigmoid")
 @recipe(
     paper=adam(60, 1e-3, 128),
     fast=tuned(lr=5e-3, batch_size=128, epochs=20, warmup=0.0),
+    widest=0.5,
     facts=Facts(unit=MSE, context=False, gaps=False, layerwise=True),
 )
 def stacked(

@@ -24,6 +24,7 @@ from autoencode.types import DataSpec
 @recipe(
     paper=adam(800, 1.5e-4, 128),
     fast=tuned(lr=2e-3, batch_size=128, epochs=20),
+    width="width and patch: it has a token for each patch",
     facts=Facts(unit=MSE, networks="patch", images_only=True, bounded=False, context=False, gaps=False),
 )
 def mae(
@@ -74,6 +75,7 @@ def mae(
     paper=adam(600, 1e-3, 64),
     fast=tuned(lr=2e-3, batch_size=128, epochs=12, min_steps=1500),
     standardize="all_columns",
+    width="width: it has a token for each column",
     facts=Facts(unit=MSE, networks="column", context=False),
 )
 def mae_table(

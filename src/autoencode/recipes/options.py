@@ -51,10 +51,12 @@ class Option:
     def parse(self, value: Any) -> Any:
         """A value of this option's type and range, from Python or from the command line.
 
+        Where none is the default, ``none`` leaves it at that.
+
         Raises:
             OptionError: with what is expected.
         """
-        if value is None and self.default is None:
+        if self.default is None and (value is None or str(value).lower() == "none"):
             return None
         try:
             found = _coerce(value, self.type)

@@ -105,6 +105,7 @@ def moving(n_codes: int, width: int, decay: float) -> VectorQuantiser:
 @recipe(
     paper=adam(530, 2e-4, 128),
     fast=tuned(lr=0.015, batch_size=128, epochs=10, optimizer="muon"),
+    width="code_dim and positions (strides for images)",
     facts=GRIDS,
 )
 def vqvae(
@@ -148,6 +149,7 @@ def vqvae(
 @recipe(
     paper=adam(530, 3e-4, 128),
     fast=tuned(lr=0.015, batch_size=128, epochs=10, optimizer="muon"),
+    width="code_dim and strides",
     facts=Facts(unit=SSE, networks="conv", images_only=True, context=False, integers=True),
 )
 def vqvae2(
@@ -203,6 +205,7 @@ def vqvae2(
 @recipe(
     paper=adam(100, 3e-4, 128),
     fast=tuned(lr=2e-3, batch_size=128, epochs=10),
+    width="code_dim and positions (strides for images)",
     facts=GRIDS,
 )
 def rvq(
@@ -241,6 +244,7 @@ def rvq(
 @recipe(
     paper=adam(100, 1e-3, 128),
     fast=tuned(lr=2e-3, batch_size=128, epochs=10),
+    width="code_dim and positions (strides for images)",
     facts=GRIDS,
 )
 def pvq(
@@ -282,6 +286,7 @@ def pvq(
 @recipe(
     paper=adam(100, 1e-3, 128),
     fast=tuned(lr=3e-3, batch_size=128, epochs=10),
+    width="levels and positions (strides for images)",
     facts=GRIDS,
 )
 def fsq(
@@ -308,6 +313,7 @@ def fsq(
 @recipe(
     paper=adam(270, 1e-4, 256),
     fast=tuned(lr=3e-3, batch_size=128, epochs=10),
+    width="n_bits and positions (strides for images)",
     facts=GRIDS,
 )
 def lfq(
@@ -346,6 +352,7 @@ def lfq(
 @recipe(
     paper=adam(50, 1e-4, 256),
     fast=tuned(lr=2e-3, batch_size=128, epochs=10),
+    width="code_dim and positions (strides for images)",
     facts=GRIDS,
 )
 def simvq(

@@ -75,6 +75,9 @@ class RecipeInfo:
         standardize: how tables are scaled for it, see ``data.ranges``.
         conditional: the labels of the data are its context.
         guesses: it guesses labels that are missing.
+        widest: of a code that is to be narrow, how many numbers it has at most for each number of an
+            example that is no image, where no ``latent_dim`` is given.
+        width: what sets the width of the code, in words, where the recipe has no ``latent_dim``.
         facts: what is true of it; ``None`` where nobody said, which only an own recipe may be.
     """
 
@@ -85,6 +88,8 @@ class RecipeInfo:
     standardize: Standardize = "columns"
     conditional: bool = False
     guesses: bool = False
+    widest: float | None = None
+    width: str = ""
     facts: Facts | None = None
 
     @property
@@ -131,6 +136,8 @@ def recipe(
     standardize: Standardize = "columns",
     conditional: bool = False,
     guesses: bool = False,
+    widest: float | None = None,
+    width: str = "",
     facts: Facts | None = None,
 ) -> Callable[[Function], Function]:
     """Makes a recipe of a function: it can be trained by its name, saved and loaded.
@@ -149,6 +156,10 @@ def recipe(
         standardize: how tables are scaled for it (``load_data``).
         conditional: whether the labels of the data are its context.
         guesses: whether it guesses labels that are missing.
+        widest: where no ``latent_dim`` is given, the code has at most this many numbers for each number
+            of an example that is no image: 0.5 for a code that is to reduce tables. As the function has
+            it by default.
+        width: where the recipe has no ``latent_dim``, what sets the width of its code, for an error.
         facts: what else is true of it, which the tests of built-in recipes read.
 
     Raises:
@@ -186,6 +197,8 @@ def recipe(
             standardize=standardize,
             conditional=conditional,
             guesses=guesses,
+            widest=widest,
+            width=width,
             facts=facts,
         )
         enlist(info)

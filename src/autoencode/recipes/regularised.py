@@ -123,6 +123,7 @@ def contractive(
 @recipe(
     paper=adam(50, 1e-3),
     fast=tuned(lr=4e-3, batch_size=128, epochs=12),
+    widest=0.5,
     facts=MEANS,
 )
 def spherical(
@@ -156,6 +157,7 @@ def spherical(
 @recipe(
     paper=adam(100, 1e-3, 100),
     fast=tuned(lr=3e-3, batch_size=128, epochs=20),
+    widest=0.5,
     facts=SQUARES,
 )
 def wae_mmd(
@@ -187,6 +189,7 @@ def wae_mmd(
 @recipe(
     paper=adam(30, 1e-3, 500),
     fast=tuned(lr=3e-3, batch_size=256, epochs=20),
+    widest=0.5,
     facts=SQUARES,
 )
 def swae(
@@ -219,6 +222,7 @@ def swae(
 @recipe(
     paper=adam(100, 1e-3, 100),
     fast=tuned(lr=4e-3, batch_size=128, epochs=12),
+    widest=0.5,
     facts=MEANS,
 )
 def rae_l2(
@@ -255,6 +259,7 @@ def rae_l2(
 @recipe(
     paper=adam(100, 1e-3, 100),
     fast=tuned(lr=4e-3, batch_size=128, epochs=12),
+    widest=0.5,
     facts=MEANS,
 )
 def rae_gp(

@@ -105,8 +105,8 @@ def topk(
     spec: DataSpec,
     widths: Widths = Widths(()),  # noqa: B008
     latent_dim: Count = 1000,
-    k: Count = 25,
-    k_eval: Count = 25,
+    k: Count | None = None,
+    k_eval: Count | None = None,
     loss: PlainLoss = "sse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -120,13 +120,15 @@ def topk(
 
     Args:
         latent_dim: number of units; 1000 on MNIST in the original.
-        k: units that stay; 25 for reconstruction on MNIST in the original.
-        k_eval: the same after training; the original found somewhat more than k to do better for
+        k: units that stay; by default 25, as for reconstruction on MNIST in the original, or a quarter
+            of latent_dim where that is less.
+        k_eval: the same after training; by default k. The original found somewhat more to do better for
             classifying.
         loss: sse, mse or nll.
     """
-    check_k(k, latent_dim)
-    check_k(k_eval, latent_dim, "k_eval")
+    k = _kept(k, 25, latent_dim)
+    if k_eval is not None:
+        check_k(k_eval, latent_dim, "k_eval")
     return plain(
         spec,
         widths.networks(net, networks),
@@ -146,7 +148,7 @@ def topk(
 def batch_topk(
     spec: DataSpec,
     latent_dim: Count = 1024,
-    k: Count = 32,
+    k: Count | None = None,
     k_dead: Count = 512,
     patience_dead: Count = 100_000,
     revival_weight: NotNegative = 1 / 32,
@@ -163,7 +165,8 @@ def batch_topk(
 
     Args:
         latent_dim: number of atoms.
-        k: units that stay, on average over examples.
+        k: units that stay, on average over examples; by default 32, or a quarter of latent_dim where
+            that is less.
         k_dead: the largest units of the dead that are taught by the error that is left.
         patience_dead: examples without firing after which a unit is dead.
         revival_weight: of the dead units' squared error, alpha in the paper.
@@ -215,10 +218,18 @@ def jumprelu(
     )
 
 
+def _kept(k: int | None, usual: int, latent_dim: int) -> int:
+    """Returns how many units stay: k, or by default the usual number, of few units a quarter."""
+    if k is None:
+        return min(usual, max(1, latent_dim // 4))
+    check_k(k, latent_dim)
+    return k
+
+
 def _of_batch(
     spec: DataSpec,
     latent_dim: int,
-    k: int,
+    k: int | None,
     k_dead: int,
     patience: int,
     terms: Terms,
@@ -226,7 +237,7 @@ def _of_batch(
     noise: NoiseOptions,
     networks: Networks | None,
 ) -> Recipe:
-    check_k(k, latent_dim)
+    k = _kept(k, 32, latent_dim)
     return plain(
         spec,
         networks or DictionaryNetworks(options=net),
@@ -247,7 +258,7 @@ def _of_batch(
 def matryoshka_sparse(
     spec: DataSpec,
     latent_dim: Count = 1024,
-    k: Count = 32,
+    k: Count | None = None,
     n_nested: Depth = 5,
     k_dead: Count = 512,
     patience_dead: Count = 100_000,
@@ -265,7 +276,8 @@ def matryoshka_sparse(
 
     Args:
         latent_dim: number of atoms.
-        k: units that stay, on average over examples.
+        k: units that stay, on average over examples; by default 32, or a quarter of latent_dim where
+            that is less.
         n_nested: sizes; each is half of the next one, and the largest is latent_dim.
         k_dead: the largest units of the dead that are taught by the error that is left.
         patience_dead: examples without firing after which a unit is dead.

@@ -29,6 +29,7 @@ from autoencode.types import DataSpec
 @recipe(
     paper=adam(50, 1e-3),
     fast=tuned(lr=5e-3, batch_size=128, epochs=10),
+    widest=1,
     facts=LATENT,
 )
 def beta_vae(
@@ -54,6 +55,7 @@ def beta_vae(
 @recipe(
     paper=adam(50, 1e-3, 128),
     fast=tuned(lr=5e-3, batch_size=128, epochs=10),
+    widest=1,
     facts=LATENT,
 )
 def sigma_vae(
@@ -79,6 +81,7 @@ def sigma_vae(
 @recipe(
     paper=adam(50, 1e-3),
     fast=tuned(lr=3e-3, batch_size=128, epochs=10),
+    widest=1,
     facts=LATENT,
 )
 def log_cosh_vae(
@@ -150,6 +153,7 @@ def ms_ssim_vae(
     paper=adam(50, 1e-3),
     fast=tuned(lr=5e-3, batch_size=128, epochs=10),
     conditional=True,
+    widest=1,
     facts=LATENT,
 )
 def cvae(
