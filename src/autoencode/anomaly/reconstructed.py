@@ -108,9 +108,9 @@ def plain_rows(spec: DataSpec, examples: Examples) -> Array:
 def standardized_entries(spec: DataSpec, x: Array, how: str = "columns") -> DataSpec:
     """Rescales the spec of a table: each numeric column of rows ``x`` gets mean 0 and variance 1.
 
-    Values in [0, 1] are usually left as they are. Here a column's own spread has to count, since a
-    distance among rows means little otherwise. Images, and columns of categories or booleans, keep
-    their scale.
+    Flattened pictures and rows of bool are usually left as they are. Here a column's own spread has to
+    count, since a distance among rows means little otherwise. Images, and columns of categories or
+    booleans, keep their scale.
 
     Args:
         spec: how the rows are seen.

@@ -31,7 +31,6 @@ HIDDEN_ENTRIES = NoiseOptions(noise_level=0.2)
 @recipe(
     paper=adam(12, 1e-3, 128),
     fast=tuned(lr=0.01, batch_size=256, optimizer="muon"),
-    standardize="global",
     widest=0.5,
     facts=Facts(unit=MSE, hidden=False, bounded=False),
 )
@@ -43,7 +42,7 @@ def linear(
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
 ) -> Recipe:
-    """One linear layer each way; at its optimum the code spans PCA's subspace.
+    """One linear layer each way; at its optimum the code spans PCA's subspace, of scaled columns.
 
     Neural Networks and Principal Component Analysis: Learning from Examples Without Local Minima
     (Baldi & Hornik, 1989), https://doi.org/10.1016/0893-6080(89)90014-2

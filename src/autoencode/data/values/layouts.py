@@ -10,7 +10,7 @@ How an array is read, by its number of axes:
     more        volumes of more axes  flat           -        -           -
 
 Channels may stand last where there are 1, 3 or 4 of them (of guessed volumes they stay where they are).
-Rows are images where D is k*k, grey, or 3*k*k, three colours one after the other.
+Rows are images where D is k*k, grey, or 3*k*k, three colours one after the other, k from 4 on.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from autoencode.types import Array, DataSpec, Layout, layout_of
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA: what tells a channel axis from a height or a width
 MOVED = "the last axis was taken as channels and moved to the front"
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+_SMALLEST_SIDE = 4  # of rows that are images
 _TAKES = {
     "row": "(N, ...)",
     "image": "(N, height, width), (N, channels, height, width), (N, height, width, channels), or rows "
@@ -137,7 +138,7 @@ def _square(given: tuple[int, ...]) -> Arrangement | None:
     """Arranges rows as square images, grey or of three colours; ``None`` where they fill none."""
     for channels in (1, 3):
         side = math.isqrt(given[0] // channels)
-        if side > 1 and channels * side**2 == given[0]:
+        if side >= _SMALLEST_SIDE and channels * side**2 == given[0]:
             return Arrangement(given, (channels, side, side), guessed=False)
     return None
 

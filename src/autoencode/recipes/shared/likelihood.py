@@ -112,7 +112,7 @@ def likelihood_of(spec: DataSpec, name: LikelihoodName, scale: float = 1.0) -> n
         if not unit:
             raise IncompatibleError(
                 f"likelihood={chosen} needs values in [0, 1] and these data have others; "
-                "use likelihood=gaussian, or scale the data"
+                "use likelihood=gaussian, or scale the data to [0, 1] and say standardize='unit'"
             )
         return SHARES[chosen](dims)
     if chosen in COUNTS:
