@@ -46,7 +46,7 @@ def test_a_pipeline_before_a_classifier_can_be_searched():
 def test_its_own_score_chooses_among_widths():
     """A code of all six numbers explains more than a code of one."""
     line = GridSearchCV(
-        Autoencoder("linear", device="cpu", random_state=0, epochs=30), {"n_components": [1, 6]}, cv=2
+        Autoencoder("linear", device="cpu", random_state=0, epochs=200), {"n_components": [1, 6]}, cv=2
     )
     assert line.fit(X).best_params_ == {"n_components": 6}
     scores = cross_val_score(small("vae"), X, cv=3)

@@ -174,7 +174,6 @@ def test_new_data_must_fit():
     for x, message in (
         (X[:, :4], "X has 4 features, but Autoencoder is expecting 6"),
         (X * np.nan, "NaN"),
-        (X + 1, "outside"),
         (X[:0], "0 examples"),
     ):
         with pytest.raises(DataError, match=message):
