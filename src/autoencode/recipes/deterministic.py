@@ -85,7 +85,7 @@ def mlp(
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
 ) -> Recipe:
-    """Fully connected layers around an unbounded code, mirrored; sigmoid output on [0, 1] data.
+    """Fully connected layers around an unbounded code, mirrored; sigmoid output on pixels.
 
     Reducing the Dimensionality of Data with Neural Networks (Hinton & Salakhutdinov, 2006),
     https://doi.org/10.1126/science.1127647
@@ -197,8 +197,8 @@ def mlp_impute(
     As there, the layers are wide rather than narrow, entries are hidden while training, and the target
     is what is known of the row. Otherwise than there, the network is told which entries are missing,
     units of all hidden layers are dropped, not inputs alone, and one filling with expected values takes
-    the place of several; for draws take ``vae``. Columns of a table are always standardised, whatever
-    their range.
+    the place of several; for draws take ``vae``. Columns are always standardised, those of flattened
+    pictures too.
 
     Args:
         hidden: widths of the encoder's hidden layers; the decoder mirrors them.

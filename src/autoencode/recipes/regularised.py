@@ -65,7 +65,7 @@ def denoising(
     Args:
         latent_dim: width of the code, which may exceed that of the data.
         code_activation: sigmoid as in the original, or none, tanh, relu.
-        loss: nll (cross-entropy on [0, 1] data, as in the original), mse or sse.
+        loss: nll (cross-entropy on pixels, as in the original), mse or sse.
     """
     return plain(
         spec,
@@ -104,7 +104,7 @@ def contractive(
     Args:
         latent_dim: width of the code.
         code_activation: sigmoid as in the original, or none, tanh, relu.
-        loss: nll (cross-entropy on [0, 1] data, as in the original), mse or sse.
+        loss: nll (cross-entropy on pixels, as in the original), mse or sse.
         contraction_weight: of the squared Frobenius norm of dz/dx.
         jacobian: exact takes a backward pass for every entry of the code; estimate takes one in all and
             has the same mean.

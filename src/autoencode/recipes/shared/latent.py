@@ -48,7 +48,7 @@ class LatentOptions(Widths):
             fixed scale, gaussian_shared (one learned scale), gaussian_columns (a learned scale for
             each column), gaussian_learned, laplace_learned and log_cosh_learned (the decoder gives
             each entry's); for counts poisson, negative_binomial, zero_inflated. auto is bernoulli on
-            [0, 1] data, gaussian_columns on other rows and sequences, else gaussian.
+            pixels and booleans, gaussian_columns on other rows and sequences, else gaussian.
         scale: of gaussian (its standard deviation), laplace and log_cosh, in the model's units.
         binarize: draw each entry of [0, 1] data as 0 or 1 anew at every step of training.
     """
