@@ -140,6 +140,11 @@ class DataSpec:
         return not all(column.numeric for column in self.columns)
 
     @property
+    def measured(self) -> bool:
+        """Whether an example is a row of measurements, as a table of numbers has them."""
+        return self.layout == "row" and self.kind == "real"
+
+    @property
     def size(self) -> int:
         """Number of entries in one example."""
         return math.prod(self.shape)

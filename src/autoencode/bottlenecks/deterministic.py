@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from autoencode.types import Distribution, Latent
+
+# Where an activation is a line, or nearly: the middle of the codes, and their standard deviation.
+_NEARLY_LINEAR: dict[type[nn.Module], tuple[float, float]] = {
+    nn.Identity: (0.0, 1.0),
+    nn.ReLU: (4.0, 1.0),
+    nn.Tanh: (0.0, 0.05),
+    nn.Sigmoid: (0.0, 0.1),
+}
 
 
 class Plain(nn.Module):
@@ -30,6 +39,44 @@ class Plain(nn.Module):
         """Turns features (B, F) into latents (B, *Z)."""
         z: Tensor = self.activation(self.project(h))
         return z
+
+    stochastic = False
+
+    @property
+    def latent_dim(self) -> int:
+        """Width of a code that a linear layer makes, else 0."""
+        weight = getattr(self.project, "weight", None)
+        return weight.shape[0] if isinstance(weight, Tensor) and weight.dim() == 2 else 0
+
+    @property
+    def can_start(self) -> bool:
+        """Whether the code can start at given lines: whether it is nearly linear somewhere."""
+        return self.latent_dim > 0 and type(self.activation) in _NEARLY_LINEAR
+
+    def start_linear(self, weight: Tensor, bias: Tensor, log_scale: Tensor) -> tuple[float, float]:
+        """Sets the code to a linear map of the last features, as nearly as its activation allows.
+
+        Args:
+            weight: (latent_dim, L), of the last L features; others count nothing.
+            bias: (latent_dim,).
+            log_scale: is for codes that are drawn.
+
+        Returns:
+            a and b of the code a + b * (weight h + bias).
+        """
+        at, size = _NEARLY_LINEAR[type(self.activation)]
+        with torch.no_grad():
+            set_last(self.project, size * weight, size * bias + at)
+            low, middle, high = self.activation(torch.tensor([at - size, at, at + size])).tolist()
+        return middle, (high - low) / 2
+
+
+def set_last(layer: nn.Module, weight: Tensor, bias: Tensor) -> None:
+    """Sets a linear layer to ``weight`` (outputs, L) of its last L inputs, and to zero of others."""
+    inputs: Tensor = layer.weight  # type: ignore[assignment]
+    inputs.zero_()
+    inputs[:, inputs.shape[1] - weight.shape[1] :] = weight
+    layer.bias.copy_(bias)  # type: ignore[operator]
 
 
 class UnitSphere(nn.Module):

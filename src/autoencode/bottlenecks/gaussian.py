@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from autoencode.bottlenecks.deterministic import set_last
 from autoencode.distributions import basic as distributions
 from autoencode.errors import IncompatibleError
 from autoencode.types import Distribution, Latent, Site
@@ -27,6 +28,7 @@ class DiagonalGaussian(nn.Module):
 
     def __init__(self, features: int, latent_dim: int, activation: nn.Module | None = None) -> None:
         super().__init__()
+        self.latent_dim = latent_dim
         self.heads = nn.Linear(features, 2 * latent_dim)
         self.activation = activation or nn.Identity()
 
@@ -48,3 +50,30 @@ class DiagonalGaussian(nn.Module):
     def embed(self, h: Tensor) -> Tensor:
         """Computes the posterior's mean, (B, latent_dim)."""
         return self.posterior(h).loc
+
+    stochastic = True
+
+    @property
+    def can_start(self) -> bool:
+        """Whether the code can start at given lines: whether nothing bounds its mean."""
+        return type(self.activation) is nn.Identity
+
+    def start_linear(self, weight: Tensor, bias: Tensor, log_scale: Tensor) -> tuple[float, float]:
+        """Sets the posterior's mean to a linear map of the last features, and its scale.
+
+        Args:
+            weight: (latent_dim, L), of the last L features; others count nothing.
+            bias: (latent_dim,).
+            log_scale: (latent_dim,) of the posterior, the same for every example.
+
+        Returns:
+            a and b of the mean a + b * (weight h + bias): 0 and 1.
+        """
+        with torch.no_grad():
+            scales = log_scale.to(bias)
+            set_last(
+                self.heads,
+                torch.cat([weight, torch.zeros_like(weight)]),
+                torch.cat([bias, scales]),
+            )
+        return 0.0, 1.0

@@ -62,6 +62,7 @@ def _recipe_facts(info: Any) -> dict[str, Any]:
             for option in info.options.values()
         },
         "fast": dataclasses.asdict(info.fast),
+        "tables": dataclasses.asdict(info.tables),
         "paper": dataclasses.asdict(info.paper),
     }
 
@@ -75,11 +76,14 @@ def _show_recipe(facts: dict[str, Any]) -> None:
         click.echo(f"  {name}={_word(option['default'])}")
         meaning = _meaning(option["help"], option["range"])
         click.echo(click.wrap_text(meaning, 96, "      ", "      "))
-    click.echo("\nOptions of training, with --schedule fast (default) and paper:")
-    rows = [["  option", "fast", "paper", ""]]
+    click.echo(
+        "\nOptions of training, with --schedule fast (default; of tables in its own column) and paper:"
+    )
+    plans = ("fast", "tables", "paper")
+    rows = [["  option", *plans, ""]]
     for name, option in PLAN_OPTIONS.items():
-        fast, paper = _word(facts["fast"][name]), _word(facts["paper"][name])
-        rows.append([f"  {name}", fast, paper, _meaning(option.help, option.range)])
+        figures = [_word(facts[plan][name]) for plan in plans]
+        rows.append([f"  {name}", *figures, _meaning(option.help, option.range)])
     click.echo(table(rows))
 
 

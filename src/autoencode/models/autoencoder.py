@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from autoencode.errors import IncompatibleError
+from autoencode.models import linear_start
 from autoencode.types import Batch, Distribution, Latent, ModelAccess, Observation, Output
 
 
@@ -202,6 +203,17 @@ class AutoencoderModule(nn.Module):
             start = getattr(part, "start_at", None)
             if start is not None:
                 start(examples(part.n_examples))  # type: ignore[union-attr, arg-type]
+
+    def start_at_lines(self, examples: Callable[[int], Batch]) -> bool:
+        """Sets the linear paths of encoder and decoder to PCA of training examples.
+
+        Args:
+            examples: a number to that many training examples, or all there are.
+
+        Returns:
+            Whether the parts have such paths; else they stay as they are.
+        """
+        return linear_start.start_at_lines(self, examples)
 
     def start_at_mean(self, mean: Tensor) -> None:
         """Sets the decoder's output bias so that training starts at the data's mean (*D).

@@ -12,11 +12,13 @@ from autoencode import parallel
 from autoencode.limits import Part
 from autoencode.nets import scratch
 from autoencode.randomness import dropout, dropout2d
+from autoencode.types import DataSpec
 
 Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus", "none"]
 Normalization = Literal["none", "layer", "group"]
 Initialization = Literal["torch", "xavier", "kaiming"]
 Layers = Literal["torch", "scratch"]
+Shortcut = Literal["auto", "none", "linear"]
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -48,6 +50,8 @@ class NetOptions:
         dropout: probability of dropping a hidden unit (a whole map in convolutions), 0 to 1.
         init: weights as torch makes them, Xavier-uniform or Kaiming-uniform (with zero biases).
         layers: torch's linear layer, ReLU and sigmoid, or those of ``nets.scratch`` (MLPs only).
+        shortcut: linear puts a linear path beside the hidden layers of MLPs, each way, which starts at
+            PCA where the bottleneck allows it; none does not; auto does for rows of measurements.
     """
 
     activation: Activation = "relu"
@@ -55,6 +59,13 @@ class NetOptions:
     dropout: Part = 0.0
     init: Initialization = "torch"
     layers: Layers = "torch"
+    shortcut: Shortcut = "auto"
+
+    def straight(self, spec: DataSpec) -> bool:
+        """Tells whether networks for such data have a linear path beside their hidden layers."""
+        if self.shortcut != "auto":
+            return self.shortcut == "linear"
+        return spec.measured and self.layers == "torch"
 
     def make_activation(self) -> nn.Module:
         """Makes a new activation module."""

@@ -19,6 +19,7 @@ class Reader(nn.Module):
 
     Args:
         spec: the data.
+        squash: whether real values become asinh(v); a network with a linear path does so by itself.
 
     Example:
         >>> reader = Reader(DataSpec((2,), "real", gaps=True))
@@ -26,10 +27,10 @@ class Reader(nn.Module):
         [[0.0, 0.0, 0.0, 1.0]]
     """
 
-    def __init__(self, spec: DataSpec) -> None:
+    def __init__(self, spec: DataSpec, squash: bool = True) -> None:
         super().__init__()
         self.gaps = spec.gaps
-        self.real = spec.kind == "real"
+        self.real = spec.kind == "real" and squash
         coded = [column.kind == "category" for column in spec.columns]
         sizes = [len(column.categories) for column in spec.columns if column.kind == "category"]
         firsts = torch.tensor([0, *sizes]).cumsum(0)
@@ -90,8 +91,18 @@ class Read(nn.Module):
         h: Tensor = self.network(read) if context is None else self.network(read, context)
         return h
 
+    @property
+    def n_straight(self) -> int:
+        """How many of the features, the last ones, are what the network reads."""
+        return int(getattr(self.network, "n_straight", 0))
 
-def reader_for(spec: DataSpec) -> Reader | None:
+    def straight(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """Returns what the network reads, flat, with the context beside it."""
+        read: Tensor = self.network.straight(self.reader(x), context)  # type: ignore[operator]
+        return read
+
+
+def reader_for(spec: DataSpec, squash: bool = True) -> Reader | None:
     """Makes the reader that a network for these data needs, ``None`` when it needs none."""
     coded = any(column.kind == "category" for column in spec.columns)
-    return Reader(spec) if spec.gaps or coded else None
+    return Reader(spec, squash) if spec.gaps or coded else None

@@ -160,7 +160,7 @@ def build(
     if any(isinstance(module, nn.Conv2d) for module in recipe.model.modules()):
         # As in training: a loaded model must round as the trained one did.
         recipe.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    plan = replace(info.plan(schedule), **figures)
+    plan = replace(info.plan(schedule, spec), **figures)
     recipe = replace(recipe, name=info.name, options=model_values, plan=plan)
     return replace(recipe, fitted=() if fitted is None else (WIDTH,)).check()
 

@@ -14,13 +14,14 @@ from autoencode.recipes.shared.latent import ELBO, KLOptions, LatentOptions, lat
 from autoencode.recipes.shared.likelihood import LikelihoodName
 from autoencode.recipes.shared.networks import ConvNetworks, Networks
 from autoencode.recipes.shared.plain import DEFAULT_NET, NO_NOISE, CodeActivation, NoiseOptions
-from autoencode.recipes.shared.schedules import adam, tuned
+from autoencode.recipes.shared.schedules import TABLES, adam, tuned
 from autoencode.types import DataSpec
 
 
 @recipe(
     paper=adam(10, 1e-3),
     fast=tuned(lr=7e-3, batch_size=128),
+    tables=TABLES,
     widest=1,
     facts=LATENT,
 )

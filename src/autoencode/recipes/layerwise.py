@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from torch import Tensor, nn
 
@@ -65,7 +66,7 @@ def stacked(
         )
     whole = plain(
         spec,
-        DenseNetworks(hidden, net),
+        DenseNetworks(hidden, replace(net, shortcut="none")),  # each layer has its mirror
         latent_dim=latent_dim,
         code_activation=code_activation,
         noise=NO_NOISE,

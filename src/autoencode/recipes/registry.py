@@ -13,7 +13,7 @@ from autoencode.errors import OptionError, nearest
 from autoencode.recipes.options import Option, options_of
 from autoencode.recipes.signatures import check_signature
 from autoencode.training import TrainingPlan
-from autoencode.types import Standardize
+from autoencode.types import DataSpec, Standardize
 
 ScheduleName = Literal["fast", "paper"]
 Figures = TrainingPlan | Mapping[str, Any]
@@ -64,13 +64,14 @@ class Facts:
 
 @dataclass(frozen=True)
 class RecipeInfo:
-    """A recipe function, the two ways to train it, and what is known of it.
+    """A recipe function, the ways to train it, and what is known of it.
 
     Attributes:
         function: builds it from a ``DataSpec`` and options.
         paper: the figures of the original write-up, at a constant rate.
         fast: reaches a better model in the same number of epochs or fewer (chosen on a validation
             split, see ``benchmarks/``); the default.
+        tables: what ``fast`` is for rows of measurements.
         source: the paper: title, authors, year and link.
         standardize: how tables are scaled for it, see ``data.ranges``.
         conditional: the labels of the data are its context.
@@ -84,6 +85,7 @@ class RecipeInfo:
     function: Callable[..., Any]
     paper: TrainingPlan
     fast: TrainingPlan
+    tables: TrainingPlan
     source: str
     standardize: Standardize = "columns"
     conditional: bool = False
@@ -114,11 +116,13 @@ class RecipeInfo:
         """The model's options by name."""
         return dict(options_of(self.function))
 
-    def plan(self, schedule: ScheduleName) -> TrainingPlan:
-        """Returns the training plan of a schedule."""
+    def plan(self, schedule: ScheduleName, spec: DataSpec | None = None) -> TrainingPlan:
+        """Returns the training plan of a schedule, for such data where it depends on them."""
         if schedule not in ("fast", "paper"):
             raise OptionError(f"unknown schedule '{schedule}'; use fast or paper")
-        return self.fast if schedule == "fast" else self.paper
+        if schedule == "paper":
+            return self.paper
+        return self.tables if spec is not None and spec.measured else self.fast
 
 
 _RECIPES: dict[str, RecipeInfo] = {}
@@ -133,6 +137,7 @@ def recipe(
     source: str | None = None,
     fast: Figures | None = None,
     paper: Figures | None = None,
+    tables: Figures | None = None,
     standardize: Standardize = "columns",
     conditional: bool = False,
     guesses: bool = False,
@@ -153,6 +158,7 @@ def recipe(
         fast: figures of ``TrainingPlan`` that train it by default; those that are not named are as in
             ``paper``.
         paper: the figures of the original write-up; by default those of ``fast``.
+        tables: figures that ``fast`` has for rows of measurements, where they are others.
         standardize: how tables are scaled for it (``load_data``).
         conditional: whether the labels of the data are its context.
         guesses: whether it guesses labels that are missing.
@@ -193,6 +199,7 @@ def recipe(
             function,
             paper=tuned if paper is None else original,
             fast=tuned,
+            tables=_plan(name, "tables", tuned, tables),
             source=_source(function, source),
             standardize=standardize,
             conditional=conditional,

@@ -31,7 +31,7 @@ from autoencode.recipes.shared.plain import (
     Terms,
     plain,
 )
-from autoencode.recipes.shared.schedules import adam, tuned
+from autoencode.recipes.shared.schedules import TABLES, adam, tuned
 from autoencode.types import DataSpec
 
 Jacobian = Literal["exact", "estimate"]
@@ -43,6 +43,7 @@ _MASKING = NoiseOptions("masking", 0.25)
 @recipe(
     paper=adam(50, 1e-3),
     fast=tuned(lr=3e-3, batch_size=128, epochs=10),
+    tables=TABLES,
     facts=Facts(hidden=False),
 )
 def denoising(

@@ -22,13 +22,14 @@ from autoencode.recipes.shared.latent import (
 )
 from autoencode.recipes.shared.networks import Networks
 from autoencode.recipes.shared.plain import DEFAULT_NET, NO_NOISE, NoiseOptions
-from autoencode.recipes.shared.schedules import adam, tuned
+from autoencode.recipes.shared.schedules import TABLES, adam, tuned
 from autoencode.types import DataSpec
 
 
 @recipe(
     paper=adam(50, 1e-3),
     fast=tuned(lr=5e-3, batch_size=128, epochs=10),
+    tables=TABLES,
     widest=1,
     facts=LATENT,
 )
@@ -55,6 +56,7 @@ def beta_vae(
 @recipe(
     paper=adam(50, 1e-3, 128),
     fast=tuned(lr=5e-3, batch_size=128, epochs=10),
+    tables=TABLES,
     widest=1,
     facts=LATENT,
 )
@@ -81,6 +83,7 @@ def sigma_vae(
 @recipe(
     paper=adam(50, 1e-3),
     fast=tuned(lr=3e-3, batch_size=128, epochs=10),
+    tables=TABLES,
     widest=1,
     facts=LATENT,
 )
@@ -153,6 +156,7 @@ def ms_ssim_vae(
     paper=adam(50, 1e-3),
     fast=tuned(lr=5e-3, batch_size=128, epochs=10),
     conditional=True,
+    tables=TABLES,
     widest=1,
     facts=LATENT,
 )

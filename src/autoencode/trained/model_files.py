@@ -37,6 +37,8 @@ FORMAT_VERSION = 1
 CONFIG, WEIGHTS, HISTORY = "config.json", "model.safetensors", "history.jsonl"
 METRICS_FILE, PLOTS, REPORT, RESUME = "metrics.json", "plots", "report.html", "resume"
 LEFT_OUT = "left_out"  # among the metrics: what could not be measured, and why
+# Options that older files do not name, and what was so when they were written.
+_BEFORE = {"shortcut": "none", "keep": "last"}
 _NEEDED = ("format_version", "recipe", "options", "plan", "spec", "weights_sha256")
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "format_version": (int,),
@@ -284,6 +286,7 @@ def _rebuild(
         options = {**config["options"], **config["plan"]}
         info = registered(config["recipe"])
         known = {**info.options, **PLAN_OPTIONS}
+        options |= {name: _BEFORE[name] for name in _BEFORE.keys() & known.keys() - options.keys()}
         if unknown := sorted(options.keys() - known.keys()):  # seed, say, which build also takes
             raise ModelFileError(f"unknown option '{unknown[0]}'")
         recipe = build(info.function, spec, encoder=encoder, decoder=decoder, **options)

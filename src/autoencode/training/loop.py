@@ -32,6 +32,7 @@ from autoencode.training.sharding import (
     refuse_unfit,
     sharded,
 )
+from autoencode.training.starting import start
 from autoencode.training.state import (
     Keeper,
     Position,
@@ -131,7 +132,7 @@ def fit(
         _prepare(model, helpers, None if shard else device)
         if resume is None:
             with tuned(device, work):
-                _start(model, train, plan, seed)
+                start(model, train, validation if plan.keeps_best else None, plan, seed)
         # What is read from disk comes in another order than what is in memory.
         about = f"{plan} on {len(train)} examples ({type(train).__name__}) with seed {seed}"
         if resume is not None:
@@ -157,17 +158,6 @@ def _prepare(model: nn.Module, helpers: Mapping[str, nn.Module], device: torch.d
         model.to(device)
         if any(isinstance(module, nn.Conv2d) for module in model.modules()):
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def _start(model: nn.Module, train: Source, plan: TrainingPlan, seed: int) -> None:
-    """Starts a model at the mean and at examples of the training data, where it can."""
-    device = next(model.parameters()).device
-    start_at_mean = getattr(model, "start_at_mean", None)
-    if plan.mean_start and start_at_mean is not None:
-        start_at_mean(train.mean().to(device))
-    start_at_data = getattr(model, "start_at_data", None)
-    if plan.data_start and start_at_data is not None:
-        start_at_data(lambda n: next(train.shuffled(Pass(seed, 0, n))).x.to(device))
 
 
 def _held(models: Sequence[nn.Module], updates: Sequence[Update]) -> list[Tensor]:

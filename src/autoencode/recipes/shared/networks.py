@@ -45,14 +45,17 @@ class Networks(Protocol):
         """Makes the decoder; ``latent_dim`` is ``None`` where z is the encoder's output itself."""
 
 
-def reading(spec: DataSpec, make: Callable[[tuple[int, ...]], nn.Module]) -> tuple[nn.Module, int]:
+def reading(
+    spec: DataSpec, make: Callable[[tuple[int, ...]], nn.Module], squash: bool = True
+) -> tuple[nn.Module, int]:
     """Makes an encoder that reads such data; returns it and the width of its features.
 
     Args:
         spec: the data.
         make: an encoder with ``features``, of the shape of what it is given.
+        squash: whether it is given outliers drawn in where there are gaps or categories.
     """
-    reader = reader_for(spec)
+    reader = reader_for(spec, squash)
     encoder = make(spec.shape if reader is None else reader.shape)
     features: int = encoder.features  # type: ignore[assignment]
     return encoder if reader is None else Read(reader, encoder), features
@@ -60,21 +63,25 @@ def reading(spec: DataSpec, make: Callable[[tuple[int, ...]], nn.Module]) -> tup
 
 @dataclass(frozen=True)
 class DenseNetworks:
-    """Networks of fully connected layers of the given widths, mirrored."""
+    """Networks of fully connected layers of the given widths, mirrored.
+
+    For rows of measurements a linear path stands beside the hidden layers each way (``NetOptions``).
+    """
 
     hidden: tuple[int, ...]
     options: NetOptions = field(default_factory=NetOptions)
     own = False
 
     def encoder(self, spec: DataSpec) -> tuple[nn.Module, int]:
+        made = self.hidden, self.options, spec.context_dim, self.options.straight(spec)
         return reading(
-            spec, lambda shape: MLPEncoder(shape, self.hidden, self.options, spec.context_dim)
+            spec, lambda shape: MLPEncoder(shape, *made), squash=not self.options.straight(spec)
         )
 
     def decoder(self, latent_dim: int | None, spec: DataSpec, n_params: int) -> nn.Module:
         assert latent_dim is not None
-        mirrored = self.hidden[::-1]
-        return MLPDecoder(latent_dim, mirrored, spec.shape, n_params, self.options, spec.context_dim)
+        made = n_params, self.options, spec.context_dim, self.options.straight(spec)
+        return MLPDecoder(latent_dim, self.hidden[::-1], spec.shape, *made)
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,9 @@ class DictionaryNetworks(DenseNetworks):
     """Networks without hidden layers, with a linear decoder whose columns have length 1."""
 
     hidden: tuple[int, ...] = ()
+
+    def encoder(self, spec: DataSpec) -> tuple[nn.Module, int]:
+        return reading(spec, lambda shape: MLPEncoder(shape, (), self.options, spec.context_dim))
 
     def decoder(self, latent_dim: int | None, spec: DataSpec, n_params: int) -> nn.Module:
         assert latent_dim is not None
