@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from autoencode import parallel
 from autoencode.errors import IncompatibleError, TrainingError
 from autoencode.randomness import seed_step, seeded
+from autoencode.training.best import BLOCKS, Best
 from autoencode.training.cuda_graphs import Replayed, replayed
 from autoencode.training.doctor.doctor import Doctor
 from autoencode.training.gradients import Average
@@ -26,9 +27,7 @@ from autoencode.training.records import EpochRecord
 from autoencode.training.sharding import (
     OnShards,
     ShardedAverage,
-    gather_whole,
     is_sharded,
-    put,
     refuse_unfit,
     sharded,
 )
@@ -39,7 +38,6 @@ from autoencode.training.state import (
     Totals,
     TrainingState,
     collect,
-    model_tensors,
     restore,
 )
 from autoencode.training.update import NonFiniteError, Stepper, Update
@@ -47,6 +45,7 @@ from autoencode.training.weight_average import WeightAverage
 from autoencode.types import Batch, Model, Objective, Pass, Progress, Source
 
 _STEPS_TO_ASK = 16
+_TOGETHER = 1000  # held-out examples that are measured at once
 _MOST_SKIPPED = 10  # steps one after the other, before training is given up
 
 
@@ -191,7 +190,7 @@ class _Loop:
         self.steps: Stepper | Replayed = stepper
         self.totals = Totals()
         self.records: list[EpochRecord] = []
-        self.best: dict[str, Tensor] = {}
+        self.best = Best(stepper)
         self.compares = plan.keeps_best and validation is not None
         self.average = WeightAverage(self.model, plan.ema) if plan.ema else None
         self.group = parallel.current()
@@ -206,10 +205,11 @@ class _Loop:
         self, observer: Observer, keeper: Keeper | None, resume: TrainingState | None
     ) -> list[EpochRecord]:
         if resume is not None:
-            self.best = restore(self.stepper, resume.tensors, self.average)
+            self.best.weights = restore(self.stepper, resume.tensors, self.average)
             self.at, self.records = replace(resume.position), list(resume.records)
         elif self.compares:
-            self._remember(self._validate()["loss"])
+            held_out, parts = self._validate()
+            self.best.begin(self.at, held_out["loss"], parts)
         self.steps = replayed(self.stepper, self.plan, self.device, observer.notice)
         observer.start(self.n_steps, self.n_epochs)
         stopped = False
@@ -221,8 +221,10 @@ class _Loop:
             self._keep(keeper, at_once=True)
         if self.average is not None:
             self.average.put()
-        if not stopped and self.best:
-            self._put_best(observer)
+        if not stopped and self.best.weights:
+            self.best.put()
+            if self.records and self.at.kept_epoch == 0:
+                observer.notice("no epoch was surely better than the start on held-out rows: it stays")
         self.model.eval()
         observer.end()
         return self.records
@@ -258,7 +260,7 @@ class _Loop:
         means = {name: total / at.seen[name] for name, total in self.totals.floats().items()}
         self._check_finite(means)
         rate = self._rate(max(0, at.step - 1))
-        held_out = self._validate() if self.validation is not None else {}
+        held_out, parts = self._validate() if self.validation is not None else ({}, [])
         self._check_finite(held_out or means)
         record = EpochRecord(at.epoch + 1, at.step, means, held_out, rate, at.seconds)
         self.records.append(record)
@@ -270,20 +272,7 @@ class _Loop:
         self.totals = Totals()
         self.at = replace(at, epoch=at.epoch + 1, batch=0, sums={}, seen={}, seconds=0.0)
         if self.compares:
-            self._remember(held_out["loss"])
-
-    def _remember(self, loss: float) -> None:
-        """Keeps the weights if they are the best so far."""
-        if self.at.best is None or loss < self.at.best:
-            self.at.best, self.at.best_epoch = loss, self.at.epoch
-            self.best = {n: gather_whole(t).clone() for n, t in model_tensors(self.stepper).items()}
-
-    def _put_best(self, observer: Observer) -> None:
-        """Gives the model the best weights that it had."""
-        for name, value in model_tensors(self.stepper).items():
-            put(value, self.best[name])
-        if self.records and self.at.best_epoch == 0:
-            observer.notice("no epoch was better on held-out examples than the start, which is kept")
+            self.best.compare(self.at, held_out["loss"], parts)
 
     def _impatient(self) -> bool:
         waited = self.at.epoch - self.at.best_epoch
@@ -366,27 +355,37 @@ class _Loop:
 
     def _state(self) -> TrainingState:
         at = replace(self.at, sums=self.totals.floats(), seen=dict(self.at.seen))
-        tensors = collect(self.stepper, self.best, self.average)
+        tensors = collect(self.stepper, self.best.weights, self.average)
         return TrainingState(at, tuple(self.records), tensors)
 
-    def _validate(self) -> dict[str, float]:
+    def _validate(self) -> tuple[dict[str, float], list[float]]:
+        """Measures the held-out examples: their losses, and the loss of each part of them."""
         assert self.validation is not None
         seed_step(self.seed, -1, self.device)
         objective = self.stepper.updates[0].objective
         # Losses under weights that move cannot be compared, so there the weights are those of the end.
         step = self.n_steps if self.compares else self.at.step
         progress = Progress(step, self.n_steps, self.n)
+        size = min(_TOGETHER, math.ceil(len(self.validation) / BLOCKS)) if self.compares else _TOGETHER
         with self.tuned():
-            return evaluate_losses(self.model, objective, self.validation, progress)
+            return _measured(self.model, objective, self.validation, progress, size)
 
 
 def evaluate_losses(
-    model: nn.Module, objective: Objective, source: Source, progress: Progress, size: int = 1000
+    model: nn.Module, objective: Objective, source: Source, progress: Progress, size: int = _TOGETHER
 ) -> dict[str, float]:
     """Computes the objective's losses averaged over the examples of a source, without training."""
+    return _measured(model, objective, source, progress, size)[0]
+
+
+def _measured(
+    model: nn.Module, objective: Objective, source: Source, progress: Progress, size: int
+) -> tuple[dict[str, float], list[float]]:
+    """Computes the mean losses, and the loss of each ``size`` examples."""
     was_training = model.training
     model.eval()
     sums: dict[str, float] = {}
+    parts, rows = list[float](), list[int]()
     with torch.no_grad():
         for batch in source.batches(size):
             with parallel.sharing(len(batch.x)) as share:
@@ -396,9 +395,14 @@ def evaluate_losses(
                 # A mean over no rows is not a number, and counts for nothing.
                 weighted = float(value) * len(mine.x) if len(mine.x) else 0.0
                 sums[name] = sums.get(name, 0.0) + weighted
+                if name == "loss":
+                    parts.append(weighted)
+            rows.append(len(batch.x))
     model.train(was_training)
-    totals = parallel.current().sum_(torch.tensor(list(sums.values()), dtype=torch.float64))
-    return {name: total / len(source) for name, total in zip(sums, totals.tolist(), strict=True)}
+    found = torch.tensor([*sums.values(), *parts], dtype=torch.float64)
+    totals = parallel.current().sum_(found).tolist()
+    means = {name: total / len(source) for name, total in zip(sums, totals, strict=False)}
+    return means, [total / n for total, n in zip(totals[len(sums) :], rows, strict=True)]
 
 
 def _as_model(module: nn.Module) -> Model:

@@ -35,6 +35,9 @@ class Position:
         skipped: how many steps were skipped one after the other just now.
         best: lowest validation loss so far, where the best weights are kept.
         best_epoch: the epoch that left it, from 1; 0 for the start.
+        start: losses of the start on parts of the held-out examples.
+        kept: validation loss of the weights that are kept.
+        kept_epoch: the epoch that left them, from 1; 0 for the start.
     """
 
     epoch: int = 0
@@ -47,6 +50,9 @@ class Position:
     skipped: int = 0
     best: float | None = None
     best_epoch: int = 0
+    start: list[float] = field(default_factory=list)
+    kept: float | None = None
+    kept_epoch: int = 0
 
 
 @dataclass(frozen=True)

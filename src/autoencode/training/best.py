@@ -1,0 +1,79 @@
+"""The weights of a training that were best on held-out examples, the start included."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from autoencode.training.sharding import gather_whole, put
+from autoencode.training.state import Position, model_tensors
+from autoencode.training.update import Stepper
+
+#: Parts of the held-out examples, whose losses tell how sure a gain is.
+BLOCKS = 16
+#: Standard errors that a gain over the start must have, so that no luck with a few rows passes for one.
+SURE = 2.0
+
+
+class Best:
+    """The best weights so far.
+
+    The start is taken from data by closed forms where a model has such, and hundreds of epochs are
+    compared with it on what may be a dozen rows: the best of them would often be so by luck. So an
+    epoch takes the place of the start only where it is better by two standard errors of the mean
+    difference between parts of the held-out examples; among such epochs the lowest loss counts.
+
+    Args:
+        stepper: whose model is trained.
+        weights: the best so far, by name.
+    """
+
+    def __init__(self, stepper: Stepper, weights: dict[str, Tensor] | None = None) -> None:
+        self.stepper = stepper
+        self.weights = weights or {}
+
+    def begin(self, at: Position, loss: float, losses: Sequence[float]) -> None:
+        """Takes the weights of the start; the losses are those of ``compare``."""
+        at.start = list(losses)
+        at.best = at.kept = loss
+        self._take()
+
+    def compare(self, at: Position, loss: float, losses: Sequence[float]) -> None:
+        """Takes the weights of the epoch that ended if they are the best; notes them in ``at``.
+
+        Args:
+            at: with ``epoch`` that of the weights.
+            loss: their mean over all held-out examples.
+            losses: over each part.
+        """
+        if at.best is None or loss < at.best:
+            at.best, at.best_epoch = loss, at.epoch
+        sure = not at.start or gain_is_sure(at.start, losses)
+        if sure and (at.kept is None or loss < at.kept):
+            at.kept, at.kept_epoch = loss, at.epoch
+            self._take()
+
+    def put(self) -> None:
+        """Gives the model the best weights."""
+        for name, value in model_tensors(self.stepper).items():
+            put(value, self.weights[name])
+
+    def _take(self) -> None:
+        tensors = model_tensors(self.stepper).items()
+        self.weights = {name: gather_whole(tensor).clone() for name, tensor in tensors}
+
+
+def gain_is_sure(before: Sequence[float], now: Sequence[float]) -> bool:
+    """Tells whether losses fell by two standard errors of their mean difference, in pairs.
+
+    >>> gain_is_sure([1.0, 2.0, 3.0], [0.9, 1.9, 2.9]), gain_is_sure([1.0, 2.0, 3.0], [0.5, 2.1, 2.9])
+    (True, False)
+    """
+    gains = [one - other for one, other in zip(before, now, strict=True)]
+    if len(gains) == 1:
+        return gains[0] > 0
+    mean = math.fsum(gains) / len(gains)
+    spread = math.fsum((gain - mean) ** 2 for gain in gains) / (len(gains) - 1)
+    return mean > SURE * math.sqrt(spread / len(gains))
