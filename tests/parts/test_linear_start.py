@@ -1,6 +1,7 @@
 """Training of rows of measurements starts at PCA."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import multivariate_normal
@@ -9,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from autoencode import build
 from autoencode.data import prepare, source_of
+from autoencode.likelihoods.columns import Mixed
 from autoencode.models.linear_start import Lines, _axes
 from autoencode.nets import MLPDecoder, MLPEncoder, NetOptions
 from autoencode.types import Batch, DataSpec, Pass
@@ -153,3 +155,49 @@ def test_lines_of_a_constant_table_are_none():
     found = Lines.of(torch.ones(10, 4), torch.zeros(10, 0), 2)
     assert found.axes.shape == (4, 0)
     torch.testing.assert_close(found.bias, torch.ones(4, dtype=torch.float64))
+
+
+def mixed():
+    """A table of numbers, categories and a boolean that two factors make."""
+    rng = np.random.default_rng(3)
+    z = rng.normal(size=(400, 2))
+    columns = {
+        f"n{i}": z @ rng.normal(size=2) * 10.0**i + 0.05 * rng.normal(size=400) for i in range(4)
+    }
+    columns["c"] = np.array(["a", "b", "c"])[(z @ rng.normal(size=(2, 3))).argmax(1)]
+    columns["yes"] = z[:, 0] > 0
+    return pd.DataFrame(columns)
+
+
+def test_numbers_of_a_mixed_table_start_near_pca_and_categories_above_chance():
+    model, batch, found = started("mlp", mixed(), latent_dim=2)
+    assert found
+    with torch.no_grad():
+        got = model.reconstruct(batch.x).numpy()
+    wanted = batch.x.numpy()
+    assert np.square(got[:, :4] - wanted[:, :4]).mean() < 0.1
+    chance = np.unique(wanted[:, 4], return_counts=True)[1].max() / len(wanted)
+    assert (got[:, 4] == wanted[:, 4]).mean() > chance + 0.1
+
+
+def test_a_decoder_of_a_mixed_table_starts_at_the_shares_of_the_columns():
+    spec = prepare(mixed(), standardize="all_columns")[1]
+    likelihood = Mixed(spec)
+    mean = torch.tensor([0.5, -1.0, 0.0, 2.0, 0.25, 0.2, 0.3, 0.5])
+    params = likelihood.params_for_read_mean(mean)
+    p = likelihood(params[None, None])
+    assert p.mean[0, 0, :4].tolist() == pytest.approx([0.5, -1.0, 0.0, 2.0])
+    shares = [p.entries(torch.tensor([[[0.0] * 4 + [c, 1.0]]]))[0, 0, 4].exp().item() for c in range(3)]
+    assert shares == pytest.approx([0.2, 0.3, 0.5], abs=1e-5)
+    yes = p.entries(torch.tensor([[[0.0] * 5 + [1.0]]]))[0, 0, 5].exp().item()
+    assert yes == pytest.approx(0.25, abs=1e-5)
+    assert likelihood.by_column(torch.arange(1.0, 9.0)).tolist() == [1, 2, 3, 4, 0, 5]
+
+
+def test_learned_scales_start_at_what_pca_leaves():
+    model, batch, _ = started("vae", latent_dim=3)
+    with torch.no_grad():
+        torch.manual_seed(0)
+        drawn = model(batch, 2000).x_dist
+        errors = (drawn.mean - batch.x).square().mean((0, 1))
+    torch.testing.assert_close(drawn.scale.square().reshape(-1, 8)[0], errors, rtol=0.05, atol=0)

@@ -33,6 +33,8 @@ from autoencode.types import DataSpec, Observation
 
 # Counts start nearly as narrow as Poisson's: mean m and variance m + m² / 20.
 _LOG_DISPERSION = 3.0
+# Shares and counts of less are taken as this where a logarithm is.
+_LEAST_SHARE = 1e-2
 _KINDS = ("real", "boolean", "count", "category")
 
 
@@ -74,6 +76,13 @@ class Mixed(nn.Module):
         self.widths = [n_real * (1 + learned), n_boolean, n_count, sum(sizes)]
         self.numbers = GaussianColumns((n_real,), scales) if n_real and not learned else None
         self.log_dispersion = LearnedLog(n_count, _LOG_DISPERSION, high=15.0) if n_count else None
+        # Places of the columns that are read as they are, among these.
+        read = [i for i, kind in enumerate(kinds) if kind != "category"]
+        for kind in _KINDS[:-1]:
+            self._keep(f"read_{kind}", [read.index(i) for i in places[kind]])
+        self._keep("read", read)
+        #: Numbers that are read of one example: those columns, then a share for each category.
+        self.n_read = len(read) + sum(sizes)
         #: Numbers that the decoder gives for one example.
         self.width = sum(self.widths)
         #: For each of them the number of its column.
@@ -100,6 +109,10 @@ class Mixed(nn.Module):
     boolean: Tensor
     count: Tensor
     category: Tensor
+    read: Tensor
+    read_real: Tensor
+    read_boolean: Tensor
+    read_count: Tensor
     padded: Tensor
     offset: Tensor
     scale: Tensor
@@ -115,6 +128,31 @@ class Mixed(nn.Module):
         """Starts the scales of the real columns at squared errors (D,) of all, in model units."""
         if self.numbers is not None:
             self.numbers.start_at_errors(variance[self.real])
+
+    def params_for_read_mean(self, mean: Tensor) -> Tensor:
+        """Computes the decoder output at which what is read of an example has the mean ``mean``.
+
+        Args:
+            mean: (n_read,) of the columns that are no categories, then the categories' shares.
+        """
+        columns = mean[: len(self.read)]
+        real = columns[self.read_real]
+        logs = (columns[self.read_count] * self.scale + self.offset).clamp_min(_LEAST_SHARE)
+        rates = (logs.expm1().log() - self.offset) / self.scale
+        return torch.cat(
+            [
+                torch.cat([real, torch.zeros_like(real)]) if self.learned else real,
+                columns[self.read_boolean].logit(eps=_LEAST_SHARE),
+                rates,
+                mean[len(self.read) :].clamp(_LEAST_SHARE, 1.0).log(),
+            ]
+        )
+
+    def by_column(self, read: Tensor) -> Tensor:
+        """Brings what belongs to numbers that are read (n_read,) to their columns (D,); 0 to categories."""
+        found = read.new_zeros(len(self.order))
+        found[self.read] = read[: len(self.read)]
+        return found
 
     def measure(self, variance: Tensor) -> None:
         """Takes the spread of draws of real columns from squared errors (D,) of all, in model units."""

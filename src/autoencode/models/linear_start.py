@@ -96,7 +96,7 @@ def start_at_lines(model: Any, examples: Callable[[int], Batch]) -> bool:
     encoder, decoder, bottleneck = model.encoder, model.decoder, model.bottleneck
     width = getattr(bottleneck, "latent_dim", 0)
     fits = getattr(encoder, "n_straight", 0) and getattr(decoder, "can_start", False)
-    target = _params_for_mean(model.likelihood)
+    target = _params_for_mean(model.likelihood, next(model.parameters()).device)
     if not (fits and width and target is not None and getattr(bottleneck, "can_start", False)):
         return False
     batch = examples(max(2, min(ROWS, MOST_ENTRIES // math.prod(decoder.shape))))
@@ -111,12 +111,11 @@ def start_at_lines(model: Any, examples: Callable[[int], Batch]) -> bool:
     return True
 
 
-def _params_for_mean(likelihood: nn.Module) -> Callable[[Tensor], Tensor] | None:
+def _params_for_mean(likelihood: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor] | None:
     """Finds the function from the mean of what is read to the decoder's output for it."""
     first = getattr(likelihood, "params_for_read_mean", None)
-    made: Callable[[Tensor], Tensor] | None
     made = first or getattr(likelihood, "params_for_mean", None)
-    return made
+    return None if made is None else lambda mean: made(mean.float().to(device))
 
 
 def _set(model: Any, found: Lines, target: Callable[[Tensor], Tensor], n_read: int, width: int) -> None:
@@ -135,6 +134,7 @@ def _set(model: Any, found: Lines, target: Callable[[Tensor], Tensor], n_read: i
         gain, spread = _posterior(model.likelihood, found, target)
     else:
         gain, spread = torch.ones_like(found.variances), torch.zeros_like(found.variances)
+        _set_scale(model.likelihood, _errors(found, torch.zeros(())))
     # The code is gain^(1/2) times the whitened coordinate, and so is the axis that it moves along.
     weight = torch.zeros(width, n_read, dtype=torch.float64)
     rows = (found.axes * (gain / found.variances).sqrt()).T
@@ -151,18 +151,15 @@ def _set(model: Any, found: Lines, target: Callable[[Tensor], Tensor], n_read: i
     at, unit = model.bottleneck.start_linear(weight.float().to(device), bias.float().to(device), wide)
     steps = torch.zeros(size, width, dtype=torch.float64)
     steps[:, :n_axes] = found.axes * (found.variances * gain).sqrt()
-    lines = _secants(target, found.bias, torch.cat([steps, found.slope], dim=1)).to(device)
+    lines = _secants(target, found.bias, torch.cat([steps, found.slope], dim=1))
     lines[:, :width] /= unit
-    middle = target(found.bias.float()).flatten().to(device) - lines[:, :width].sum(1) * at
+    middle = target(found.bias).flatten() - lines[:, :width].sum(1) * at
     model.decoder.start_linear(lines, middle.reshape(model.decoder.shape))
 
 
 def _secants(target: Callable[[Tensor], Tensor], mean: Tensor, steps: Tensor) -> Tensor:
     """Computes by how much the decoder's output changes for each step (R, K) of the mean, (P, K)."""
-    moved = [
-        target((mean + step).float()).flatten() - target((mean - step).float()).flatten()
-        for step in steps.T
-    ]
+    moved = [target(mean + step).flatten() - target(mean - step).flatten() for step in steps.T]
     return torch.stack(moved, dim=1) / 2
 
 
@@ -177,15 +174,21 @@ def _posterior(
     size, n_axes = found.axes.shape
     left = float(found.total.sum() - found.variances.sum()) / max(1, size - n_axes)
     noise = torch.tensor(max(left, _LEAST * float(found.variances.sum())), dtype=torch.float64)
-    set_scale = getattr(likelihood, "start_at_errors", None)
-    if set_scale is not None:
-        set_scale(_errors(found, noise).float())
-    params = target(found.bias.float())
+    _set_scale(likelihood, _errors(found, noise))
+    params = target(found.bias)
     scale = getattr(likelihood(params[None, None]), "scale", None)
     if isinstance(scale, Tensor):
         noise = scale.double().square().mean().cpu()
     gain = (1 - noise / found.variances).clamp_min(_SMALL)
     return gain, 0.5 * (1 - gain).clamp_min(_LEAST).log()
+
+
+def _set_scale(likelihood: Any, errors: Tensor) -> None:
+    """Tells a likelihood that can be told the mean square (R,) that is left of what is read."""
+    if hasattr(likelihood, "start_at_errors"):
+        errors = errors.float().to(next(likelihood.parameters(), errors).device)
+        by_column = getattr(likelihood, "by_column", None)
+        likelihood.start_at_errors(errors if by_column is None else by_column(errors))
 
 
 def _errors(found: Lines, noise: Tensor) -> Tensor:

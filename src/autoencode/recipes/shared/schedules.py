@@ -28,6 +28,7 @@ TABLES: Figures = {
     "min_steps": 2000,
     "validation": 0.15,
     "keep": "best",
+    "patience": 150,
 }
 
 
