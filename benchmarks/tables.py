@@ -1,10 +1,10 @@
 """The default model of tables beside PCA with as many components, on the tables of ADBench.
 
 Of each table at most ``--rows`` rows are drawn at random, a fifth of them held out to measure by;
-columns are standardised by the others. Codes are a quarter as wide as the columns. The figure of a table
-is the held-out squared error of the autoencoder over that of PCA, the mean of paired splits. ``--codes``
-asks whether codes serve as well as principal components: the area under the ROC curve of a logistic
-regression on 16 of either, which tells anomalies from the rest.
+columns are standardised by the others. Codes are a quarter as wide as the columns. The figure of a
+table is the held-out squared error of the autoencoder over that of PCA, the mean of paired splits.
+``--codes`` asks whether codes serve as well as principal components: the area under the ROC curve of
+a logistic regression on 16 of either, which tells anomalies from the rest.
 
 Half of the tables served to choose the figures of ``recipes/shared/schedules.py`` (``CHOSEN_BY``); the
 others were looked at afterwards. Rows are recorded in ``results/tables.jsonl``; those that are there

@@ -3,10 +3,8 @@
 import copy
 import json
 
-import numpy as np
 import pytest
 import torch
-from scipy.stats import ttest_rel
 from torch import nn
 
 from autoencode.bottlenecks import Plain
@@ -82,15 +80,16 @@ def test_the_end_is_never_worse_than_the_start(lr, ema):
 @pytest.mark.parametrize(
     ("losses", "sure"),
     [
-        ([0.9] * 8, True),
-        ([1.0] * 8, False),
-        ([0.2, *[1.02] * 7], False),  # one row's luck
-        ([0.2, 0.3, 0.4, 0.2, 0.9, 1.1, 0.5, 0.6], True),
+        ([0.9] * 6, True),
+        ([1.0] * 6, False),
+        ([0.1, *[1.02] * 5], False),  # one row's luck
+        ([0.9] * 5 + [1.1], True),
+        ([0.9] * 4 + [1.1] * 2, False),
+        ([0.99] * 5 + [100.0], True),  # whose mean the other condition looks at
     ],
 )
-def test_a_gain_is_sure_from_two_standard_errors_on(losses, sure):
-    t = ttest_rel([1.0] * 8, losses).statistic if len(set(losses)) > 1 else np.inf * (losses[0] < 1)
-    assert gain_is_sure([1.0] * 8, losses) == sure == bool(t > 2)
+def test_a_gain_is_sure_where_most_parts_have_it(losses, sure):
+    assert gain_is_sure([1.0] * 6, losses) == sure
 
 
 def test_a_gain_that_may_be_luck_leaves_the_start():

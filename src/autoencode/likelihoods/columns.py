@@ -149,7 +149,7 @@ class Mixed(nn.Module):
         )
 
     def by_column(self, read: Tensor) -> Tensor:
-        """Brings what belongs to numbers that are read (n_read,) to their columns (D,); 0 to categories."""
+        """Brings figures of what is read (n_read,) to their columns (D,); categories have 0."""
         found = read.new_zeros(len(self.order))
         found[self.read] = read[: len(self.read)]
         return found

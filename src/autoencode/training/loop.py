@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from autoencode import parallel
 from autoencode.errors import IncompatibleError, TrainingError
 from autoencode.randomness import seed_step, seeded
-from autoencode.training.best import BLOCKS, Best
+from autoencode.training.best import PARTS, Best
 from autoencode.training.cuda_graphs import Replayed, replayed
 from autoencode.training.doctor.doctor import Doctor
 from autoencode.training.gradients import Average
@@ -366,7 +366,7 @@ class _Loop:
         # Losses under weights that move cannot be compared, so there the weights are those of the end.
         step = self.n_steps if self.compares else self.at.step
         progress = Progress(step, self.n_steps, self.n)
-        size = min(_TOGETHER, math.ceil(len(self.validation) / BLOCKS)) if self.compares else _TOGETHER
+        size = min(_TOGETHER, math.ceil(len(self.validation) / PARTS)) if self.compares else _TOGETHER
         with self.tuned():
             return _measured(self.model, objective, self.validation, progress, size)
 
