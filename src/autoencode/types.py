@@ -69,6 +69,27 @@ class Column:
         return self.kind in ("real", "date")
 
 
+@dataclass(frozen=True)
+class Support:
+    """The values that training rows had in each entry, so that draws can be such values.
+
+    Attributes:
+        low, high: (D,) the least and the largest, of a table as its matrix has them.
+        decimals: (D,) decimal places, 0 for whole numbers; -1 where they have more than are exact.
+        dtype: of the rows as an array.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    decimals: tuple[int, ...]
+    dtype: str
+
+    @property
+    def binary(self) -> bool:
+        """Whether every entry is 0 or 1."""
+        return min(self.low) >= 0 and max(self.high) <= 1 and set(self.decimals) == {0}
+
+
 def is_traced(like: Tensor) -> bool:
     """Whether torch only records what is computed from a tensor (``torch.export``, fake tensors).
 
@@ -106,6 +127,7 @@ class DataSpec:
         layout: what an example is, and so what its axes mean; the shape tells where it is left out.
         given_shape: shape in which the user has an example, where that is another one and what is
             made comes back in it; empty otherwise.
+        support: what values rows and sequences had in training; ``None`` where nobody looked.
 
     Raises:
         DataError: for a layout that the shape does not have.
@@ -123,6 +145,7 @@ class DataSpec:
     labelled: float | None = None
     layout: Layout = None  # type: ignore[assignment]  # never None once it is made
     given_shape: tuple[int, ...] = ()
+    support: Support | None = None
 
     def __post_init__(self) -> None:
         found = layout_of(self.shape)
@@ -427,7 +450,8 @@ class Prior(Protocol):
 class Likelihood(Protocol):
     """A module that turns the decoder's output (S, B, n_params * D) into p(x|z).
 
-    One that gives probabilities of values, no density, has an attribute ``discrete`` that is true.
+    One that gives probabilities of values, no density, has an attribute ``discrete`` that is true. One
+    of columns, whose samples are draws and no means, has an attribute ``draws`` that is true.
     """
 
     n_params: int
@@ -448,7 +472,7 @@ class Generative(Model, Protocol):
     """A model that can also go from latents to data."""
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> Observation: ...
-    def sample(self, n: int, context: Tensor | None = None) -> Tensor: ...
+    def sample(self, n: int, context: Tensor | None = None, *, mean: bool | None = None) -> Tensor: ...
 
 
 class Objective(Protocol):
@@ -489,6 +513,7 @@ __all__ = [
     "Site",
     "Source",
     "Standardize",
+    "Support",
     "Term",
     "is_traced",
     "layout_of",

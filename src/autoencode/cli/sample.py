@@ -34,6 +34,13 @@ from autoencode.errors import OptionError
     help="Of what class they shall be, for a recipe that is conditional on labels.  [default: its "
     "classes in turn]",
 )
+@click.option(
+    "--mean/--draw",
+    "mean",
+    default=None,
+    help="Means of p(x|z), or draws from it.  [default: draws for tables and sequences, means for "
+    "images, volumes and pixels in rows]",
+)
 @out_option
 @seed_option("Of the draws, and of the fit of a prior.")
 @device_option
@@ -45,13 +52,17 @@ def sample_command(
     prior: str | None,
     components: int | None,
     label: str | None,
+    mean: bool | None,
     out: str | None,
     seed: int,
     device: str,
     data_dir: str | None,
     as_json: bool,
 ) -> None:
-    """Draw new examples: from the prior, or from a Gaussian fitted to a plain autoencoder's codes.
+    """Draw new examples: from the prior, or from what is fitted to the codes of training examples.
+
+    Rows of a table are draws from p(x|z), with whole numbers, categories and dates as the table had
+    them, within the range of its training rows; images are means of p(x|z).
 
     \b
     Example:
@@ -59,6 +70,7 @@ def sample_command(
       autoencode sample runs/mnist-conv --prior mixture -o samples.png
       autoencode sample runs/mnist-vqvae --prior autoregressive -o samples.png
       autoencode sample runs/mnist-cvae --label 7 -o sevens.png
+      autoencode sample runs/people -n 1000 -o people.csv
     """
     from autoencode.runs.data import with_prior
 
@@ -69,4 +81,6 @@ def sample_command(
         raise OptionError("--components is for a prior that is to be fitted; say --prior mixture")
     if prior is not None:
         with_prior(trained, run, prior, seed, data_dir, components)
-    write_result(out, Path(run) / "samples.npy", trained.sample(n, seed, labels), trained, as_json)
+    made = trained.sample(n, seed, labels, mean=mean)
+    drawn = trained.draws if mean is None else not mean
+    write_result(out, Path(run) / "samples.npy", made, trained, as_json, drawn=drawn)

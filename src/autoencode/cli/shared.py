@@ -72,14 +72,20 @@ def load_run(run: str, device: str) -> Trained:
 
 
 def write_result(
-    out: str | None, default: Path, array: Any, trained: Trained, as_json: bool, ids: Any = None
+    out: str | None,
+    default: Path,
+    array: Any,
+    trained: Trained,
+    as_json: bool,
+    ids: Any = None,
+    drawn: bool = False,
 ) -> None:
     """Writes a result and says where."""
     from autoencode.jobs.codes import check_ending
     from autoencode.jobs.results import write_array
 
     target = default if out is None else check_ending(out)
-    shape = write_array(target, array, trained, ids)
+    shape = write_array(target, array, trained, ids, drawn)
     say_written(target, shape, str(array.dtype), as_json)
 
 

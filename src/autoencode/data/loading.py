@@ -53,6 +53,7 @@ from autoencode.data.values.arrays import as_array, as_labels, refuse_unusable
 from autoencode.data.values.frames import is_frame
 from autoencode.data.values.layouts import arrangement, arrangement_of, check_layout, image_shape
 from autoencode.data.values.ranges import Storage, choose_storage, spec_for
+from autoencode.data.values.support import support_of
 from autoencode.errors import DataError, OptionError
 from autoencode.types import Array, ColumnKind, DataSpec, Layout, Standardize
 
@@ -342,7 +343,9 @@ def _fit(
     if held_out is not None and (storage.kind == "real" or storage.dtype != np.uint8):
         known, source = known[~held_out], source[~held_out]
     spec, notices = spec_for(known, storage, standardize, source, raw.columns)
-    spec = replace(spec, given_shape=arranged.given_shape)
+    in_columns = spec.layout in ("row", "sequence")
+    support = support_of(source, raw.columns) if in_columns else None
+    spec = replace(spec, given_shape=arranged.given_shape, support=support)
     n_train = len(raw.x) if held_out is None else int((~held_out).sum())
     if names and not raw.columns:
         order = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

@@ -14,6 +14,7 @@ from torch import nn
 from autoencode.data import Examples, Origin, Resident
 from autoencode.data.values.apply_spec import apply_spec
 from autoencode.data.values.frames import empty_like, is_frame
+from autoencode.data.values.support import as_table
 from autoencode.estimators.base import CoreEstimator
 from autoencode.randomness import seed_step, seeded
 from autoencode.recipes import Named, Recipe, ScheduleName
@@ -253,10 +254,34 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         """Computes the mean of ``score_samples``."""
         return float(self.score_samples(X).mean())
 
-    def sample(self, n_samples: int = 1, seed: int = 0) -> Any:
-        """Samples new examples from the prior, or for plain models a Gaussian fitted to the codes."""
+    def sample(self, n_samples: int = 1, seed: int = 0, *, mean: bool | None = None) -> Any:
+        """Samples new examples, in the units, the shape and the types of the data.
+
+        Codes are drawn from the prior, or from a distribution fitted to those of training rows (a
+        mixture for tables and sequences, a Gaussian for other plain models).
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            How many.
+        seed : int, default=0
+            Of the draws.
+        mean : bool, default=None
+            True for the means of p(x|z) (the likeliest category) at each draw of z, False for draws
+            from p(x|z). By default draws for tables and sequences of measurements, means for images,
+            volumes and pixels in rows.
+
+        Returns
+        -------
+        Draws of a table are a table of the same library and dtypes: whole numbers where they were
+        whole, values with as many decimals, categories, dates, and nothing outside the range of the
+        training rows. Draws of an array have its dtype. Means are as from ``inverse_transform``.
+        """
         trained = self._trained
-        return self._outward(trained.sample(n_samples, seed), self._template)
+        made = trained.sample(n_samples, seed, mean=mean)
+        if mean or not trained.spec.columns or not (mean is False or trained.draws):
+            return self._outward(made, self._template)
+        return as_table(made, trained.spec, self._template)
 
     def impute(self, X: Any, n_draws: int | None = None, seed: int = 0) -> Any:
         """Fills in the missing values (NaN, None) of X; what is known stays as it is.

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from autoencode.data.values.frames import decode, to_frame
+from autoencode.data.values.frames import columns_of, decode, to_frame
 from autoencode.data.values.layouts import as_given
+from autoencode.data.values.support import as_table
 from autoencode.errors import OptionError
 from autoencode.files.atomic import new_folder, write_atomically
 from autoencode.trained import Trained
@@ -62,7 +63,7 @@ def write_plain(path: Path, array: Array) -> None:
 
 
 def write_array(
-    path: Path, array: Array, trained: Trained, ids: Array | None = None
+    path: Path, array: Array, trained: Trained, ids: Array | None = None, drawn: bool = False
 ) -> tuple[int, ...]:
     """Writes examples; as a table a row for each example, as .png a picture of them.
 
@@ -71,6 +72,7 @@ def write_array(
         array: (N, ...).
         trained: says how examples are drawn and what their columns are called.
         ids: (N,) the rows' own names, which images keep but for their endings.
+        drawn: whether the examples are draws, whose values are some that such entries have.
 
     Returns:
         The shape of what was written; an array has that of the training data.
@@ -83,7 +85,7 @@ def write_array(
     if not ending:
         _write_images(path, array, trained, ids)
     elif ending in TABLES and (trained.spec.columns or ending != ".csv" or ids is not None):
-        write_frame(path, examples_table(array, trained, ids))
+        write_frame(path, examples_table(array, trained, ids, drawn))
     elif ending == ".png":
         write_atomically(path, _picture(array, trained))
     elif ending == ".csv":
@@ -136,9 +138,17 @@ def _picture(array: Array, trained: Trained) -> bytes:
     return plots.png(plots.samples(seen, title=f"{min(len(array), 64)} of {len(array)} examples"))
 
 
-def examples_table(array: Array, trained: Trained, ids: Array | None = None) -> Any:
-    """Makes a table with the training data's columns of examples (N, *D) in the data's own units."""
+def examples_table(
+    array: Array, trained: Trained, ids: Array | None = None, drawn: bool = False
+) -> Any:
+    """Makes a table with the training data's columns of examples (N, *D) in the data's own units.
+
+    Draws have values that the columns can have, and come back in their types.
+    """
     columns = trained.spec.columns
+    if columns and drawn:
+        made = columns_of(as_table(array, trained.spec))
+        return to_frame({**id_column(trained, ids), **made})
     values = decode(array, columns) if columns else numbered("x", flat(array))
     # No more digits than were computed.
     short = {c.name: values[c.name].astype(np.float32) for c in columns if c.kind in ("real", "count")}

@@ -60,6 +60,7 @@ class Mixed(nn.Module):
     """
 
     n_params = 1
+    draws = True
 
     def __init__(self, spec: DataSpec, learned: bool = False, scales: Scales = "columns") -> None:
         super().__init__()

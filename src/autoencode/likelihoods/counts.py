@@ -40,6 +40,7 @@ class Poisson(nn.Module):
     def __init__(self, event_dims: int) -> None:
         super().__init__()
         self.event_dims = event_dims
+        self.draws = event_dims <= 2  # a mean of counts is none
 
     def forward(self, params: Tensor) -> Observation:
         return PoissonObservation(distributions.full_precision(params), self.event_dims)
@@ -91,6 +92,7 @@ class NegativeBinomial(nn.Module):
     def __init__(self, event_dims: int, zero_inflated: bool = False) -> None:
         super().__init__()
         self.event_dims = event_dims
+        self.draws = event_dims <= 2  # a mean of counts is none
         self.n_params = 3 if zero_inflated else 2
 
     def forward(self, params: Tensor) -> Observation:

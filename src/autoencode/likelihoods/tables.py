@@ -40,6 +40,7 @@ class GaussianColumns(nn.Module):
     """
 
     n_params = 1
+    draws = True
     log_spread: Tensor
 
     def __init__(self, shape: tuple[int, ...], scales: Scales = "columns") -> None:

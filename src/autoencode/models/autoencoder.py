@@ -47,6 +47,10 @@ class AutoencoderModule(nn.Module):
         likelihood: params to p(x|z).
         prior: p(z); ``None`` for a plain autoencoder until one is fitted to its codes.
 
+    Attributes:
+        sampler: what latents are drawn from for samples where that is not the prior: the distribution
+            of the codes of training rows, which scores and further training do not know of.
+
     Example:
         >>> from torch import nn
         >>> from autoencode.bottlenecks import Plain
@@ -70,6 +74,7 @@ class AutoencoderModule(nn.Module):
         self.decoder = decoder
         self.likelihood = likelihood
         self.prior = prior
+        self.sampler: nn.Module | None = None
 
     def forward(self, batch: Batch, n_samples: int = 1) -> Output:
         """Computes p(x|z) for ``n_samples`` draws of z: batch shape (S, B), event shape D."""
@@ -156,17 +161,29 @@ class AutoencoderModule(nn.Module):
         """Computes the mean of p(x|z) at ``embed(x)``: (B, *D) to (B, *D)."""
         return self.explained(x, context).mean
 
-    def sample(self, n: int, context: Tensor | None = None) -> Tensor:
-        """Samples from the prior: means of p(x|z) at n draws of z, (n, *D).
+    def sample(self, n: int, context: Tensor | None = None, *, mean: bool | None = None) -> Tensor:
+        """Samples n new examples (n, *D) from the prior, as the model sees them.
+
+        Args:
+            n: how many.
+            context: (n, C) what the model is conditioned on.
+            mean: whether they are the means of p(x|z) at draws of z; false for draws from p(x|z). By
+                default the likelihood says what makes examples: draws of columns, means of pixels.
 
         Raises:
             IncompatibleError: when the model has no prior.
         """
-        return self.decode(self.sample_latent(n, context), context).mean
+        if mean is None:
+            mean = not getattr(self.likelihood, "draws", False)
+        x_dist = self.decode(self.sample_latent(n, context), context)
+        return x_dist.mean if mean else x_dist.sample()
 
     def sample_latent(self, n: int, context: Tensor | None = None) -> Tensor:
-        """Draws z from the prior n times, (n, *Z); integer codes are looked up."""
-        prior = self.prior_distribution(context)
+        """Draws z for samples n times, (n, *Z); integer codes are looked up."""
+        if self.sampler is None:
+            prior = self.prior_distribution(context)
+        else:
+            prior = self.sampler(self.posterior, context)
         if prior is None:
             raise IncompatibleError(
                 "a plain autoencoder has no prior to sample from; "

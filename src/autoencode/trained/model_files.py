@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -30,7 +31,7 @@ from autoencode.recipes.lookup import registered
 from autoencode.recipes.registry import PLAN_OPTIONS
 from autoencode.trained.priors import prior_for
 from autoencode.trained.trained import Trained
-from autoencode.types import Column, ColumnKind, DataSpec
+from autoencode.types import Column, ColumnKind, DataSpec, Support
 from autoencode.version import __version__
 
 FORMAT_VERSION = 1
@@ -51,6 +52,8 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "fitted_prior": (bool,),
     "prior": (str, type(None)),
     "prior_components": (int, type(None)),
+    "sampler": (str, type(None)),
+    "sampler_components": (int, type(None)),
     "latent_shape": (list,),
     "data": (dict,),
     "data.source": (str, type(None)),
@@ -105,6 +108,8 @@ def model_config(trained: Trained) -> dict[str, Any]:
         "fitted_prior": isinstance(trained.model.prior, FittedGaussian),
         "prior": getattr(trained.model.prior, "kind", None),
         "prior_components": _components_of(trained.model.prior),
+        "sampler": getattr(trained.model.sampler, "kind", None),
+        "sampler_components": _components_of(trained.model.sampler),
         "latent_shape": list(trained.latent_shape),
         **trained.info,
     }
@@ -297,6 +302,8 @@ def _rebuild(
             raise ModelFileError(f"prior {kind} does not fit fitted_prior {fitted}")
         if kind is not None:
             recipe.model.prior = prior_for(recipe, kind, config.get("prior_components"))
+        if (kind := config.get("sampler")) is not None:
+            recipe.model.sampler = prior_for(recipe, kind, config.get("sampler_components"))
         return recipe
     except KeyError as error:
         raise ModelFileError(f"{path} cannot be used: {error} is missing or unknown") from None
@@ -320,6 +327,7 @@ def _spec(fields: Mapping[str, Any]) -> DataSpec:
         classes=tuple(str(name) for name in fields.get("classes", ())),
         labelled=None if fields.get("labelled") is None else float(fields["labelled"]),
         given_shape=tuple(int(n) for n in fields.get("given_shape", ())),
+        support=None if fields.get("support") is None else _support(fields["support"]),
     )
     names = [column.name for column in spec.columns]
     sound = (
@@ -338,10 +346,25 @@ def _spec(fields: Mapping[str, Any]) -> DataSpec:
         and all(n > 0 for n in spec.given_shape)
         and (not spec.given_shape or math.prod(spec.given_shape) == spec.size)
         and len(set(names)) == len(names)
+        and (spec.support is None or len(spec.support.low) == spec.size)
     )
     if not sound:
         raise ValueError("the data specification is damaged")
     return spec
+
+
+def _support(fields: Mapping[str, Any]) -> Support:
+    low, high = (tuple(float(v) for v in fields[name]) for name in ("low", "high"))
+    support = Support(low, high, tuple(int(n) for n in fields["decimals"]), str(fields["dtype"]))
+    sound = (
+        len(low) == len(high) == len(support.decimals)
+        and all(math.isfinite(a) and a <= b < math.inf for a, b in zip(low, high, strict=True))
+        and all(-1 <= n <= 20 for n in support.decimals)
+        and np.dtype(support.dtype).kind in "biuf"
+    )
+    if not sound:
+        raise ValueError("the description of the data's values is damaged")
+    return support
 
 
 def _column(fields: Mapping[str, Any]) -> Column:

@@ -26,12 +26,14 @@ from autoencode.data import (
 )
 from autoencode.data.values.frames import fill, is_frame, select
 from autoencode.data.values.layouts import as_given
+from autoencode.data.values.support import as_supported
 from autoencode.errors import DataError, IncompatibleError, OptionError
+from autoencode.likelihoods import Bernoulli
 from autoencode.models import AutoencoderModule, Decoder, Encoder, SemiSupervisedAutoencoder
-from autoencode.randomness import common_noise, drawing, mix, seeded
+from autoencode.randomness import bernoulli, common_noise, drawing, mix, seeded
 from autoencode.recipes import Recipe
 from autoencode.training.processor import tuned
-from autoencode.types import Array, Batch, DataSpec
+from autoencode.types import Array, Batch, DataSpec, Observation
 
 Half = TypeVar("Half", Encoder, Decoder)
 
@@ -211,34 +213,62 @@ class Trained:
             DataError: when the codes have another shape than the model's, or labels are missing.
         """
         codes = self._codes(z)
-        context = self._context(labels, len(codes))
-        starts = range(0, len(codes), CHUNK)
+        return self._decoded(codes, self._context(labels, len(codes)), _mean)
 
-        def decode(first: int) -> Tensor:
-            rows = slice(first, first + CHUNK)
-            given = None if context is None else context[rows]
-            return self.spec.to_raw(self._net.decode(codes[rows], given).mean)
+    def sample(self, n: int, seed: int = 0, labels: Any = None, *, mean: bool | None = None) -> Array:
+        """Samples n examples (n, *D): draws of z, and of x from p(x|z).
 
-        return self._through(starts, decode)
-
-    def sample(self, n: int, seed: int = 0, labels: Any = None) -> Array:
-        """Samples n examples (n, *D) from the prior (in a plain autoencoder, fitted to its codes).
+        Draws of tables and sequences are values that such entries had in training: within their range,
+        with their decimal places, whole where they were whole.
 
         Args:
             n: how many.
             seed: of the draws.
             labels: (n,) of what class each shall be, for a conditional model; by default its classes
                 in turn.
+            mean: true for the means of p(x|z), what ``decode`` gives for the same z; false for draws.
+                By default draws for tables and sequences of measurements, means for images, volumes
+                and pixels in rows.
+
+        Raises:
+            OptionError: for a number below 1.
         """
         if n < 1:
             raise OptionError(f"the number of samples must be at least 1, got {n}")
         self.settle()  # before anything is drawn
         if labels is None and self.spec.classes:
             labels = [self.spec.classes[i % len(self.spec.classes)] for i in range(n)]
+        mean = not self.draws if mean is None else mean
         with drawing(seed, self.device, self._net), torch.inference_mode():
             context = self._context(labels, n)
             z = self._net.eval().sample_latent(n, context)
-            return self.decode(z.cpu().numpy(), labels)
+            made = self._decoded(z, context, _mean if mean else self._drawn)
+        return made if mean else as_supported(made, self.spec)
+
+    @property
+    def draws(self) -> bool:
+        """Whether samples are draws from p(x|z) unless something else is asked for."""
+        spec = self.spec
+        binary = spec.support is not None and spec.support.binary
+        return spec.layout in ("row", "sequence") and (spec.kind == "real" or binary)
+
+    def _drawn(self, x_dist: Observation) -> Tensor:
+        """Draws x (B, *D) as the model sees it."""
+        if self.spec.kind == "unit" and not isinstance(self._net.likelihood, Bernoulli):
+            return bernoulli(x_dist.mean.clamp(0, 1))  # of errors that were squared
+        return x_dist.sample()
+
+    def _decoded(
+        self, codes: Tensor, context: Tensor | None, of: Callable[[Observation], Tensor]
+    ) -> Array:
+        """Decodes codes (N, *Z) in stretches into what ``of`` makes of p(x|z), in the data's units."""
+
+        def decode(first: int) -> Tensor:
+            rows = slice(first, first + CHUNK)
+            given = None if context is None else context[rows]
+            return self.spec.to_raw(of(self._net.decode(codes[rows], given)))
+
+        return self._through(range(0, len(codes), CHUNK), decode)
 
     def _context(self, labels: Any, n: int) -> Tensor | None:
         if not self.spec.classes:
@@ -391,6 +421,10 @@ class Trained:
             with tuned(self.device), torch.inference_mode():
                 done = function(piece).cpu().numpy()
             yield done
+
+
+def _mean(x_dist: Observation) -> Tensor:
+    return x_dist.mean
 
 
 def _finished(half: Half) -> Half:

@@ -180,6 +180,39 @@ def to_frame(values: Mapping[str, Array], like: Any = None) -> Any:
     return frame
 
 
+def drawn(matrix: Array, columns: Sequence[Column], whole: Sequence[bool], like: Any = None) -> Any:
+    """Makes draws a table of the library and the dtypes of another one.
+
+    Args:
+        matrix: (N, D) values that the columns can have, as the matrix of a table has them.
+        columns: of the table.
+        whole: (D,) which of them hold whole numbers.
+        like: a table with the columns; ``None`` makes a pyarrow table of the plainest types.
+
+    Example:
+        >>> table = drawn(
+        ...     np.array([[2.0, 1.0]]), [Column("n"), Column("old", "boolean")], [True, False]
+        ... )
+        >>> table.to_pydict()
+        {'n': [2], 'old': [True]}
+    """
+    import narwhals.stable.v2 as nw
+
+    values = decode(matrix, columns)
+    for column, is_whole in zip(columns, whole, strict=True):
+        if column.kind == "count" or (column.kind == "real" and is_whole):
+            values[column.name] = np.rint(values[column.name]).astype(np.int64)
+    if like is None:
+        return to_frame(values)
+    wanted = nw.from_native(like, eager_only=True)
+    values = {name: series.as_before(found, wanted[name]) for name, found in values.items()}
+    made = nw.from_native(to_frame(values, like), eager_only=True)
+    native = hasattr(like, "index")
+    return made.with_columns(
+        [series.cast_like(made[name], wanted[name], native) for name in values]
+    ).to_native()
+
+
 def columns_of(source: Any) -> dict[str, Any]:
     """Returns a table's columns by name, as pyarrow has them."""
     import narwhals.stable.v2 as nw

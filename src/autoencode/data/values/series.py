@@ -130,6 +130,36 @@ def decode(column: Column, values: Array) -> Array:
     return np.asarray(values)
 
 
+def as_before(values: Array, old: Any) -> Array:
+    """Turns texts of categories (N,) back into the values that a column of numbers had."""
+    if values.dtype != object or not len(values) or not isinstance(values[0], str):
+        return values
+    dtype = old.dtype
+    if dtype.is_numeric():
+        return values.astype(np.float64)
+    own = getattr(old.to_native(), "dtype", None)
+    named = {_label(value): value for value in getattr(own, "categories", ())}
+    return np.array([named.get(value, value) for value in values], dtype=object)
+
+
+def cast_like(series: Any, old: Any, native: bool) -> Any:
+    """Gives a series without missing values the dtype of another.
+
+    Args:
+        series: what is given another dtype.
+        old: the series that has it.
+        native: whether both are of pandas, whose dtypes are finer than those of all libraries.
+    """
+    import narwhals.stable.v2 as nw
+
+    if (zone := getattr(old.dtype, "time_zone", None)) is not None:
+        series = series.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+    if not native:
+        return series.cast(old.dtype)
+    made = series.to_native().astype(old.to_native().dtype)
+    return nw.from_native(made, series_only=True)
+
+
 def _labels(series: Any) -> list[str | None]:
     """Converts values to text; whole numbers without a point."""
     return [None if value is None else _label(value) for value in objects(series)]

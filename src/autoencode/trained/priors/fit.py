@@ -8,6 +8,7 @@ from torch import nn
 
 from autoencode.data import Examples, ExampleSet
 from autoencode.errors import TrainingError
+from autoencode.priors import StandardNormal
 from autoencode.randomness import drawing
 from autoencode.trained.priors import (
     FITTED,
@@ -19,9 +20,11 @@ from autoencode.trained.priors import (
     prior_of_model,
 )
 from autoencode.trained.trained import PutOff, Trained
-from autoencode.types import Array
+from autoencode.types import Array, Batch
 
 _PRIOR_ROWS, _PRIOR_MANY = 10_000, 100_000
+# The largest code and the fewest rows for which a mixture of ten full covariances is fitted.
+_MIXED_CODES, _MIXED_ROWS = 64, 100
 _KEPT_BYTES = 64 << 20  # of rows that wait until a prior is fitted to their codes
 
 
@@ -37,6 +40,11 @@ def fit_prior(
     Where codes are draws from a posterior, it is fitted to a draw for each example, since that is what
     the decoder has learned to read; their means are closer together.
 
+    Without ``kind`` a model of pixels that has a prior keeps it. A model of measurements in rows or
+    sequences is made ready for draws: a mixture is fitted to its codes, the prior of a plain model and
+    the ``sampler`` of one whose own prior is N(0, I), since codes of tables come in groups; and the
+    spread of columns that no scale was learned for is measured.
+
     Args:
         trained: the model; changed in place.
         examples: whose codes; up to 10 000 of them, 100 000 for a mixture, pseudo-inputs and integers.
@@ -45,7 +53,7 @@ def fit_prior(
             sphere, for any model; vamp, the mean of the model's own posteriors at 500 learned
             pseudo-inputs, for one with Gaussian posteriors; autoregressive, a transformer over the
             integer codes of a quantised one; manifold, for an rhvae. By default gaussian for a plain
-            autoencoder, and a model that has a prior already keeps it.
+            autoencoder of pixels, and a model that has a prior already keeps it; see above for tables.
         n_components: Gaussians of a mixture; by default as many as leave 20 codes for each of their
             numbers (mean and covariance), 10 to 50. More take longer to fit, and samples gain by them.
 
@@ -63,8 +71,12 @@ def fit_prior(
         (2, 1, 8, 8)
     """
     nothing_asked = kind is None and n_components is None
-    if nothing_asked and (trained.model.prior is not None or len(examples) < 2):
-        return trained
+    if nothing_asked:
+        if len(examples) < 2 or not _wants_fit(trained):
+            return trained
+        if trained.draws:
+            return _ready_for_draws(trained, examples, seed)
+    _measure_spread(trained, examples)
     kind = kind or "gaussian"
     prior_for(trained.recipe, kind, n_components)  # refuses before any work what cannot be fitted
     most = _PRIOR_ROWS if kind in FITTED and kind != "mixture" else _PRIOR_MANY
@@ -87,7 +99,50 @@ def _given(trained: Trained, prior: nn.Module) -> Trained:
     if trained.put_off is not None:
         trained.put_off.drop()  # waits for a thread that is at it; does nothing inside its own work
     trained.recipe.model.prior = prior.to(trained.device)
+    trained.recipe.model.sampler = None
     return trained
+
+
+def _wants_fit(trained: Trained) -> bool:
+    """Tells whether anything is to be fitted before a model is sampled from, when nobody says what."""
+    model = trained.recipe.model
+    if model.prior is None:
+        return True
+    return trained.draws and type(model.prior) is StandardNormal and model.sampler is None
+
+
+def _ready_for_draws(trained: Trained, examples: Examples, seed: int) -> Trained:
+    """Makes a model of columns ready for draws: where codes lie, and how far rows lie from means."""
+    _measure_spread(trained, examples)
+    rows = np.random.default_rng(seed).permutation(len(examples))[:_PRIOR_ROWS]
+    codes = torch.from_numpy(_drawn(trained, examples.take(np.sort(rows)), seed))
+    if not bool(torch.isfinite(codes).all()):
+        raise TrainingError("training diverged: its codes are not finite; try a lower learning rate")
+    flat = codes.flatten(1).shape[1]
+    # A mixture has no fewer than ten Gaussians, of which each takes a few codes to have a shape.
+    kind = "mixture" if flat <= _MIXED_CODES and len(codes) >= _MIXED_ROWS else "gaussian"
+    found = prior_of(kind, codes, seed)
+    if trained.recipe.model.prior is None:
+        return _given(trained, found)
+    if trained.put_off is not None:
+        trained.put_off.drop()
+    trained.recipe.model.sampler = found.to(trained.device)
+    return trained
+
+
+def _measure_spread(trained: Trained, examples: Examples) -> None:
+    """Measures how far rows lie from their reconstructions, where the likelihood draws by that."""
+    measure = getattr(trained.recipe.model.likelihood, "measure", None)
+    if measure is None:
+        return
+    net = trained.recipe.model
+    few = examples.take(np.arange(min(len(examples), _PRIOR_ROWS)))
+
+    def squares(batch: Batch) -> torch.Tensor:
+        return (net.reconstruct(batch.x, batch.context) - batch.target).square()
+
+    found = trained._through(trained._batches(few), squares)
+    measure(torch.from_numpy(np.nanmean(found, axis=0)).to(trained.device))
 
 
 def fit_prior_later(trained: Trained, examples: ExampleSet, seed: int = 0) -> None:
@@ -100,7 +155,7 @@ def fit_prior_later(trained: Trained, examples: ExampleSet, seed: int = 0) -> No
         examples: whose codes.
         seed: which, and of the fit.
     """
-    if trained.recipe.model.prior is not None or len(examples) < 2:
+    if len(examples) < 2 or not _wants_fit(trained):
         return
     rows = examples.bounded()
     few = rows.take(np.sort(np.random.default_rng(seed).permutation(len(rows))[:_PRIOR_ROWS]))

@@ -1,0 +1,96 @@
+"""The values that entries can have, as training rows show them, and draws that are such values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from autoencode.data.values.frames import drawn
+from autoencode.types import Array, Column, DataSpec, Support
+
+_MOST_DECIMALS = 6
+_SEVERAL = 1000  # rows that show of most columns that they have no last decimal
+
+
+def support_of(x: Array, columns: Sequence[Column] = ()) -> Support:
+    """Finds the range and the decimal places of each entry of training rows.
+
+    Args:
+        x: (N, *D) as the user gave them, of a table as encoded; NaN where a value is missing.
+        columns: of a table.
+
+    Example:
+        >>> support_of(np.array([[1.25, 3.0], [np.nan, 4.0]])).decimals
+        (2, 0)
+    """
+    rows = x.reshape(len(x), -1)
+    flat: Any = rows.view(np.uint8) if rows.dtype == bool else rows
+    low, high = (
+        np.nan_to_num(pick(flat, axis=0).astype(np.float64))  # nothing known is nothing
+        for pick in (np.fmin.reduce, np.fmax.reduce)
+    )
+    decimals = np.zeros(rows.shape[1], dtype=int)
+    if rows.dtype.kind == "f":
+        decimals[:] = -1
+        # Only dates at midnight are whole days, counted from 1970 on.
+        origin = np.array([column.origin for column in columns] or [0.0])
+        few = _decimals(rows[:_SEVERAL] + origin, rows.dtype)
+        some = np.flatnonzero(few >= 0)
+        if len(some):
+            at = origin[some] if len(origin) > 1 else origin
+            decimals[some] = _decimals(rows[:, some] + at, rows.dtype)
+    return Support(tuple(low.tolist()), tuple(high.tolist()), tuple(decimals.tolist()), str(x.dtype))
+
+
+def _decimals(rows: Array, dtype: np.dtype[Any]) -> Array:
+    """Finds how many decimal places columns (N, D) have, -1 where they have more than are exact."""
+    found = np.full(rows.shape[1], -1)
+    known = np.where(np.isnan(rows), 0.0, rows).astype(np.float64)
+    for places in range(_MOST_DECIMALS + 1):
+        open_ = np.flatnonzero(found < 0)
+        if not len(open_):
+            break
+        shifted = known[:, open_] * 10.0**places
+        # What the dtype rounds to; beyond a tenth of a unit of the last place it shows nothing.
+        rounding = 4 * float(np.finfo(dtype).eps) * np.abs(shifted)
+        whole = np.abs(shifted - np.rint(shifted)) <= rounding + 1e-9
+        found[open_[(whole & (rounding < 0.1)).all(axis=0)]] = places
+    return found
+
+
+def as_supported(x: Array, spec: DataSpec) -> Array:
+    """Brings drawn values to those that an entry can have: within its range, to its last decimal.
+
+    Args:
+        x: (N, *D) draws in the data's own units, of a table as its matrix has them.
+        spec: says what training rows had; draws stay as they are where it does not.
+
+    Returns:
+        (N, *D) of the dtype of the training rows; of a table float64.
+    """
+    support = spec.support
+    if support is None:
+        return x
+    rows = x.reshape(len(x), -1).astype(np.float64)
+    origin = np.array([column.origin for column in spec.columns] or [0.0] * rows.shape[1])
+    places = np.array(support.decimals)
+    for count in np.unique(places[places >= 0]):
+        chosen = places == count
+        rows[:, chosen] = np.round(rows[:, chosen] + origin[chosen], count) - origin[chosen]
+    rows = rows.clip(support.low, support.high)
+    made = rows.reshape(x.shape)
+    return made if spec.columns else made.astype(support.dtype)
+
+
+def as_table(x: Array, spec: DataSpec, like: Any = None) -> Any:
+    """Makes draws (N, D) of a table's matrix a table, with the library and the dtypes of another.
+
+    Args:
+        x: values that the columns can have, see ``as_supported``.
+        spec: of the table.
+        like: a table with these columns; ``None`` makes a pyarrow table.
+    """
+    places = (-1,) * spec.size if spec.support is None else spec.support.decimals
+    return drawn(x, spec.columns, [count == 0 for count in places], like)
