@@ -1,5 +1,6 @@
 """Anomaly scores of a trained model: what they are, how rare they are, and what makes them."""
 
+from autoencode.anomaly.apart import gap, gap_of, rows_apart
 from autoencode.anomaly.calibrate import Tail, benjamini_hochberg, conformal_pvalues, fence
 from autoencode.anomaly.explain import Explanation, explained
 from autoencode.anomaly.judgement import Judgement, ScoredRows
@@ -27,9 +28,12 @@ __all__ = [
     "conformal_pvalues",
     "explained",
     "fence",
+    "gap",
+    "gap_of",
     "plain_rows",
     "reconstruct_rows",
     "row_keys",
+    "rows_apart",
     "standardized_entries",
     "typical_rows",
 ]

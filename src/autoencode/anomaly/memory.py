@@ -214,8 +214,10 @@ def _weights(differences: Tensor) -> Tensor:
 SHARE = 0.1  # of the rows is left out of training
 
 
-def typical_rows(x: Array, keys: list[bytes], seed: int, share: float = SHARE) -> Array:
-    """Finds all rows but those that lie farthest from a tenth of the others.
+def typical_rows(
+    x: Array, keys: list[bytes], seed: int, share: float = SHARE, apart: Array | None = None
+) -> Array:
+    """Finds all rows but those that stand apart and those that lie farthest from a tenth of the others.
 
     A network that is wide enough learns a group of anomalies as it learns any rows, and then
     reconstructs them well. Whatever is far from most rows is better left out of its training: with
@@ -226,10 +228,15 @@ def typical_rows(x: Array, keys: list[bytes], seed: int, share: float = SHARE) -
         keys: what tells them apart (``row_keys``).
         seed: of the rows they are compared with, where there are many.
         share: how many are left out, in [0, 1).
+        apart: (N,) which rows are left out in any case.
 
     Returns:
         Numbers of the rows that are kept, in order.
     """
     far = Memory.from_points(x, keys, seed, CROWD).neighbourhood(x, keys).distances
-    kept = len(x) - math.floor(share * len(x))
+    left_out = math.floor(share * len(x))
+    if apart is not None:
+        far = np.where(apart, np.inf, far)
+        left_out = max(left_out, int(apart.sum()))
+    kept = len(x) - left_out
     return np.sort(np.argsort(far, kind="stable")[:kept])

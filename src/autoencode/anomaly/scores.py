@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from autoencode.anomaly.apart import gap_of
 from autoencode.anomaly.calibrate import Tail
 from autoencode.anomaly.memory import Look, Memory
 from autoencode.anomaly.ranks import Ranks
@@ -33,6 +34,9 @@ MEMORIES = ("explained", "ranked")
 
 REFERENCE = 500  # training rows that stand for all where a tail is measured
 _FLOOR = 0.1  # of the mean squared error over all entries: the least that an entry is compared with
+_SEARCHED = 2_000  # training rows among which a gap is looked for
+_ROUNDS = 3  # of looking for rows that stand apart: without those that are found others show
+_MOST_APART = 0.35  # of the rows; where it would be more, they are no exceptions
 _SHRINK = 0.1  # of the codes' covariance towards a multiple of the identity
 
 
@@ -67,9 +71,19 @@ class Scorer:
 
     @classmethod
     def fit(
-        cls, seen: Reconstructed, keys: list[bytes], *, ranked: bool, typical: Array, seed: int
+        cls,
+        seen: Reconstructed,
+        keys: list[bytes],
+        *,
+        ranked: bool,
+        typical: Array,
+        seed: int,
+        apart: Array | None = None,
     ) -> Scorer:
         """Builds a scorer from the rows that a model was trained on.
+
+        Rows that stand apart, those given and those that a piece of evidence shows (``gap_of``), are
+        no measure for others: they are not remembered, and tails are those of the rest.
 
         Args:
             seen: N training rows, as the model sees them.
@@ -77,16 +91,45 @@ class Scorer:
             ranked: whether places among the training values mean something (tables, not images).
             typical: numbers of the rows whose errors are taken as the usual ones.
             seed: of what is drawn, where there is more than is remembered.
+            apart: (N,) which rows are known to stand apart.
         """
+        apart = np.zeros(len(seen), bool) if apart is None else apart.copy()
+        scorer, distances = cls._of_usual(seen, keys, ranked, typical, seed, apart)
+        for _ in range(_ROUNDS):
+            cuts = {name: gap_of(of_rows) for name, of_rows in distances.items()}
+            if all(np.isinf(cut) for cut in cuts.values()):
+                break
+            everywhere = _together(scorer._looks(seen, keys))
+            further = np.any([everywhere[name] > cut for name, cut in cuts.items()], axis=0)
+            if (apart | further).mean() > _MOST_APART:
+                break
+            apart |= further
+            scorer, distances = cls._of_usual(seen, keys, ranked, typical, seed, apart)
+        return scorer
+
+    @classmethod
+    def _of_usual(
+        cls,
+        seen: Reconstructed,
+        keys: list[bytes],
+        ranked: bool,
+        typical: Array,
+        seed: int,
+        apart: Array,
+    ) -> tuple[Scorer, dict[str, Array]]:
+        """Builds a scorer from rows that do not stand apart; gives it and how far many of these lie."""
+        typical = typical[~apart[typical]]
         squares = seen.to_entries(seen.residual[typical] ** 2).mean(0)
-        spread = seen.expected.var(0).sum()
         left = (seen.residual[typical] ** 2).mean(0).sum()
+        usual = np.flatnonzero(~apart)
+        if len(usual) < len(seen):
+            seen, keys = seen.take(usual), [keys[row] for row in usual]
+        spread = seen.expected.var(0).sum()
         center, precision = _moments(seen.code)
-        ranks = Ranks.from_values(seen.values) if ranked else None
         bare = cls(
             squares + _FLOOR * squares.mean() + 1e-12,
             float(np.sqrt((spread + 1e-9) / (left + 1e-9))),
-            ranks,
+            Ranks.from_values(seen.values) if ranked else None,
             {},
             center,
             precision,
@@ -96,16 +139,17 @@ class Scorer:
         )
         places = {name: bare.coordinates(seen, name) for name in MEMORIES}
         memories = {name: Memory.from_points(points, keys, seed) for name, points in places.items()}
-        reference = _few(len(seen), seed)
-        full = replace(bare, memories=memories, reference=reference)
+        many, few = (_few(len(seen), seed, most) for most in (_SEARCHED, REFERENCE))
+        full = replace(bare, memories=memories, reference=usual[few])
         looks = full._looks(
-            seen.take(reference),
-            [keys[row] for row in reference],
-            places={name: points[reference] for name, points in places.items()},
+            seen.take(many),
+            [keys[row] for row in many],
+            places={name: points[many] for name, points in places.items()},
         )
-        usual = {name: look.distances for name, look in looks.items()}
-        tails = {name: Tail.from_scores(distances) for name, distances in usual.items()}
-        return replace(full, tails=tails, usual=usual)
+        these = np.searchsorted(many, few)
+        distances = {name: look.distances[these] for name, look in looks.items()}
+        tails = {name: Tail.from_scores(d) for name, d in distances.items()}
+        return replace(full, tails=tails, usual=distances), _together(looks)
 
     def coordinates(self, seen: Reconstructed, name: str) -> Array:
         """Writes rows (N, P) as one comparison takes them; P is C or twice that."""
@@ -179,6 +223,13 @@ class Scorer:
         even = np.full_like(entries, 1 / entries.shape[1])
         shares: Array = np.divide(entries, total, out=even, where=total > 0)
         return shares
+
+
+def _together(looks: Mapping[str, Look]) -> dict[str, Array]:
+    """Gives the distances (N,) of each piece of evidence, and their geometric mean."""
+    distances = {name: look.distances for name, look in looks.items()}
+    logarithms = [np.log(np.maximum(d, 1e-300)) for d in distances.values()]
+    return {**distances, "mean": np.exp(np.mean(logarithms, axis=0))}
 
 
 def _few(n: int, seed: int, most: int = REFERENCE) -> Array:

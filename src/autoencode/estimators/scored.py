@@ -22,6 +22,7 @@ from autoencode.anomaly import (
     plain_rows,
     reconstruct_rows,
     row_keys,
+    rows_apart,
     standardized_entries,
     typical_rows,
 )
@@ -89,12 +90,13 @@ class ScoredEstimator(CoreEstimator):
         examples = data.train.bounded().take(rows)
         spec = standardized_entries(data.spec, examples.x, self.standardize or "columns")
         keys = row_keys(examples.x)
-        typical = typical_rows(plain_rows(spec, examples), keys, seed, self.trim)
+        plain, ranked = plain_rows(spec, examples), spec.layout == "row"
+        apart = rows_apart(plain, keys, seed) if ranked else np.zeros(len(examples), bool)
+        typical = typical_rows(plain, keys, seed, self.trim, apart)
         own = Data(data.name, examples.take(typical), None, spec, data.notices)
         trained, history = self._train_on(own, seed)
         seen = reconstruct_rows(trained, examples)
-        ranked = spec.layout == "row"
-        scorer = Scorer.fit(seen, keys, ranked=ranked, typical=typical, seed=seed)
+        scorer = Scorer.fit(seen, keys, ranked=ranked, typical=typical, seed=seed, apart=apart)
         return ScoredModel(trained, history, scorer), seen
 
     def _calibrated(self) -> tuple[ScoredModel, Array]:
