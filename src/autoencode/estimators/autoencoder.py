@@ -9,21 +9,23 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
-from torch import nn
+from torch import Tensor, nn
 
-from autoencode.data import Examples, Origin, Resident
+from autoencode.data import Examples, Origin
 from autoencode.data.values.apply_spec import apply_spec
 from autoencode.data.values.frames import empty_like, is_frame
 from autoencode.data.values.support import as_table
 from autoencode.estimators.base import CoreEstimator
-from autoencode.randomness import seed_step, seeded
-from autoencode.recipes import Named, Recipe, ScheduleName
+from autoencode.estimators.going_on import carried, pace, scaling_of_part
+from autoencode.estimators.online import Online
+from autoencode.estimators.saved import SavedState
+from autoencode.evaluate.relative import ERROR, ROWS
+from autoencode.recipes import Named, ScheduleName
 from autoencode.recipes.catalogue import default_recipe
 from autoencode.trained import Trained, choose_device, fit_prior
 from autoencode.trained.trained import flat
 from autoencode.training import Observer
-from autoencode.training.processor import tuned
-from autoencode.types import Array, ColumnKind, DataSpec, Layout, Pass, Progress, Standardize
+from autoencode.types import Array, ColumnKind, DataSpec, Layout, Standardize
 
 
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimator):  # type: ignore[misc]
@@ -67,7 +69,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
     n_iter_no_change : int, default=10
         How many epochs to wait for a lower loss.
     warm_start : bool, default=False
-        Whether ``fit`` goes on from the weights (and the scaling) of the last ``fit``.
+        Whether ``fit`` goes on from the weights of the last ``fit``, at a rate by what there is left to
+        learn, and keeps those that were best on held-out rows, be it those of the start. Where the
+        data have moved (another mean, another scale) the scaling is learned anew.
     device : str, default="auto"
         auto, cpu, cuda or mps.
     random_state : int, RandomState instance or None, default=None
@@ -177,32 +181,63 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Trains by one pass over some examples, at the constant rate of the ``paper`` schedule.
 
-        The first call decides how values are scaled, so it should see a fair part of the data.
+        How values are scaled follows the mean and the spread of all examples so far, so that the first
+        part need not be like the others; whether values may be missing and which categories there are
+        it does decide. After ``fit`` the rate is lower, by what there is left to learn.
+
+        Raises
+        ------
+        autoencode.errors.InputError
+            For data or options that cannot be used, in one line.
+        autoencode.errors.TrainingError
+            When training diverges.
         """
         first = not hasattr(self, "trained_")
         X = self._checked(X, reset=first)
         if first:
             examples, spec, _ = self._prepared(X)
-            recipe = self._built(spec, self._seed(), "paper")
-            info: dict[str, Any] = {"schedule": self.schedule, "unit": recipe.unit}
+            examples = examples.bounded()
+            info: dict[str, Any] = {"schedule": self.schedule, ROWS: len(examples)}
             if said := Origin(standardize=self.standardize, layout=self.layout).as_dict():
                 info["data"] = said
-            trained = Trained(recipe, info)
-            trained.model.to(choose_device(self.device))
+            trained, online = self._in_parts(spec, info)
         else:
             trained = self.trained_
             trained.settle()  # while its weights are those that the prior was put off for
-            examples = Examples(apply_spec(X, trained.spec))
-        online = getattr(self, "_online", None) or Online(trained.recipe, self._seed())
-        record = online.learn(examples.bounded())
+            examples = Examples(apply_spec(X, trained.spec, "this part"))
+            trained, online = self._next_part(trained, examples)
+        record = online.learn(examples, _rate_for(trained, examples))
         trained.model.eval()
         if first:
-            fit_prior(trained, examples.bounded())
+            fit_prior(trained, examples)
             self._adopt(trained, [record], X)
         else:
             self._adopt(trained, [*self.history_, record])
         self._online = online
         return self
+
+    def _in_parts(self, spec: DataSpec, info: dict[str, Any]) -> tuple[Trained, Online]:
+        """Makes a model that is to learn in parts, and what trains it."""
+        seed = self._seed()
+        recipe = self._built(spec, seed, "paper")
+        trained = Trained(recipe, {**info, "unit": recipe.unit})
+        trained.recipe.model.to(choose_device(self.device))
+        return trained, Online(recipe, self._seed())
+
+    def _next_part(self, trained: Trained, examples: Examples) -> tuple[Trained, Online]:
+        """Brings a model and what trains it to the scaling of all parts so far."""
+        online: Online | None = getattr(self, "_online", None)
+        scaled_as = self._scaling(trained.spec)
+        spec, seen = scaling_of_part(trained, examples, scaled_as, self._build)
+        recipe = trained.recipe
+        if online is None or spec is not trained.spec:
+            prior = recipe.model.prior
+            recipe = carried(recipe, self._built(spec, 0, "paper"))
+            recipe.model.prior = prior
+        trained = Trained(recipe, {**trained.info, ROWS: seen})
+        if online is None:
+            return trained, Online(recipe, self._seed())
+        return trained, online if recipe is online.recipe else online.moved_to(recipe)
 
     def _adopt(self, trained: Trained, history: list[dict[str, Any]], X: Any = None) -> Self:
         super()._adopt(trained, history)
@@ -210,6 +245,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         if X is not None:
             self._template = empty_like(X) if is_frame(X) else None
         return self
+
+    def _state_to_save(self) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Trained]]:
+        return {}, {}, {}
+
+    def _restore(self, kept: SavedState) -> None:
+        self._template = None
 
     def _recipe_for(self, spec: DataSpec | None) -> Named:
         """Names the recipe that is asked for, or the one that suits the data."""
@@ -305,35 +346,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         return trained.impute(X) if n_draws is None else trained.imputations(X, n_draws, seed)
 
 
-class Online:
-    """A recipe's stepper with its optimiser and its place in time, over any number of parts.
-
-    Args:
-        recipe: what is trained, in place, at the constant rate of its plan.
-        seed: of the order of examples and the noise.
-    """
-
-    def __init__(self, recipe: Recipe, seed: int) -> None:
-        self.recipe = recipe
-        self.seed = seed
-        self.stepper = recipe.stepper()
-        self.step = 0
-        self.parts = 0
-
-    def learn(self, examples: Examples) -> dict[str, Any]:
-        """Trains by one pass over some examples, and gives the line of the history on it."""
-        recipe, n = self.recipe, len(examples)
-        device = next(recipe.model.parameters()).device
-        source = Resident(examples, recipe.spec, device)
-        sums: dict[str, float] = {}
-        with seeded(self.seed, device, recipe), tuned(device):
-            recipe.model.train()
-            for batch in source.shuffled(Pass(self.seed, self.parts, recipe.plan.batch_size)):
-                seed_step(self.seed, self.step, device)
-                losses = self.stepper.step(batch, Progress(self.step, self.step + 1, n))
-                for name, value in losses.items():
-                    sums[name] = sums.get(name, 0.0) + float(value) * len(batch.x)
-                self.step += 1
-        self.parts += 1
-        means = {name: total / n for name, total in sums.items()}
-        return {"epoch": self.parts, "step": self.step, **means}
+def _rate_for(trained: Trained, examples: Examples) -> float:
+    """Chooses the factor on the rate: lower where the model has been through a whole training."""
+    if ERROR not in trained.info:
+        return 1.0
+    factor = pace(trained, trained.recipe, examples)
+    return 1.0 if factor is None else factor

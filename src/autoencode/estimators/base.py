@@ -22,17 +22,19 @@ from autoencode.data.values.apply_spec import apply_spec
 from autoencode.data.values.frames import decode, is_frame, to_frame
 from autoencode.data.values.layouts import as_given
 from autoencode.errors import DataError, OptionError
+from autoencode.estimators.going_on import carried, gently, pace, scaling_for
 from autoencode.estimators.saved import forget_estimator, write_estimator
+from autoencode.evaluate.relative import remember_error
 from autoencode.files.atomic import storage_error, writing
 from autoencode.models import AutoencoderModule, Decoder, Encoder
 from autoencode.recipes import Named, Recipe, build, recipe_info
 from autoencode.recipes.catalogue import scaling
 from autoencode.trained import Trained, choose_device, fit_prior_later, fit_recipe, save_model
 from autoencode.trained.environment import environment
-from autoencode.trained.model_files import write_history
+from autoencode.trained.model_files import sha256_of, write_history
 from autoencode.training import Observer
 from autoencode.training.checkpoints import kept_in
-from autoencode.types import Array, DataSpec
+from autoencode.types import Array, DataSpec, Standardize
 
 
 class CoreEstimator(BaseEstimator):  # type: ignore[misc]
@@ -67,25 +69,42 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
     def _train(self, X: Any, target: Any = None) -> tuple[Trained, list[dict[str, Any]]]:
         """Trains a model to give X, or the target, from X; returns it with its history."""
         examples, spec, notices = self._prepared(X, target)
-        return self._train_on(Data("array", examples, None, spec, notices), self._seed())
+        data = Data("array", examples, None, spec, notices)
+        return self._train_on(data, self._seed(), self._before())
 
-    def _train_on(self, data: Data, seed: int) -> tuple[Trained, list[dict[str, Any]]]:
-        """Trains a model on prepared data; returns it with its history."""
-        with self._checkpoints(data, seed) as (keeper, request, state), self._watching() as observer:
+    def _train_on(
+        self, data: Data, seed: int, before: Trained | None = None
+    ) -> tuple[Trained, list[dict[str, Any]]]:
+        """Trains a model on prepared data; returns it with its history.
+
+        Args:
+            data: as ``_prepared`` made them.
+            seed: of the weights, the order of examples and the noise.
+            before: the model to go on from; ``None`` to begin anew.
+        """
+        notices = list(data.notices)
+        with (
+            self._checkpoints(data, seed, before) as (keeper, request, state),
+            self._watching() as observer,
+        ):
             seed = request["seed"]
-            recipe = self._warmed(self._built(data.spec, seed))
+            recipe = None if before is None else self._warmed(before, data, seed, notices)
+            warm = recipe is not None
+            recipe = recipe or self._built(data.spec, seed)
             device = choose_device(self.device)
-            records = fit_recipe(recipe, data, seed, device, observer, keeper, state)
-        info = {"seed": seed, "schedule": self.schedule, "unit": recipe.unit}
-        if said := Origin(standardize=self.standardize, layout=self.layout).as_dict():
-            info["data"] = said
+            records = fit_recipe(recipe, data, seed, device, observer, keeper, state, warm=warm)
         told = recipe.notices(len(data.train))
         if self.verbose:
             for notice in told:
                 note(f"note: {notice}")
-        if data.notices or told:
-            info["notices"] = [*data.notices, *told]
+        notices += told
+        info = {"seed": seed, "schedule": self.schedule, "unit": recipe.unit}
+        if said := Origin(standardize=self.standardize, layout=self.layout).as_dict():
+            info["data"] = said
+        if notices:
+            info["notices"] = notices
         trained = Trained(recipe, info)
+        remember_error(trained, data.train.bounded())
         if self._samples:
             fit_prior_later(trained, data.train, seed)
         return trained, [record.as_dict() for record in records]
@@ -94,15 +113,18 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def _prepared(self, X: Any, target: Any = None) -> tuple[Any, DataSpec, tuple[str, ...]]:
-        """Prepares X: how it is stored, how models see it, and notices; in a warm start as before.
+        """Prepares X: how it is stored, how models see it, and notices.
+
+        In a warm start it is read as before; its scaling may be learned anew (``scaling_for``).
 
         The target, where it is given, says how values are scaled and X may lie outside its range.
         """
         clean = X if target is None else target
-        if self._is_warm():
-            spec = self.trained_.spec
-            prepared: tuple[Any, DataSpec, tuple[str, ...]]
-            prepared = Examples(apply_spec(clean, spec)), spec, ()
+        before = self._before()
+        if before is not None:
+            again = Examples(apply_spec(clean, before.spec))
+            spec = scaling_for(before, again, self._scaling(before.spec), self._build)
+            prepared: tuple[Any, DataSpec, tuple[str, ...]] = again, spec, ()
         else:
             prepared = self._read(clean)
             if self.verbose:
@@ -128,11 +150,10 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         unnamed = is_frame(X) and not hasattr(X, "column_names")
         if unnamed and not any(isinstance(name, str) for name in X.columns):
             X = np.asarray(X)
-        options = self._asked_options()
-        first = self.standardize or scaling(info.function, options)
+        first = self._scaling(None)
         how: dict[str, Any] = {"kinds": self.column_kinds, "gaps": True, "layout": self.layout}
         prepared = prepare(X, standardize=first, **how)
-        wanted = self.standardize or scaling(self._recipe_for(prepared[1]), options)
+        wanted = self._scaling(prepared[1])
         return prepared if wanted == first else prepare(X, standardize=wanted, **how)
 
     def _recipe_for(self, spec: DataSpec | None) -> Named:
@@ -163,25 +184,36 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             options |= {"validation": self.validation_fraction, "patience": self.n_iter_no_change}
         return options | dict(self.options or {})
 
-    def _is_warm(self) -> bool:
-        return bool(getattr(self, "warm_start", False)) and hasattr(self, "trained_")
+    def _scaling(self, spec: DataSpec | None) -> Standardize:
+        """Names how the columns of such data are scaled."""
+        asked: Standardize | None = self.standardize
+        return asked or scaling(self._recipe_for(spec), self._asked_options())
 
-    def _warmed(self, recipe: Recipe) -> Recipe:
-        """Gives the recipe the weights of the last ``fit`` in a warm start."""
-        if not self._is_warm():
-            return recipe
-        wanted = recipe.model.state_dict()
-        before = {k: v for k, v in self.trained_.recipe.model.state_dict().items() if k in wanted}
-        shapes = {name: tensor.shape for name, tensor in before.items()}
-        if shapes != {name: tensor.shape for name, tensor in wanted.items()}:
-            raise OptionError(
-                "warm_start goes on with the last model, and the options ask for another; "
-                "set warm_start=False"
+    def _before(self) -> Trained | None:
+        """Gives the model that a warm start goes on from, where it is one."""
+        if not getattr(self, "warm_start", False) or not hasattr(self, "trained_"):
+            return None
+        trained: Trained = self.trained_
+        return trained
+
+    def _build(self, spec: DataSpec) -> Recipe:
+        """Builds the recipe for such data, to be given weights."""
+        return self._built(spec, 0)
+
+    def _warmed(self, before: Trained, data: Data, seed: int, notices: list[str]) -> Recipe | None:
+        """Makes the recipe that goes on from a model; ``None`` where beginning anew is better."""
+        recipe = carried(before.recipe, self._built(data.spec, seed))
+        factor = pace(before, recipe, data.train.bounded())
+        if factor is None:
+            notices.append(
+                "the last model explains these data no better than their mean does; training began anew"
             )
-        recipe.model.load_state_dict(before)
-        return recipe.with_plan(mean_start=False, data_start=False)
+            if self.verbose:
+                note(f"note: {notices[-1]}")
+            return None
+        return gently(recipe, factor, len(data.train), self._asked_options())
 
-    def _checkpoints(self, data: Data, seed: int) -> Any:
+    def _checkpoints(self, data: Data, seed: int, before: Trained | None) -> Any:
         """Opens where training is kept, with what it is and the state it goes on from, if asked for."""
         if self.checkpoint is None:
             return contextlib.nullcontext((None, {"seed": seed}, None))
@@ -197,6 +229,8 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             "seed": seed,
             **self._also_asked(),
         }
+        if before is not None:
+            request["goes_on_from"] = sha256_of(before)
         return kept_in(self.checkpoint, request, environment())
 
     def _also_asked(self) -> dict[str, str]:
@@ -257,7 +291,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
                     (target / name).mkdir(exist_ok=True)
                 save_model(part, target / name)
             name, parameters = type(self).__name__, self.get_params(deep=False)
-            if self.recipe is not None:  # a file names no module
+            if self.recipe not in (None, "auto"):  # a file names no module
                 parameters["recipe"] = trained.recipe.name
             write_estimator(target, name, parameters, facts, tensors, trained)
         save_model(trained, folder)

@@ -18,8 +18,9 @@ from autoencode.estimators.saved import ESTIMATOR, SavedState, read_estimator
 from autoencode.trained import Trained, choose_device, load_trained
 from autoencode.trained.model_files import read_history
 
-_CLASSES: dict[str, type[AnomalyDetector] | type[Denoiser]] = {
+_CLASSES: dict[str, type[AnomalyDetector] | type[Autoencoder] | type[Denoiser]] = {
     "AnomalyDetector": AnomalyDetector,
+    "Autoencoder": Autoencoder,
     "Denoiser": Denoiser,
 }
 
@@ -50,7 +51,7 @@ def load(
     found = read_estimator(Path(folder))
     trained = load_trained(folder, device=where, encoder=encoder, decoder=decoder)
     networks = {"device": device, "encoder": encoder, "decoder": decoder}
-    estimator = _autoencoder(trained, networks) if found is None else _rebuilt(found, networks)
+    estimator = _autoencoder(trained, networks) if found is None else _rebuilt(found, trained, networks)
     if columns := trained.spec.columns:
         estimator.feature_names_in_ = np.array([column.name for column in columns], dtype=object)
     if found is not None:
@@ -62,10 +63,14 @@ def load(
     return estimator._adopt(trained, read_history(folder))
 
 
-def _rebuilt(found: dict[str, Any], networks: dict[str, Any]) -> AnomalyDetector | Denoiser:
+def _rebuilt(
+    found: dict[str, Any], trained: Trained, networks: dict[str, Any]
+) -> AnomalyDetector | Autoencoder | Denoiser:
     if ":" in str(found["parameters"].get("recipe")):
         raise ModelFileError(f"{ESTIMATOR} names a module, which no file may; save it again")
     parameters = {**found["parameters"], **networks}
+    if "options" not in parameters:  # JSON has no words for one of them, but the model's file has
+        parameters["options"] = {**trained.recipe.options, **asdict(trained.recipe.plan)}
     if "checkpoint" in parameters:
         parameters["checkpoint"] = None  # a file chooses no folder that is written to
     try:

@@ -41,6 +41,7 @@ from autoencode.errors import (
     RunFolderError,
     TrainingError,
 )
+from autoencode.evaluate.relative import remember_error
 from autoencode.recipes import Named, Recipe, RecipeInfo, ScheduleName, build, recipe_info
 from autoencode.recipes.catalogue import check_options, scaling
 from autoencode.recipes.lookup import registered
@@ -407,6 +408,7 @@ def _finish(run: Run) -> None:
     training = data.split(trained.recipe.plan.validation, run.seed)[0].bounded()
     # Before the model is written, since the file holds the prior.
     fit_prior(trained, training if len(training) > 1 else data.train.bounded(), run.seed)
+    remember_error(trained, training)
     take_back = None if run.folder is None else write_model(run, run.folder)
     if not run.complete:
         return

@@ -21,8 +21,15 @@ def fit_recipe(
     observer: Observer | None = None,
     keeper: Keeper | None = None,
     state: TrainingState | None = None,
+    *,
+    warm: bool = False,
 ) -> list[EpochRecord]:
-    """Trains a recipe on the training part of some data, watching its validation part."""
+    """Trains a recipe on the training part of some data, watching its validation part.
+
+    Args:
+        recipe, data, seed, device, observer, keeper, state: as for ``training.fit``.
+        warm: whether the model has been trained before, so that it starts as it is.
+    """
     examples, held_out = data.split(recipe.plan.validation, seed)
     source = source_of(examples, recipe.spec, device)
     recipe.check_data(source)
@@ -38,6 +45,7 @@ def fit_recipe(
         keeper=keeper,
         resume=state,
         helpers=recipe.helpers,
+        warm=warm,
     )
     # The loss of the last step says nothing of the weights that this step left.
     if not all(bool(p.isfinite().all()) for p in recipe.model.parameters()):

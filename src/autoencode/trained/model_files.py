@@ -68,7 +68,14 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "notices": (list,),
     "unit": (str,),
     "training": (dict,),
+    "relative_error": (float, int),
+    "scaled_by": (int,),
 }
+# What is kept of them in ``Trained.info``.
+_INFO = (
+    *("data", "seed", "schedule", "command", "environment", "notices", "unit", "training"),
+    *("relative_error", "scaled_by"),
+)
 _MAX_ENTRIES = 1 << 31  # of one example
 
 
@@ -270,8 +277,7 @@ def load_trained(
     recipe = _rebuild(path / CONFIG, config, encoder, decoder)
     recipe.model.load_state_dict(_tensors(path / WEIGHTS, content, recipe))
     recipe.model.to(device).eval()
-    kept = ("data", "seed", "schedule", "command", "environment", "notices", "unit", "training")
-    return Trained(recipe, {key: config[key] for key in kept if key in config})
+    return Trained(recipe, {key: config[key] for key in _INFO if key in config})
 
 
 def _known_recipe(path: Path, config: Mapping[str, Any]) -> None:

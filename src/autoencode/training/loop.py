@@ -85,6 +85,7 @@ def fit(
     keeper: Keeper | None = None,
     resume: TrainingState | None = None,
     helpers: Mapping[str, nn.Module] | None = None,
+    warm: bool = False,
 ) -> list[EpochRecord]:
     """Trains a model in place and returns its history, one record for each epoch.
 
@@ -109,6 +110,8 @@ def fit(
         resume: the state to go on from; the other arguments must be those of the run that left it.
         helpers: modules that objectives use and updates own besides the model (a critic), by name;
             moved to ``device`` and kept in states.
+        warm: whether the model has been trained before, so that nothing of it is set by the data
+            before the first step.
 
     Returns:
         One record for each epoch (the last may be partial when the observer stopped it).
@@ -129,7 +132,7 @@ def fit(
             refuse_unfit(plan, updates, model)
         helpers = dict(helpers or {})
         _prepare(model, helpers, None if shard else device)
-        if resume is None:
+        if resume is None and not warm:
             with tuned(device, work):
                 start(model, train, validation if plan.keeps_best else None, plan, seed)
         # What is read from disk comes in another order than what is in memory.
