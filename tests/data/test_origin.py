@@ -20,7 +20,7 @@ texts = st.text(max_size=5)
 perhaps = st.none() | texts
 origins = st.builds(
     Origin,
-    source=perhaps,
+    source=st.none() | texts.filter(lambda text: "\0" not in text),
     name=texts,
     sha256=texts,
     streamed=st.booleans(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from autoencode.data.formats.folders import AS_THEY_ARE, ImageOptions
 from autoencode.data.formats.tables import NO_OPTIONS, TableOptions
 from autoencode.errors import ModelFileError, OptionError
 from autoencode.types import ColumnKind, Layout, Standardize
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ class Origin:
         _need(isinstance(facts, Mapping), "data")
         for key, kind in {"source": str, "name": str, "sha256": str}.items():
             _need(isinstance(facts.get(key), kind | None), key)
+        _need(facts.get("source") is None or _is_local(facts["source"]), "source")
         _need(isinstance(facts.get("streamed", False), bool), "streamed")
         _need(facts.get("standardize") in (None, *get_args(Standardize)), "standardize")
         _need(facts.get("layout") in (None, *get_args(Layout)), "layout")
@@ -158,6 +162,11 @@ def _findable(source: Any) -> str | None:
         return None
     path = Path(source)
     return str(path.resolve()) if path.exists() else str(source)
+
+
+def _is_local(source: str) -> bool:
+    """Whether the source that a file names can be one that ``_findable`` gives: a name or a path."""
+    return "\0" not in source and not _ADDRESS.match(source)
 
 
 def _table(facts: Any) -> TableOptions:

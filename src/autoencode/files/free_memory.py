@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
-from autoencode.errors import DataError
+from autoencode.errors import DataError, OptionError
+
+VARIABLE = "AUTOENCODE_MEMORY"
+SHARE = 0.8  # of what the machine could give is taken at most, where nothing else is said
 
 # Deflate cannot pack more tightly than this, so a header that claims more than its compressed
 # bytes could ever hold is wrong before a single byte is unpacked.
@@ -14,9 +18,31 @@ DEFLATE_RATIO = 1032
 # Reading in pieces keeps a false claim from allocating everything at once.
 CHUNK = 1 << 20
 
+_REMEDY = "use fewer rows or a smaller dtype"
+_UNITS = ("", "K", "M", "G", "T")
+_SIZE = re.compile(
+    r"(?i)(?P<number>\d{1,12}(\.\d{1,12})?)\s*(?P<unit>[KMGT]?)(?P<binary>i?)(bytes?|B)?"
+)
+
 
 def available_memory() -> int | None:
-    """Measures the bytes that can be used without swapping, ``None`` where the system does not say."""
+    """Measures the bytes that may still be taken, ``None`` where nothing tells.
+
+    That is what ``AUTOENCODE_MEMORY`` allows the process (``2GB``, say, in all), less what it holds
+    already; without it four fifths of what the machine could give without swapping.
+
+    Raises:
+        OptionError: the variable is no size.
+    """
+    free = _of_the_machine()
+    allowed = _allowed()
+    if allowed is None:
+        return None if free is None else int(free * SHARE)
+    left = max(0, allowed - _held())
+    return left if free is None else min(left, free)
+
+
+def _of_the_machine() -> int | None:
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -29,14 +55,47 @@ def available_memory() -> int | None:
         return None
 
 
-def require_memory(n_bytes: int, what: str) -> None:
-    """Refuses what cannot fit into memory, in words, before the system raises ``MemoryError``."""
+def _allowed() -> int | None:
+    """What the user allows the process to hold, ``None`` for no word of that."""
+    given = os.environ.get(VARIABLE, "").strip()
+    if not given:
+        return None
+    found = _SIZE.fullmatch(given)
+    if found is None:
+        raise OptionError(f"{VARIABLE} is {given[:40]!r}, which is no size; write 2GB or 500MB, say")
+    binary = 1024 if found["binary"] else 1000
+    return int(float(found["number"]) * binary ** _UNITS.index((found["unit"] or "").upper()))
+
+
+def _held() -> int:
+    """The bytes of memory that the process holds, 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError, IndexError):
+        return 0
+
+
+def require_memory(n_bytes: int, what: str, remedy: str = _REMEDY) -> None:
+    """Refuses what cannot fit into memory, in words, before any of it is taken.
+
+    Args:
+        n_bytes: that would be taken.
+        what: what needs them, for the message.
+        remedy: the end of the message.
+
+    Raises:
+        DataError: it does not fit into ``available_memory``.
+    """
     available = available_memory()
     if available is not None and n_bytes > available:
         raise DataError(
-            f"{what}: needs {human(n_bytes)} of memory and {human(available)} are free; "
-            "use fewer rows or a smaller dtype"
+            f"{what}: needs {human(n_bytes)} of memory and {human(available)} are free"
+            f"{_why()}; {remedy}"
         )
+
+
+def _why() -> str:
+    return f" (of {VARIABLE}={os.environ[VARIABLE].strip()})" if _allowed() is not None else ""
 
 
 def human(n_bytes: int) -> str:
@@ -48,8 +107,8 @@ def human(n_bytes: int) -> str:
     if n_bytes < 1000:
         return f"{n_bytes} bytes"
     size = float(n_bytes)
-    for unit in ("kB", "MB", "GB"):
+    for unit in ("kB", "MB", "GB", "TB"):
         size /= 1000
         if size < 1000:
             return f"{size:.1f} {unit}"
-    return f"{size / 1000:.1f} TB"
+    return f"{size / 1000:.1f} PB" if size < 1e6 else f"{size / 1000:.1e} PB"

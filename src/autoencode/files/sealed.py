@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from autoencode.errors import ModelFileError
+from autoencode.files.regular import read_regular
 
 _SEAL = "sha256"
-_MOST = 1 << 28  # bytes of the file
+_TIMES = 60  # the bytes of a file that it takes at most once it is read
 
 
 def to_json(value: Any) -> bytes:
@@ -28,17 +29,34 @@ def seal(content: Mapping[str, Any]) -> bytes:
     return to_json({**content, _SEAL: hashlib.sha256(to_json(content)).hexdigest()})
 
 
+def parse_json(written: bytes | str) -> Any:
+    """Decodes JSON in which no name stands twice, for one of the two would be lost in silence.
+
+    Raises:
+        ValueError: when it is no such JSON.
+        RecursionError: when it is nested beyond measure.
+    """
+    return json.loads(written, object_pairs_hook=_without_doubles)
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice")
+    return found
+
+
 def read_json(path: Path) -> tuple[dict[str, Any], bytes]:
     """Reads the JSON object in a file; returns it and the file's bytes.
 
     Raises:
         ModelFileError: when it is no JSON object.
+        DataError: when it would not fit into memory.
         OSError: when it cannot be read.
     """
-    with path.open("rb") as file:
-        written = file.read(_MOST)
+    written = read_regular(path, times=_TIMES)
     try:
-        value = json.loads(written)
+        value = parse_json(written)
     except (ValueError, RecursionError):
         raise ModelFileError(f"{path} is damaged (not valid JSON); train again") from None
     if not isinstance(value, dict):

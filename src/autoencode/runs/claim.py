@@ -20,14 +20,16 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from autoencode.errors import ModelFileError, RunFolderError
 from autoencode.files.atomic import storage_error, sweep, sync_folder
 from autoencode.runs.request import Request
-from autoencode.trained.model_files import CONFIG, PLOTS, RESUME, load_config
-from autoencode.training.checkpoints import RUN_FILE, Checkpoints, locked
+from autoencode.trained.model_files import CONFIG, HISTORY, PLOTS, RESUME, load_config
+from autoencode.training.checkpoints import LOCK, RUN_FILE, Checkpoints, locked
 
 _PASSING = re.compile(r"\.[0-9a-f]{32}\.partial")
+_OLD = re.compile(r"\.[0-9a-f]{32}\.old")
 
 
 @dataclass
@@ -150,12 +152,12 @@ def claim_again(target: Path) -> Iterator[tuple[Claim, Request]]:
         raise RunFolderError(f"no run folder at {target}; autoencode runs lists those there are")
     if not is_unfinished(target):
         raise RunFolderError(f"{target} has no unfinished training; autoencode train starts one")
+    _refuse_links(target)
     claim = Claim(target)
     try:
         with locked(claim.resume):
             facts = Checkpoints(claim.resume, {}).request()
-            if facts.get("replaces"):
-                claim.replaces = target.parent / Path(str(facts["replaces"])).name
+            claim.replaces = _waiting(facts.get("replaces"), target)
             tidy(target)
             with _kept(claim, fresh=False):
                 yield claim, Request.from_dict(facts, claim.resume / RUN_FILE)
@@ -163,6 +165,36 @@ def claim_again(target: Path) -> Iterator[tuple[Claim, Request]]:
         raise storage_error(f"the run {target}", error) from error
     finally:
         _settle(claim, [])
+
+
+def _waiting(name: Any, target: Path) -> Path | None:
+    """Where the run waits that this one replaces; it is removed in the end, so no other name is taken.
+
+    Raises:
+        ModelFileError: when what the file names is no name that ``claim_new`` gives.
+    """
+    if name is None:
+        return None
+    if not isinstance(name, str) or not _OLD.fullmatch(name):
+        raise ModelFileError(
+            f"{target / RESUME / RUN_FILE} names a folder that no training puts aside; it is not to be "
+            "trusted, train again"
+        )
+    return target.parent / name
+
+
+def _refuse_links(target: Path) -> None:
+    """Refuses links where a training writes and removes, for it makes none and they lead elsewhere.
+
+    Raises:
+        ModelFileError: with the link.
+    """
+    inside = (RESUME, PLOTS, HISTORY, f"{RESUME}/{LOCK}")
+    found = next((target / name for name in inside if (target / name).is_symlink()), None)
+    if found is not None:
+        raise ModelFileError(
+            f"{found} is a link, and what it leads to would be written over; copy the run without links"
+        )
 
 
 @contextlib.contextmanager
@@ -234,7 +266,7 @@ def _exists(target: Path) -> RunFolderError:
 def _sweep(parent: Path) -> None:
     """Removes folders that processes which were killed had just begun."""
     for path in parent.glob(".*.partial"):
-        if _PASSING.fullmatch(path.name):
+        if _PASSING.fullmatch(path.name) and not path.is_symlink():
             with contextlib.suppress(RunFolderError, OSError), locked(path / RESUME):
                 shutil.rmtree(path, ignore_errors=True)
 

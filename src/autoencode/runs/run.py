@@ -16,6 +16,7 @@ from autoencode.evaluate.case import Case
 from autoencode.evaluate.measures import in_words
 from autoencode.evaluate.metrics import described, measured
 from autoencode.files.atomic import storage_error, write_atomically
+from autoencode.files.regular import read_regular
 from autoencode.files.sealed import to_json
 from autoencode.trained import Trained, save_model
 from autoencode.trained.fit import LOWER_RATE
@@ -113,7 +114,7 @@ def write_model(run: Run, folder: Path) -> Callable[[], None]:
     """
     before: dict[str, bytes] = {}
     if (folder / CONFIG).is_file():
-        before = {name: (folder / name).read_bytes() for name in (WEIGHTS, CONFIG)}
+        before = {name: read_regular(folder / name) for name in (WEIGHTS, CONFIG)}
     for name in (CONFIG, METRICS_FILE, REPORT):  # those of another model
         (folder / name).unlink(missing_ok=True)
     write_history(run.history, folder)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +25,8 @@ from torch import Tensor, nn
 
 from autoencode.errors import AutoencodeError, ModelFileError, OptionError, RunFolderError
 from autoencode.files.atomic import write_atomically
-from autoencode.files.sealed import read_json, seal, unseal
+from autoencode.files.regular import read_regular
+from autoencode.files.sealed import parse_json, read_json, seal, unseal
 from autoencode.priors import FittedGaussian, FittedMixture
 from autoencode.recipes import Recipe, build
 from autoencode.recipes.lookup import registered
@@ -77,6 +79,7 @@ _INFO = (
     *("relative_error", "scaled_by"),
 )
 _MAX_ENTRIES = 1 << 31  # of one example
+_TIMES, _TIMES_WEIGHTS = 60, 3  # the bytes of a file that it takes at most once it is read
 
 
 def save_model(trained: Trained, folder: str | os.PathLike[str]) -> None:
@@ -150,25 +153,49 @@ def write_history(history: list[dict[str, Any]], folder: str | os.PathLike[str])
 
 
 def read_history(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Reads the lines of a run's history; a line cut short by a crash is left out."""
+    """Reads the lines of a run's history; one that is no record of an epoch is left out.
+
+    A crash may cut the last line short.
+    """
     lines: list[dict[str, Any]] = []
     try:
-        text = (Path(folder) / HISTORY).read_text(encoding="utf-8", errors="replace")
+        text = read_regular(Path(folder) / HISTORY, times=_TIMES).decode(errors="replace")
     except OSError:
         return lines
     for line in text.splitlines():
         with contextlib.suppress(ValueError, RecursionError):
-            entry = json.loads(line)
-            if isinstance(entry, dict):
+            entry = parse_json(line)
+            if isinstance(entry, dict) and _is_record(entry):
                 lines.append(entry)
     return lines
 
 
+def _is_record(entry: Mapping[str, Any]) -> bool:
+    """Tells whether a line of a history is what ``EpochRecord.as_dict`` gives."""
+    numbers = {name: value for name, value in entry.items() if name != "diagnoses"}
+    diagnoses = entry.get("diagnoses", [])
+    return (
+        type(entry.get("epoch")) is int
+        and all(value is None or _is_number(value) for value in numbers.values())
+        and isinstance(diagnoses, list)
+        and all(isinstance(found, dict) and _is_diagnosis(found) for found in diagnoses)
+    )
+
+
+def _is_diagnosis(found: Mapping[str, Any]) -> bool:
+    texts = (found.get(name) for name in ("rule", "message", "suggestion"))
+    return all(isinstance(text, str) for text in texts) and type(found.get("epoch")) is int
+
+
+def _is_number(value: Any) -> bool:
+    """Tells whether a value from JSON is a number that a float can hold."""
+    return _is(value, int, float) and not abs(value) > sys.float_info.max
+
+
 def read_metrics(folder: str | os.PathLike[str]) -> dict[str, float | None]:
-    """Reads the metrics of a run; an empty mapping when there are none that can be read."""
+    """Reads the metrics of a run, what is no number left out; none when the file cannot be read."""
     values = _metrics_file(folder)
-    values.pop(LEFT_OUT, None)
-    return values
+    return {name: value for name, value in values.items() if value is None or _is_number(value)}
 
 
 def read_left_out(folder: str | os.PathLike[str]) -> dict[str, str]:
@@ -179,7 +206,7 @@ def read_left_out(folder: str | os.PathLike[str]) -> dict[str, str]:
 
 def _metrics_file(folder: str | os.PathLike[str]) -> dict[str, Any]:
     try:
-        values = json.loads((Path(folder) / METRICS_FILE).read_text(encoding="utf-8"))
+        values = parse_json(read_regular(Path(folder) / METRICS_FILE, times=_TIMES))
     except (OSError, ValueError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}
@@ -205,7 +232,7 @@ def load_config(folder: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         config, written = read_json(path / CONFIG)
     except OSError as error:
-        raise RunFolderError(f"cannot read {path / CONFIG}: {error.strerror}") from None
+        raise RunFolderError(f"cannot read {path / CONFIG}: {error.strerror}; train again") from None
     _check_format(path / CONFIG, config)
     config = unseal(config, written, path / CONFIG)
     _check_types(path / CONFIG, config)
@@ -390,7 +417,7 @@ def _column(fields: Mapping[str, Any]) -> Column:
 
 def _read_weights(path: Path, sha256: str) -> bytes:
     try:
-        content = path.read_bytes()
+        content = read_regular(path, times=_TIMES_WEIGHTS)
     except OSError as error:
         raise RunFolderError(f"cannot read {path}: {error.strerror}; train again") from None
     if hashlib.sha256(content).hexdigest() != sha256:
@@ -404,13 +431,13 @@ def _tensors(path: Path, content: bytes, recipe: Recipe) -> dict[str, Tensor]:
     for name, part in recipe.model.named_modules():
         if complete := getattr(part, "complete", None):  # files of earlier versions lack some
             complete(tensors, f"{name}.")
-    shapes = {name: tuple(t.shape) for name, t in tensors.items()}
-    wanted = {name: tuple(t.shape) for name, t in recipe.model.state_dict().items()}
-    wrong = sorted(n for n in wanted.keys() | shapes.keys() if wanted.get(n) != shapes.get(n))
+    found = {name: _kind(t) for name, t in tensors.items()}
+    wanted = {name: _kind(t) for name, t in recipe.model.state_dict().items()}
+    wrong = sorted(n for n in wanted.keys() | found.keys() if wanted.get(n) != found.get(n))
     if wrong:
         name = wrong[0]
         raise ModelFileError(
-            f"{path} does not fit its configuration: {name} is {shapes.get(name, 'missing')} and "
+            f"{path} does not fit its configuration: {name:.80} is {found.get(name, 'missing')} and "
             f"should be {wanted.get(name, 'absent')}"
         )
     bad = [n for n, t in tensors.items() if t.is_floating_point() and not bool(t.isfinite().all())]
@@ -419,9 +446,16 @@ def _tensors(path: Path, content: bytes, recipe: Recipe) -> dict[str, Tensor]:
     return tensors
 
 
+def _kind(tensor: Tensor) -> str:
+    """Shape and type of a tensor, both of which have to be the model's."""
+    return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
+
+
 def _parsed(path: Path, content: bytes) -> dict[str, Tensor]:
     try:
+        # The library takes the last of two tensors of one name.
+        parse_json(content[8 : 8 + int.from_bytes(content[:8], "little")])
         tensors: dict[str, Tensor] = safetensors.torch.load(content)
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+    except (safetensors.SafetensorError, ValueError, LookupError, RecursionError) as error:
         raise ModelFileError(f"{path} is not a safetensors file: {error}") from None
     return tensors

@@ -17,7 +17,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,13 +28,15 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from autoencode.errors import ModelFileError, OptionError, RunFolderError, TrainingError
+from autoencode.errors import InputError, ModelFileError, OptionError, RunFolderError, TrainingError
 from autoencode.files.atomic import storage_error, sweep, sync_folder, write_atomically
+from autoencode.files.regular import read_regular
 from autoencode.files.sealed import read_json, seal, unseal
 from autoencode.training import TrainingState
 
 FORMAT_VERSION = 1
 RUN_FILE, LOCK = "run.json", "lock"
+_NUMBERED = re.compile(r"[0-9]+\.(json|safetensors)")
 _KEPT = 2
 _EVERY = 30.0  # seconds
 _SHARE = 0.02  # of the time may go into checkpoints
@@ -93,7 +97,7 @@ class Checkpoints:
             "tensors_sha256": hashlib.sha256(content).hexdigest(),
             "environment": self.environment,
         }
-        (self.folder / f"{name}.json").unlink(missing_ok=True)  # never beside other tensors
+        self._make_way(name)
         write_atomically(self.folder / f"{name}.safetensors", content)
         write_atomically(self.folder / f"{name}.json", _sealed(facts))
         self._forget()
@@ -115,7 +119,7 @@ class Checkpoints:
         for name in names:
             try:
                 state, environment = self._read(name)
-            except ModelFileError as error:
+            except InputError as error:  # damaged, or not to be read at all
                 notices.append(f"{error}; going on from the one before it")
             else:
                 return state, environment, notices
@@ -129,14 +133,14 @@ class Checkpoints:
 
     def _names(self) -> list[str]:
         """Lists the names of the checkpoints, newest first."""
-        found = [path.stem for path in self.folder.glob("*.json") if path.stem.isdigit()]
+        found = [path.stem for path in self.folder.glob("*.json") if _is_numbered(path)]
         return sorted(found, reverse=True)
 
     def _read(self, name: str) -> tuple[TrainingState, dict[str, Any]]:
         facts = _unsealed(self.folder / f"{name}.json")
         path = self.folder / f"{name}.safetensors"
         try:
-            content = path.read_bytes()
+            content = read_regular(path, times=2)
         except OSError as error:
             raise ModelFileError(f"cannot read {path}: {error.strerror}") from None
         if hashlib.sha256(content).hexdigest() != facts.get("tensors_sha256"):
@@ -144,13 +148,26 @@ class Checkpoints:
         try:
             tensors = safetensors.torch.load(content)
             return TrainingState.from_dict(facts["state"], tensors), dict(facts["environment"])
-        except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+        except (safetensors.SafetensorError, LookupError, TypeError, ValueError) as error:
             raise ModelFileError(f"{path} cannot be used: {error}") from None
+
+    def _make_way(self, name: str) -> None:
+        """Removes what stands where a checkpoint is to be written, so that no half is beside another.
+
+        A folder that took such a name steps aside; it goes with the folder when the run is complete.
+        """
+        for path in (self.folder / f"{name}.json", self.folder / f"{name}.safetensors"):
+            if path.is_dir() and not path.is_symlink():
+                path.rename(path.with_name(f"{path.name}.{uuid.uuid4().hex}.aside"))
+            else:
+                path.unlink(missing_ok=True)
 
     def _forget(self) -> None:
         names = self._names()
         gone = names[_KEPT:]
         for path in self.folder.iterdir():
+            if not _is_numbered(path):  # not written here, whatever it is
+                continue
             orphan = path.suffix == ".safetensors" and path.stem not in names
             if orphan or path.stem in gone:
                 with contextlib.suppress(OSError):
@@ -237,8 +254,12 @@ def kept_in(
 
 def _is_ours(path: Path) -> bool:
     """Whether a file in a folder of checkpoints was written by them, whole or not."""
-    numbered = path.stem.isdigit() and path.suffix in (".json", ".safetensors")
-    return numbered or path.name in (RUN_FILE, LOCK) or path.name.endswith(".part")
+    return _is_numbered(path) or path.name in (RUN_FILE, LOCK) or path.name.endswith(".part")
+
+
+def _is_numbered(path: Path) -> bool:
+    """Whether a file has the name of a checkpoint's."""
+    return bool(_NUMBERED.fullmatch(path.name))
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

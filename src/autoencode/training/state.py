@@ -7,7 +7,7 @@ kept. What is left is the weights, the optimisers, the position, and the sums of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Protocol
 
 import torch
@@ -77,9 +77,29 @@ class TrainingState:
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> TrainingState:
-        """Makes a state from ``facts`` and tensors."""
+        """Makes a state from ``facts`` and tensors.
+
+        Raises:
+            TypeError, ValueError: when a fact is of another type than it was written with.
+        """
         records = tuple(EpochRecord.from_dict(record) for record in facts["records"])
-        return cls(Position(**facts["position"]), records, tensors)
+        position = Position(**facts["position"])
+        if not _is_sound(position) or not all(map(_is_sound, records)):
+            raise TypeError("a position or a record holds what is no number")
+        return cls(position, records, tensors)
+
+
+def _is_sound(facts: Position | EpochRecord) -> bool:
+    """Whether every number of a position or record has the type it was written with."""
+    for entry in fields(facts):
+        value = getattr(facts, entry.name)
+        if entry.name == "diagnoses" or (value is None and entry.default is None):
+            continue
+        kind = (int,) if "int" in str(entry.type) else (float, int)
+        for number in value.values() if isinstance(value, dict) else (value,):
+            if type(number) not in kind or (kind == (int,) and number < 0):
+                return False
+    return True
 
 
 class Keeper(Protocol):
@@ -143,14 +163,15 @@ def restore(
     """
     model = model_tensors(stepper)
     kept = _under("model", tensors)
-    if {n: t.shape for n, t in model.items()} != {n: t.shape for n, t in kept.items()}:
+    found = {n: (t.shape, t.dtype) for n, t in kept.items()}
+    if {n: (t.shape, t.dtype) for n, t in model.items()} != found:
         raise ModelFileError("the checkpoint holds the weights of another model; train again")
     for name, value in model.items():
         put(value, kept[name])
     for i, optimizer in enumerate(stepper.optimizers):
         try:
             optimizer.load_state_dict(_under(f"optimizer.{i}", tensors))
-        except (KeyError, RuntimeError, ValueError) as error:
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise ModelFileError(
                 f"the checkpoint holds the state of another optimiser ({error}); train again"
             ) from None
