@@ -16,6 +16,9 @@ from autoencode.errors import OptionError, nearest
 from autoencode.limits import Limit
 
 _MOST = {int: 2**31, float: 1e36}  # what is far above overflows somewhere in torch
+_MOST_NUMBERS = 1000  # in one option: each of them is a layer, which is made by itself
+_SHOWN = 60  # characters of a value in a message
+_BRACKETS = {"(": ")", "[": "]"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Option:
             found = _coerce(value, self.type)
         except (ValueError, TypeError, KeyError, OverflowError):
             raise OptionError(
-                f"option {self.name}: expected {describe(self.type)}, got {value!r}"
+                f"option {self.name}: expected {describe(self.type)}, got {_echo(value)}"
             ) from None
         self.check(found)
         return found
@@ -73,6 +76,10 @@ class Option:
         Raises:
             OptionError: with what the number must be.
         """
+        if isinstance(value, tuple) and len(value) > _MOST_NUMBERS:
+            raise OptionError(
+                f"option {self.name}: {len(value)} numbers, and there may be {_MOST_NUMBERS} at most"
+            )
         for number in value if isinstance(value, tuple) else (value,):
             if type(number) not in _MOST:
                 continue
@@ -108,8 +115,7 @@ def _coerce(value: Any, kind: Any) -> Any:
             raise ValueError
         return value
     if origin is tuple:
-        parts = value.strip("()[] ").split(",") if isinstance(value, str) else value
-        parts = [p for p in parts if not (isinstance(p, str) and not p.strip())]
+        parts = _parts(value) if isinstance(value, str) else value
         return tuple(_coerce(part, _entry(kind)) for part in parts)
     if kind is bool:
         words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -121,6 +127,27 @@ def _coerce(value: Any, kind: Any) -> Any:
     if kind is float and not isinstance(value, bool):
         return _finite(float(value))
     raise ValueError
+
+
+def _parts(text: str) -> list[str]:
+    """The numbers of a text, which may stand in one pair of brackets and end with a comma.
+
+    >>> _parts("[64, 32]"), _parts("64,32,"), _parts("()")
+    (['64', '32'], ['64', '32'], [])
+    """
+    text = text.strip()
+    if text[:1] in _BRACKETS or text[-1:] in _BRACKETS.values():
+        if len(text) < 2 or _BRACKETS.get(text[0]) != text[-1]:
+            raise ValueError
+        text = text[1:-1].strip()
+    parts = [part.strip() for part in text.removesuffix(",").split(",")]
+    return [] if parts == [""] else parts
+
+
+def _echo(value: Any) -> str:
+    """A value as a message shows it: no more of it than tells which it is."""
+    shown = repr(value[:_SHOWN] if isinstance(value, str | list | tuple) else value)
+    return shown if len(shown) <= _SHOWN + 2 else f"{shown[:_SHOWN]}..."
 
 
 def _finite(value: float) -> float:
