@@ -31,6 +31,19 @@ def masking(x: Tensor, level: float) -> Tensor:
     return x * (uniform_like(x) >= level)
 
 
+def dropout(x: Tensor, level: float) -> Tensor:
+    """Sets a share ``level`` of the entries to zero and scales up the others, so that the mean stays x.
+
+    What learns from masked entries alone expects less of them than clean examples have.
+
+    Raises:
+        OptionError: level is 1 or more.
+    """
+    if level >= 1:
+        raise OptionError(f"noise=dropout leaves nothing at noise_level={level:g}; use less than 1")
+    return masking(x, level) / (1 - level)
+
+
 def salt_and_pepper(x: Tensor, level: float) -> Tensor:
     """Sets a share ``level`` of the entries to 0 or 1, each as often."""
     u = uniform_like(x)
@@ -69,6 +82,7 @@ def blur(x: Tensor, level: float) -> Tensor:
 CORRUPTIONS: dict[str, Corruption] = {
     "gaussian": gaussian,
     "masking": masking,
+    "dropout": dropout,
     "salt_and_pepper": salt_and_pepper,
     "blur": blur,
     "missing": missing,

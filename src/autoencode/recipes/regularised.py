@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from torch import nn
@@ -37,7 +38,7 @@ from autoencode.types import DataSpec
 Jacobian = Literal["exact", "estimate"]
 
 _NONE, _TWO = Widths(()), Widths((256, 64))
-_MASKING = NoiseOptions("masking", 0.25)
+_MASKING = NoiseOptions(noise_level=0.25)
 
 
 @recipe(
@@ -61,13 +62,19 @@ def denoising(
     Extracting and Composing Robust Features with Denoising Autoencoders (Vincent et al., 2008),
     https://www.cs.toronto.edu/~larocheh/publications/icml-2008-denoising-autoencoders.pdf
 
-    Weights are not tied. The paper's layers have 500 to 4000 units and its noise hits 10 to 25 %.
+    Weights are not tied. The paper's layers have 500 to 4000 units and its noise hits 10 to 25 %. With
+    noise=auto entries are masked by zeros as there; in rows of measurements, where what is clean is to
+    be reconstructed as well, the others are scaled up for it, and in data with gaps or categories
+    entries are hidden.
 
     Args:
         latent_dim: width of the code, which may exceed that of the data.
         code_activation: sigmoid as in the original, or none, tanh, relu.
         loss: nll (cross-entropy on pixels, as in the original), mse or sse.
     """
+    if noise.noise == "auto":
+        hidden = "missing" if spec.gaps or spec.mixed else "dropout" if spec.measured else "masking"
+        noise = replace(noise, noise=hidden)
     return plain(
         spec,
         widths.networks(net, networks),

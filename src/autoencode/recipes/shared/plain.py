@@ -36,7 +36,7 @@ OutputRange = Literal["auto", "sigmoid", "identity", "clip"]
 SquaredLoss = Literal["mse", "sse"]
 PlainLoss = Literal["mse", "sse", "nll"]
 Terms = Mapping[str, tuple[NamedTerm, float | WeightSchedule]]
-Noise = Literal["auto", "none", "gaussian", "masking", "salt_and_pepper", "blur", "missing"]
+Noise = Literal["auto", "none", "gaussian", "masking", "dropout", "salt_and_pepper", "blur", "missing"]
 
 ERRORS = {"mse": mean_squared_error, "sse": squared_error, "nll": reconstruction}
 _SCRATCH_SIGMOID = Link("sigmoid", scratch.sigmoid, SIGMOID.inverse)
@@ -47,7 +47,8 @@ class NoiseOptions:
     """Options of denoising: how the encoder's input is corrupted while the target stays clean.
 
     Attributes:
-        noise: none, gaussian, masking (entries set to zero), salt_and_pepper, blur (images only) or
+        noise: none, gaussian, masking (entries set to zero), dropout (masking that scales the others
+            up, so that the mean stays), salt_and_pepper, blur (images only) or
             missing (entries hidden from the encoder, to be guessed from the others); auto is missing
             in a plain recipe for data with gaps, else none.
         noise_level: standard deviation of gaussian noise, that of a blur in pixels, else the share of
