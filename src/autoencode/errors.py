@@ -84,6 +84,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
 
 
+class ThresholdWarning(UserWarning):
+    """No threshold between usual rows and anomalies can be told from the rows alone."""
+
+
 _filters = threading.RLock()
 
 

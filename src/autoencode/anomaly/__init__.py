@@ -1,7 +1,14 @@
 """Anomaly scores of a trained model: what they are, how rare they are, and what makes them."""
 
 from autoencode.anomaly.apart import gap, gap_of, rows_apart
-from autoencode.anomaly.calibrate import Tail, benjamini_hochberg, conformal_pvalues, fence
+from autoencode.anomaly.calibrate import (
+    Tail,
+    benjamini_hochberg,
+    conformal_pvalues,
+    fence,
+    none_stands_out,
+    null_pvalues,
+)
 from autoencode.anomaly.explain import Explanation, explained
 from autoencode.anomaly.judgement import Judgement, ScoredRows
 from autoencode.anomaly.memory import Memory, row_keys, typical_rows
@@ -11,11 +18,12 @@ from autoencode.anomaly.reconstructed import (
     reconstruct_rows,
     standardized_entries,
 )
-from autoencode.anomaly.scored_model import ScoredModel
+from autoencode.anomaly.scored_model import Calibration, ScoredModel
 from autoencode.anomaly.scores import SCORES, Scorer
 
 __all__ = [
     "SCORES",
+    "Calibration",
     "Explanation",
     "Judgement",
     "Memory",
@@ -30,6 +38,8 @@ __all__ = [
     "fence",
     "gap",
     "gap_of",
+    "none_stands_out",
+    "null_pvalues",
     "plain_rows",
     "reconstruct_rows",
     "row_keys",

@@ -91,6 +91,16 @@ def fence(heights: ArrayLike, level: float = FALSE_ALARMS) -> float:
     return float(quarter + (tenth - quarter) * np.log(0.25 / level) / np.log(0.25 / 0.1))
 
 
+def none_stands_out(heights: ArrayLike, level: float = FALSE_ALARMS) -> bool:
+    """Tells whether no row comes near the fence, though as many clean rows would have to.
+
+    Anomalies that are many and leave no gap lift the upper quartile and the upper tenth, and with
+    them the fence, beyond every row. Of 250 clean rows five lie above the fence of twice the level.
+    """
+    usual = np.asarray(heights, np.float64)
+    return len(usual) >= 5 / (2 * level) and not bool((usual > fence(usual, 2 * level)).any())
+
+
 def conformal_pvalues(scores: ArrayLike, calibration: ArrayLike) -> Array:
     """Computes the chance that a row like those of the calibration would be at least as anomalous.
 
@@ -122,6 +132,51 @@ def conformal_pvalues(scores: ArrayLike, calibration: ArrayLike) -> Array:
         raise DataError("there are no calibration scores; hold some rows out")
     higher = len(ordered) - np.searchsorted(ordered, np.asarray(scores, np.float64), side="left")
     p: Array = (1.0 + higher) / (1.0 + len(ordered))
+    return p
+
+
+def null_pvalues(heights: ArrayLike, calibration: ArrayLike, limit: float) -> Array:
+    """Estimates p-values by the clean rows of a calibration that may hold anomalies.
+
+    An empirical null: only calibration heights up to the limit are taken for those of clean rows, and
+    a share ``FALSE_ALARMS`` of clean rows is taken to lie beyond it. The upper fifth is followed by an
+    exponential tail, of the mean that the heights up to the limit and those cut off there make
+    likeliest, so p-values do not end at 1 / (1 + M). There is no guarantee for them, as there is for
+    ``conformal_pvalues``: they hold as far as heights fall off exponentially.
+
+    Large-Scale Simultaneous Hypothesis Testing: The Choice of a Null Hypothesis (Efron, 2004),
+    https://doi.org/10.1198/016214504000000089
+
+    Args:
+        heights: (N,) minus logarithms of tails, higher is more anomalous.
+        calibration: (M,) heights of rows that were held out.
+        limit: the height that a share ``FALSE_ALARMS`` of clean rows exceeds.
+
+    Returns:
+        (N,) p-values in (0, 1].
+
+    Raises:
+        DataError: no calibration height lies below the limit.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> calibration = np.append(rng.exponential(size=900), np.full(100, 40.0))
+        >>> null_pvalues([3.0, 40.0], calibration, -np.log(0.01)).round(3).tolist()
+        [0.052, 0.0]
+    """
+    ordered = np.sort(np.asarray(calibration, np.float64))
+    ordered = ordered[ordered <= limit]
+    if not len(ordered):
+        raise DataError("there are no calibration scores of clean rows; hold some rows out")
+    beyond = FALSE_ALARMS / (1 - FALSE_ALARMS) * len(ordered)
+    start = float(np.quantile(ordered, 0.8))
+    given = np.asarray(heights, np.float64)
+    higher = len(ordered) - np.searchsorted(ordered, np.minimum(given, start), side="left")
+    p: Array = (1 + higher + beyond) / (1 + len(ordered) + beyond)
+    over = ordered[ordered > start] - start
+    if len(over):
+        mean = (over.sum() + beyond * (limit - start)) / len(over)
+        p = p * np.exp(-np.maximum(given - start, 0) / mean)
     return p
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoencode.anomaly.calibrate import Tail, fence
+from autoencode.anomaly.calibrate import Tail, conformal_pvalues, fence, none_stands_out, null_pvalues
 from autoencode.anomaly.memory import KEY_BYTES, Memory, row_keys
 from autoencode.anomaly.ranks import Ranks
 from autoencode.anomaly.reconstructed import Reconstructed, entries_of, reconstruct_rows
@@ -53,14 +53,22 @@ class ScoredModel:
         if share is not None:
             scores = self.scorer.scores(seen, row_keys(x), name)
             return -float(np.percentile(-scores, 100.0 * share))
+        usual = self._usual_scores(seen, x, name)
+        tail = tail_of(name, usual)
+        return fence(usual) if tail is None else tail.inverse(fence(tail(usual)))
+
+    def is_in_doubt(self, seen: Reconstructed, x: Array, name: str) -> bool:
+        """Tells whether the threshold lies beyond all training rows (``none_stands_out``)."""
+        usual = self._usual_scores(seen, x, name)
+        tail = tail_of(name, usual)
+        return none_stands_out(usual if tail is None else tail(usual))
+
+    def _usual_scores(self, seen: Reconstructed, x: Array, name: str) -> Array:
         usual = self.scorer.usual_scores(name)
         if usual is None:
             few = self.scorer.reference
             usual = self.scorer.scores(seen.take(few), row_keys(x[few]), name)
-        if name == "combined":  # made of heights
-            return fence(usual)
-        tail = Tail.from_scores(usual)
-        return tail.inverse(fence(tail(usual)))
+        return usual
 
     def tensors(self, prefix: str) -> dict[str, Tensor]:
         """Writes the scorer as tensors whose names begin with a prefix."""
@@ -77,6 +85,38 @@ class ScoredModel:
         spec = trained.spec
         code = math.prod(trained.latent_shape)
         return cls(trained, [], scorer_of(own, spec.size, len(entries_of(spec)), code))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Scores of rows that had no part in the model that gave them.
+
+    Attributes:
+        judge: that model.
+        scores: (M,) of the rows that were held out.
+        limit: the score that about one clean row in a hundred exceeds, by the rows that the judge
+            learned from; ``None`` in detectors that were saved before it was kept.
+    """
+
+    judge: ScoredModel
+    scores: Array
+    limit: float | None
+
+    def pvalues(self, scores: Array, measure: str) -> Array:
+        """Estimates p-values (N,) of the judge's scores by its clean rows (``null_pvalues``)."""
+        limit = -np.inf if self.limit is None else self.limit
+        usual = self.scores[self.scores <= limit]
+        if not len(usual):  # nothing to estimate a null by
+            return conformal_pvalues(scores, self.scores)
+        tail = tail_of(measure, usual)
+        if tail is None:
+            return null_pvalues(scores, usual, limit)
+        return null_pvalues(tail(scores), tail(usual), float(tail(np.array([limit]))[0]))
+
+
+def tail_of(name: str, scores: Array) -> Tail | None:
+    """Builds the tail by which scores of that name become heights, ``None`` where they are heights."""
+    return None if name == "combined" else Tail.from_scores(scores)
 
 
 def tensors_of(scorer: Scorer) -> dict[str, Tensor]:

@@ -12,11 +12,12 @@ from torch import nn
 
 from autoencode.anomaly import (
     SCORES,
+    Calibration,
     Explanation,
     Judgement,
     ScoredModel,
     Scorer,
-    benjamini_hochberg,
+    conformal_pvalues,
     reconstruct_rows,
     row_keys,
 )
@@ -42,8 +43,9 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
     recipe : str, default="mlp_masked"
         One of ``autoencode.RECIPES``.
     contamination : "auto" or float in (0, 0.5], default="auto"
-        The share of training rows that ``predict`` calls outliers; "auto" sets the threshold so that
-        it calls about one in a hundred rows an outlier where all are clean (``anomaly.fence``).
+        The share of training rows that ``predict`` calls outliers; "auto" leaves out the rows that a
+        gap sets apart (``anomaly.gap``), up to a quarter of them, and sets the threshold so that it
+        calls about one in a hundred of the others an outlier (``anomaly.fence``).
     measure : str, default="combined"
         The score that counts, one of ``autoencode.anomaly.SCORES``.
     calibration : float in [0, 1), default=0.2
@@ -80,6 +82,8 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
     ----------
     offset_ : float
         ``decision_function`` is ``score_samples`` minus this.
+    doubt_ : str
+        Why that is no sound threshold, empty where it is one; ``fit`` warns of it.
     calibration_scores_ : ndarray of shape (n_held_out,)
         What ``pvalues`` compares with.
     trained_ : autoencode.Trained
@@ -168,6 +172,7 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
             For data or options that cannot be used, in one line.
         """
         self._fit(X)
+        self._tell_doubt()
         return self
 
     def fit_judge(self, X: Any, fdr: float | None = None, *, pvalues: bool | None = None) -> Judgement:
@@ -177,6 +182,8 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         but each row goes through each trained model once.
         """
         examples, seen = self._fit(X)
+        if fdr is None:
+            self._tell_doubt()
         rows = self._scored(examples, seen)
         del seen  # of a large file more than is kept of it
         return self._judged(rows, fdr, pvalues, fitted=True)
@@ -222,8 +229,10 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         detector._learned, detector._drawn = learned, seed
         detector._calibration = None
         if held_out is not None and len(held_out):
-            detector._calibration = learned, learned.scores(held_out, measure)
-        detector.offset_ = detector._offset(seen, train)
+            limit = learned.threshold(seen, train.x, measure)
+            detector._calibration = Calibration(learned, learned.scores(held_out, measure), limit)
+        detector._set_threshold(seen, train)
+        detector._tell_doubt()
         if columns := trained.spec.columns:
             names = [column.name for column in columns]
             detector.feature_names_in_ = np.array(names, dtype=object)
@@ -265,14 +274,14 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         X : array or table
             Rows to judge.
         fdr : float in (0, 1), default=None
-            Call so many outliers that at most this share of them is none, on average, by the
-            Benjamini-Hochberg procedure over ``pvalues``; by the threshold ``offset_`` when left out.
-            Holds for rows that were not among the training rows.
+            Call so many outliers that about this share of them is none, by the Benjamini-Hochberg
+            procedure over p-values of an estimated null (``anomaly.null_pvalues``), which finds
+            anomalies also where the training rows hold some; by the threshold ``offset_`` when left
+            out. An estimate: what is guaranteed is the procedure over ``pvalues``.
         """
-        outside = (
-            self.decision_function(X) < 0 if fdr is None else benjamini_hochberg(self.pvalues(X), fdr)
-        )
-        return np.where(outside, -1, 1)
+        if fdr is None:
+            return np.where(self.decision_function(X) < 0, -1, 1)
+        return np.where(self._discoveries(self._judges_scores(self._examples(X)), fdr), -1, 1)
 
     def pvalues(self, X: Any) -> Array:
         """Computes conformal p-values (n,): how often a row like the training rows is as anomalous.
@@ -290,7 +299,8 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         autoencode.errors.OptionError
             When no row can be held out.
         """
-        return self._pvalues(self._examples(X))
+        scores = self._judges_scores(self._examples(X))
+        return conformal_pvalues(scores, self._calibrated().scores)
 
     def anomaly_scores(self, X: Any) -> dict[str, Array]:
         """Computes all scores of each row by name, (n,) each; higher is more anomalous.

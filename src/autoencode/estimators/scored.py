@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from autoencode.anomaly import (
     SCORES,
+    Calibration,
     Judgement,
     Reconstructed,
     ScoredModel,
@@ -28,7 +30,7 @@ from autoencode.anomaly import (
 )
 from autoencode.anomaly.judgement import MOST_KEPT
 from autoencode.data import Data, Examples
-from autoencode.errors import OptionError, nearest
+from autoencode.errors import OptionError, ThresholdWarning, nearest
 from autoencode.estimators.base import CoreEstimator
 from autoencode.estimators.saved import SavedState
 from autoencode.trained import Trained
@@ -36,6 +38,10 @@ from autoencode.trained.model_files import sha256_of
 from autoencode.types import Array
 
 _MOST_HELD = 1_000  # for p-values down to 0.001
+_DOUBT = (
+    "no threshold can be told from these rows: many lie far out, but no gap sets them apart, so none "
+    "is called anomalous; say what share is (contamination=0.1), or may be false alarms (fdr=0.05)"
+)
 _JUDGE = "judge"  # the folder of the model that p-values come from
 
 
@@ -47,6 +53,7 @@ class ScoredEstimator(CoreEstimator):
 
     Attributes:
         offset_: minus the score above which a row is called anomalous.
+        doubt_: why ``offset_`` is no sound threshold, empty where it is one.
     """
 
     contamination: str | float
@@ -54,10 +61,11 @@ class ScoredEstimator(CoreEstimator):
     calibration: float
     trim: float
     offset_: float
+    doubt_: str
     _learned: ScoredModel
     _rows: Data
     _drawn: int
-    _calibration: tuple[ScoredModel, Array] | None
+    _calibration: Calibration | None
 
     def _check_options(self) -> None:
         if not isinstance(self.measure, str) or self.measure not in SCORES:
@@ -81,7 +89,7 @@ class ScoredEstimator(CoreEstimator):
         learned, seen = self._learn(data, np.arange(len(examples)), seed)
         self._learned, self._rows, self._drawn = learned, data, seed
         self._calibration = None
-        self.offset_ = self._offset(seen, examples)
+        self._set_threshold(seen, examples)
         self._adopt(learned.trained, learned.history)
         return examples, seen
 
@@ -99,8 +107,8 @@ class ScoredEstimator(CoreEstimator):
         scorer = Scorer.fit(seen, keys, ranked=ranked, typical=typical, seed=seed, apart=apart)
         return ScoredModel(trained, history, scorer), seen
 
-    def _calibrated(self) -> tuple[ScoredModel, Array]:
-        """Gives a model of most rows and its scores of the others, which had no part in it."""
+    def _calibrated(self) -> Calibration:
+        """Gives the scores of rows by a model of most of the others, in which they had no part."""
         check_is_fitted(self, "trained_")
         if self._calibration is None:
             self._calibrate()
@@ -124,12 +132,14 @@ class ScoredEstimator(CoreEstimator):
         order = np.random.default_rng([self._drawn, 0]).permutation(len(examples))
         held, rows = np.sort(order[:n_held]), np.sort(order[n_held:])
         model, seen = self._learn(self._rows, rows, self._drawn)
-        self._calibration = model, model.scores(examples.take(held), self.measure)
+        learned = examples.take(rows).x
+        limit = model.threshold(seen, learned, self.measure)
+        self._calibration = Calibration(model, model.scores(examples.take(held), self.measure), limit)
         if not everyone:
             return None
         scores = np.empty(len(examples))
-        scores[held] = self._calibration[1]
-        scores[rows] = model.scorer.scores(seen, row_keys(examples.take(rows).x), self.measure)
+        scores[held] = self._calibration.scores
+        scores[rows] = model.scorer.scores(seen, row_keys(learned), self.measure)
         return scores
 
     @property
@@ -145,17 +155,19 @@ class ScoredEstimator(CoreEstimator):
     @property
     def calibration_scores_(self) -> Array:
         """Anomaly scores (n_held_out,) of rows by a model that was trained without them."""
-        return self._calibrated()[1]
+        return self._calibrated().scores
 
     def _state_to_save(self) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Trained]]:
         if self.is_calibrated:
             self._calibrated()
         tensors = self._learned.tensors("main.")
         tensors["offset"] = torch.tensor([self.offset_], dtype=torch.float64)
-        facts, parts = {"seed": self._drawn, "judge": "none"}, {}
+        facts, parts = {"seed": self._drawn, "judge": "none", "doubt": self.doubt_}, {}
         if self._calibration is not None:
-            judge, scores = self._calibration
-            tensors["calibration"] = torch.from_numpy(scores.copy())
+            judge, limit = self._calibration.judge, self._calibration.limit
+            tensors["calibration"] = torch.from_numpy(self._calibration.scores.copy())
+            if limit is not None:
+                tensors["limit"] = torch.tensor([limit], dtype=torch.float64)
             facts["judge"] = "model"
             if judge is not self._learned:
                 facts["judge"] = sha256_of(judge.trained)
@@ -168,6 +180,7 @@ class ScoredEstimator(CoreEstimator):
         self._learned = ScoredModel.of_tensors(kept.trained, kept.tensors, "main.")
         self._drawn = kept.seed()
         self.offset_ = float(kept.numbers("offset", 1)[0])
+        self.doubt_ = str(kept.facts.get("doubt", ""))
         self._calibration = None
         by = kept.facts.get("judge")
         if by == "none":
@@ -175,11 +188,18 @@ class ScoredEstimator(CoreEstimator):
         judge = self._learned
         if by != "model":
             judge = ScoredModel.of_tensors(kept.part(_JUDGE, str(by)), kept.tensors, "judge.")
-        self._calibration = judge, kept.numbers("calibration")
+        limit = float(kept.numbers("limit", 1)[0]) if "limit" in kept.tensors else None
+        self._calibration = Calibration(judge, kept.numbers("calibration"), limit)
 
-    def _offset(self, seen: Reconstructed, train: Examples) -> float:
+    def _set_threshold(self, seen: Reconstructed, train: Examples) -> None:
         share = None if self.contamination == "auto" else float(self.contamination)
-        return -self._learned.threshold(seen, train.x, self.measure, share)
+        self.offset_ = -self._learned.threshold(seen, train.x, self.measure, share)
+        doubted = share is None and self._learned.is_in_doubt(seen, train.x, self.measure)
+        self.doubt_ = _DOUBT if doubted else ""
+
+    def _tell_doubt(self) -> None:
+        if self.doubt_:
+            warnings.warn(self.doubt_, ThresholdWarning, stacklevel=3)
 
     def _scored(
         self, examples: Examples, seen: Reconstructed | None = None, keep: int | None = MOST_KEPT
@@ -193,19 +213,25 @@ class ScoredEstimator(CoreEstimator):
         """Flags scored rows and gives them p-values; ``fitted`` where they are those of ``fit``."""
         p, flags, threshold = None, rows.scores > -self.offset_, -self.offset_
         if fdr is not None or (self.is_calibrated if pvalues is None else pvalues):
-            p = self._pvalues(rows.examples, rows.scores, fitted)
-        if fdr is not None and p is not None:
-            flags, threshold = benjamini_hochberg(p, fdr), math.nan
+            scores = self._judges_scores(rows.examples, rows.scores, fitted)
+            p = conformal_pvalues(scores, self._calibrated().scores)
+            if fdr is not None:
+                flags, threshold = self._discoveries(scores, fdr), math.nan
         return Judgement(rows.scores, flags, p, threshold, rows)
 
-    def _pvalues(self, examples: Examples, known: Array | None = None, fitted: bool = False) -> Array:
-        """Computes p-values (N,) of rows; ``known`` are their scores by the detector's own model."""
-        scores = None
+    def _discoveries(self, scores: Array, fdr: float) -> Array:
+        """Chooses rows (N,) by the judge's scores, so that about a share ``fdr`` of them is usual."""
+        return benjamini_hochberg(self._calibrated().pvalues(scores, self.measure), fdr)
+
+    def _judges_scores(
+        self, examples: Examples, known: Array | None = None, fitted: bool = False
+    ) -> Array:
+        """Computes the scores (N,) that p-values come from; ``known`` are those by the model itself."""
         if fitted and self._calibration is None:
             scores = self._calibrate(everyone=True)
-        model, calibration = self._calibrated()
-        if scores is None and model is self._learned:
-            scores = known
-        if scores is None:
-            scores = model.scores(examples, self.measure)
-        return conformal_pvalues(scores, calibration)
+            assert scores is not None
+            return scores
+        judge = self._calibrated().judge
+        if judge is self._learned and known is not None:
+            return known
+        return judge.scores(examples, self.measure)

@@ -15,7 +15,7 @@ from autoencode.anomaly.judgement import MOST_KEPT
 from autoencode.data.formats.folders import ImageOptions
 from autoencode.data.formats.tables import TableOptions
 from autoencode.data.values.frames import as_table, columns_of, in_order, is_frame
-from autoencode.errors import OptionError
+from autoencode.errors import OptionError, ThresholdWarning, own_warnings
 from autoencode.jobs.common import Input, Note, keep, read_for, refuse_layout, refuse_taken
 from autoencode.runs.data import run_data
 from autoencode.trained import choose_device, load_trained
@@ -81,7 +81,7 @@ def anomalies(
         save: without a run, a folder for the detector, which then can be one.
         seed, device, verbose: of the training.
         data_dir: where named data sets lie.
-        note: told what the user should know of the reading.
+        note: told what the user should know of the reading, and where no threshold can be told.
 
     Raises:
         OptionError: for an option that does not fit.
@@ -106,13 +106,19 @@ def anomalies(
             verbose=verbose,
             **options,
         )
-        judgement = detector.fit_judge(given.x, fdr, pvalues=len(given) >= _CALIBRATED_FROM)
+        with own_warnings():
+            warnings.simplefilter("ignore", ThresholdWarning)
+            judgement = detector.fit_judge(given.x, fdr, pvalues=len(given) >= _CALIBRATED_FROM)
         keep(detector, save, table, images)
     else:
-        detector = _detector_of(run, options, seed, device, data_dir)
+        with own_warnings():
+            warnings.simplefilter("ignore", ThresholdWarning)
+            detector = _detector_of(run, options, seed, device, data_dir)
         if is_frame(given.x) and (columns := detector.trained_.spec.columns):
             given = replace(given, x=in_order(given.x, columns))
         judgement = detector.judge(given.x, fdr)
+    if detector.doubt_ and fdr is None:
+        note(detector.doubt_)
     n_told = min(max(_TOLD, int(judgement.flags.sum())), MOST_KEPT)
     told = judgement.most_anomalous(n_told)
     explanation = judgement.explain(told)
