@@ -79,7 +79,8 @@ def test_data_that_were_standardised_come_back_in_their_units(tmp_path):
 def test_files_hold_no_pickle_no_code_and_no_device(fitted):
     _, _, folder = fitted()
     names = {path.name for path in folder.iterdir()}
-    assert names == {"config.json", "model.safetensors", "history.jsonl"}
+    model = {"config.json", "model.safetensors", "history.jsonl"}
+    assert names == model | {"estimator.json", "estimator.safetensors"}
     text = (folder / "config.json").read_text()
     assert "cuda" not in text
     assert "device" not in text

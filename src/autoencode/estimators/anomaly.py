@@ -24,6 +24,7 @@ from autoencode.anomaly import (
 from autoencode.data import Examples
 from autoencode.data.values.apply_spec import apply_spec
 from autoencode.errors import IncompatibleError
+from autoencode.estimators.parts import Parts
 from autoencode.estimators.scored import ScoredEstimator
 from autoencode.recipes import ScheduleName
 from autoencode.trained import Trained
@@ -69,6 +70,9 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         and interquartile range, which no anomaly moves.
     layout : {"row", "image", "sequence", "volume"}, default=None
         What an example is, as in ``Autoencoder``.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the weights of the last ``fit``, as in ``Autoencoder``; what rows
+        are compared with is learned from the new rows alone.
     device : str, default="auto"
         auto, cpu, cuda or mps.
     random_state : int, RandomState instance or None, default=None
@@ -133,6 +137,7 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         column_kinds: Mapping[str, ColumnKind] | None = None,
         standardize: Literal["columns", "robust"] | None = None,
         layout: Layout | None = None,
+        warm_start: bool = False,
         device: str = "auto",
         random_state: Any = None,
         verbose: bool = False,
@@ -154,6 +159,7 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         self.column_kinds = column_kinds
         self.standardize = standardize
         self.layout = layout
+        self.warm_start = warm_start
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
@@ -173,6 +179,32 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         """
         self._fit(X)
         self._tell_doubt()
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Learns from rows that come in parts, after ``fit`` from those besides.
+
+        A fair sample of all rows that came is remembered, 10 000 of them or 64 MB at most; whatever
+        asks for the model first (``predict``, ``offset_``) trains it on these as ``fit`` does. So parts
+        may be sorted or small, and a later one may bring categories or gaps.
+
+        Raises
+        ------
+        autoencode.errors.InputError
+            For data or options that cannot be used, in one line.
+        """
+        self._check_options()
+        if self._parts is None and not hasattr(self, "trained_"):
+            X = self._checked(X, reset=True)
+            spec = self._prepared(X)[1]
+            self.n_features_in_ = spec.size
+            parts = Parts(spec, self._seed())
+        else:
+            X = self._checked(X)
+            parts = self._parts or self._begun_parts()
+        parts.add(X)
+        self._forget()
+        self._parts = parts
         return self
 
     def fit_judge(self, X: Any, fdr: float | None = None, *, pvalues: bool | None = None) -> Judgement:

@@ -130,4 +130,5 @@ def gently(recipe: Recipe, factor: float, n: int, asked: dict[str, Any]) -> Reci
     plan = recipe.plan
     share = max(plan.validation, min(_HELD_OUT_SHARE, _HELD_OUT / n))
     figures: dict[str, Any] = {"lr": plan.lr * factor, "keep": "best", "validation": share}
-    return replace(recipe, plan=replace(plan, **{k: v for k, v in figures.items() if k not in asked}))
+    figures = {name: value for name, value in figures.items() if name not in asked}
+    return recipe.with_plan(mean_start=False, data_start=False, **figures)

@@ -141,6 +141,18 @@ class SavedState:
             raise ModelFileError(f"{self.folder / ESTIMATOR} is damaged: seed; save it again")
         return seed
 
+    def rows(self, name: str, shape: tuple[int, ...]) -> tuple[Array, int]:
+        """Reads the stored rows (M, *shape) of that name, and how many they are a sample of.
+
+        Raises:
+            ModelFileError: when they are anything else.
+        """
+        tensor, seen = self.tensors[name], self.facts.get(f"{name}_seen")
+        known = tensor.dtype in (torch.float32, torch.uint8)
+        if not known or tensor.shape[1:] != shape or type(seen) is not int or seen < len(tensor):
+            raise ModelFileError(f"{self.folder / TENSORS} is damaged: {name}; save it again")
+        return tensor.numpy(), seen
+
     def numbers(self, name: str, length: int | None = None) -> Array:
         """Reads the finite float64 numbers (length,) of that name.
 

@@ -32,6 +32,7 @@ from autoencode.anomaly.judgement import MOST_KEPT
 from autoencode.data import Data, Examples
 from autoencode.errors import OptionError, ThresholdWarning, nearest
 from autoencode.estimators.base import CoreEstimator
+from autoencode.estimators.parts import LearnsWhenAsked, Parts
 from autoencode.estimators.saved import SavedState
 from autoencode.trained import Trained
 from autoencode.trained.model_files import sha256_of
@@ -45,7 +46,7 @@ _DOUBT = (
 _JUDGE = "judge"  # the folder of the model that p-values come from
 
 
-class ScoredEstimator(CoreEstimator):
+class ScoredEstimator(LearnsWhenAsked, CoreEstimator):
     """An estimator that scores rows by its model, and gives p-values by a model of most of the rows.
 
     Beside what ``CoreEstimator`` reads, subclasses have the parameters contamination, measure,
@@ -66,6 +67,7 @@ class ScoredEstimator(CoreEstimator):
     _rows: Data
     _drawn: int
     _calibration: Calibration | None
+    _parts: Parts | None = None
 
     def _check_options(self) -> None:
         if not isinstance(self.measure, str) or self.measure not in SCORES:
@@ -86,23 +88,35 @@ class ScoredEstimator(CoreEstimator):
         prepared, spec, notices = self._prepared(X)
         data = Data("array", prepared.bounded(), None, spec, notices)
         examples = data.train.bounded()
-        learned, seen = self._learn(data, np.arange(len(examples)), seed)
+        learned, seen = self._learn(data, np.arange(len(examples)), seed, self._before())
+        self._parts = None
         self._learned, self._rows, self._drawn = learned, data, seed
         self._calibration = None
         self._set_threshold(seen, examples)
         self._adopt(learned.trained, learned.history)
         return examples, seen
 
-    def _learn(self, data: Data, rows: Array, seed: int) -> tuple[ScoredModel, Reconstructed]:
-        """Trains a model of these rows; gives it, with what compares others with them, and the rows."""
+    def _learn(
+        self, data: Data, rows: Array, seed: int, before: Trained | None = None
+    ) -> tuple[ScoredModel, Reconstructed]:
+        """Trains a model of these rows; gives it, with what compares others with them, and the rows.
+
+        Args:
+            data: where the rows are.
+            rows: their numbers.
+            seed: of all that is drawn.
+            before: the model that it goes on from in a warm start.
+        """
         examples = data.train.bounded().take(rows)
-        spec = standardized_entries(data.spec, examples.x, self.standardize or "columns")
+        spec = data.spec
+        if before is None:
+            spec = standardized_entries(spec, examples.x, self.standardize or "columns")
         keys = row_keys(examples.x)
         plain, ranked = plain_rows(spec, examples), spec.layout == "row"
         apart = rows_apart(plain, keys, seed) if ranked else np.zeros(len(examples), bool)
         typical = typical_rows(plain, keys, seed, self.trim, apart)
         own = Data(data.name, examples.take(typical), None, spec, data.notices)
-        trained, history = self._train_on(own, seed)
+        trained, history = self._train_on(own, seed, before)
         seen = reconstruct_rows(trained, examples)
         scorer = Scorer.fit(seen, keys, ranked=ranked, typical=typical, seed=seed, apart=apart)
         return ScoredModel(trained, history, scorer), seen
@@ -162,7 +176,12 @@ class ScoredEstimator(CoreEstimator):
             self._calibrated()
         tensors = self._learned.tensors("main.")
         tensors["offset"] = torch.tensor([self.offset_], dtype=torch.float64)
-        facts, parts = {"seed": self._drawn, "judge": "none", "doubt": self.doubt_}, {}
+        facts: dict[str, Any] = {"seed": self._drawn, "judge": "none", "doubt": self.doubt_}
+        parts = {}
+        if self._known_rows() is not None:  # for parts that may come
+            sample = self._begun_parts().sample
+            tensors["rows"] = torch.from_numpy(np.ascontiguousarray(sample.rows))
+            facts["rows_seen"] = sample.seen
         if self._calibration is not None:
             judge, limit = self._calibration.judge, self._calibration.limit
             tensors["calibration"] = torch.from_numpy(self._calibration.scores.copy())
@@ -182,6 +201,8 @@ class ScoredEstimator(CoreEstimator):
         self.offset_ = float(kept.numbers("offset", 1)[0])
         self.doubt_ = str(kept.facts.get("doubt", ""))
         self._calibration = None
+        if "rows" in kept.tensors:
+            self._kept = kept.rows("rows", kept.trained.spec.shape)
         by = kept.facts.get("judge")
         if by == "none":
             return
@@ -190,6 +211,32 @@ class ScoredEstimator(CoreEstimator):
             judge = ScoredModel.of_tensors(kept.part(_JUDGE, str(by)), kept.tensors, "judge.")
         limit = float(kept.numbers("limit", 1)[0]) if "limit" in kept.tensors else None
         self._calibration = Calibration(judge, kept.numbers("calibration"), limit)
+
+    def _known_rows(self) -> tuple[Array, int] | None:
+        """Gives rows that were fitted on, as they are stored, and how many they stand for."""
+        if "_rows" not in self.__dict__:
+            return self.__dict__.get("_kept")
+        rows: Array = self._rows.train.bounded().x
+        return rows, len(rows) if self._parts is None else self._parts.sample.seen
+
+    def _begun_parts(self) -> Parts:
+        """Begins to learn in parts, with the rows of ``fit`` as the first of them.
+
+        Raises:
+            OptionError: when the model is fitted and its rows are not known.
+        """
+        known, spec = self._known_rows(), self._trained.spec
+        if known is None:
+            raise OptionError(
+                "the rows that the detector was fitted on are not known, so no part can be added to "
+                "them; fit it anew, or set warm_start=True and fit"
+            )
+        if "_rows" in self.__dict__:
+            spec = self._rows.spec
+        parts = Parts(spec, self._drawn)
+        parts.sample.add(known[0])
+        parts.sample.seen = known[1]
+        return parts
 
     def _set_threshold(self, seen: Reconstructed, train: Examples) -> None:
         share = None if self.contamination == "auto" else float(self.contamination)

@@ -112,6 +112,16 @@ def encode(source: Any, columns: Sequence[Column], part: str = "data") -> Array:
     return matrix if np.isnan(matrix).any() else matrix.astype(_own_dtype(given.values(), columns))
 
 
+def widened(columns: Sequence[Column], source: Any) -> tuple[Column, ...]:
+    """Adds the categories that a further part of a table has besides, behind those that are known."""
+    names = names_of(source)
+    given = dict(_series(source, names))
+    return tuple(
+        series.widened(column, given[column.name]) if column.name in given else column
+        for column in columns
+    )
+
+
 def _refuse_other_names(names: Sequence[str], wanted: Sequence[str], part: str) -> None:
     missing = [name for name in wanted if name not in names]
     unknown = [name for name in names if name not in wanted]

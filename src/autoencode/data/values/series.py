@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,14 @@ def encode(column: Column, series: Any, part: str) -> Array:
         _refuse_where(wrong & ~np.isnan(values), values, where, "not a count (0, 1, 2, ...)")
         return np.asarray(np.log1p(whole))
     return values
+
+
+def widened(column: Column, series: Any) -> Column:
+    """Adds the categories of a series that a column does not have yet, in the order of their names."""
+    if column.kind != "category":
+        return column
+    new = {label for label in _labels(series) if label is not None} - set(column.categories)
+    return replace(column, categories=(*column.categories, *sorted(new)))
 
 
 def decode(column: Column, values: Array) -> Array:
