@@ -27,6 +27,7 @@ from autoencode.recipes.shared.plain import (
     DEFAULT_NET,
     NO_NOISE,
     CodeActivation,
+    Noise,
     NoiseOptions,
     PlainLoss,
     Terms,
@@ -73,8 +74,8 @@ def denoising(
         loss: nll (cross-entropy on pixels, as in the original), mse or sse.
     """
     if noise.noise == "auto":
-        hidden = "missing" if spec.gaps or spec.mixed else "dropout" if spec.measured else "masking"
-        noise = replace(noise, noise=hidden)
+        complete: Noise = "dropout" if spec.measured else "masking"
+        noise = replace(noise, noise="missing" if spec.gaps or spec.mixed else complete)
     return plain(
         spec,
         widths.networks(net, networks),
