@@ -323,7 +323,7 @@ def test_the_likelihood_of_a_stochastic_code_is_the_negative_elbo():
 
 def test_values_in_the_unit_interval_are_standardised_too():
     x = np.random.default_rng(0).random((60, 3)) * [1.0, 0.1, 0.01]
-    examples, spec, _ = prepare(x)
+    examples, spec, _ = prepare(x, standardize="unit")
     assert spec.kind == "unit"
     scaled = plain_rows(standardized_entries(spec, examples.x), examples)
     assert np.allclose(scaled.mean(0), 0, atol=1e-4)

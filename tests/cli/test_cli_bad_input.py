@@ -288,10 +288,15 @@ def test_codes_that_cannot_be_decoded(cli, plane, tmp_path, case):
     assert tree(tmp_path) == before
 
 
-def test_new_data_out_of_range_of_the_model(cli, plane, tmp_path):
-    for value, mention in ((np.nan, "1 NaN"), (7.0, "outside 0..1")):
-        write(tmp_path / "x.npy", np.where(np.eye(6) * np.eye(6)[0], value, 0.5))
-        assert_refused(cli("evaluate", plane, "x.npy"), mention)
+def test_new_data_out_of_range_of_the_model(cli, plane, images, tmp_path):
+    for run, shape, value, mention in (
+        (plane, (6, 6), np.nan, "1 NaN"),
+        (images, (6, 8, 8), 17.0, "outside 0..16"),
+    ):
+        x = np.full(shape, 2.0)
+        x.flat[0] = value
+        write(tmp_path / "x.npy", x)
+        assert_refused(cli("evaluate", run, "x.npy"), mention)
 
 
 # --- run folders --------------------------------------------------------------------------------
