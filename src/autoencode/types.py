@@ -77,12 +77,14 @@ class Support:
         low, high: (D,) the least and the largest, of a table as its matrix has them.
         decimals: (D,) decimal places, 0 for whole numbers; -1 where they have more than are exact.
         dtype: of the rows as an array.
+        values: (D,) all of them, rising, where they are few and come again and again; else empty.
     """
 
     low: tuple[float, ...]
     high: tuple[float, ...]
     decimals: tuple[int, ...]
     dtype: str
+    values: tuple[tuple[float, ...], ...] = ()
 
     @property
     def binary(self) -> bool:

@@ -7,8 +7,8 @@ from scipy import stats
 
 from autoencode import Autoencoder
 from autoencode.likelihoods.columns import Mixed
+from autoencode.likelihoods.gaussian_columns import GaussianColumns
 from autoencode.likelihoods.scales import LearnedLog, log_scale_of
-from autoencode.likelihoods.tables import GaussianColumns
 from autoencode.recipes import build
 from autoencode.training.optimizers import Adam, Muon
 from autoencode.types import Column, DataSpec

@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from autoencode.distributions import basic as distributions
 from autoencode.likelihoods.continuous import MAX_LOG_SCALE, MIN_LOG_SCALE
 from autoencode.likelihoods.counts import NegativeBinomialObservation
+from autoencode.likelihoods.gaussian_columns import GaussianColumns, Scales
 from autoencode.likelihoods.scales import LearnedLog
-from autoencode.likelihoods.tables import GaussianColumns, Scales
 from autoencode.randomness import choices
 from autoencode.types import DataSpec, Observation
 

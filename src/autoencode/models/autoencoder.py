@@ -50,6 +50,7 @@ class AutoencoderModule(nn.Module):
     Attributes:
         sampler: what latents are drawn from for samples where that is not the prior: the distribution
             of the codes of training rows, which scores and further training do not know of.
+        marginals: brings the draws (N, *D) of p(x|z) to the distribution that each entry has.
 
     Example:
         >>> from torch import nn
@@ -75,6 +76,7 @@ class AutoencoderModule(nn.Module):
         self.likelihood = likelihood
         self.prior = prior
         self.sampler: nn.Module | None = None
+        self.marginals: nn.Module | None = None
 
     def forward(self, batch: Batch, n_samples: int = 1) -> Output:
         """Computes p(x|z) for ``n_samples`` draws of z: batch shape (S, B), event shape D."""
@@ -176,7 +178,15 @@ class AutoencoderModule(nn.Module):
         if mean is None:
             mean = not getattr(self.likelihood, "draws", False)
         x_dist = self.decode(self.sample_latent(n, context), context)
-        return x_dist.mean if mean else x_dist.sample()
+        return x_dist.mean if mean else self.drawn(x_dist)
+
+    def drawn(self, x_dist: Observation) -> Tensor:
+        """Draws an example from each p(x|z) of a sample, (n, *D)."""
+        drawn = x_dist.sample()
+        if self.marginals is None:
+            return drawn
+        brought: Tensor = self.marginals(drawn)
+        return brought
 
     def sample_latent(self, n: int, context: Tensor | None = None) -> Tensor:
         """Draws z for samples n times, (n, *Z); integer codes are looked up."""

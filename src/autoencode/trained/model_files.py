@@ -27,6 +27,7 @@ from autoencode.errors import AutoencodeError, ModelFileError, OptionError, RunF
 from autoencode.files.atomic import write_atomically
 from autoencode.files.regular import read_regular
 from autoencode.files.sealed import parse_json, read_json, seal, unseal
+from autoencode.models.marginals import Marginals
 from autoencode.priors import FittedGaussian, FittedMixture
 from autoencode.recipes import Recipe, build
 from autoencode.recipes.lookup import registered
@@ -56,6 +57,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "prior_components": (int, type(None)),
     "sampler": (str, type(None)),
     "sampler_components": (int, type(None)),
+    "marginals": (bool,),
     "latent_shape": (list,),
     "data": (dict,),
     "data.source": (str, type(None)),
@@ -120,6 +122,7 @@ def model_config(trained: Trained) -> dict[str, Any]:
         "prior_components": _components_of(trained.model.prior),
         "sampler": getattr(trained.model.sampler, "kind", None),
         "sampler_components": _components_of(trained.model.sampler),
+        "marginals": trained.model.marginals is not None,
         "latent_shape": list(trained.latent_shape),
         **trained.info,
     }
@@ -337,6 +340,8 @@ def _rebuild(
             recipe.model.prior = prior_for(recipe, kind, config.get("prior_components"))
         if (kind := config.get("sampler")) is not None:
             recipe.model.sampler = prior_for(recipe, kind, config.get("sampler_components"))
+        if config.get("marginals"):
+            recipe.model.marginals = Marginals(spec.size)
         return recipe
     except KeyError as error:
         raise ModelFileError(f"{path} cannot be used: {error} is missing or unknown") from None
@@ -388,11 +393,14 @@ def _spec(fields: Mapping[str, Any]) -> DataSpec:
 
 def _support(fields: Mapping[str, Any]) -> Support:
     low, high = (tuple(float(v) for v in fields[name]) for name in ("low", "high"))
-    support = Support(low, high, tuple(int(n) for n in fields["decimals"]), str(fields["dtype"]))
+    values = tuple(tuple(float(v) for v in few) for few in fields["values"])
+    decimals = tuple(int(n) for n in fields["decimals"])
+    support = Support(low, high, decimals, str(fields["dtype"]), values)
     sound = (
-        len(low) == len(high) == len(support.decimals)
+        len(low) == len(high) == len(decimals) == len(values)
         and all(math.isfinite(a) and a <= b < math.inf for a, b in zip(low, high, strict=True))
-        and all(-1 <= n <= 20 for n in support.decimals)
+        and all(-1 <= n <= 20 for n in decimals)
+        and all(map(math.isfinite, (v for few in values for v in few)))
         and np.dtype(support.dtype).kind in "biuf"
     )
     if not sound:

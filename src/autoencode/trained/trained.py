@@ -256,7 +256,7 @@ class Trained:
         """Draws x (B, *D) as the model sees it."""
         if self.spec.kind == "unit" and not isinstance(self._net.likelihood, Bernoulli):
             return bernoulli(x_dist.mean.clamp(0, 1))  # of errors that were squared
-        return x_dist.sample()
+        return self._net.drawn(x_dist)
 
     def _decoded(
         self, codes: Tensor, context: Tensor | None, of: Callable[[Observation], Tensor]

@@ -11,6 +11,8 @@ from autoencode.data.values.frames import drawn
 from autoencode.types import Array, Column, DataSpec, Support
 
 _MOST_DECIMALS = 6
+# A column of no more values, each of them met four times in the mean, has no others.
+_FEW_VALUES, _TIMES = 64, 4
 _SEVERAL = 1000  # rows that show of most columns that they have no last decimal
 
 
@@ -41,7 +43,27 @@ def support_of(x: Array, columns: Sequence[Column] = ()) -> Support:
         if len(some):
             at = origin[some] if len(origin) > 1 else origin
             decimals[some] = _decimals(rows[:, some] + at, rows.dtype)
-    return Support(tuple(low.tolist()), tuple(high.tolist()), tuple(decimals.tolist()), str(x.dtype))
+    ends = tuple(low.tolist()), tuple(high.tolist())
+    return Support(*ends, tuple(decimals.tolist()), str(x.dtype), _few_values(rows))
+
+
+def _few_values(rows: Array) -> tuple[tuple[float, ...], ...]:
+    """Lists the values of each column (N, D) that has few of them, nothing for the others."""
+    most = min(_FEW_VALUES, len(rows) // _TIMES)
+    found: list[tuple[float, ...]] = []
+    for column in rows.T:
+        values = np.unique(column[:_SEVERAL])
+        if len(values) <= most:
+            values = np.unique(column[~np.isnan(column)] if column.dtype.kind == "f" else column)
+        few = len(values) <= most
+        found.append(tuple(values.astype(np.float64).tolist()) if few else ())
+    return tuple(found)
+
+
+def _nearest(x: Array, values: Sequence[float]) -> Array:
+    """Finds the nearest of some rising values to each number."""
+    known = np.asarray(values)
+    return known[np.searchsorted((known[1:] + known[:-1]) / 2, x)]
 
 
 def _decimals(rows: Array, dtype: np.dtype[Any]) -> Array:
@@ -61,7 +83,9 @@ def _decimals(rows: Array, dtype: np.dtype[Any]) -> Array:
 
 
 def as_supported(x: Array, spec: DataSpec) -> Array:
-    """Brings drawn values to those that an entry can have: within its range, to its last decimal.
+    """Brings draws to values that an entry can have: within its range, to its last decimal.
+
+    An entry that had few values, again and again, gets the nearest of these.
 
     Args:
         x: (N, *D) draws in the data's own units, of a table as its matrix has them.
@@ -80,6 +104,9 @@ def as_supported(x: Array, spec: DataSpec) -> Array:
         chosen = places == count
         rows[:, chosen] = np.round(rows[:, chosen] + origin[chosen], count) - origin[chosen]
     rows = rows.clip(support.low, support.high)
+    for i, values in enumerate(support.values):
+        if values:
+            rows[:, i] = _nearest(rows[:, i], values)
     made = rows.reshape(x.shape)
     return made if spec.columns else made.astype(support.dtype)
 

@@ -23,7 +23,7 @@ from autoencode.likelihoods import (
     Poisson,
 )
 from autoencode.likelihoods.columns import Mixed
-from autoencode.likelihoods.tables import GaussianColumns, Scales
+from autoencode.likelihoods.gaussian_columns import GaussianColumns, Scales
 from autoencode.types import DataSpec
 
 LikelihoodName = Literal[

@@ -12,7 +12,7 @@ from autoencode.bottlenecks import Plain
 from autoencode.errors import IncompatibleError
 from autoencode.likelihoods import CLIP, IDENTITY, SIGMOID, Bernoulli, Gaussian, Link
 from autoencode.likelihoods.columns import Mixed
-from autoencode.likelihoods.tables import GaussianColumns
+from autoencode.likelihoods.gaussian_columns import GaussianColumns
 from autoencode.limits import NotNegative
 from autoencode.models import AutoencoderModule
 from autoencode.nets import NetOptions, make_activation, scratch

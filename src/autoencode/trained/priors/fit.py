@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 from autoencode.data import Examples, ExampleSet
+from autoencode.data.values.ranges import column_quantiles
 from autoencode.errors import TrainingError
+from autoencode.models.marginals import Marginals
 from autoencode.priors import StandardNormal
 from autoencode.randomness import drawing
 from autoencode.trained.priors import (
@@ -25,6 +27,7 @@ from autoencode.types import Array, Batch
 _PRIOR_ROWS, _PRIOR_MANY = 10_000, 100_000
 # The largest code and the fewest rows for which a mixture of ten full covariances is fitted.
 _MIXED_CODES, _MIXED_ROWS = 64, 100
+_MOST_MAPPED = 4096  # entries of an example whose quantiles are kept
 _KEPT_BYTES = 64 << 20  # of rows that wait until a prior is fitted to their codes
 
 
@@ -99,7 +102,7 @@ def _given(trained: Trained, prior: nn.Module) -> Trained:
     if trained.put_off is not None:
         trained.put_off.drop()  # waits for a thread that is at it; does nothing inside its own work
     trained.recipe.model.prior = prior.to(trained.device)
-    trained.recipe.model.sampler = None
+    trained.recipe.model.sampler = trained.recipe.model.marginals = None
     return trained
 
 
@@ -123,11 +126,40 @@ def _ready_for_draws(trained: Trained, examples: Examples, seed: int) -> Trained
     kind = "mixture" if flat <= _MIXED_CODES and len(codes) >= _MIXED_ROWS else "gaussian"
     found = prior_of(kind, codes, seed)
     if trained.recipe.model.prior is None:
-        return _given(trained, found)
-    if trained.put_off is not None:
-        trained.put_off.drop()
-    trained.recipe.model.sampler = found.to(trained.device)
+        _given(trained, found)
+    else:
+        if trained.put_off is not None:
+            trained.put_off.drop()
+        trained.recipe.model.sampler = found.to(trained.device)
+    _bring_to_marginals(trained, examples, seed)
     return trained
+
+
+def _bring_to_marginals(trained: Trained, examples: Examples, seed: int) -> None:
+    """Fits the map that gives each number's draws the quantiles that it has in some rows."""
+    net, spec = trained.recipe.model, trained.spec
+    if spec.kind != "real" or spec.size > _MOST_MAPPED or getattr(net.likelihood, "discrete", False):
+        return
+    moved = [column.numeric for column in spec.columns] or [True] * spec.size
+    if not any(moved):
+        return
+    few = examples.take(np.arange(min(len(examples), _PRIOR_ROWS)))
+    batches = list(trained._batches(few))
+    net.marginals = None
+    with drawing(seed, trained.device, net), torch.inference_mode():
+        made = [
+            net.sample(len(batch.x), batch.context, mean=False)
+            for _ in range(max(1, _PRIOR_ROWS // len(few)))
+            for batch in batches
+        ]
+    marginals = Marginals(spec.size)
+    levels = marginals.levels.numpy()
+    quantiles = [
+        torch.from_numpy(column_quantiles(torch.cat(rows).flatten(1).cpu().numpy(), levels))
+        for rows in (made, [batch.target for batch in batches])
+    ]
+    marginals.fit(quantiles[0], quantiles[1], torch.tensor(moved))
+    net.marginals = marginals.to(trained.device)
 
 
 def _measure_spread(trained: Trained, examples: Examples) -> None:
