@@ -93,7 +93,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             recipe = recipe or self._built(data.spec, seed)
             device = choose_device(self.device)
             records = fit_recipe(recipe, data, seed, device, observer, keeper, state, warm=warm)
-        told = recipe.notices(len(data.train))
+        told = [*recipe.notices(len(data.train)), *recipe.model.told()]
         if self.verbose:
             for notice in told:
                 note(f"note: {notice}")

@@ -18,6 +18,7 @@ from autoencode.likelihoods.continuous import (
 from autoencode.likelihoods.counts import NegativeBinomial, Poisson
 from autoencode.likelihoods.discrete import Categorical, DiscretizedLogistic
 from autoencode.likelihoods.entries import Entries
+from autoencode.likelihoods.sizes import EvenLogarithm, Sized, Sizes
 from autoencode.likelihoods.unit import Bernoulli, ContinuousBernoulli
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "ContinuousBernoulli",
     "DiscretizedLogistic",
     "Entries",
+    "EvenLogarithm",
     "Gaussian",
     "GaussianObservation",
     "Laplace",
@@ -37,4 +39,6 @@ __all__ = [
     "LogCosh",
     "NegativeBinomial",
     "Poisson",
+    "Sized",
+    "Sizes",
 ]

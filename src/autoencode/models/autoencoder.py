@@ -19,6 +19,21 @@ def call(module: nn.Module, x: Tensor, context: Tensor | None) -> Tensor:
     return result
 
 
+def seen(p_x: Observation, x: Tensor) -> Observation:
+    """Returns p(x|z) given what is known of x (B, *D) besides z, where the likelihood asks for such."""
+    of: Callable[[Tensor], Observation] | None = getattr(p_x, "of", None)
+    return p_x if of is None else of(x)
+
+
+def _starting(module: nn.Module) -> Iterator[nn.Module]:
+    """Yields the outermost parts of a module that start at examples."""
+    for part in module.children():
+        if hasattr(part, "start_at"):
+            yield part
+        else:
+            yield from _starting(part)
+
+
 @contextmanager
 def _ordinary(x: Tensor, context: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Leaves inference mode, in which no gradient can be taken; yields ordinary x and context."""
@@ -81,7 +96,8 @@ class AutoencoderModule(nn.Module):
     def forward(self, batch: Batch, n_samples: int = 1) -> Output:
         """Computes p(x|z) for ``n_samples`` draws of z: batch shape (S, B), event shape D."""
         latent = self.encode(batch.x, batch.context, n_samples)
-        return Output(latent, self._decode_samples(self._read(latent), batch.context))
+        x_dist = self._decode_samples(self._read(latent), batch.context)
+        return Output(latent, seen(x_dist, batch.target))
 
     def _decode_samples(self, z: Tensor, context: Tensor | None) -> Observation:
         """Decodes latents (S, B, *Z) into p(x|z): batch shape (S, B), event shape D.
@@ -157,7 +173,7 @@ class AutoencoderModule(nn.Module):
 
     def explained(self, x: Tensor, context: Tensor | None = None) -> Observation:
         """Computes p(x|z) at ``embed(x)``: batch shape (B,), event shape D."""
-        return self.decode(self.embed(x, context), context)
+        return seen(self.decode(self.embed(x, context), context), x)
 
     def reconstruct(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Computes the mean of p(x|z) at ``embed(x)``: (B, *D) to (B, *D)."""
@@ -221,15 +237,20 @@ class AutoencoderModule(nn.Module):
         return lambda x: self.bottleneck.posterior(self.encoder(x))  # type: ignore[operator]
 
     def start_at_data(self, examples: Callable[[int], Tensor]) -> None:
-        """Gives training examples to a prior or bottleneck whose first values are taken from them.
+        """Gives training examples to the parts whose first values are taken from them.
 
         Args:
             examples: a number to that many training examples (or all there are), (n, *D).
         """
-        for part in (self.prior, self.bottleneck):
-            start = getattr(part, "start_at", None)
-            if start is not None:
-                start(examples(part.n_examples))  # type: ignore[union-attr, arg-type]
+        for part in _starting(self):
+            start: Callable[[Tensor], None] = part.start_at  # type: ignore[assignment]
+            start(examples(part.n_examples))  # type: ignore[arg-type]
+
+    def told(self) -> list[str]:
+        """Lists what parts chose by the training examples, of which a user should know."""
+        parts = (getattr(part, "told", None) for part in self.modules() if part is not self)
+        said = [tell() for tell in parts if tell is not None]
+        return [text for text in dict.fromkeys(said) if text]
 
     def start_at_lines(self, examples: Callable[[int], Batch]) -> bool:
         """Sets the linear paths of encoder and decoder to PCA of training examples.

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from autoencode.models.autoencoder import AutoencoderModule, call
+from autoencode.models.autoencoder import AutoencoderModule, call, seen
 from autoencode.types import Batch, Latent, Observation, Output, Site
 
 
@@ -87,7 +87,8 @@ class SemiSupervisedAutoencoder(AutoencoderModule):
     def forward(self, batch: Batch, n_samples: int = 1) -> Output:
         """Computes p(x|y,z) for ``n_samples`` draws of y and z: batch shape (S, B), event shape D."""
         latent = self.encode(batch.x, batch.context, n_samples)
-        return Output(latent, self._decode_samples(latent.z, latent.views["y"]))
+        x_dist = self._decode_samples(latent.z, latent.views["y"])
+        return Output(latent, seen(x_dist, batch.target))
 
     def _likeliest(self, x: Tensor, context: Tensor | None) -> Tensor:
         guess: Any = self.guess
@@ -101,4 +102,4 @@ class SemiSupervisedAutoencoder(AutoencoderModule):
     def explained(self, x: Tensor, context: Tensor | None = None) -> Observation:
         """Computes p(x|y,z) at ``embed(x)`` and the same class: batch shape (B,), event shape D."""
         y = self._likeliest(x, context)
-        return self.decode(super().embed(x, y), y)
+        return seen(self.decode(super().embed(x, y), y), x)

@@ -11,7 +11,7 @@ from autoencode.recipes.built import Recipe
 from autoencode.recipes.registry import Facts, recipe
 from autoencode.recipes.shared.facts import LATENT
 from autoencode.recipes.shared.latent import ELBO, KLOptions, LatentOptions, latent_model, recipe_of
-from autoencode.recipes.shared.likelihood import LikelihoodName
+from autoencode.recipes.shared.likelihood import LikelihoodName, SizeFactor
 from autoencode.recipes.shared.networks import ConvNetworks, Networks
 from autoencode.recipes.shared.plain import DEFAULT_NET, NO_NOISE, CodeActivation, NoiseOptions
 from autoencode.recipes.shared.schedules import TABLES, adam, tuned
@@ -68,6 +68,7 @@ def conv_vae(
     likelihood: LikelihoodName = "auto",
     scale: Positive = 1.0,
     binarize: bool = False,
+    size_factor: SizeFactor = "auto",
     code_activation: CodeActivation = "none",
     kl: KLOptions = ELBO,
     net: NetOptions = DEFAULT_NET,
@@ -85,8 +86,9 @@ def conv_vae(
         likelihood: p(x|z), as of the recipe vae.
         scale: of gaussian (its standard deviation), laplace and log_cosh, in the model's units.
         binarize: draw each entry of [0, 1] data as 0 or 1 anew at every step of training.
+        size_factor: of counts, as of the recipe vae.
         code_activation: bounds the posterior's mean: none, tanh, sigmoid, relu.
     """
-    body = LatentOptions((), channels, strides, likelihood, scale, binarize)
+    body = LatentOptions((), channels, strides, likelihood, scale, binarize, size_factor)
     networks = networks or ConvNetworks(channels, strides, net)
     return vae(spec, latent_dim, code_activation, body, kl, net, noise, networks)

@@ -25,7 +25,7 @@ from autoencode.priors import PathPrior
 from autoencode.recipes.built import Recipe
 from autoencode.recipes.registry import Facts, recipe
 from autoencode.recipes.shared.latent import WARM_UP, KLOptions, LatentOptions, recipe_of
-from autoencode.recipes.shared.likelihood import LikelihoodName, likelihood_of
+from autoencode.recipes.shared.likelihood import LikelihoodName, SizeFactor
 from autoencode.recipes.shared.networks import DenseNetworks, reading
 from autoencode.recipes.shared.plain import DEFAULT_NET, NO_NOISE, NoiseOptions, decoder_for
 from autoencode.recipes.shared.schedules import BY_MUON, adam, tuned
@@ -53,8 +53,9 @@ def _recipe(
     noise: NoiseOptions,
 ) -> Recipe:
     """Makes the recipe of a top-down path between an encoder and a decoder, trained on the ELBO."""
-    p_x = likelihood_of(spec, body.likelihood, body.scale)
-    model = HierarchicalAutoencoder(body.reads(encoder), decoder(p_x), path, p_x, PathPrior(path))
+    p_x = body.observed(spec)
+    encoder = body.reads(encoder, spec)
+    model = HierarchicalAutoencoder(encoder, decoder(p_x), path, p_x, PathPrior(path))
     net.initialize(model)
     networks = body.networks(net)
     return recipe_of(spec, model, networks, (kl.negative_elbo(), ()), body=body, noise=noise)
@@ -73,6 +74,7 @@ def ladder_vae(
     likelihood: LikelihoodName = "auto",
     scale: Positive = 1.0,
     binarize: bool = False,
+    size_factor: SizeFactor = "auto",
     kl: KLOptions = WARM_UP,
     net: NetOptions = LADDER_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -90,6 +92,7 @@ def ladder_vae(
         likelihood: p(x|z), as of the recipe vae.
         scale: of gaussian (its standard deviation), laplace and log_cosh, in the model's units.
         binarize: draw each entry of [0, 1] data as 0 or 1 anew at every step of training.
+        size_factor: of counts, as of the recipe vae.
     """
     if not hidden or len(hidden) != len(latent_dims):
         raise IncompatibleError(
@@ -108,7 +111,9 @@ def ladder_vae(
     def decoder(p_x: nn.Module) -> nn.Module:
         return decoder_for(DenseNetworks((hidden[0],) * _LAYERS, net), latent_dims[0], spec, p_x)
 
-    body = LatentOptions(hidden, likelihood=likelihood, scale=scale, binarize=binarize)
+    body = LatentOptions(
+        hidden, likelihood=likelihood, scale=scale, binarize=binarize, size_factor=size_factor
+    )
     return _recipe(spec, encoder, path, decoder, net, kl, body, noise)
 
 
@@ -135,6 +140,7 @@ def vdvae(
     likelihood: LikelihoodName = "auto",
     scale: Positive = 1.0,
     binarize: bool = False,
+    size_factor: SizeFactor = "auto",
     kl: KLOptions = _SLOWER_WARM_UP,
     noise: NoiseOptions = NO_NOISE,
 ) -> Recipe:
@@ -161,6 +167,7 @@ def vdvae(
         likelihood: p(x|z), as of the recipe vae.
         scale: of gaussian (its standard deviation), laplace and log_cosh, in the model's units.
         binarize: draw each entry of [0, 1] data as 0 or 1 anew at every step of training.
+        size_factor: of counts, as of the recipe vae.
     """
     if not blocks:
         raise IncompatibleError("blocks needs at least one number, got none")
@@ -181,7 +188,9 @@ def vdvae(
         channels, height, wide = spec.shape
         return MapDecoder(width, (n_params * channels, height, wide), patch)
 
-    body = LatentOptions((), likelihood=likelihood, scale=scale, binarize=binarize)
+    body = LatentOptions(
+        (), likelihood=likelihood, scale=scale, binarize=binarize, size_factor=size_factor
+    )
     return _recipe(spec, encoder, path, decoder, DEFAULT_NET, kl, body, noise)
 
 

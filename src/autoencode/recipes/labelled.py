@@ -66,7 +66,7 @@ def m2_vae(
         made.bottleneck,
         made.likelihood,
         made.prior,
-        body.reads(classifier),
+        body.reads(classifier, spec),
         Guess(features, spec.context_dim),
     )
     networks.options.initialize(model)

@@ -135,6 +135,8 @@ def fit(
         if resume is None and not warm:
             with tuned(device, work):
                 start(model, train, validation if plan.keeps_best else None, plan, seed)
+            for text in getattr(model, "told", list)():
+                observer.notice(text)
         # What is read from disk comes in another order than what is in memory.
         about = f"{plan} on {len(train)} examples ({type(train).__name__}) with seed {seed}"
         if resume is not None:

@@ -10,6 +10,7 @@ from torch import nn
 
 from autoencode.bottlenecks import DiagonalGaussian
 from autoencode.errors import IncompatibleError
+from autoencode.likelihoods import EvenLogarithm, Sized, Sizes
 from autoencode.limits import Count, Depth, NotNegative, Positive
 from autoencode.models import AutoencoderModule
 from autoencode.nets import Logarithm, NetOptions, Read
@@ -27,7 +28,7 @@ from autoencode.objectives import kl as kl_term
 from autoencode.objectives.terms import NamedTerm
 from autoencode.priors import StandardNormal
 from autoencode.recipes.built import Recipe
-from autoencode.recipes.shared.likelihood import COUNTS, LikelihoodName, likelihood_of
+from autoencode.recipes.shared.likelihood import COUNTS, LikelihoodName, SizeFactor, likelihood_of
 from autoencode.recipes.shared.networks import Networks, Widths
 from autoencode.recipes.shared.plain import NoiseOptions, decoder_for
 from autoencode.training import Update
@@ -51,12 +52,16 @@ class LatentOptions(Widths):
             pixels and booleans, gaussian_columns on other rows and sequences, else gaussian.
         scale: of gaussian (its standard deviation), laplace and log_cosh, in the model's units.
         binarize: draw each entry of [0, 1] data as 0 or 1 anew at every step of training.
+        size_factor: of counts, whether the rates of a row are multiplied by its size, the sum of its
+            counts beside the median of such sums, so that codes are of what is left: observed, or
+            none; auto is observed where sums vary widely.
     """
 
     hidden: tuple[Count, ...] = (256,)
     likelihood: LikelihoodName = "auto"
     scale: Positive = 1.0
     binarize: bool = False
+    size_factor: SizeFactor = "auto"
 
     def ready(
         self, spec: DataSpec, noise: NoiseOptions, net: NetOptions, own: Networks | None
@@ -64,9 +69,23 @@ class LatentOptions(Widths):
         """Returns the spec of the data after the noise, and the networks for such data."""
         return noise.readable(spec), self.networks(net, own)
 
-    def reads(self, encoder: nn.Module) -> nn.Module:
+    def reads(self, encoder: nn.Module, spec: DataSpec) -> nn.Module:
         """Returns the encoder, which reads the logarithms of counts where the data are counts."""
-        return Read(Logarithm(), encoder) if self.likelihood in COUNTS else encoder
+        if self.likelihood not in COUNTS:
+            return encoder
+        if self.size_factor == "none":
+            return Read(Logarithm(), encoder)
+        return Read(EvenLogarithm(self._sizes(spec)), encoder)
+
+    def observed(self, spec: DataSpec) -> nn.Module:
+        """Makes the likelihood p(x|z)."""
+        p_x = likelihood_of(spec, self.likelihood, self.scale)
+        if self.likelihood not in COUNTS or self.size_factor == "none":
+            return p_x
+        return Sized(p_x, self._sizes(spec))
+
+    def _sizes(self, spec: DataSpec) -> Sizes:
+        return Sizes(spec.shape, always=self.size_factor == "observed")
 
     def wrap(self, objective: Objective, spec: DataSpec, noise: NoiseOptions) -> Objective:
         """Wraps the objective for noisy inputs and, if so asked, for binarised data."""
@@ -154,8 +173,8 @@ def latent_model(
     """
     encoder, features = networks.encoder(spec)
     if not networks.own:
-        encoder = body.reads(encoder)
-    p_x = likelihood_of(spec, body.likelihood, body.scale)
+        encoder = body.reads(encoder, spec)
+    p_x = body.observed(spec)
     made = bottleneck(features) if bottleneck else DiagonalGaussian(features, latent_dim)
     decoder = decoder_for(networks, latent_dim, spec, p_x)
     model = AutoencoderModule(encoder, decoder, made, p_x, prior or StandardNormal((latent_dim,)))

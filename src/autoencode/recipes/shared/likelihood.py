@@ -46,6 +46,8 @@ LikelihoodName = Literal[
     "zero_inflated",
 ]
 
+SizeFactor = Literal["auto", "none", "observed"]
+
 _MIXED = 5  # components of a mixture of logistics
 #: Likelihoods of values in [0, 1].
 SHARES: Mapping[str, Callable[[int], nn.Module]] = {
