@@ -109,6 +109,8 @@ class Within:
 
 
 Count = Annotated[int, AtLeast(1)]
+#: Of which there may be none.
+Natural = Annotated[int, AtLeast(0)]
 #: Of layers and steps, each of which is made or taken one by one.
 Depth = Annotated[int, AtLeast(1, 1000)]
 #: Pixels from one position of a convolution to the next.
@@ -129,6 +131,7 @@ __all__ = [
     "Depth",
     "InnerPart",
     "Limit",
+    "Natural",
     "NotNegative",
     "Part",
     "Positive",

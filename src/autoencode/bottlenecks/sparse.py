@@ -181,7 +181,7 @@ class JumpReLU(nn.Module):
                 f"threshold and bandwidth must be above 0, got {threshold} and {bandwidth}"
             )
         self.project = project or nn.Identity()
-        self.bandwidth = bandwidth
+        self.threshold, self.bandwidth = threshold, bandwidth
         self.log_threshold = nn.Parameter(torch.full((width,), math.log(threshold)))
 
     def forward(self, h: Tensor, prior: Distribution | None, n_samples: int = 1) -> Latent:
@@ -193,6 +193,10 @@ class JumpReLU(nn.Module):
             z.unsqueeze(0).expand(n_samples, *z.shape),
             penalties={"l0": l0.unsqueeze(0).expand(n_samples, *l0.shape)},
         )
+
+    def revive(self, units: Tensor) -> None:
+        """Puts the thresholds of these units back to where they started."""
+        self.log_threshold[units] = math.log(self.threshold)
 
     def embed(self, h: Tensor) -> Tensor:
         """Keeps the units above their thresholds, (B, Z)."""

@@ -15,6 +15,7 @@ from autoencode.data import Examples, Origin
 from autoencode.data.values.apply_spec import apply_spec
 from autoencode.data.values.frames import empty_like, is_frame
 from autoencode.data.values.support import as_table
+from autoencode.errors import IncompatibleError
 from autoencode.estimators.base import CoreEstimator
 from autoencode.estimators.going_on import carried, pace, scaling_of_part
 from autoencode.estimators.online import Online
@@ -92,6 +93,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         A copy of its encoder, a body for models of your own.
     decoder_ : torch.nn.Module
         A copy of its decoder, codes to examples in the units of the data.
+    components_ : ndarray of shape (n_components, n_features)
+        Of a linear decoder, what one unit of each entry of the code adds to an example: the atoms of
+        a dictionary.
     history_ : list of dict
         One entry for each epoch.
     n_iter_ : int
@@ -278,6 +282,18 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         """
         trained = self._trained
         return self._outward(trained.reconstruct(self._checked(X)), X, X)
+
+    @property
+    def components_(self) -> Array:
+        """What one unit of each entry of the code adds to an example, (n_components, n_features).
+
+        Of a dictionary (``sparse``, ``topk``, ...) the atoms, in the units of the data. Recipes whose
+        decoder is not linear have none.
+        """
+        try:
+            return self._trained.atoms()
+        except IncompatibleError as error:
+            raise AttributeError(str(error)) from None
 
     def score_samples(self, X: Any) -> Array:
         """Scores how well each example is explained, (n,), from what is known of it; higher is better.

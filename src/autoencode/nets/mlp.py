@@ -170,6 +170,18 @@ class MLPDecoder(nn.Module):
             path.weight.copy_(weight)  # type: ignore[operator]
         self.set_output_bias(bias)
 
+    @property
+    def atoms(self) -> Tensor:
+        """The weights (D, Z) of a decoder without hidden layers, a vector for each unit of z.
+
+        Raises:
+            AttributeError: when there are hidden layers.
+        """
+        if len(self.layers):
+            raise AttributeError("a decoder with hidden layers has no atoms")
+        weight: Tensor = self.output.weight  # type: ignore[assignment]
+        return weight
+
     def set_output_bias(self, params: Tensor) -> None:
         """Sets the output's bias to ``params`` (n_params * D0, ...), where training starts."""
         with torch.no_grad():

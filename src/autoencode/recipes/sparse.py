@@ -3,19 +3,48 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 from autoencode.bottlenecks import BatchTopK, JumpReLU, Plain, TopK
 from autoencode.bottlenecks.sparse import check_k
-from autoencode.limits import Count, Depth, InnerPart, NotNegative, Positive
-from autoencode.nets import NetOptions
+from autoencode.limits import Count, Depth, InnerPart, Natural, NotNegative, Positive
+from autoencode.models import AutoencoderModule, DictionaryAutoencoder
+from autoencode.nets import NetOptions, reader_for
 from autoencode.objectives import l1, nested, penalty, revival, sparsity
 from autoencode.recipes.built import Recipe
 from autoencode.recipes.registry import SSE, Facts, recipe
 from autoencode.recipes.shared.facts import DICTIONARY
-from autoencode.recipes.shared.networks import DictionaryNetworks, Networks, Widths
+from autoencode.recipes.shared.networks import DenseNetworks, DictionaryNetworks, Networks, Widths
 from autoencode.recipes.shared.plain import DEFAULT_NET, NO_NOISE, NoiseOptions, PlainLoss, Terms, plain
 from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
+
+_PATIENCE = 5000  # examples
+
+
+def _started(
+    spec: DataSpec, networks: Networks, patience: int | None
+) -> Callable[..., AutoencoderModule]:
+    """Chooses how a dictionary is put together: for numbers of a table so that dead units start again.
+
+    Args:
+        spec: the data.
+        networks: make encoder and decoder.
+        patience: examples without firing after which a unit starts again; by default 5000, and none for
+            images; 0 for none.
+    """
+    if patience is None:
+        patience = 0 if spec.layout == "image" else _PATIENCE
+    linear = isinstance(networks, DenseNetworks) and not networks.hidden
+    if not (patience and linear) or reader_for(spec) is not None or spec.context_dim:
+        return AutoencoderModule
+    return partial(DictionaryAutoencoder, patience=patience)
+
+
+def _typical(spec: DataSpec) -> float:
+    """Computes the length that a row of standardised columns has."""
+    return math.sqrt(spec.size)
 
 
 @recipe(
@@ -26,7 +55,8 @@ from autoencode.types import DataSpec
 def sparse(
     spec: DataSpec,
     latent_dim: Count = 512,
-    l1_weight: NotNegative = 0.1,
+    l1_weight: NotNegative | None = None,
+    revive_after: Natural | None = None,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -40,18 +70,24 @@ def sparse(
 
     Args:
         latent_dim: number of atoms; may exceed the width of the data.
-        l1_weight: of the sum of the units, alpha in the paper.
+        l1_weight: of the sum of the units, alpha in the paper; by default 0.1 for images, else an
+            eighth of the length that a row of standardised columns has.
+        revive_after: examples without firing after which a unit starts again at what is explained
+            worst; 0 for never, as by default for images, else 5000.
     """
-    terms: Terms = {"l1": (l1, l1_weight)}
+    usual = 0.1 if spec.layout == "image" else _typical(spec) / 8
+    terms: Terms = {"l1": (l1, _or(l1_weight, usual))}
+    networks = networks or DictionaryNetworks(options=net)
     return plain(
         spec,
-        networks or DictionaryNetworks(options=net),
+        networks,
         latent_dim=latent_dim,
         code_activation="relu",
         output="identity",
         loss="sse",
         noise=noise,
         terms=terms,
+        make=_started(spec, networks, revive_after),
     )
 
 
@@ -107,6 +143,7 @@ def topk(
     latent_dim: Count = 1000,
     k: Count | None = None,
     k_eval: Count | None = None,
+    revive_after: Natural | None = None,
     loss: PlainLoss = "sse",
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
@@ -124,19 +161,22 @@ def topk(
             of latent_dim where that is less.
         k_eval: the same after training; by default k. The original found somewhat more to do better for
             classifying.
+        revive_after: as of the recipe sparse.
         loss: sse, mse or nll.
     """
     k = _kept(k, 25, latent_dim)
     if k_eval is not None:
         check_k(k_eval, latent_dim, "k_eval")
+    networks = widths.networks(net, networks)
     return plain(
         spec,
-        widths.networks(net, networks),
+        networks,
         latent_dim=latent_dim,
         output="identity" if loss != "nll" else "auto",
         loss=loss,
         noise=noise,
         bottleneck=lambda project: Plain(project, TopK(k, k_eval)),
+        make=_started(spec, networks, revive_after),
     )
 
 
@@ -152,6 +192,7 @@ def batch_topk(
     k_dead: Count = 512,
     patience_dead: Count = 100_000,
     revival_weight: NotNegative = 1 / 32,
+    revive_after: Natural | None = None,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -170,9 +211,12 @@ def batch_topk(
         k_dead: the largest units of the dead that are taught by the error that is left.
         patience_dead: examples without firing after which a unit is dead.
         revival_weight: of the dead units' squared error, alpha in the paper.
+        revive_after: as of the recipe sparse.
     """
     terms: Terms = {"revival": (revival, revival_weight)}
-    return _of_batch(spec, latent_dim, k, k_dead, patience_dead, terms, net, noise, networks)
+    return _of_batch(
+        spec, latent_dim, k, k_dead, patience_dead, revive_after, terms, net, noise, networks
+    )
 
 
 @recipe(
@@ -183,9 +227,10 @@ def batch_topk(
 def jumprelu(
     spec: DataSpec,
     latent_dim: Count = 1024,
-    l0_weight: NotNegative = 0.3,
-    threshold: Positive = 0.1,
-    bandwidth: Positive = 0.1,
+    l0_weight: NotNegative | None = None,
+    threshold: Positive | None = None,
+    bandwidth: Positive | None = None,
+    revive_after: Natural | None = None,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -201,21 +246,35 @@ def jumprelu(
 
     Args:
         latent_dim: number of atoms.
-        l0_weight: of the number of units that are on, lambda in the paper.
-        threshold: what every unit's threshold starts from.
+        l0_weight: of the number of units that are on, lambda in the paper; by default 0.3 for images,
+            else a 32nd of the squared length that a row of standardised columns has.
+        threshold: what every unit's threshold starts from; by default 0.1 for images, else an eighth of
+            that length.
         bandwidth: width of the kernel that estimates the derivative by a threshold, epsilon in the
-            paper.
+            paper; by default 0.1 for images, else a quarter of that length.
+        revive_after: as of the recipe sparse.
     """
+    length = _typical(spec)
+    image = spec.layout == "image"
+    l0_weight = _or(l0_weight, 0.3 if image else length**2 / 32)
+    threshold = _or(threshold, 0.1 if image else length / 8)
+    bandwidth = _or(bandwidth, 0.1 if image else length / 4)
+    networks = networks or DictionaryNetworks(options=net)
     return plain(
         spec,
-        networks or DictionaryNetworks(options=net),
+        networks,
         latent_dim=latent_dim,
         output="identity",
         loss="sse",
         noise=noise,
         bottleneck=lambda project: JumpReLU(project, latent_dim, threshold, bandwidth),
         terms={"l0": (penalty("l0"), l0_weight)},
+        make=_started(spec, networks, revive_after),
     )
+
+
+def _or(given: float | None, usual: float) -> float:
+    return usual if given is None else given
 
 
 def _kept(k: int | None, usual: int, latent_dim: int) -> int:
@@ -232,21 +291,24 @@ def _of_batch(
     k: int | None,
     k_dead: int,
     patience: int,
+    revive_after: int | None,
     terms: Terms,
     net: NetOptions,
     noise: NoiseOptions,
     networks: Networks | None,
 ) -> Recipe:
     k = _kept(k, 32, latent_dim)
+    networks = networks or DictionaryNetworks(options=net)
     return plain(
         spec,
-        networks or DictionaryNetworks(options=net),
+        networks,
         latent_dim=latent_dim,
         output="identity",
         loss="sse",
         noise=noise,
         bottleneck=lambda project: BatchTopK(project, latent_dim, k, k_dead, patience),
         terms=terms,
+        make=_started(spec, networks, revive_after),
     )
 
 
@@ -263,6 +325,7 @@ def matryoshka_sparse(
     k_dead: Count = 512,
     patience_dead: Count = 100_000,
     revival_weight: NotNegative = 1 / 32,
+    revive_after: Natural | None = None,
     net: NetOptions = DEFAULT_NET,
     noise: NoiseOptions = NO_NOISE,
     networks: Networks | None = None,
@@ -282,7 +345,10 @@ def matryoshka_sparse(
         k_dead: the largest units of the dead that are taught by the error that is left.
         patience_dead: examples without firing after which a unit is dead.
         revival_weight: of the dead units' squared error, alpha in the paper.
+        revive_after: as of the recipe sparse.
     """
     sizes = sorted({math.ceil(latent_dim / 2**i) for i in range(n_nested)})
     terms: Terms = {"sse": (nested(sizes), 1.0), "revival": (revival, revival_weight)}
-    return _of_batch(spec, latent_dim, k, k_dead, patience_dead, terms, net, noise, networks)
+    return _of_batch(
+        spec, latent_dim, k, k_dead, patience_dead, revive_after, terms, net, noise, networks
+    )

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from autoencode.data import (
@@ -28,8 +29,9 @@ from autoencode.data.values.frames import fill, is_frame, select
 from autoencode.data.values.layouts import as_given
 from autoencode.data.values.support import as_supported
 from autoencode.errors import DataError, IncompatibleError, OptionError
-from autoencode.likelihoods import Bernoulli
+from autoencode.likelihoods import IDENTITY, Bernoulli
 from autoencode.models import AutoencoderModule, Decoder, Encoder, SemiSupervisedAutoencoder
+from autoencode.nets import DictionaryDecoder
 from autoencode.randomness import bernoulli, common_noise, drawing, mix, seeded
 from autoencode.recipes import Recipe
 from autoencode.training.processor import tuned
@@ -269,6 +271,30 @@ class Trained:
             return self.spec.to_raw(of(self._net.decode(codes[rows], given)))
 
         return self._through(range(0, len(codes), CHUNK), decode)
+
+    def atoms(self) -> Array:
+        """Computes what one unit of each entry of the code adds to x, in the data's own units.
+
+        Returns:
+            (Z, entries) of a linear decoder, of a dictionary the atoms.
+
+        Raises:
+            IncompatibleError: for a decoder that is not linear.
+        """
+        decoder, spec = self._net.decoder, self.spec
+        atoms: Tensor | None = getattr(decoder, "atoms", None)
+        link = getattr(self._net.likelihood, "link", None)
+        if atoms is None or link is not IDENTITY or len(atoms) != spec.size:
+            raise IncompatibleError(
+                f"the decoder of recipe '{self.recipe.name}' is not linear and has no components; "
+                "those of linear, sparse, topk, batch_topk, jumprelu and matryoshka_sparse are"
+            )
+        if isinstance(decoder, DictionaryDecoder):
+            atoms = F.normalize(atoms, dim=0)
+        one_each = atoms.detach().T[: int(np.prod(self.latent_shape))]
+        units = torch.tensor(spec.scale, device=self.device)
+        found: Array = (one_each * units).cpu().numpy()
+        return found
 
     def _context(self, labels: Any, n: int) -> Tensor | None:
         if not self.spec.classes:

@@ -100,6 +100,7 @@ def plain(
     bottleneck: Callable[[nn.Module | None], nn.Module] | None = None,
     terms: Terms | None = None,
     prior: nn.Module | None = None,
+    make: Callable[..., AutoencoderModule] = AutoencoderModule,
 ) -> Recipe:
     """Makes a recipe with a deterministic code, trained on squared errors or nats and regularisers.
 
@@ -115,6 +116,7 @@ def plain(
             user's own).
         terms: more terms, or others of the name of the loss, with their weights.
         prior: p(z), where the recipe has one.
+        make: puts encoder, decoder, bottleneck, likelihood and prior together.
     """
     spec = noise.readable(spec)
     encoder, features = networks.encoder(spec)
@@ -125,7 +127,7 @@ def plain(
         made = bottleneck(project)
     p_x = _observed(spec, output, loss, networks)
     decoder = decoder_for(networks, latent_dim, spec, p_x)
-    model = AutoencoderModule(encoder, decoder, made, p_x, prior)
+    model = make(encoder, decoder, made, p_x, prior)
     # Categories have no squared errors; nats are what they share with the other columns.
     name = "reconstruction" if spec.mixed or loss == "nll" else loss
     first: dict[str, NamedTerm] = {name: reconstruction if spec.mixed else ERRORS[loss]}
