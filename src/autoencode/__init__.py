@@ -25,6 +25,7 @@ _HOMES = {
     "Batch": "autoencode.types",
     "DataSpec": "autoencode.types",
     "Denoiser": "autoencode.estimators",
+    "DoctorWarning": "autoencode.errors",
     "Observer": "autoencode.training",
     "Progress": "autoencode.types",
     "RECIPES": "autoencode.recipes",
@@ -50,6 +51,7 @@ __all__ = ["__version__", *_HOMES]
 if TYPE_CHECKING:
     from autoencode.data import load_data as load_data
     from autoencode.errors import AutoencodeError as AutoencodeError
+    from autoencode.errors import DoctorWarning as DoctorWarning
     from autoencode.estimators import AnomalyDetector as AnomalyDetector
     from autoencode.estimators import Autoencoder as Autoencoder
     from autoencode.estimators import Denoiser as Denoiser

@@ -71,6 +71,22 @@ class TrainingError(AutoencodeError):
     """A failure of training itself."""
 
 
+class DoctorWarning(UserWarning):
+    """A warning that a model was trained whole and is not what it could be, with what to try.
+
+    ``warnings.filterwarnings("ignore", category=DoctorWarning)`` silences it, and so does the option
+    ``doctor=False`` of a training.
+
+    Attributes:
+        rule: the name of the doctor's rule.
+        suggestion: what to try, as ``option=value``; several are parted by commas.
+    """
+
+    def __init__(self, rule: str, message: str, suggestion: str) -> None:
+        super().__init__(f"{message}; try {suggestion}")
+        self.rule, self.suggestion = rule, suggestion
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Ends an error message about an unknown name: with the nearest known names, or all of them.
 

@@ -142,11 +142,18 @@ def with_output_bias(value):
     return diagnosed(model, MSE, unit_rows(), lr=1e-4)
 
 
-def noise_learned(n, epochs):
+def test_saturated_outputs_are_cured_by_a_start_at_the_mean():
+    """Which is the advice for a training that has none."""
+    model = plain()
+    nn.init.constant_(model.decoder.output.bias, 20.0)
+    assert "saturated_outputs" not in diagnosed(model, MSE, unit_rows(), lr=1e-4, mean_start=True)
+
+
+def noise_learned(n, epochs, **more):
     """Noise, of which a wide code can learn nothing but the examples by heart."""
     g = torch.Generator().manual_seed(3)
     x, held_out = torch.rand(n, 16, generator=g), torch.rand(200, 16, generator=g)
-    figures = {"epochs": epochs, "batch_size": 8, "lr": 1e-2}
+    figures = {"epochs": epochs, "batch_size": 8, "lr": 1e-2, **more}
     return diagnosed(plain(z=8, hidden=128), MSE, x, held_out, **figures)
 
 
@@ -191,8 +198,8 @@ CHANGES = {
     "dead_codes": "a codebook of ",
     "unused_dimensions": "latent_dim=",
     "dead_units": "activation=leaky_relu",
-    "saturated_outputs": "lr=5e-05",
-    "overfitting": "epochs=",
+    "saturated_outputs": "mean_start=true",
+    "overfitting": "keep=best",
 }
 
 
@@ -604,7 +611,7 @@ def test_overfitting_is_a_validation_loss_that_rises_while_the_other_falls(held_
         plain(), MSE, Batch.from_examples(unit_rows(64)), history, TrainingPlan(), progress
     )
     found = overfitting(checkup)
-    assert (found and found.suggestion) == (best and f"epochs={best}")
+    assert (found and found.suggestion) == (best and "keep=best")
 
 
 # Where it is told

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings
 from collections.abc import Sequence
 
 import click
@@ -28,7 +29,7 @@ from autoencode.cli.runs import runs_command
 from autoencode.cli.sample import sample_command
 from autoencode.cli.signals import Interrupted, Signals
 from autoencode.cli.train import train_command
-from autoencode.errors import AutoencodeError
+from autoencode.errors import AutoencodeError, DoctorWarning
 from autoencode.version import __version__
 
 # torch says so by a plain RuntimeError.
@@ -77,7 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.reconfigure(errors="surrogateescape")  # for file names that are no text
     Signals.received = 0
     try:
-        with Signals():
+        with Signals(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DoctorWarning)  # the doctor is told of in lines of its own
             result = cli.main(
                 args=None if arguments is None else list(arguments),
                 prog_name="autoencode",

@@ -21,9 +21,11 @@ from autoencode.data import Data, Examples, Origin, prepare
 from autoencode.data.values.apply_spec import apply_spec
 from autoencode.data.values.frames import decode, is_frame, to_frame
 from autoencode.data.values.layouts import as_given
+from autoencode.data.values.rescaled import rescaled
 from autoencode.errors import DataError, OptionError
-from autoencode.estimators.going_on import carried, gently, pace, scaling_for
+from autoencode.estimators.going_on import carried, gently, pace, scaling_for, starts_better
 from autoencode.estimators.saved import forget_estimator, write_estimator
+from autoencode.evaluate.findings import tell
 from autoencode.evaluate.relative import remember_error
 from autoencode.files.atomic import storage_error, writing
 from autoencode.models import AutoencoderModule, Decoder, Encoder
@@ -90,7 +92,10 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             seed = request["seed"]
             recipe = None if before is None else self._warmed(before, data, seed, notices)
             warm = recipe is not None
-            recipe = recipe or self._built(data.spec, seed)
+            if recipe is None:
+                if before is not None:
+                    data = replace(data, spec=self._scaled_anew(before, data))
+                recipe = self._built(data.spec, seed)
             device = choose_device(self.device)
             records = fit_recipe(recipe, data, seed, device, observer, keeper, state, warm=warm)
         told = [*recipe.notices(len(data.train)), *recipe.model.told()]
@@ -107,7 +112,10 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         remember_error(trained, data.train.bounded())
         if self._samples:
             fit_prior_later(trained, data.train, seed)
-        return trained, [record.as_dict() for record in records]
+        history = [record.as_dict() for record in records]
+        learned, held_out = data.split(recipe.plan.validation, seed)
+        tell(trained, history, learned.bounded(), held_out)
+        return trained, history
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -196,6 +204,9 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         trained: Trained = self.trained_
         return trained
 
+    def _scaled_anew(self, before: Trained, data: Data) -> DataSpec:
+        return rescaled(before.spec, data.train.bounded().x, self._scaling(before.spec))
+
     def _build(self, spec: DataSpec) -> Recipe:
         """Builds the recipe for such data, to be given weights."""
         return self._built(spec, 0)
@@ -203,15 +214,17 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
     def _warmed(self, before: Trained, data: Data, seed: int, notices: list[str]) -> Recipe | None:
         """Makes the recipe that goes on from a model; ``None`` where beginning anew is better."""
         recipe = carried(before.recipe, self._built(data.spec, seed))
-        factor = pace(before, recipe, data.train.bounded())
-        if factor is None:
-            notices.append(
-                "the last model explains these data no better than their mean does; training began anew"
-            )
-            if self.verbose:
-                note(f"note: {notices[-1]}")
-            return None
-        return gently(recipe, factor, len(data.train), self._asked_options())
+        rows = data.train.bounded()
+        factor = pace(before, recipe, rows)
+        if factor is not None and not starts_better(self._built(data.spec, seed), recipe, rows):
+            return gently(recipe, factor, len(rows), self._asked_options())
+        notices.append(
+            "the last model explains these data no better than a new one at its start; training began "
+            "anew"
+        )
+        if self.verbose:
+            note(f"note: {notices[-1]}")
+        return None
 
     def _checkpoints(self, data: Data, seed: int, before: Trained | None) -> Any:
         """Opens where training is kept, with what it is and the state it goes on from, if asked for."""

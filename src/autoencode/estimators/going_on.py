@@ -12,10 +12,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from autoencode.data import Examples
+from autoencode.data import Examples, Resident
 from autoencode.data.values.rescaled import is_moved, rescaled
 from autoencode.errors import OptionError
-from autoencode.evaluate.relative import ERROR, ROWS, relative_error
+from autoencode.evaluate.relative import ERROR, ROWS, relative_error, spread_over
 from autoencode.recipes import Recipe
 from autoencode.trained import Trained
 from autoencode.types import DataSpec
@@ -25,6 +25,7 @@ _UNKNOWN = 0.3  # where the error cannot be told
 _HELD_OUT_SHARE, _HELD_OUT = 0.15, 300  # to keep the best weights by
 _ENOUGH = 30  # rows from which a scaling of their own can be learned
 _FAR = 0.5  # of the scale: what more rows of the same rarely differ by
+_WELL_AHEAD = 2 / 3  # of the error: for which what was learned is given up
 _MUCH_BETTER = 0.5  # of the error: for which the scaling of all rows so far is given up
 _REMEMBERED = 100  # parts of this size, by which the scaling is learned while training goes on in parts
 
@@ -115,6 +116,22 @@ def pace(before: Trained, recipe: Recipe, examples: Examples) -> float | None:
         return None
     known = min(float(before.info.get(ERROR, 0.0)), error)
     return max(SLOWEST, math.sqrt((error - known) / (1 - known)))
+
+
+def starts_better(fresh: Recipe, recipe: Recipe, examples: Examples) -> bool:
+    """Tells whether a fresh model begins well ahead of one that goes on, as it may at PCA.
+
+    Args:
+        fresh: a new recipe, which is set to its start.
+        recipe: the one that goes on.
+        examples: the rows to train on.
+    """
+    few = spread_over(examples)
+    source = Resident(few, fresh.spec, next(fresh.model.parameters()).device)
+    if not fresh.model.start_at_lines(lambda n: next(source.batches(n))):
+        return False
+    new, old = (relative_error(Trained(one), few) for one in (fresh, recipe))
+    return None not in (new, old) and new < _WELL_AHEAD * old  # type: ignore[operator]
 
 
 def gently(recipe: Recipe, factor: float, n: int, asked: dict[str, Any]) -> Recipe:

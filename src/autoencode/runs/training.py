@@ -41,6 +41,7 @@ from autoencode.errors import (
     RunFolderError,
     TrainingError,
 )
+from autoencode.evaluate.findings import tell
 from autoencode.evaluate.relative import remember_error
 from autoencode.recipes import Named, Recipe, RecipeInfo, ScheduleName, build, recipe_info
 from autoencode.recipes.catalogue import check_options, scaling
@@ -371,6 +372,9 @@ def _carry_out(
         notices += history.notices + recipe.notices(len(data.train))
         run = Run(trained, data, lines, {}, request.seed, folder, notices)
         _finish(run)
+        if complete:
+            learned, held_out = data.split(recipe.plan.validation, request.seed)
+            tell(trained, lines, learned.bounded(), held_out)
     if claim is not None:
         claim.complete = run.complete
     return run

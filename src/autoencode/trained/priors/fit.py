@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from autoencode.data import Examples, ExampleSet
-from autoencode.data.values.ranges import column_quantiles
+from autoencode.data.values.moments import column_quantiles
 from autoencode.errors import TrainingError
 from autoencode.models.marginals import Marginals
 from autoencode.priors import StandardNormal

@@ -29,6 +29,8 @@ _EARLY_SHARE, _EARLY_STEPS = 0.3, 200
 _OUTSIDE = 1e-3  # share of target entries
 _SATURATED, _WRONG, _STUCK = 1e-3, 0.5, 0.02
 _LITTLE_KL = 0.1  # nats
+_GREY = 0.5  # share of targets that are neither 0 nor 1
+_OF_VARIANCE = 0.05  # of the data's variance: the error that a code is to be worth its KL for
 _ACTIVE_VARIANCE = 0.01
 _ACTIVE_SPREAD = 0.01
 _UNUSED_SHARE, _UNUSED_SHARE_PLAIN = 0.5, 0.25
@@ -93,7 +95,7 @@ def saturated_outputs(c: Checkup) -> Finding | None:
     return Finding(
         f"{share:.1%} of the outputs stand at {low:.3g} or {high:.3g} where the data are "
         "at the other side",
-        f"lr={c.plan.lr / 2:.3g}",
+        f"lr={c.plan.lr / 10:.3g}" if c.plan.mean_start else "mean_start=true",
     )
 
 
@@ -108,13 +110,36 @@ def posterior_collapse(c: Checkup) -> Finding | None:
     active, width = _active(c)
     weight = c.weights.get("kl")
     cure = "grow the KL weight from 0: kl=Linear(0.0, 1.0, until=0.5)"
-    if weight is not None and not c.moving and weight > 0:
-        cure = f"beta={1.0 if weight > 1 else weight / 2:.3g}"
+    if weight is not None and weight > 1:
+        cure = "beta=1"
+    elif (share := _share_of_width(c)) is not None and not c.moving:
+        cure = f"beta={(1.0 if weight is None else weight) * _OF_VARIANCE * share:.2g}"
+    elif weight is not None and not c.moving and weight > 0:
+        cure = f"beta={weight / 10:.3g}"
     return Finding(
         f"the posterior has collapsed: KL {kl:.2g} nats per example, {active} of {width} "
         f"latent {_parts(_latents(c))} vary",
         cure,
     )
+
+
+def _share_of_width(c: Checkup) -> float | None:
+    """Computes the data's variance over that of p(x|z), where the latter is wider for good.
+
+    A Gaussian of fixed scale is, on data that vary by less, and a Bernoulli whose targets are grey: a
+    code gains in proportion to that share, and the KL term has to be weighed by it.
+    """
+    target = _observed(c, c.batch.target)
+    variance = float(c.batch.target.flatten(1).var(0).nanmean())
+    if is_bernoulli(c.output.x_dist):
+        grey = float(((target > 0) & (target < 1)).float().mean()) > _GREY
+        mean = float(target.mean())
+        share = variance / max(mean * (1 - mean), 1e-6)
+        return share if grey and share < 1 else None
+    inner = getattr(c.output.x_dist, "base_dist", c.output.x_dist)
+    log_scale = getattr(inner, "log_scale", None)
+    fixed = isinstance(log_scale, Tensor) and bool((log_scale == 0).all())
+    return variance if fixed and 0 < variance < 1 else None
 
 
 def unused_dimensions(c: Checkup) -> Finding | None:
@@ -238,7 +263,7 @@ def overfitting(c: Checkup) -> Finding | None:
     return Finding(
         f"overfitting: validation was best in epoch {best + 1} ({held_out[best]:.4g}) and is "
         f"{now:.4g} now, while the training loss fell on",
-        f"epochs={best + 1}",
+        "keep=best",
     )
 
 
