@@ -2,6 +2,7 @@
 
 import math
 import os
+import tempfile
 from pathlib import Path
 
 # Several test processes share few cores: threads that wait for each other would only spin. Set before
@@ -9,6 +10,9 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 # Without it scikit-learn skips one of its checks. Set before anything imports scipy.
 os.environ["SCIPY_ARRAY_API"] = "1"
+# What is decoded is no part of the data that are given. Set for the processes that tests start, too.
+_CACHE = tempfile.TemporaryDirectory(prefix="autoencode-cache-", ignore_cleanup_errors=True)
+os.environ["AUTOENCODE_CACHE"] = _CACHE.name
 
 import pytest
 from hypothesis import settings

@@ -237,7 +237,7 @@ def test_data_that_are_not_there(cli, tmp_path, data):
 def test_a_pipe_is_refused_and_not_waited_for(cli, plane, tmp_path, command, ending):
     os.mkfifo(tmp_path / f"x.{ending}")
     run = (plane,) if command == "embed" else ()
-    assert_refused(cli(command, *run, tmp_path / f"x.{ending}"), "neither a file nor a folder")
+    assert_refused(cli(command, *run, tmp_path / f"x.{ending}"), "not a file")
 
 
 def test_a_damaged_data_set(cli, tmp_path, data_dir):

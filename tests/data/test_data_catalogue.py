@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from autoencode.data import catalogue, data_folder, load_data
+from autoencode.data.formats.download import data_folders
 from autoencode.errors import DataError, OptionError
 from idx import idx_bytes
 
@@ -122,7 +123,12 @@ def test_the_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("AUTOENCODE_DATA", str(tmp_path))
     assert data_folder() == tmp_path
     assert data_folder("other").name == "other"
+    monkeypatch.setenv("AUTOENCODE_CACHE", "mine")
+    assert [folder.name for folder in data_folders()] == [tmp_path.name, "mine"]
+    assert [folder.name for folder in data_folders("other")] == ["other"]
     monkeypatch.delenv("AUTOENCODE_DATA")
+    assert data_folder().name == "mine"
+    monkeypatch.delenv("AUTOENCODE_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("sys.platform", "linux")
     assert data_folder() == tmp_path / "autoencode"

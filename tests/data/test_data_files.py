@@ -168,7 +168,7 @@ def test_npz_bombs(tmp_path, monkeypatch):
 
     np.savez_compressed(path, x=np.zeros((1000, 1000)))
     monkeypatch.setattr("autoencode.files.free_memory.available_memory", lambda: 10**6)
-    assert "needs 8.0 MB of memory and 1.0 MB are free" in refusal(path)
+    assert "needs 16.0 MB of memory and 1.0 MB are free" in refusal(path)
 
 
 def test_a_member_that_lies_about_its_size(tmp_path):
@@ -194,7 +194,7 @@ def test_unusual_packing(tmp_path):
 def test_places_that_are_no_file(tmp_path):
     assert "no such file" in refusal(tmp_path / "missing.npy")
     (tmp_path / "folder.npy").mkdir()
-    assert "is a directory" in refusal(tmp_path / "folder.npy")
+    assert "it is a folder" in refusal(tmp_path / "folder.npy")
     message = refusal(tmp_path / "table.csv")
     assert all(ending in message for ending in SUPPORTED)
 

@@ -125,15 +125,16 @@ def pictures(x=PIXELS):
 
 
 @pytest.mark.parametrize("how", ["memory", "saved", "selected"])
-def test_images_are_decoded_once_until_they_change(tmp_path, how):
+def test_images_are_decoded_once_until_they_change(tmp_path, how, monkeypatch):
     dataset = arranged(pictures(), how, tmp_path / "saved")
     cache = tmp_path / "cache"
-    store = open_dataset(dataset, None, cache)
+    monkeypatch.setenv("AUTOENCODE_CACHE", str(cache))
+    store = open_dataset(dataset)
     np.testing.assert_array_equal(store.read(0, N), PIXELS[:, None])
     np.testing.assert_array_equal(store.labels, np.array(["cat", "dog"])[CLASSES])
-    open_dataset(dataset, None, cache)
+    open_dataset(dataset)
     assert len(list((cache / "decoded").iterdir())) == 1
-    other = open_dataset(dataset.select(range(10, 20)), None, cache)
+    other = open_dataset(dataset.select(range(10, 20)))
     np.testing.assert_array_equal(other.read(0, 10), PIXELS[10:20, None])
 
 
@@ -142,16 +143,16 @@ def test_images_that_are_files_and_a_size_that_a_model_asks_for(tmp_path):
         Image.fromarray(image).save(tmp_path / f"{i:02}.png")
     paths = [str(tmp_path / f"{i:02}.png") for i in range(12)]
     dataset = datasets.Dataset.from_dict({"image": paths}).cast_column("image", datasets.Image())
-    store = open_dataset(dataset, None, tmp_path / "cache")
+    store = open_dataset(dataset)
     np.testing.assert_array_equal(store.read(0, 12), PIXELS[:12, None])
-    examples = open_examples(dataset, DataSpec((1, 3, 3), scale=(255.0,)), data_dir=tmp_path / "cache")
+    examples = open_examples(dataset, DataSpec((1, 3, 3), scale=(255.0,)))
     assert examples.read(0, 12).shape == (12, 1, 3, 3)
 
 
 def test_a_damaged_image_is_named(tmp_path):
     dataset = datasets.Dataset.from_dict({"image": [{"bytes": b"none", "path": None}] * 2})
     dataset = dataset.cast_column("image", datasets.Image())
-    assert "row 0: not an intact image" in refusal(open_dataset, dataset, None, tmp_path)
+    assert "row 0: not an intact image" in refusal(open_dataset, dataset)
 
 
 # What it is for
@@ -226,7 +227,7 @@ def test_refusals(tmp_path):
 def test_a_damaged_folder_is_one_line(tmp_path):
     table().save_to_disk(tmp_path / "x")
     next((tmp_path / "x").glob("*.arrow")).write_bytes(b"nonsense")
-    assert "not an intact data set" in refusal(load_data, tmp_path / "x")
+    assert "not an intact file" in refusal(load_data, tmp_path / "x")
 
 
 def test_the_library_is_imported_by_those_who_use_it_only():

@@ -99,7 +99,7 @@ def test_damage_is_told(idx_file, content, says):
 
 def test_missing_file_and_folder(tmp_path):
     assert "No such file" in refusal(tmp_path / "missing")
-    assert "directory" in refusal(tmp_path)
+    assert "it is a folder" in refusal(tmp_path)
 
 
 @given(

@@ -17,8 +17,9 @@ from PIL import Image
 
 from autoencode.data import Stored, Streamed, load_data, load_examples
 from autoencode.data.formats import images
-from autoencode.data.formats.chunked import open_columns, open_zarr
+from autoencode.data.formats.chunked import open_columns
 from autoencode.data.formats.images import open_images
+from autoencode.data.formats.zarr_arrays import open_zarr
 from autoencode.errors import DataError, InputError, StorageError
 from autoencode.runs import train
 from autoencode.runs.evaluation import evaluate_run
@@ -186,7 +187,8 @@ def test_a_library_that_is_not_there_is_named_with_its_extra(
 
 
 @pytest.fixture
-def cache(tmp_path):
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("AUTOENCODE_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
@@ -204,7 +206,7 @@ def test_images_of_one_size_keep_every_pixel(tmp_path, cache, ending):
             pixels,
             **({"lossless": True} if ending == "webp" else {}),
         )
-    store = open_images(tmp_path / "set", data_dir=cache)
+    store = open_images(tmp_path / "set")
     assert store.labels is None
     np.testing.assert_array_equal(store.read(0, 12), np.moveaxis(colour, -1, 1))
 
@@ -212,7 +214,7 @@ def test_images_of_one_size_keep_every_pixel(tmp_path, cache, ending):
 def test_grey_images_stay_grey_and_subfolders_are_labels(tmp_path, cache):
     for i, pixels in enumerate(X[:30]):
         write(tmp_path / f"set/{'ab'[i % 2]}/{i:02}.png", pixels)
-    store = open_images(tmp_path / "set", data_dir=cache)
+    store = open_images(tmp_path / "set")
     assert store.shape == (1, 6, 5)
     assert store.labels.tolist() == ["a"] * 15 + ["b"] * 15
     np.testing.assert_array_equal(store.read(0, 15)[:, 0], X[:30:2])
@@ -221,7 +223,7 @@ def test_grey_images_stay_grey_and_subfolders_are_labels(tmp_path, cache):
 def test_one_coloured_image_makes_all_of_them_rgb(tmp_path, cache):
     write(tmp_path / "set/1.png", X[0])
     write(tmp_path / "set/2.png", RNG.integers(0, 256, (6, 5, 3), dtype=np.uint8))
-    store = open_images(tmp_path / "set", data_dir=cache)
+    store = open_images(tmp_path / "set")
     np.testing.assert_array_equal(store.read(0, 1)[0], np.stack([X[0]] * 3))
 
 
@@ -231,7 +233,7 @@ def test_images_of_different_sizes_are_scaled_and_cropped_in_the_middle(tmp_path
     wide[:, 100:200] = 255
     write(tmp_path / "set/wide.png", wide)
     write(tmp_path / "set/small.jpg", np.full((10, 20), 90, np.uint8), quality=95)
-    store = open_images(tmp_path / "set", data_dir=cache)
+    store = open_images(tmp_path / "set")
     assert store.shape == (1, 64, 64)
     small, shown = store.read(0, 2)[:, 0]
     assert np.abs(small.astype(int) - 90).max() <= 2
@@ -243,20 +245,20 @@ def test_images_are_turned_as_their_exif_note_says(tmp_path, cache):
     note[0x0112] = 6  # to be turned a quarter clockwise
     for i in range(2):
         write(tmp_path / f"set/{i}.png", X[i], exif=note)
-    store = open_images(tmp_path / "set", data_dir=cache)
+    store = open_images(tmp_path / "set")
     np.testing.assert_array_equal(store.read(0, 1)[0, 0], np.rot90(X[0], -1))
 
 
 def test_images_are_decoded_once_until_they_change(tmp_path, cache, monkeypatch):
     for i in range(12):
         write(tmp_path / f"set/{i:02}.png", X[i])
-    first = open_images(tmp_path / "set", data_dir=cache).path
+    first = open_images(tmp_path / "set").path
     with monkeypatch.context() as patch:
         patch.setattr(images, "_opened", None)
-        assert open_images(tmp_path / "set", data_dir=cache).path == first
+        assert open_images(tmp_path / "set").path == first
     write(tmp_path / "set/03.png", X[99])
     os.utime(tmp_path / "set/03.png", (1, 1))
-    again = open_images(tmp_path / "set", data_dir=cache)
+    again = open_images(tmp_path / "set")
     assert again.path != first
     np.testing.assert_array_equal(again.read(3, 4)[0, 0], X[99])
     assert not list(cache.rglob("*.part"))
@@ -278,7 +280,7 @@ def test_a_bad_image_is_named(tmp_path, cache, monkeypatch, damage):
         Image.fromarray(np.full((6, 5), 0.5, np.float32)).save(bad, "tiff")
     else:
         bad.write_bytes(b"" if damage == "empty" else b"nonsense")
-    message = refusal(open_images, tmp_path / "set", data_dir=cache)
+    message = refusal(open_images, tmp_path / "set")
     assert "07.png: " in message
     assert "16 bits" in message if damage == "32 bits" else "repair or remove" in message
     assert not list(cache.glob("decoded/*"))
@@ -286,25 +288,25 @@ def test_a_bad_image_is_named(tmp_path, cache, monkeypatch, damage):
 
 def test_a_folder_without_images_and_a_full_disk_are_refused(tmp_path, cache, monkeypatch):
     (tmp_path / "empty").mkdir()
-    assert "no images in it (.png, .jpg" in refusal(load_data, tmp_path / "empty", data_dir=cache)
+    assert "no images in it (.png, .jpg" in refusal(load_data, tmp_path / "empty")
     write(tmp_path / "set/1.png", X[0])
     monkeypatch.setattr(images.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 9}))
     with pytest.raises(StorageError, match="need 30 bytes and 9 bytes are free"):
-        open_images(tmp_path / "set", data_dir=cache)
+        open_images(tmp_path / "set")
 
 
 def test_a_folder_does_not_hide_the_data_set_of_its_name(tmp_path, cache, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "digits/1.png", X[0])
-    assert load_data("digits", data_dir=cache).train.x.shape == (1438, 1, 8, 8)
+    assert load_data("digits").train.x.shape == (1438, 1, 8, 8)
     with pytest.raises(DataError, match="at least 2 examples"):
-        load_data("./digits", data_dir=cache)
+        load_data("./digits")
 
 
 def test_a_run_on_a_folder_of_images_and_other_images_for_it(tmp_path, cache):
     for i in range(60):
         write(tmp_path / f"set/{i:02}.png", RNG.integers(0, 256, (8, 8), dtype=np.uint8))
-    options = {"data_dir": cache, "device": "cpu"}
+    options = {"device": "cpu"}
     for stream in (None, True):
         folder = tmp_path / f"run-{stream}"
         run = train(
@@ -313,7 +315,7 @@ def test_a_run_on_a_folder_of_images_and_other_images_for_it(tmp_path, cache):
         assert isinstance(run.data.train, Stored) == bool(stream)
         assert evaluate_run(folder, **options)["mse"] == pytest.approx(run.metrics["mse"], rel=1e-5)
     write(tmp_path / "others/large.jpg", np.full((50, 60, 3), 200, np.uint8))
-    given = load_examples(tmp_path / "others", run.trained.spec, data_dir=cache)
+    given = load_examples(tmp_path / "others", run.trained.spec)
     assert given.x.shape == (1, 1, 8, 8)
     assert np.abs(given.x.astype(int) - 200).max() <= 3
 
@@ -333,29 +335,29 @@ def test_shards_as_webdataset_writes_them(tmp_path, cache):
     with webdataset.ShardWriter(str(folder / "s-%02d.tar"), maxcount=10, verbose=0) as writer:
         for i in range(25):
             writer.write({"__key__": f"{i:05}", "png": png(X[i]), "cls": i % 3, "json": {"n": i}})
-    store = open_images(folder, data_dir=cache)
+    store = open_images(folder)
     np.testing.assert_array_equal(store.read(0, 25)[:, 0], X[:25])
     assert store.labels.tolist() == [i % 3 for i in range(25)]
-    one = load_data(folder / "s-00.tar", data_dir=cache)
+    one = load_data(folder / "s-00.tar")
     assert len(one.train) + len(one.test) == 10
 
 
 def test_bad_shards_are_named(tmp_path, cache):
     path = tmp_path / "x.tar"
     path.write_bytes(b"nonsense" * 200)
-    assert "x.tar: not an intact shard" in refusal(load_data, path, data_dir=cache)
+    assert "x.tar: not an intact shard" in refusal(load_data, path)
     with tarfile.open(path, "w") as archive:
         member = tarfile.TarInfo("00.png")
         member.size = 8
         archive.addfile(member, io.BytesIO(b"nonsense"))
-    message = refusal(load_data, path, data_dir=cache)
+    message = refusal(load_data, path)
     assert "x.tar, 00.png: not an intact image" in message
     path.write_bytes(path.read_bytes()[:700])
-    assert "x.tar" in refusal(load_data, path, data_dir=cache)
+    assert "x.tar" in refusal(load_data, path)
 
 
 def test_a_model_of_rows_takes_images_as_they_are(tmp_path, cache):
     for i in range(3):
         write(tmp_path / f"set/{i}.png", X[i])
-    examples = load_examples(tmp_path / "set", DataSpec((30,), scale=(255.0,)), data_dir=cache)
+    examples = load_examples(tmp_path / "set", DataSpec((30,), scale=(255.0,)))
     np.testing.assert_array_equal(examples.x, X[:3].reshape(3, 30))

@@ -32,11 +32,12 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def read(tmp_path):
+def read(tmp_path, monkeypatch):
     """Opens a folder with a cache of its own."""
+    monkeypatch.setenv("AUTOENCODE_CACHE", str(tmp_path / "cache"))
 
     def call(path, options=None, shape=None):
-        store = open_images(path, shape, tmp_path / "cache", options or ImageOptions())
+        store = open_images(path, shape, options or ImageOptions())
         return store, store.read(0, len(store))
 
     return call
@@ -231,7 +232,7 @@ def test_what_is_no_file_does_not_keep_the_reader_waiting(folder, read):
     os.mkfifo(folder / "a/pipe.png")
     (folder / "a/folder.png").mkdir()
     write(folder / ".hidden/x.png", GREY[0])
-    with pytest.raises(DataError, match=r"pipe.png.*no file"):
+    with pytest.raises(DataError, match=r"pipe.png.*is a pipe, not a file"):
         read(folder)
     (folder / "a/pipe.png").unlink()
     assert len(read(folder)[1]) == 20

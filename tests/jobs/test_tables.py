@@ -433,7 +433,7 @@ def test_files_of_all_kinds_are_the_same_table(tmp_path, ending):
 
 BAD_CSV = {
     "empty": (b"", "empty"),
-    "ragged": (b"a,b\n1,2\n3\n", "Expected 2 columns"),
+    "ragged": (b"a,b\n1,2\n3\n", "line 3: 1 cells, and the first line has 2"),
     "twice": (b"a,a\n1,2\n3,4\n", "two columns are named 'a'"),
     "bytes": (b"a,b\n\xff\xfe\xfa,2\n", "UTF"),
     "one row": (b"a,b\n1,2\n", "at least 2"),

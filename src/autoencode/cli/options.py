@@ -84,8 +84,8 @@ def data_dir_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--data-dir",
         metavar="DIR",
-        help="Where named data sets lie and are downloaded to.  [default: $AUTOENCODE_DATA, else "
-        "the user's cache folder]",
+        help="Where named data sets lie and are downloaded to.  [default: $AUTOENCODE_DATA, which "
+        "is only read, and the cache: $AUTOENCODE_CACHE, else the user's]",
     )(function)
 
 

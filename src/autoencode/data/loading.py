@@ -6,7 +6,7 @@ source -> read -> Raw -> as_array -> arrangement -> choose_storage -> Examples +
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ from autoencode.data.values.support import support_of
 from autoencode.errors import DataError, OptionError
 from autoencode.types import Array, ColumnKind, DataSpec, Layout, Standardize
 
+_ROWS = 1 << 10  # compared at a time: nearly always these already differ
 _UNNAMED = "these data have no named columns; leave label, id, drop and kinds out"
 
 
@@ -85,7 +86,8 @@ def load_data(
             Parquet, Feather or Arrow file, a Zarr array, a folder of images, ``.tar`` shards, an array,
             nested lists, a tensor, a table of pandas, polars or pyarrow, a torch map-style dataset or a
             ``datasets.Dataset`` of Hugging Face (or the folder of a saved one); ``Data`` as they are.
-        data_dir: where data sets are looked for and downloaded to, and decoded images kept.
+        data_dir: where data sets are looked for and downloaded to; by default they are looked for in
+            ``$AUTOENCODE_DATA`` and in the cache, and downloaded to the latter (``data_folders``).
         labels: (N,) one label for each example, where the source has none.
         standardize: how columns and other values that are no pixels are scaled; see
             ``ranges.spec_for``.
@@ -129,9 +131,12 @@ def load_data(
         if stays(source, found, stream):
             if leave_out:
                 raise DataError("classes are left out of data in memory only; use stream=False")
+            refuse_unusable_store(found)
+            _refuse_alike(found.read(*ends) for ends in blocks(found))
             return streamed(found, labels, standardize, layout=layout)
         found = read_whole(found)
     raw = without(_for_training(_clean(found, labels)), leave_out)
+    _refuse_alike(raw.x[start : start + _ROWS] for start in range(0, len(raw.x), _ROWS))
     held_out = None
     notices = list(raw.notices)
     if raw.x_test is None and len(raw.x) >= HELD_OUT_FROM:
@@ -308,6 +313,25 @@ def _refuse_empty_columns(x: Array, gaps: bool) -> None:
     empty = np.isnan(x).all(axis=0)
     if empty.any():
         raise DataError(f"train: column {int(empty.argmax())} has no values; drop it")
+
+
+def _refuse_alike(pieces: Iterable[Array]) -> None:
+    """Refuses examples that are all the same, so that there is nothing to learn from them.
+
+    Raises:
+        DataError: with their value, where it is only one.
+    """
+    first = None
+    for piece in pieces:
+        first = piece[:1] if first is None else first
+        gone = np.isnan(first) & np.isnan(piece) if piece.dtype.kind == "f" else False
+        if not ((piece == first) | gone).all():
+            return
+    if first is None or not first.size:
+        return
+    value = first.flat[0]
+    told = f"all values are {float(value):g}" if (first == value).all() else "all examples are the same"
+    raise DataError(f"train: {told}: there is nothing to learn from them; give data that vary")
 
 
 def _for_training(raw: Raw) -> Raw:

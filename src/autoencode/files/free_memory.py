@@ -94,6 +94,21 @@ def require_memory(n_bytes: int, what: str, remedy: str = _REMEDY) -> None:
         )
 
 
+def require_memory_to_learn(n_values: int, item_bytes: int, what: str) -> None:
+    """Refuses values that do not fit into memory as they are stored, as models see them, and parted.
+
+    Args:
+        n_values: how many there are.
+        item_bytes: of each, as it is stored; bytes stay bytes, all else becomes floats of four.
+        what: what they are, for the message.
+
+    Raises:
+        DataError: they do not fit.
+    """
+    kept = 1 if item_bytes == 1 else 4
+    require_memory(n_values * (item_bytes + 2 * kept), what)
+
+
 def _why() -> str:
     return f" (of {VARIABLE}={os.environ[VARIABLE].strip()})" if _allowed() is not None else ""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from autoencode.files.free_memory import require_memory
 
@@ -18,7 +18,7 @@ _KINDS = (
 )
 
 
-def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
     """Opens a regular file, or a link to one, for reading; never waits for another process.
 
     Raises:

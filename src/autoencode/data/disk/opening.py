@@ -18,7 +18,7 @@ from autoencode.data.formats.format import is_large
 from autoencode.data.raw import Raw
 from autoencode.data.values.arrays import as_labels, refuse_dtype
 from autoencode.errors import DataError
-from autoencode.files.free_memory import human, require_memory
+from autoencode.files.free_memory import human, require_memory_to_learn
 from autoencode.types import Array, DataSpec, Layout
 
 
@@ -39,7 +39,7 @@ def read_whole(store: Store) -> Raw:
         DataError: it does not fit.
     """
     refuse_unusable_store(store)
-    require_memory(_bytes(store), store.name)
+    require_memory_to_learn(len(store) * math.prod(store.shape), store.dtype.itemsize, store.name)
     return Raw(
         Path(store.name).stem,
         store.read(0, len(store)),

@@ -9,13 +9,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from autoencode.data.formats.chunked import ZARR
 from autoencode.data.formats.format import AS_IT_IS, Format, Opening
 from autoencode.data.formats.huggingface import HUGGING_FACE
 from autoencode.data.formats.image_folders import IMAGES
 from autoencode.data.formats.named import NAMED, catalogue
 from autoencode.data.formats.numpy_arrays import ARRAYS, DATASETS, MEMORY_MAPS, NPY, NPZ, as_it_is
 from autoencode.data.formats.tables import COLUMN_FILES, FRAMES, TEXT_FILES
+from autoencode.data.formats.zarr_arrays import ZARR
 from autoencode.data.raw import Raw
 from autoencode.data.values.frames import is_frame
 from autoencode.errors import DataError, OptionError, nearest

@@ -1,7 +1,4 @@
-"""Stores that come in compressed chunks: Zarr arrays, Parquet and Arrow files.
-
-Each needs a library that is imported when such a file is opened, and an extra that brings it.
-"""
+"""Stores on the columns of Parquet and Arrow files, which come in compressed groups of rows."""
 
 from __future__ import annotations
 
@@ -13,16 +10,21 @@ from typing import Any
 import numpy as np
 
 from autoencode.data.disk.store import merged, take_by_blocks
-from autoencode.data.formats.format import Format, as_path
-from autoencode.data.raw import LABEL_KEYS, X_KEYS
+from autoencode.data.formats.arrow_files import (
+    PARQUET,
+    batches,
+    open_regular_in_words,
+    parsing,
+    sound,
+    unpacked_group,
+)
 from autoencode.data.values.arrays import refuse_dtype
 from autoencode.errors import DataError
+from autoencode.files.free_memory import require_memory
 from autoencode.types import Array
 
-ZARR_MARKS = ("zarr.json", ".zarray", ".zgroup")
-_ZARR = ".zarr"
-PARQUET = ".parquet"
 COLUMNS = (PARQUET, ".arrow", ".feather")
+_MOST_ROWS = 1 << 48  # of one group
 
 
 def needed(library: str, extra: str, what: object) -> Any:
@@ -38,75 +40,6 @@ def needed(library: str, extra: str, what: object) -> Any:
             f"{what}: needs {library.partition('.')[0]}; install it with "
             f"pip install 'autoencode[{extra}]'"
         ) from error
-
-
-@dataclass(frozen=True, eq=False)
-class ZarrStore:
-    """A store on a Zarr array (N, *D), read in whole chunks (or shards)."""
-
-    name: str
-    array: Any
-    labels: Array | None = None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.array.shape[1:])
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        dtype: np.dtype[Any] = np.dtype(self.array.dtype)
-        return dtype
-
-    def __len__(self) -> int:
-        return int(self.array.shape[0]) if self.array.shape else 0
-
-    def read(self, start: int, stop: int) -> Array:
-        """Reads the rows from ``start`` to ``stop`` (stop - start, *shape).
-
-        Raises:
-            DataError: a chunk is damaged.
-        """
-        try:
-            return np.asarray(self.array[start:stop])
-        except Exception as error:  # a codec's complaint can be of any kind
-            raise DataError(
-                f"{self.name}: rows {start} to {stop - 1} cannot be read ({_short(error)}); "
-                "write it again"
-            ) from error
-
-    def take(self, rows: Array) -> Array:
-        """Reads the rows with these numbers (M,)."""
-        return take_by_blocks(self, rows)
-
-    def bounds(self, rows: int) -> Array:
-        """Lists the row numbers at which chunks begin."""
-        chunk = int((getattr(self.array, "shards", None) or self.array.chunks)[0])
-        step = max(1, round(rows / chunk)) * chunk
-        return np.append(np.arange(0, len(self), step), len(self))
-
-
-def open_zarr(path: Path) -> ZarrStore:
-    """Opens the examples of a Zarr array, or of a group that holds them under a name in common use.
-
-    Raises:
-        DataError: it cannot be read, or one cannot tell which array holds the examples.
-    """
-    zarr = needed("zarr", "stream-zarr", path)
-    try:
-        found = zarr.open(str(path), mode="r")
-    except Exception as error:
-        raise DataError(f"{path}: not a Zarr array ({_short(error)}); write it again") from error
-    if hasattr(found, "chunks"):
-        return ZarrStore(str(path), found)
-    arrays = {key: value for key, value in found.members() if hasattr(value, "chunks")}
-    key = next((key for key in X_KEYS if key in arrays), None)
-    if key is None and len(arrays) != 1:
-        names = ", ".join(sorted(arrays)) or "none"
-        raise DataError(
-            f"{path}: cannot tell which array holds the examples (arrays: {names}); name it x"
-        )
-    labels = next((arrays[name][:] for name in LABEL_KEYS if name in arrays and name != key), None)
-    return ZarrStore(str(path), arrays[key or next(iter(arrays))], labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,12 +92,7 @@ class ColumnStore:
     def _group(self, number: int) -> Array:
         file, group = self.groups[number].tolist()
         path = self.files[file]
-        try:
-            table = _read_group(path, self.meta[file], group)
-        except Exception as error:
-            raise DataError(
-                f"{path}: row group {group} cannot be read ({_short(error)}); write it again"
-            ) from error
+        table = _read_group(path, self.meta[file], group)
         return _as_rows(table, self.shape, self.dtype, str(path))
 
 
@@ -208,39 +136,29 @@ def open_columns(path: Path) -> ColumnStore:
 
 def _layout(path: Path) -> tuple[Any, list[int], Any]:
     """Reads a file's metadata (for opening it again), the rows of its groups, and its columns."""
-    try:
+    with open_regular_in_words(path) as handle, parsing(path):
         if path.suffix.lower() == PARQUET:
-            parquet = importlib.import_module("pyarrow.parquet")
-            meta = parquet.read_metadata(path)
-            sizes = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
-            return meta, sizes, meta.schema.to_arrow_schema().remove_metadata()
-        with _arrow_file(path) as reader:
-            batches = range(reader.num_record_batches)
-            return (
-                None,
-                [reader.get_batch(i).num_rows for i in batches],
-                reader.schema.remove_metadata(),
-            )
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; check the path") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({_short(error)}); write it again") from error
-    except ValueError as error:  # how pyarrow calls damage
-        raise DataError(f"{path}: not an intact file ({_short(error)}); write it again") from error
-
-
-def _arrow_file(path: Path) -> Any:
-    pyarrow, ipc = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.ipc")
-    return ipc.open_file(pyarrow.memory_map(str(path)))
+            groups: Any = importlib.import_module("pyarrow.parquet").read_metadata(handle)
+            sizes = [groups.row_group(i).num_rows for i in range(groups.num_row_groups)]
+            schema = groups.schema.to_arrow_schema()
+        else:
+            groups = batches(handle)
+            sizes = [group.rows(handle) for group in groups]
+            schema = importlib.import_module("pyarrow.ipc").open_file(handle).schema
+        if any(not 0 <= size < _MOST_ROWS for size in sizes):
+            raise ValueError("a number of rows that cannot be")
+        return groups, sizes, schema.remove_metadata()
 
 
 def _read_group(path: Path, meta: Any, group: int) -> Any:
-    if path.suffix.lower() != PARQUET:
-        with _arrow_file(path) as reader:
-            return reader.get_batch(group)
-    parquet = importlib.import_module("pyarrow.parquet")
-    with parquet.ParquetFile(path, metadata=meta) as file:
-        return file.read_row_group(group, use_threads=False).combine_chunks()
+    with open_regular_in_words(path) as handle, parsing(path, f"file in row group {group}"):
+        if path.suffix.lower() != PARQUET:
+            require_memory(2 * meta[group].unpacked(handle) + meta[group].body, str(path))
+            batch = importlib.import_module("pyarrow.ipc").open_file(handle).get_batch(group)
+            return sound(batch, path)
+        require_memory(2 * unpacked_group(meta, group), str(path))
+        with importlib.import_module("pyarrow.parquet").ParquetFile(handle, metadata=meta) as file:
+            return sound(file.read_row_group(group, use_threads=False), path).combine_chunks()
 
 
 def _row_type(schema: Any, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -276,19 +194,3 @@ def _as_rows(table: Any, shape: tuple[int, ...], dtype: np.dtype[Any], where: st
             return np.asarray(column.flatten()).reshape(-1, *shape).astype(dtype, copy=False)
         rows[:, i] = column.to_numpy(zero_copy_only=False)
     return rows
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__
-
-
-def _is_zarr(source: Any) -> bool:
-    path = as_path(source)
-    if path is None:
-        return False
-    return path.suffix.lower() == _ZARR or any((path / mark).exists() for mark in ZARR_MARKS)
-
-
-ZARR = Format(
-    "Zarr arrays", _is_zarr, lambda source, how: open_zarr(Path(source)), (_ZARR,), stores=True
-)

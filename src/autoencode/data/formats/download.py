@@ -260,13 +260,29 @@ def _storage(folder: Path) -> Iterator[None]:
         ) from error
 
 
-DATA_VARIABLE = "AUTOENCODE_DATA"
+DATA_VARIABLE, CACHE_VARIABLE = "AUTOENCODE_DATA", "AUTOENCODE_CACHE"
 
 
 def data_folder(explicit: str | os.PathLike[str] | None = None) -> Path:
     """Finds the folder of data sets: the given one, else ``$AUTOENCODE_DATA``, else the cache."""
-    if chosen := explicit or os.environ.get(DATA_VARIABLE):
-        return Path(chosen).expanduser()
+    return data_folders(explicit)[0]
+
+
+def data_folders(explicit: str | os.PathLike[str] | None = None) -> tuple[Path, ...]:
+    """Lists where data sets are looked for; what is in none of these is downloaded to the last.
+
+    That is the folder which is given; else ``$AUTOENCODE_DATA``, which is only read, and the cache.
+    """
+    if explicit:
+        return (Path(explicit).expanduser(),)
+    given = os.environ.get(DATA_VARIABLE)
+    return (Path(given).expanduser(), cache_folder()) if given else (cache_folder(),)
+
+
+def cache_folder() -> Path:
+    """Finds the folder of what can be made again: ``$AUTOENCODE_CACHE``, else the user's cache."""
+    if given := os.environ.get(CACHE_VARIABLE):
+        return Path(given).expanduser()
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "autoencode"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "autoencode"

@@ -24,7 +24,7 @@ class Opening:
         stream: whether it is to stay on disk, if that is decided.
         table: whether a file that may be a table is read as one; by default unless it is large, or is
             to be streamed.
-        data_dir: where named data sets lie and decoded images are kept; see ``data_folder``.
+        data_dir: where named data sets lie; see ``data_folders``.
         shape: (C, H, W) that images are brought to.
         images: how they are brought to one form.
         progress: called with bytes and total while something is downloaded.

@@ -18,15 +18,20 @@ from typing import Any
 import numpy as np
 
 from autoencode.data.disk.store import Store
+from autoencode.data.formats.arrow_files import check_stream, short
 from autoencode.data.formats.chunked import needed
 from autoencode.data.formats.format import Format, Opening, as_path
 from autoencode.data.raw import LABEL_KEYS
 from autoencode.data.values.arrays import refuse_dtype
 from autoencode.errors import DataError
+from autoencode.files.regular import open_regular, read_regular
+from autoencode.files.sealed import parse_json
 from autoencode.types import Array
 
 _LIBRARY = "datasets"
 _SAVED, _SAVED_DICT = "dataset_info.json", "dataset_dict.json"
+_FILES = ("_data_files", "_indices_data_files")
+_JSON_TIMES = 60  # the bytes of a file that it takes once it is read
 _ONE = "keep one with select_columns"
 
 
@@ -90,15 +95,12 @@ class DatasetStore:
         return np.ascontiguousarray(found[0], self.dtype)
 
 
-def open_dataset(
-    source: Any, shape: tuple[int, ...] | None = None, data_dir: str | os.PathLike[str] | None = None
-) -> Store:
+def open_dataset(source: Any, shape: tuple[int, ...] | None = None) -> Store:
     """Opens the examples of a data set; labels are a column of class labels, or one named so.
 
     Args:
         source: a ``datasets.Dataset`` or the folder of a saved one.
         shape: (C, H, W) that images are brought to.
-        data_dir: where decoded images are kept; see ``data_folder``.
 
     Raises:
         DataError: it cannot be read, or one cannot tell what to learn from.
@@ -114,17 +116,45 @@ def open_dataset(
     if pictures:
         if len(rest) > 1:
             raise DataError(f"{name}: the columns {', '.join(rest)} beside each other; {_ONE}")
-        return _images(dataset, name, rest[0], label, shape, data_dir)
+        return _images(dataset, name, rest[0], label, shape, isinstance(source, Path))
     return _numbers(dataset, name, rest, _labels(dataset, label))
 
 
 def _loaded(path: Path) -> tuple[Any, str]:
     library = needed(_LIBRARY, "stream-datasets", path)
+    _refuse_odd(path)
     try:
-        return library.load_from_disk(str(path)), str(path)
+        dataset = library.load_from_disk(str(path))
+        dataset.data.table.validate(full=True)
+        return dataset, str(path)
     except Exception as error:  # damage surfaces as anything
         said = " ".join(str(error).split())[:120]
         raise DataError(f"{path}: not an intact data set ({said}); save it again") from error
+
+
+def _refuse_odd(path: Path) -> None:
+    """Refuses a folder of several data sets, and one that names files elsewhere or claims too much.
+
+    Raises:
+        DataError: with the reason.
+    """
+    try:
+        if (path / _SAVED_DICT).is_file():
+            splits = parse_json(read_regular(path / _SAVED_DICT, _JSON_TIMES)).get("splits", ())
+            raise DataError(
+                f"{path}: holds several data sets ({', '.join(map(str, splits))}); give one of them"
+            )
+        facts = parse_json(read_regular(path / "state.json", _JSON_TIMES))
+        read_regular(path / _SAVED, _JSON_TIMES)
+        files = [entry["filename"] for key in _FILES for entry in facts.get(key) or ()]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: not an intact data set ({short(error)}); save it again") from error
+    for file in files:
+        if not isinstance(file, str) or Path(file).name != file or (path / file).is_symlink():
+            raise DataError(f"{path}: names a file elsewhere; save it again")
+        check_stream(path / file)
 
 
 def _name_of(dataset: Any) -> str:
@@ -221,9 +251,12 @@ def _images(
     column: str,
     label: str | None,
     shape: tuple[int, ...] | None,
-    data_dir: str | os.PathLike[str] | None,
+    saved: bool,
 ) -> Store:
-    """Opens the images of a data set, decoded once under the library's own fingerprint."""
+    """Opens the images of a data set, decoded once under the library's own fingerprint.
+
+    One that was ``saved`` holds its images; a path in it could lead anywhere, and is not followed.
+    """
     from autoencode.data.formats import images
 
     encoded = dataset.with_format(None).cast_column(column, _undecoded(dataset.features[column]))
@@ -231,9 +264,12 @@ def _images(
 
     def entries() -> Iterator[images.Entry]:
         for i, row in enumerate(encoded.select_columns([column])):
-            content, path = row[column]["bytes"], row[column]["path"]
+            found = row[column] or {"bytes": b"", "path": None}
+            content, path = found["bytes"], found["path"]
+            if content is None and saved:
+                raise DataError(f"{name}, row {i}: names a file elsewhere; save it with its images")
             opened = (
-                functools.partial(open, path, "rb")
+                functools.partial(open_regular, path or "")
                 if content is None
                 else functools.partial(io.BytesIO, content)
             )
@@ -241,7 +277,7 @@ def _images(
 
     what = f"{images.RULE} {dataset._fingerprint} {column} {label} {len(dataset)} {shape}"
     key = hashlib.sha256(what.encode()).hexdigest()[:32]
-    return images.decoded(Path(name), entries, key, shape, data_dir)
+    return images.decoded(Path(name), entries, key, shape)
 
 
 def _undecoded(feature: Any) -> Any:
@@ -255,7 +291,7 @@ def _matches(source: Any) -> bool:
 
 def _open(source: Any, how: Opening) -> Store:
     given = Path(source) if isinstance(source, str | os.PathLike) else source
-    return open_dataset(given, how.shape, how.data_dir)
+    return open_dataset(given, how.shape)
 
 
 HUGGING_FACE = Format("data sets of Hugging Face", _matches, _open, stores=True)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from autoencode.errors import DataError
 from autoencode.files.free_memory import CHUNK, DEFLATE_RATIO, require_memory
+from autoencode.files.regular import open_regular
 
 _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _CODES = {np.dtype(name).newbyteorder("="): code for code, name in _DTYPES.items()}
@@ -44,7 +45,7 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     """
     path = Path(path)
     try:
-        with path.open("rb") as plain:
+        with open_regular(path) as plain:
             packed = plain.read(2) == _GZIP_MAGIC
             plain.seek(0)
             size = os.fstat(plain.fileno()).st_size
@@ -76,7 +77,7 @@ def _read_array(stream: _Stream, path: Path, most: int) -> NDArray[Any]:
             f"{path}: the header claims {expected} bytes {_times(shape)}, "
             f"more than the file can hold; {_AGAIN}"
         )
-    require_memory(expected, str(path))
+    require_memory(3 * expected, str(path))  # as it is unpacked, and parted
     # One byte more than expected: enough to notice a file that is too long, and for gzip to reach
     # its own checksum.
     payload = _read_up_to(stream, expected + 1)

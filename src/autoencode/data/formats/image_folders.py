@@ -18,7 +18,7 @@ def _matches(source: Any) -> bool:
 def _open(source: Any, how: Opening) -> Store:
     from autoencode.data.formats import images  # brings Pillow
 
-    return images.open_images(Path(source), how.shape, how.data_dir, how.images)
+    return images.open_images(Path(source), how.shape, how.images)
 
 
 IMAGES = Format("folders and shards of images", _matches, _open, (SHARD,), stores=True)

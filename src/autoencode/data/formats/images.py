@@ -1,8 +1,8 @@
 """Folders of images and WebDataset shards, decoded once into a file that is read from then on.
 
 Decoding is what reading images costs, some fifty times as much as reading what was decoded. So it is
-done once, into ``decoded/`` in the folder for data (``data_folder``), under a name that changes with
-the names, sizes and times of the files. The folder may be deleted at any time.
+done once, into ``decoded/`` in the cache (``cache_folder``), under a name that changes with the names,
+sizes and times of the files. The folder may be deleted at any time.
 
 What becomes of an image: it is turned upright as its EXIF note says. It stays grey where all images are
 grey, else it becomes RGB; palettes and CMYK become RGB too, transparency is dropped, 16 bits become 8.
@@ -20,7 +20,6 @@ import json
 import math
 import os
 import shutil
-import tarfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -30,7 +29,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from autoencode.data.formats.download import data_folder
+from autoencode.data.formats import shards
+from autoencode.data.formats.download import CACHE_VARIABLE, cache_folder
 from autoencode.data.formats.folders import (
     AS_THEY_ARE,
     IMAGE_ENDINGS,
@@ -40,9 +40,10 @@ from autoencode.data.formats.folders import (
     shard_files,
 )
 from autoencode.data.formats.npy import FileStore, open_npy
-from autoencode.errors import DataError, StorageError, own_warnings
+from autoencode.errors import DataError, OptionError, StorageError, own_warnings
 from autoencode.files.atomic import new_folder, writing
-from autoencode.files.free_memory import human
+from autoencode.files.free_memory import human, require_memory
+from autoencode.files.regular import open_regular
 from autoencode.types import Array
 
 _LABEL_ENDINGS = (".cls", ".cls.txt")
@@ -54,6 +55,8 @@ _DEEP = ("I;16", "I;16B", "I;16L", "I;16N")
 _TOO_DEEP = ("I", "F")
 _GREY_ENOUGH = 8  # levels
 _NAMED = 3  # files in a notice
+_MOST_FILE, _MOST_LABEL = 1 << 28, 1 << 12  # bytes
+_PIXEL = 16  # bytes of a pixel at most while it is brought to another form
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,6 @@ Entries = Callable[[], Iterator[Entry]]
 def open_images(
     path: Path,
     shape: tuple[int, ...] | None = None,
-    data_dir: str | os.PathLike[str] | None = None,
     options: ImageOptions = AS_THEY_ARE,
 ) -> FileStore:
     """Opens the images of a folder or of shards, decoding them unless that was done before.
@@ -82,17 +84,16 @@ def open_images(
     Args:
         path: a folder of images, a ``.tar`` file or a folder of them.
         shape: (C, H, W) to bring them to, for a model that is trained already.
-        data_dir: see ``data_folder``.
         options: how images of different sizes, and damaged ones, are treated.
 
     Raises:
         DataError: a file is no intact image; a coloured one is given to a model of grey ones.
         StorageError: what is decoded cannot be written.
     """
-    shards = shard_files(path)
-    files = shards or image_files(path)
-    entries = (lambda: _in_shards(shards)) if shards else (lambda: _in_folder(path, files))
-    return decoded(path, entries, _key(path, files, shape, options), shape, data_dir, options)
+    packed = shard_files(path)
+    files = packed or image_files(path)
+    entries = (lambda: _in_shards(packed)) if packed else (lambda: _in_folder(path, files))
+    return decoded(path, entries, _key(path, files, shape, options), shape, options)
 
 
 def decoded(
@@ -100,7 +101,6 @@ def decoded(
     entries: Entries,
     key: str,
     shape: tuple[int, ...] | None,
-    data_dir: str | os.PathLike[str] | None,
     options: ImageOptions = AS_THEY_ARE,
 ) -> FileStore:
     """Opens images as rows of a file, which is written where it is not there yet.
@@ -110,14 +110,13 @@ def decoded(
         entries: gives them, each time anew.
         key: changes when they do.
         shape: (C, H, W) or ``None`` for that which the rule at the top gives.
-        data_dir: see ``data_folder``.
         options: how they are brought to one form.
     """
     if shape is not None and shape[0] not in (1, 3):
         raise DataError(
             f"{name}: images have 1 or 3 channels, and the model takes {shape[0]}; give it an array"
         )
-    home = data_folder(data_dir) / "decoded"
+    home = cache_folder() / "decoded"
     target = home / key
     if not (target / "x.npy").exists():
         bad = DamagedImages(name, options.on_bad_file == "skip")
@@ -162,28 +161,24 @@ def _in_folder(folder: Path, files: list[Path]) -> Iterator[Entry]:
 
 
 def _file(path: Path) -> Any:
-    """Opens a regular file; anything else (a pipe, a device) could keep the reader waiting for ever."""
-    if path.exists() and not path.is_file():
-        raise OSError("it is no file")
-    return path.open("rb")
+    """Opens the regular file of an image that is not absurdly large."""
+    file = open_regular(path)
+    if os.fstat(file.fileno()).st_size > _MOST_FILE:
+        file.close()
+        raise OSError(f"larger than {human(_MOST_FILE)}")
+    return file
 
 
-def _in_shards(shards: list[Path]) -> Iterator[Entry]:
+def _in_shards(paths: list[Path]) -> Iterator[Entry]:
     """Yields the images of shards: members that share a name up to its first dot are one example."""
-    for shard in shards:
-        try:
-            with tarfile.open(shard, "r:*") as archive:
-                yield from _in_archive(archive, shard)
-        except (tarfile.TarError, EOFError) as error:
-            said = str(error).partition("\n")[0]
-            raise DataError(f"{shard}: not an intact shard ({said}); write it again") from error
+    for path in paths:
+        with shards.opened(path) as shard:
+            yield from _in_shard(shard)
 
 
-def _in_archive(archive: tarfile.TarFile, shard: Path) -> Iterator[Entry]:
+def _in_shard(shard: shards.Shard) -> Iterator[Entry]:
     key, image, label = "", None, None
-    for member in archive:
-        if not member.isfile():
-            continue
+    for member in shard:
         stem, _, ending = Path(member.name).name.lower().partition(".")
         stem = f"{Path(member.name).parent}/{stem}"
         if stem != key:
@@ -191,18 +186,25 @@ def _in_archive(archive: tarfile.TarFile, shard: Path) -> Iterator[Entry]:
                 yield replace(image, label=label)
             key, image, label = stem, None, None
         if f".{ending}".endswith(IMAGE_ENDINGS):
-            content = _content(archive, member)
-            opened = functools.partial(io.BytesIO, content)
-            image = Entry(f"{shard}, {member.name}", opened, id=f"{shard.name}/{member.name}")
+            image = _member(shard, member)
         elif f".{ending}" in _LABEL_ENDINGS:
-            label = _content(archive, member).decode(errors="replace").strip()
+            label = shard.content(member, _MOST_LABEL).decode(errors="replace").strip()
     if image is not None:
         yield replace(image, label=label)
 
 
-def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    stream = archive.extractfile(member)
-    return b"" if stream is None else stream.read()
+def _member(shard: shards.Shard, member: Any) -> Entry:
+    """The image of a shard's member; its size is looked at first, its errors are those of an image."""
+    name = f"{shard.path}, {member.name}"
+    try:
+        opened = functools.partial(io.BytesIO, shard.content(member))
+    except DataError as error:
+        opened = functools.partial(_raise, BadImageError(str(error)))
+    return Entry(name, opened, id=f"{shard.path.name}/{member.name}")
+
+
+def _raise(error: Exception) -> Any:
+    raise error
 
 
 def _layout(
@@ -396,17 +398,20 @@ def _opened(entry: Entry) -> Iterator[Any]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             warnings.filterwarnings("error", "(?i).*truncated")
             with entry.open() as stream, Image.open(stream, formats=_FORMATS) as image:
+                require_memory(image.width * image.height * _PIXEL, entry.name, "remove it")
                 if image.mode not in _TOO_DEEP:
                     yield image
                     return
-    except (DataError, StorageError):
+    except (BadImageError, OptionError, StorageError):
         raise
+    except DataError as error:  # too large
+        raise BadImageError(str(error)) from error
     except UnidentifiedImageError as error:
         raise BadImageError(
             f"{entry.name}: not an intact image (none of {', '.join(_FORMATS)}); repair or remove it"
         ) from error
     except Exception as error:  # a decoder's complaint can be of any kind
-        said = " ".join(str(error).split())[:120]
+        said = " ".join((getattr(error, "strerror", None) or str(error)).split())[:120]
         raise BadImageError(
             f"{entry.name}: not an intact image ({said}); repair or remove it"
         ) from error
@@ -418,5 +423,5 @@ def _require_space(folder: Path, n: int, shape: tuple[int, ...]) -> None:
     if needed > free:
         raise StorageError(
             f"{folder}: the decoded images need {human(needed)} and {human(free)} are free; make room "
-            "or point --data-dir elsewhere"
+            f"or point {CACHE_VARIABLE} elsewhere"
         )

@@ -2,8 +2,9 @@
 
 ``digits`` comes with scikit-learn, ``sprites`` are drawn when they are asked for. The others are four
 IDX files each, with or without ``.gz``, looked for in ``<dir>/<name>/``, ``<dir>/`` and
-``<dir>/<torchvision's name>/raw/``, and downloaded to the first of these when they are in none.
-``<dir>`` is the caller's, else ``$AUTOENCODE_DATA``, else the user's cache folder.
+``<dir>/<torchvision's name>/raw/``. ``<dir>`` is the caller's; else ``$AUTOENCODE_DATA``, and then the
+cache folder. When they are in none they are downloaded to ``<dir>/<name>/`` of the caller's, else to
+that of the cache; nothing is ever written into ``$AUTOENCODE_DATA``.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from autoencode.data.formats.download import OnBytes, data_folder, fetch
+from autoencode.data.formats.download import OnBytes, data_folders, fetch
 from autoencode.data.formats.format import Format, Opening
 from autoencode.data.formats.idx import content_md5, read_idx
 from autoencode.data.raw import Raw
 from autoencode.errors import DataError
+from autoencode.files.regular import read_regular
 from autoencode.types import Array, DataSpec
 
 _REPLACE = "delete it or point --data-dir elsewhere"
@@ -199,7 +201,7 @@ def read_named(
         return _read_digits()
     if name == "sprites":
         return _draw_sprites()
-    return _read_idx_set(_IDX_SETS[name], data_folder(data_dir), progress)
+    return _read_idx_set(_IDX_SETS[name], data_folders(data_dir), progress)
 
 
 def _read_digits() -> Raw:
@@ -231,9 +233,9 @@ def _parted(info: DatasetInfo) -> tuple[Array, Array]:
     return order[: info.n_train], order[info.n_train :]
 
 
-def _read_idx_set(idx_set: _IdxSet, folder: Path, progress: OnBytes | None) -> Raw:
+def _read_idx_set(idx_set: _IdxSet, folders: tuple[Path, ...], progress: OnBytes | None) -> Raw:
     info = idx_set.info
-    paths, notices = _locate(idx_set, folder, progress)
+    paths, notices = _locate(idx_set, folders, progress)
     arrays = []
     unverified = []
     for path, file in zip(paths, idx_set.files, strict=True):
@@ -257,11 +259,13 @@ def _read_idx_set(idx_set: _IdxSet, folder: Path, progress: OnBytes | None) -> R
     )
 
 
-def _locate(idx_set: _IdxSet, folder: Path, progress: OnBytes | None) -> tuple[list[Path], list[str]]:
+def _locate(
+    idx_set: _IdxSet, folders: tuple[Path, ...], progress: OnBytes | None
+) -> tuple[list[Path], list[str]]:
     """Finds the four files, downloaded where need be; returns them and a notice of the download."""
     info = idx_set.info
-    home = folder / info.name
-    found = {file.name: _find(file, idx_set, folder) for file in idx_set.files}
+    home = folders[-1] / info.name
+    found = {file.name: _find(file, idx_set, folders) for file in idx_set.files}
     missing = [file for file in idx_set.files if found[file.name] is None]
     names = ", ".join(f"{file.name}.gz" for file in missing)
     for file in missing:
@@ -277,8 +281,12 @@ def _locate(idx_set: _IdxSet, folder: Path, progress: OnBytes | None) -> tuple[l
     return [path for path in found.values() if path is not None], notices
 
 
-def _find(file: _IdxFile, idx_set: _IdxSet, folder: Path) -> Path | None:
-    places = (folder / idx_set.info.name, folder, folder / idx_set.torchvision_name / "raw")
+def _find(file: _IdxFile, idx_set: _IdxSet, folders: tuple[Path, ...]) -> Path | None:
+    places = (
+        place
+        for folder in folders
+        for place in (folder / idx_set.info.name, folder, folder / idx_set.torchvision_name / "raw")
+    )
     candidates = (place / f"{file.name}{ending}" for place in places for ending in (".gz", ""))
     return next((path for path in candidates if path.is_file()), None)
 
@@ -296,7 +304,7 @@ def _is_published(path: Path, array: Array, file: _IdxFile, name: str) -> bool:
                 f"{path}: wrong checksum (contents {content}, expected {file.content_md5}); {_REPLACE}"
             )
         return True
-    archive = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    archive = hashlib.md5(read_regular(path), usedforsecurity=False).hexdigest()
     # The sets share their file names, and a flat folder may hold any of them.
     if owner := _owner(archive, content):
         if owner != name:

@@ -6,7 +6,6 @@ import contextlib
 import math
 import mmap
 import os
-import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -19,7 +18,8 @@ import numpy as np
 from autoencode.data.raw import FACTOR_KEYS, LABEL_KEYS, X_KEYS, Factors, Raw
 from autoencode.data.values.arrays import refuse_dtype
 from autoencode.errors import DataError
-from autoencode.files.free_memory import CHUNK, DEFLATE_RATIO, human, require_memory
+from autoencode.files.free_memory import CHUNK, DEFLATE_RATIO, human, require_memory_to_learn
+from autoencode.files.regular import open_regular
 from autoencode.types import Array
 
 SUPPORTED = (".npy", ".npz")
@@ -29,6 +29,8 @@ _LABEL_TEST_KEYS = ("y_test", "Y_test", "test_labels", "labels_test")
 
 _ZIP_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # the two that numpy writes
 _ENCRYPTED = 0x1
+_END_OF_ARCHIVE, _END_BYTES = b"PK\5\6", 22 + (1 << 16)
+_MOST_DIRECTORY = 1 << 24  # bytes
 
 
 def read_file(path: str | os.PathLike[str]) -> Raw:
@@ -53,10 +55,11 @@ def read_file(path: str | os.PathLike[str]) -> Raw:
             f"{path}: cannot read this kind of file (supported: {', '.join(SUPPORTED)}); "
             "load it in Python and store it with numpy.save"
         )
-    with in_words(path), path.open("rb") as stream:
+    with in_words(path), open_regular(path) as stream:
         size = _size(stream, path)
         if path.suffix.lower() == ".npy":
             return Raw(path.stem, _read_array(stream, size, str(path)))
+        _refuse_crowded(stream, path)
         with zipfile.ZipFile(stream) as archive:
             return _read_archive(archive, path)
 
@@ -67,7 +70,7 @@ def npy_layout(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
     Raises:
         DataError: the file is missing or damaged, or its rows do not lie one after the other.
     """
-    with in_words(path), path.open("rb") as stream:
+    with in_words(path), open_regular(path) as stream:
         shape, fortran_order, dtype = _checked_header(stream, _size(stream, path), str(path))
         if fortran_order and len(shape) > 1:
             raise DataError(
@@ -83,7 +86,7 @@ def rows_in_order(path: Path) -> bool:
     Raises:
         DataError: the file is missing or damaged.
     """
-    with in_words(path), path.open("rb") as stream:
+    with in_words(path), open_regular(path) as stream:
         shape, fortran_order, _ = _checked_header(stream, _size(stream, path), str(path))
         return len(shape) > 1 and not fortran_order
 
@@ -92,16 +95,14 @@ def rows_in_order(path: Path) -> bool:
 def in_words(path: Path) -> Iterator[None]:
     """Turns the errors of a file that cannot be read into one line."""
     try:
-        mode = path.stat().st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a pipe, at which reading would wait
-            raise DataError(f"{path}: neither a file nor a folder; copy what it gives into a file")
         yield
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check the path") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    # What zipfile makes of a damaged directory is at times a name that is no text.
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeError) as error:
         raise DataError(f"{path}: not an intact .npz file ({error}); write it again") from error
     except OSError as error:
-        reason = "is a directory" if path.is_dir() else (error.strerror or str(error))
+        reason = error.strerror or str(error)
         raise DataError(f"{path}: cannot be read ({reason}); give a file") from error
 
 
@@ -110,6 +111,17 @@ def _size(stream: IO[bytes], path: Path) -> int:
     if not size:
         raise DataError(f"{path}: the file is empty; write it again")
     return size
+
+
+def _refuse_crowded(stream: IO[bytes], path: Path) -> None:
+    """Refuses an archive whose directory alone would fill the memory."""
+    stream.seek(max(0, stream.seek(0, os.SEEK_END) - _END_BYTES))
+    tail = stream.read()
+    at = tail.rfind(_END_OF_ARCHIVE)
+    size = int.from_bytes(tail[at + 12 : at + 16], "little") if at >= 0 else 0
+    if size > _MOST_DIRECTORY:
+        raise DataError(f"{path}: claims more arrays than there can be; write it with numpy.savez")
+    stream.seek(0)
 
 
 def _read_archive(archive: zipfile.ZipFile, path: Path) -> Raw:
@@ -175,8 +187,7 @@ def _checked(info: zipfile.ZipInfo, where: str) -> zipfile.ZipInfo:
 def _read_array(stream: IO[bytes], size: int, where: str, text: bool = False) -> Array:
     """Reads an array in numpy's format from a stream, with no memory claimed beyond its ``size``."""
     shape, fortran_order, dtype = _checked_header(stream, size, where, text)
-    expected = math.prod(shape) * dtype.itemsize
-    require_memory(expected, where)
+    require_memory_to_learn(math.prod(shape), dtype.itemsize, where)
     flat = np.empty(math.prod(shape), dtype)
     _fill(stream, flat.view(np.uint8).data, where)
     return flat.reshape(shape, order="F" if fortran_order else "C")
@@ -286,7 +297,7 @@ class FileStore:
         target = block.reshape(-1).view(np.uint8).data
         # Opened for each block, which costs next to nothing: a store can be copied, pickled and
         # shared between threads, and holds nothing that must be closed.
-        with in_words(self.path), self.path.open("rb", buffering=0) as file:
+        with in_words(self.path), open_regular(self.path) as file:
             file.seek(self.offset + start * row_bytes)
             while target:
                 n_read = file.readinto(target)

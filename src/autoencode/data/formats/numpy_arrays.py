@@ -14,11 +14,12 @@ from autoencode.data.formats.format import Format, Opening, ends_with, is_large
 from autoencode.data.formats.npy import open_memmap, open_npy, read_file
 from autoencode.data.raw import Raw
 from autoencode.data.values.arrays import from_dataset
+from autoencode.files.regular import is_regular, size_of
 
 
 def _open_npy(source: Any, how: Opening) -> Raw | Store:
     path = Path(source)
-    large = how.stream is None and path.is_file() and is_large(path.stat().st_size)
+    large = how.stream is None and is_regular(path) and is_large(size_of(path))
     return open_npy(path) if how.stream or large else read_file(path)
 
 

@@ -5,24 +5,38 @@ from __future__ import annotations
 import contextlib
 import csv
 import importlib
-from collections.abc import Iterator, Mapping
+import io
+import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from autoencode.data.disk.store import Store
-from autoencode.data.formats.chunked import COLUMNS, PARQUET, column_files, open_columns
+from autoencode.data.formats.arrow_files import (
+    PARQUET,
+    converting,
+    open_regular_in_words,
+    parsing,
+    read_arrow,
+    read_parquet,
+    sound,
+)
+from autoencode.data.formats.chunked import COLUMNS, column_files, open_columns
 from autoencode.data.formats.format import Format, Opening, as_path, is_large
 from autoencode.data.raw import Raw
 from autoencode.data.values.arrays import as_text
 from autoencode.data.values.frames import encode, is_frame, learn_columns, names_of, select
 from autoencode.errors import DataError, OptionError, nearest
-from autoencode.files.free_memory import require_memory
+from autoencode.files.free_memory import human, require_memory
 from autoencode.types import Array, ColumnKind, DataSpec
 
 TEXT = (".csv", ".tsv")
+_TEXT_TIMES = 6  # the bytes of a text table that it takes at most, as 1-digit numbers
+_COLUMN = 1 << 13  # bytes that a column takes beside its values
+_MOST_LINE = 1 << 20  # bytes of the first line
 
 
 @dataclass(frozen=True)
@@ -72,50 +86,78 @@ def read_table(path: Path) -> Any:
     Raises:
         DataError: it is missing, damaged or too large for memory.
     """
-    with _in_words(path):
-        require_memory(path.stat().st_size, str(path))
-        if path.suffix.lower() in TEXT:
-            return _read_text(path)
-        if path.suffix.lower() == PARQUET:
-            import pyarrow.parquet
-
-            return pyarrow.parquet.ParquetFile(path).read()
-        import pyarrow.feather
-
-        return pyarrow.feather.read_table(path)
+    if path.suffix.lower() in TEXT:
+        return _read_text(path)
+    return read_parquet(path) if path.suffix.lower() == PARQUET else read_arrow(path)
 
 
 def _read_text(path: Path) -> Any:
     import pyarrow.csv
 
-    if not path.stat().st_size:
-        raise DataError(f"{path}: the file is empty; write it again")
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(path)
-    header = _has_header(path, delimiter)
-    return pyarrow.csv.read_csv(
-        path,
-        read_options=pyarrow.csv.ReadOptions(autogenerate_column_names=not header),
-        parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True),
-    )
+    with open_regular_in_words(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        require_memory(size * _TEXT_TIMES, str(path))
+        line = _first_line(file, path)
+        delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(line)
+        cells = _cells(line, delimiter, path)
+        require_memory(len(cells) * _COLUMN, f"{path}: {len(cells)} columns")
+        header = not cells or not all(_is_number(cell) for cell in cells)
+        file.seek(0)
+        with parsing(path, "table"):
+            try:
+                table = pyarrow.csv.read_csv(
+                    file,
+                    read_options=pyarrow.csv.ReadOptions(autogenerate_column_names=not header),
+                    parse_options=pyarrow.csv.ParseOptions(
+                        delimiter=delimiter, newlines_in_values=True
+                    ),
+                    convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True),
+                )
+            except pyarrow.ArrowInvalid:
+                _refuse_ragged(path, delimiter, len(cells))
+                raise
+    if any(pyarrow.types.is_binary(kind) for kind in table.schema.types):
+        raise DataError(f"{path}: not UTF-8 text; save it as UTF-8")
+    return sound(table, path)
 
 
-def _first_line(path: Path) -> str:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return file.readline()
+def _first_line(file: BinaryIO, path: Path) -> str:
+    content = file.read(_MOST_LINE)
+    end = content.find(b"\n")
+    if end < 0 and len(content) == _MOST_LINE:
+        raise DataError(
+            f"{path}: the first line is longer than {human(_MOST_LINE)}; is it one row of a table?"
+        )
+    with parsing(path, "table"):
+        return (content if end < 0 else content[:end]).decode("utf-8-sig")
 
 
-def _delimiter(path: Path) -> str:
+def _delimiter(line: str) -> str:
     """Guesses a file's delimiter: a comma, unless the first line has only semicolons or tabs."""
-    line = _first_line(path)
     if "," in line:
         return ","
     return next((mark for mark in (";", "\t") if mark in line), ",")
 
 
-def _has_header(path: Path, delimiter: str) -> bool:
-    cells = next(csv.reader([_first_line(path)], delimiter=delimiter), [])
-    return not cells or not all(_is_number(cell) for cell in cells)
+def _cells(line: str, delimiter: str, path: Path) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error as error:
+        raise DataError(f"{path}, line 1: {error}; is it a table?") from error
+
+
+def _refuse_ragged(path: Path, delimiter: str, n_columns: int) -> None:
+    """Says in which line of a file there are more or fewer cells than in the first, if in any."""
+    with open_regular_in_words(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        rows = csv.reader(text, delimiter=delimiter)
+        with contextlib.suppress(csv.Error, UnicodeError):  # another damage than this
+            for row in rows:
+                if row and len(row) != n_columns:
+                    raise DataError(
+                        f"{path}, line {rows.line_num}: {len(row)} cells, and the first line has "
+                        f"{n_columns}; correct it"
+                    )
 
 
 def _is_number(cell: str) -> bool:
@@ -124,27 +166,6 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-@contextlib.contextmanager
-def _in_words(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; check the path") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text; save it as UTF-8") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({_short(error)}); write it again") from error
-    except ValueError as error:  # how pyarrow calls damage
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path}: not an intact table ({_short(error)}); correct it") from error
-
-
-def _short(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error)
-    return " ".join(text.split())[:160].rstrip(".")
 
 
 def table_for_training(table: Any, options: TableOptions, name: str) -> Raw:
@@ -162,15 +183,11 @@ def table_for_training(table: Any, options: TableOptions, name: str) -> Raw:
     if not kept:
         raise DataError(f"{name}: no column is left to learn from; drop fewer")
     features = select(table, kept)
-    columns = learn_columns(features, options.kinds, name)
-    return Raw(
-        name,
-        encode(features, columns, name),
-        labels=column_values(table, options.label),
-        columns=columns,
-        gaps=True,
-        ids=column_values(table, options.id),
-    )
+    with converting(name):
+        columns = learn_columns(features, options.kinds, name)
+        x = encode(features, columns, name)
+    labels, ids = (column_values(table, column) for column in (options.label, options.id))
+    return Raw(name, x, labels=labels, columns=columns, gaps=True, ids=ids)
 
 
 def refuse_absent(table: Any, options: TableOptions, name: str) -> None:
@@ -195,17 +212,13 @@ def table_for_model(table: Any, options: TableOptions, spec: DataSpec, name: str
     wanted = {column.name for column in spec.columns}
     aside = set(options.aside) - wanted
     features = select(table, [column for column in names if column not in aside])
-    columns = spec.columns or learn_columns(features, options.kinds, name)
+    with converting(name):
+        columns = spec.columns or learn_columns(features, options.kinds, name)
+        x = encode(features, columns, name)
     label = options.label if options.label in names else None
     row = options.id if options.id in names else None
-    return Raw(
-        name,
-        encode(features, columns, name),
-        labels=column_values(table, label),
-        columns=columns,
-        gaps=spec.gaps,
-        ids=column_values(table, row),
-    )
+    labels, ids = (column_values(table, column) for column in (label, row))
+    return Raw(name, x, labels=labels, columns=columns, gaps=spec.gaps, ids=ids)
 
 
 def column_values(table: Any, name: str | None) -> Array | None:
@@ -215,7 +228,11 @@ def column_values(table: Any, name: str | None) -> Array | None:
     import narwhals.stable.v2 as nw
 
     values = np.asarray(nw.from_native(table, eager_only=True)[name].to_numpy())
-    return as_text(values) if values.dtype == object else values
+    if values.dtype != object:
+        return values
+    longest = max((len(value) for value in values if isinstance(value, str)), default=0)
+    require_memory(4 * longest * len(values), f"column {name:.60}")  # each takes as much as the longest
+    return as_text(values)
 
 
 def is_too_large(source: Any) -> bool:

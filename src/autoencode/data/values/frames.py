@@ -15,6 +15,7 @@ What is missing (None, NaN, NaT, null) is NaN in the matrix.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
@@ -54,9 +55,9 @@ def names_of(source: Any) -> list[str]:
     for name in names:
         if not isinstance(name, str):
             raise DataError(f"the column name {name!r} is not text; rename it")
-    twice = [name for i, name in enumerate(names) if name in names[:i]]
-    if twice:
-        raise DataError(f"two columns are named '{twice[0]}'; rename one")
+    if len(set(names)) < len(names):
+        twice = next(name for name, times in Counter(names).items() if times > 1)
+        raise DataError(f"two columns are named '{twice}'; rename one")
     return names
 
 
