@@ -71,6 +71,10 @@ class TrainingError(AutoencodeError):
     """A failure of training itself."""
 
 
+class ThresholdWarning(UserWarning):
+    """No threshold between usual rows and anomalies can be told from the rows alone."""
+
+
 class DoctorWarning(UserWarning):
     """A warning that a model was trained whole and is not what it could be, with what to try.
 
@@ -87,8 +91,12 @@ class DoctorWarning(UserWarning):
         self.rule, self.suggestion = rule, suggestion
 
 
+_LISTED, _COMPARED = 12, 2000  # names in a message, and among which the nearest are looked for
+_MOST_NAME = 60  # characters of a name in a message
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Ends an error message about an unknown name: with the nearest known names, or all of them.
+    """Ends an error message about an unknown name: with the nearest known names, or some of all.
 
     >>> nearest("vea", ["vae", "mlp"])
     'did you mean vae?'
@@ -96,12 +104,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     'known: mlp, vae'
     """
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
-
-
-class ThresholdWarning(UserWarning):
-    """No threshold between usual rows and anomalies can be told from the rows alone."""
+    few = known if len(known) <= _COMPARED else []  # to compare with each takes time
+    close = difflib.get_close_matches(name[:_MOST_NAME], few, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(name[:_MOST_NAME] for name in close)}?"
+    listed = [name[:_MOST_NAME] for name in known[:_LISTED]]
+    more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+    return f"known: {', '.join(listed)}{more}"
 
 
 _filters = threading.RLock()

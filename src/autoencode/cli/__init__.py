@@ -21,7 +21,7 @@ from autoencode.cli.embed import embed_command
 from autoencode.cli.evaluate import evaluate_command
 from autoencode.cli.impute import impute_command
 from autoencode.cli.options import with_own_recipes
-from autoencode.cli.output import discard_stdout, fail
+from autoencode.cli.output import discard_stdout, fail, say
 from autoencode.cli.plot import plot_command
 from autoencode.cli.recipes import recipes_command
 from autoencode.cli.reconstruct import reconstruct_command
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 obj=sys.argv[1:] if arguments is None else list(arguments),
             )
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
+        say(*error.format_message().splitlines())
         sys.exit(2)
     except click.UsageError as error:
         hint = f"; see {error.ctx.command_path} --help" if error.ctx else ""

@@ -17,7 +17,7 @@ from autoencode.cli.options import (
     seed_option,
     table_options,
 )
-from autoencode.cli.output import print_json, say_notice, table
+from autoencode.cli.output import print_json, say, say_notice, table
 from autoencode.console import number
 from autoencode.errors import OptionError
 
@@ -137,9 +137,9 @@ def anomalies_command(
     if as_json:
         print_json({"n": n, "anomalies": flagged, "files": written})
         return
-    click.echo(f"{flagged} of {n} rows are anomalous" + "".join(f"; {file}" for file in written))
+    say(f"{flagged} of {n} rows are anomalous" + "".join(f"; {file}" for file in written))
     if not written:
-        click.echo(table(_most_anomalous(found.table)))
+        say(*table(_most_anomalous(found.table)))
 
 
 _LISTED = 10

@@ -16,7 +16,7 @@ from autoencode.cli.options import (
     seed_option,
     table_options,
 )
-from autoencode.cli.output import print_json, say_notice
+from autoencode.cli.output import print_json, say, say_notice
 
 if TYPE_CHECKING:
     from autoencode.data import TableOptions
@@ -105,4 +105,4 @@ def denoise_command(
     if as_json:
         print_json({"file": str(file), "n": n})
     else:
-        click.echo(f"{file}: {n} examples")
+        say(f"{file}: {n} examples")

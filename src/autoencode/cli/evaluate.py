@@ -14,7 +14,7 @@ from autoencode.cli.options import (
     seed_option,
     split_option,
 )
-from autoencode.cli.output import print_json, table
+from autoencode.cli.output import print_json, say, table
 from autoencode.console import number
 
 if TYPE_CHECKING:
@@ -149,8 +149,7 @@ def evaluate_command(
     if as_json:
         print_json(found.as_dict())
         return
-    click.echo(_headline(run, found))
-    click.echo(_brief(found) if brief else _whole(found))
+    say(_headline(run, found), *(_brief(found) if brief else _whole(found)))
 
 
 def _headline(run: str, card: Card) -> str:
@@ -174,16 +173,16 @@ def _rows(card: Card, entry: Entry, arrows: bool = False) -> list[list[str]]:
     return found
 
 
-def _brief(card: Card) -> str:
+def _brief(card: Card) -> list[str]:
     rows = [row for entry in card.entries for row in _rows(card, entry)]
     return table([["metric", "value", "unit", "meaning"], *rows])
 
 
-def _whole(card: Card) -> str:
+def _whole(card: Card) -> list[str]:
     """Formats the whole card: every section with its figures, their conditions, and what is missing."""
     lines = []
     rows = [row[:3] for entry in card.entries for row in _rows(card, entry, arrows=True)]
-    aligned = iter(table([["figure", "value", "unit"], *rows]).splitlines())
+    aligned = iter(table([["figure", "value", "unit"], *rows]))
     lines.append("  " + next(aligned))
     for title, entries in card.sections:
         present = [entry for entry in entries if entry.found is not None]
@@ -198,7 +197,7 @@ def _whole(card: Card) -> str:
     absent = [f"{entry.measure.name}: {entry.absent}" for entry in card.entries if entry.absent]
     if absent:
         lines += ["", "Without a meaning here", *(_wrapped(line, "  ", "    ") for line in absent)]
-    return "\n".join(lines)
+    return [line for part in lines for line in part.split("\n")]
 
 
 def _beside(one: Any) -> str:

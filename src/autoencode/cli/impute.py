@@ -13,7 +13,7 @@ from autoencode.cli.options import (
     seed_option,
     table_options,
 )
-from autoencode.cli.output import print_json
+from autoencode.cli.output import print_json, say
 
 if TYPE_CHECKING:
     from autoencode.data import TableOptions
@@ -88,4 +88,4 @@ def impute_command(
     if as_json:
         print_json({"file": str(files[0]), "files": [str(file) for file in files], "filled": n})
     else:
-        click.echo(f"{', '.join(map(str, files))}: {n} missing values filled")
+        say(f"{', '.join(map(str, files))}: {n} missing values filled")

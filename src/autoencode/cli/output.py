@@ -13,7 +13,9 @@ from typing import Any, NoReturn
 import click
 
 from autoencode import launch
-from autoencode.console import note
+from autoencode.console import note, printable, shortened
+
+_MOST_CELL = 240  # bytes
 
 
 def discard_stdout() -> None:
@@ -37,9 +39,16 @@ def fail(message: str, code: int, alone: int | None = None) -> NoReturn:
     sys.exit(code)
 
 
+def say(*lines: str) -> None:
+    """Prints lines on stdout; nothing in them is obeyed by a terminal."""
+    for line in lines:
+        click.echo(printable(line))
+
+
 def print_json(value: Mapping[str, Any]) -> None:
     """Prints one JSON object on one line of stdout; NaN and infinity become null."""
-    click.echo(json.dumps(_finite(value), allow_nan=False))
+    # Of what a terminal obeys, this leaves only DEL as it is.
+    click.echo(json.dumps(_finite(value), allow_nan=False).replace("\x7f", "\\u007f"))
 
 
 def _finite(value: Any) -> Any:
@@ -52,13 +61,14 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def table(rows: list[list[str]]) -> str:
-    """Formats rows as aligned columns."""
+def table(rows: list[list[str]]) -> list[str]:
+    """Formats rows as lines of aligned columns; cells that are very long lose their middle."""
+    rows = [[shortened(printable(cell), _MOST_CELL) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
     ]
-    return "\n".join(line.rstrip() for line in lines)
+    return [line.rstrip() for line in lines]
 
 
 def say_notice(notice: str) -> None:

@@ -13,7 +13,7 @@ from autoencode.cli.options import (
     seed_option,
     split_option,
 )
-from autoencode.cli.output import print_json
+from autoencode.cli.output import print_json, say
 from autoencode.errors import OptionError
 
 
@@ -101,7 +101,7 @@ def plot_command(
     if as_json:
         print_json({"files": list(map(str, targets))})
     else:
-        click.echo("\n".join(map(str, targets)))
+        say(*map(str, targets))
 
 
 def _target(out: str | None, kind: str) -> Path | None:

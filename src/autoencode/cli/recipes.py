@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from autoencode.cli.options import import_recipe, json_option
-from autoencode.cli.output import print_json, table
+from autoencode.cli.output import print_json, say, table
 from autoencode.console import note, number
 
 
@@ -35,7 +35,7 @@ def recipes_command(name: str | None, as_json: bool) -> None:
             listed = [{"name": r.name, "summary": r.summary} for r in RECIPES.values()]
             print_json({"recipes": listed})
         else:
-            click.echo(table([[r.name, r.summary] for r in RECIPES.values()]))
+            say(*table([[r.name, r.summary] for r in RECIPES.values()]))
         return
     facts = _recipe_facts(RECIPES[import_recipe(name)])
     if as_json:
@@ -70,21 +70,20 @@ def _recipe_facts(info: Any) -> dict[str, Any]:
 def _show_recipe(facts: dict[str, Any]) -> None:
     from autoencode.recipes.registry import PLAN_OPTIONS
 
-    click.echo(f"{facts['name']}: {facts['summary']}\nSource: {facts['source']}\n")
-    click.echo("Options of the model (--set option=value):")
+    say(f"{facts['name']}: {facts['summary']}", f"Source: {facts['source']}", "")
+    say("Options of the model (--set option=value):")
     for name, option in facts["options"].items():
-        click.echo(f"  {name}={_word(option['default'])}")
+        say(f"  {name}={_word(option['default'])}")
         meaning = _meaning(option["help"], option["range"])
-        click.echo(click.wrap_text(meaning, 96, "      ", "      "))
-    click.echo(
-        "\nOptions of training, with --schedule fast (default; of tables in its own column) and paper:"
-    )
+        say(*click.wrap_text(meaning, 96, "      ", "      ").splitlines())
+    told = "with --schedule fast (default; of tables in its own column) and paper"
+    say("", f"Options of training, {told}:")
     plans = ("fast", "tables", "paper")
     rows = [["  option", *plans, ""]]
     for name, option in PLAN_OPTIONS.items():
         figures = [_word(facts[plan][name]) for plan in plans]
         rows.append([f"  {name}", *figures, _meaning(option.help, option.range)])
-    click.echo(table(rows))
+    say(*table(rows))
 
 
 def _meaning(text: str, limits: str | None) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from autoencode.cli.options import json_option
-from autoencode.cli.output import print_json, table
+from autoencode.cli.output import print_json, say, table
 from autoencode.console import number
 
 
@@ -29,11 +29,11 @@ def runs_command(folder: str, as_json: bool) -> None:
         print_json({"runs": found})
         return
     if not found:
-        click.echo(f"no runs under {folder}; autoencode train makes some")
+        say(f"no runs under {folder}; autoencode train makes some")
         return
     columns = list(found[0])
     rows = [[_cell(run[column]) for column in columns] for run in found]
-    click.echo(table([columns, *rows]))
+    say(*table([columns, *rows]))
 
 
 def _cell(value: Any) -> str:

@@ -16,7 +16,7 @@ from autoencode.cli.options import (
     device_option,
     split_option,
 )
-from autoencode.cli.output import print_json, say_notice
+from autoencode.cli.output import print_json, say, say_notice
 from autoencode.errors import OptionError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def say_written(target: Path, shape: tuple[int, ...], dtype: str, as_json: bool)
     if as_json:
         print_json({"file": str(target), "shape": list(shape), "dtype": dtype})
     else:
-        click.echo(f"{target}: {' x '.join(map(str, shape))} {dtype}")
+        say(f"{target}: {' x '.join(map(str, shape))} {dtype}")
 
 
 def check_out(out: str | None) -> None:

@@ -29,7 +29,7 @@ from autoencode.cli.options import (
     settings,
     table_options,
 )
-from autoencode.cli.output import print_json, say_notice
+from autoencode.cli.output import print_json, say, say_notice
 from autoencode.cli.signals import Interrupted, Signals
 from autoencode.console import note, number
 from autoencode.errors import OptionError
@@ -254,7 +254,7 @@ def _say(run: Run, quiet: bool, as_json: bool) -> None:
     if as_json:
         print_json(_result(run))
     elif quiet:
-        click.echo(run.folder)
+        say(str(run.folder))
 
 
 def _options(flags: dict[str, Any], sets: tuple[str, ...]) -> dict[str, Any]:

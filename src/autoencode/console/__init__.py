@@ -1,5 +1,5 @@
 """Messages, progress bars and formatted numbers on stderr for the person who watches."""
 
-from autoencode.console.lines import note, number
+from autoencode.console.lines import note, number, printable, shortened
 
-__all__ = ["note", "number"]
+__all__ = ["note", "number", "printable", "shortened"]

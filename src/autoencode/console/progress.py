@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from autoencode.console.lines import note, number
+from autoencode.console.lines import note, number, printable
 from autoencode.training import EpochRecord, Observer
 
 _REDRAW = 0.1  # seconds
@@ -92,7 +92,7 @@ class Watcher(Observer):
             self._told.add(diagnosis.rule)
             line = f"doctor: epoch {record.epoch}: {diagnosis.message}"
             if self._bar is not None:
-                self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+                self._bar.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
             else:
                 note(line)
 

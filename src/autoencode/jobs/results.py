@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
@@ -19,6 +20,8 @@ from autoencode.trained import Trained
 from autoencode.trained.trained import flat
 from autoencode.types import Array
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_MOST_NAME = 200  # bytes of a part of a file's name
 TABLES = (".csv", ".parquet", ".feather")
 
 
@@ -123,10 +126,19 @@ def _file_names(n: int, ids: Array | None) -> list[str]:
     """Names a .png for each of n images: its own, with the old ending too where two would clash."""
     if ids is None:
         return [f"{i:0{len(str(n - 1))}}.png" for i in range(n)]
-    own = [PurePath(str(name)) for name in ids]
-    own = [PurePath(*(part for part in name.parts if part not in ("..", name.anchor))) for name in own]
+    own = [_inside(str(name)) for name in ids]
     bare = Counter(name.with_suffix("") for name in own)
-    return [f"{name if bare[name.with_suffix('')] > 1 else name.with_suffix('')}.png" for name in own]
+    names = [f"{name if bare[name.with_suffix('')] > 1 else name.with_suffix('')}.png" for name in own]
+    several = Counter(names)  # what was cut or replaced may have made two the same
+    return [f"{name[:-4]}-{i}.png" if several[name] > 1 else name for i, name in enumerate(names)]
+
+
+def _inside(name: str) -> PurePath:
+    """A path inside a folder, made of the name of an image, whatever that has in it."""
+    path = PurePath(name)
+    parts = [_CONTROL.sub("_", part) for part in path.parts if part not in ("..", path.anchor)]
+    cut = [part.encode(errors="replace")[:_MOST_NAME].decode(errors="ignore") for part in parts]
+    return PurePath(*(cut or ["_"]))
 
 
 def _picture(array: Array, trained: Trained) -> bytes:

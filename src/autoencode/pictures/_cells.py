@@ -17,6 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from autoencode.console import printable
+
 Array = NDArray[Any]
 Extent = tuple[float, float, float, float]
 
@@ -31,13 +33,15 @@ _FAINT = "#dddddd"
 def new_figure(width: float, height: float, title: str) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    text = textwrap.fill(title, max(20, int(width * 10)))  # about as many letters fit on a line
+    text = textwrap.fill(
+        printable(title), max(20, int(width * 10))
+    )  # about as many letters fit on a line
     figure.suptitle(text, x=0.012, ha="left")
     return figure
 
 
 def short_name(value: Any, width: int = 24) -> str:
-    text = f"{value:g}" if isinstance(value, float | np.floating) else str(value)
+    text = f"{value:g}" if isinstance(value, float | np.floating) else printable(str(value))
     return text if len(text) <= width else text[: width - 1] + "…"
 
 

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from autoencode.console import printable
 from autoencode.errors import DataError, StorageError
 from autoencode.evaluate.card import Card
 from autoencode.files.atomic import write_atomically
@@ -170,10 +172,18 @@ def _template(name: str) -> Any:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
     environment.filters["number"] = format_number
     environment.filters["rounded"] = "{:.2g}".format
     return environment.get_template(name)
+
+
+def _shown(value: Any) -> Any:
+    """What a page shows of a value; of text, what a browser would obey is written out."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "\n".join(map(printable, value.split("\n")))
 
 
 def _embedded(picture: Picture) -> dict[str, str]:

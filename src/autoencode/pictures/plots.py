@@ -85,6 +85,7 @@ _STYLE: dict[str, Any] = {
     "axes.titlelocation": "left",
     "axes.axisbelow": True,
     "grid.color": "#ececec",
+    "text.parse_math": False,  # names are other people's text
 }
 # On top of matplotlib's defaults, so that nobody's matplotlibrc changes a report. Ticks are made
 # while drawing, which is why saving wears the style too.
