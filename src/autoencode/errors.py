@@ -21,6 +21,9 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+_LISTED, _COMPARED = 12, 2000  # names in a message, and among which the nearest are looked for
+_MOST_NAME = 60  # characters of a name in a message
+
 
 class AutoencodeError(Exception):
     """Base of all errors raised on purpose.
@@ -89,10 +92,6 @@ class DoctorWarning(UserWarning):
     def __init__(self, rule: str, message: str, suggestion: str) -> None:
         super().__init__(f"{message}; try {suggestion}")
         self.rule, self.suggestion = rule, suggestion
-
-
-_LISTED, _COMPARED = 12, 2000  # names in a message, and among which the nearest are looked for
-_MOST_NAME = 60  # characters of a name in a message
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
