@@ -101,10 +101,10 @@ def is_traced(like: Tensor) -> bool:
 
 
 @functools.lru_cache(maxsize=32)
-def _on_device(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """Makes numbers a float32 tensor on a device; cached, for a copy waits for the device."""
+def _on_device(values: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Makes numbers a tensor on a device; cached, for a copy waits for the device."""
     with torch.inference_mode(False):  # so that it can be used in training as well
-        return torch.tensor(values, dtype=torch.float32, device=device)
+        return torch.tensor(values, dtype=dtype, device=device)
 
 
 @dataclass(frozen=True)
@@ -176,11 +176,20 @@ class DataSpec:
 
     def _entries(self, values: tuple[float, ...], like: Tensor) -> Tensor:
         made = _on_device.__wrapped__ if is_traced(like) else _on_device
-        wide = made(values, like.device)
+        wide = made(
+            values, like.device, torch.float64 if like.dtype == torch.float64 else torch.float32
+        )
         return wide.reshape(self.shape) if len(values) > 1 else wide
 
     def to_model(self, raw: Tensor) -> Tensor:
-        """Converts raw values (B, *D) of any dtype to the float32 values that the model sees."""
+        """Converts raw values (B, *D) of any dtype to the float32 values that the model sees.
+
+        float64 is scaled as such: what a column varies by must not be lost beside its mean, and the
+        same values in other units are then the same to the last bit.
+        """
+        if raw.dtype == torch.float64:
+            exact = (raw - self._entries(self.offset, raw)) / self._entries(self.scale, raw)
+            return exact.to(torch.float32)
         x = raw.to(torch.float32)
         if self.offset != (0.0,):
             x = x - self._entries(self.offset, x)
@@ -189,6 +198,12 @@ class DataSpec:
         if len(self.scale) == 1:  # a plain number divides without a small tensor being made
             return x / self.scale[0] if x is raw else x.div_(self.scale[0])
         return x / self._entries(self.scale, x)
+
+    def seen_on(self, device: torch.device | str, raw: Tensor) -> Tensor:
+        """Converts raw values (B, *D) to what a model on this device sees; some have no float64."""
+        if raw.dtype == torch.float64:
+            return self.to_model(raw).to(device)
+        return self.to_model(raw.to(device))
 
     def batch(self, x: Tensor, target: Tensor | None = None) -> Batch:
         """Makes a batch of examples x (B, *D) as the model sees them; known entries are the target.

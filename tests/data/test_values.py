@@ -50,15 +50,16 @@ TABLE = scaled(factors(60, 256))
         (LEVELS, np.uint8, "unit", 255),
         (LEVELS.astype(np.uint8), np.uint8, "unit", 255),
         (LEVELS.astype(np.int64), np.uint8, "unit", 255),
-        (0.99 * LEVELS, np.float32, "real", None),
-        (0.1 + 0.4 * PICTURES, np.float32, "real", None),
-        (LEVELS // 16, np.float32, "real", None),
-        (PICTURES * 1.01, np.float32, "real", None),
-        (TABLE, np.float32, "real", None),
-        (np.rint(255 * TABLE), np.float32, "real", None),
+        (0.99 * LEVELS, np.float64, "real", None),
+        (0.1 + 0.4 * PICTURES, np.float64, "real", None),
+        (LEVELS // 16, np.float64, "real", None),
+        (PICTURES * 1.01, np.float64, "real", None),
+        (TABLE, np.float64, "real", None),
+        (np.rint(255 * TABLE), np.float64, "real", None),
         (np.rint(255 * TABLE).astype(np.uint8), np.uint8, "real", None),
-        (TABLE[:, :9], np.float32, "real", None),
-        ((TABLE[:, :9] > 0.5).astype(int), np.float32, "real", None),
+        (TABLE[:, :9], np.float64, "real", None),
+        (TABLE[:, :9].astype(np.float32), np.float32, "real", None),
+        ((TABLE[:, :9] > 0.5).astype(int), np.float64, "real", None),
         ((TABLE[:, :9] > 0.5).astype(np.uint8), np.uint8, "real", None),
         (TABLE > 0.5, np.uint8, "unit", 1),
     ],
@@ -233,7 +234,9 @@ def test_a_model_sees_the_same_whatever_the_units_are(units, offsets, gaps, how,
         back = spec.to_raw(seen[-1]).numpy().reshape(values.shape)
         error = np.nanmax(np.abs(back - values), axis=0) / np.nanstd(values, axis=0)
         assert error.max() < 1e-5
-    torch.testing.assert_close(*seen, atol=1e-5, rtol=1e-5, equal_nan=True)
+    torch.testing.assert_close(*seen, atol=1e-6, rtol=1e-6, equal_nan=True)
+    one, other = (x.nan_to_num() for x in seen)
+    assert (one != other).sum() <= 2  # the same to the last bit, so that they are learned alike
 
 
 def test_columns_of_any_size_stand_side_by_side():
@@ -242,6 +245,7 @@ def test_columns_of_any_size_stand_side_by_side():
         1e-12 * RNG.normal(size=200), 1e12 * RNG.normal(size=200), np.full(200, 0.1), np.zeros(200)
     ]
     x[7, 3] = 1e-9
+    x[::2, 2] = 0.1 * 3 / 3  # another rounding
     examples, spec, notices = prepare(x)
     seen = spec.to_model(torch.from_numpy(examples.x)).double().numpy()
     np.testing.assert_allclose(seen.std(0), [1, 1, 0, 1], atol=1e-5)

@@ -25,7 +25,7 @@ class Examples:
     """Examples in memory as they are stored; a ``DataSpec`` says how a model sees them.
 
     Args:
-        x: (N, *D) uint8 or float32, images as (N, C, H, W).
+        x: (N, *D) uint8, float32 or float64, images as (N, C, H, W).
         labels: (N,) or ``None``.
         ids: (N,) what the source calls each example, or ``None``.
         target: (N, *D) what is to be made of each, where that is not the example itself.
@@ -116,7 +116,10 @@ class Examples:
         return self.take(~chosen), self.take(chosen)
 
     def fingerprint(self, test: Examples | None = None) -> str:
-        """Computes a SHA-256 over shapes, dtypes and values of these examples and of a test part."""
+        """Computes a SHA-256 over shapes, dtypes and values of these examples and of a test part.
+
+        Of float64 what float32 holds of it, so that runs are recognised that kept no more.
+        """
         digest = hashlib.sha256()
         for part in (self, test):
             if part is None:
@@ -124,9 +127,10 @@ class Examples:
             for name in ("held", "held_target"):
                 held: Array | None = getattr(part, name)
                 if held is not None:
-                    digest.update(f"{part.shape} {held.dtype.str}\n".encode())
+                    kept = np.float32 if held.dtype == np.float64 else held.dtype
+                    digest.update(f"{part.shape} {np.dtype(kept).str}\n".encode())
                     for chunk in part.chunks(_CHUNK):
-                        digest.update(np.ascontiguousarray(getattr(chunk, name)).data)
+                        digest.update(np.ascontiguousarray(getattr(chunk, name), kept).data)
         return digest.hexdigest()
 
 

@@ -52,7 +52,7 @@ from autoencode.data.values.apply_spec import (
 from autoencode.data.values.arrays import as_array, as_labels, refuse_unusable
 from autoencode.data.values.frames import is_frame
 from autoencode.data.values.layouts import arrangement, arrangement_of, check_layout, image_shape
-from autoencode.data.values.ranges import Storage, choose_storage, spec_for
+from autoencode.data.values.ranges import Storage, choose_storage, raw_dtype, spec_for
 from autoencode.data.values.support import support_of
 from autoencode.errors import DataError, OptionError
 from autoencode.types import Array, ColumnKind, DataSpec, Layout, Standardize
@@ -360,7 +360,7 @@ def _fit(
     moved = [arranged(part) for part in parts]
     mixed = not all(column.numeric for column in raw.columns)
     guessed = arranged.guessed
-    storage = Storage(np.float32, "real") if mixed else choose_storage(moved, standardize, guessed)
+    storage = Storage(np.float64, "real") if mixed else choose_storage(moved, standardize, guessed)
     stored = [storage.store(part) for part in moved]
     known, source = stored[0], moved[0]
     # What pixels mean does not hang on which of them are held out.
@@ -424,7 +424,7 @@ def open_examples(
     refuse_unusable_store(store)
     to_spec(np.empty((0, *store.shape), store.dtype), spec, store.name)
     _refuse_fractions(store, spec)
-    kept = np.uint8 if store.dtype in (bool, np.uint8) else np.float32
+    kept = raw_dtype(store.dtype, spec.kind, spec.shape)
     return Conformed(store, np.dtype(kept), labels=store.labels, spec=spec)
 
 

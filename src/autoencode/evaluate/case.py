@@ -168,7 +168,7 @@ class Case:
         for first in range(0, len(raw), _PIECE):
             self.tick(first, len(raw))
             rows = torch.from_numpy(np.ascontiguousarray(raw[first : first + _PIECE]))
-            pieces.append(space(spec.to_model(rows.to(device))))
+            pieces.append(space(spec.seen_on(device, rows)))
         return torch.cat(pieces)
 
 

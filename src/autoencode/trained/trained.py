@@ -406,7 +406,7 @@ class Trained:
             x = open_examples(x, self.spec)
         if isinstance(x, Stored):
             for rows in in_order(x, CHUNK, first, last):
-                yield self.spec.batch(self.spec.to_model(torch.from_numpy(rows).to(self.device)))
+                yield self.spec.batch(self.spec.seen_on(self.device, torch.from_numpy(rows)))
             return
         examples = x if isinstance(x, Examples) else Examples(apply_spec(x, self.spec))
         if first or last is not None:

@@ -20,7 +20,7 @@ _CHUNK_ENTRIES = 1 << 18  # small enough to stay in the cache
 class Resident:
     """A source of batches from examples that stay on the device as they are stored.
 
-    uint8 stays uint8, a quarter of the memory, and is converted when it is gathered; float32
+    uint8 stays uint8, a quarter of the memory, and is converted when it is gathered; other
     values are scaled once, here, so that a batch of them is a gather and nothing else.
 
     Example:
@@ -102,12 +102,13 @@ class _Held:
     ) -> None:
         # A tensor over memory that must not be written is a trap that torch warns of.
         writeable = array if array.flags.writeable else array.copy()
-        values = torch.from_numpy(np.ascontiguousarray(writeable)).to(device)
+        values = torch.from_numpy(np.ascontiguousarray(writeable))
         if values.is_floating_point():
             if numbers is not None:  # of what is scaled, so copied, no more than the examples
-                values, numbers = values.index_select(0, numbers), None
-            values = spec.to_model(values)
+                values, numbers = values.index_select(0, numbers.cpu()), None
+            values = spec.seen_on(device, values)
             spec = DataSpec(spec.shape, spec.kind)
+        values = values.to(device)
         self.values, self._spec, self._numbers = values, spec, numbers
 
     def rows(self, which: Tensor | slice) -> Tensor:

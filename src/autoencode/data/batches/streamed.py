@@ -122,6 +122,8 @@ class Streamed:
         return Resident(self.examples.bounded(), self._spec).mean().to(self.device)
 
     def _batch(self, rows: Tensor) -> Batch:
+        if rows.dtype == torch.float64:  # which some devices do not have
+            return Batch.from_examples(self._spec.seen_on(self.device, rows))
         return Batch.from_examples(self._spec.to_model(rows.to(self.device, non_blocking=True)))
 
     def _windows(self, order: Array, skip: int) -> tuple[int, int, list[tuple[Array, int]]]:
@@ -181,7 +183,7 @@ class Streamed:
         self, pool: ThreadPoolExecutor, blocks: Array, order: Tensor
     ) -> tuple[Tensor, list[Future[None]]]:
         """Begins to read blocks into the rows of a window, each to its places in ``order``."""
-        kind = torch.uint8 if self.examples.dtype == np.uint8 else torch.float32
+        kind = torch.from_numpy(np.empty(0, self.examples.dtype)).dtype
         # Memory of its own for each window: a batch may be a view of it that somebody keeps.
         rows = torch.empty(
             (len(order), *self.examples.shape), dtype=kind, pin_memory=self.device.type == "cuda"

@@ -17,6 +17,7 @@ from autoencode.data.examples import HELD_OUT_FROM, HELD_OUT_SHARE, Data
 from autoencode.data.formats.format import is_large
 from autoencode.data.raw import Raw
 from autoencode.data.values.arrays import as_labels, refuse_dtype
+from autoencode.data.values.ranges import raw_dtype
 from autoencode.errors import DataError
 from autoencode.files.free_memory import human, require_memory_to_learn
 from autoencode.types import Array, DataSpec, Layout
@@ -102,7 +103,7 @@ def _kept_as(
     if spec is None:
         storage, spec, notices = survey(store, rows, standardize, layout)
         return np.dtype(storage.dtype), spec, notices
-    return np.dtype(np.uint8 if store.dtype in (bool, np.uint8) else np.float32), spec, []
+    return np.dtype(raw_dtype(store.dtype, spec.kind, spec.shape)), spec, []
 
 
 def _told(store: Store) -> str:

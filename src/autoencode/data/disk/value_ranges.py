@@ -17,7 +17,7 @@ from autoencode.data.disk.store import Store
 from autoencode.data.disk.stored import Stored
 from autoencode.data.values.arrays import refuse_unusable
 from autoencode.data.values.layouts import Arrangement, arrangement
-from autoencode.data.values.moments import could_be_coarse, precision_notice
+from autoencode.data.values.moments import are_constant, could_be_coarse, precision_notice
 from autoencode.data.values.pictures import some_rows
 from autoencode.data.values.ranges import (
     Storage,
@@ -69,7 +69,7 @@ def survey(
     mean, variance = moments.mean, moments.variance
     if standardize == "robust":  # quantiles ask for all values at once; some rows are enough
         mean, variance = center_and_variance(examples.bounded().x, standardize)
-    constant = moments.low == moments.high
+    constant = are_constant(moments.low, moments.high)
     spec, more = standardized(values.shape, mean, variance, constant, standardize)
     if could_be_coarse(store.dtype):
         more = precision_notice(moments.source_low, moments.source_high) + more

@@ -11,6 +11,7 @@ import numpy as np
 from autoencode.data.values.arrays import as_array, extremes, place
 from autoencode.data.values.frames import encode, is_frame
 from autoencode.data.values.layouts import channels_last
+from autoencode.data.values.ranges import raw_dtype
 from autoencode.errors import DataError
 from autoencode.types import Array, DataSpec
 
@@ -32,7 +33,7 @@ def apply_spec(x: Any, spec: DataSpec, part: str = "data") -> Array:
         part: what to call the data in an error message.
 
     Returns:
-        (N, *D) raw values, uint8 or float32, for ``spec.to_model``.
+        (N, *D) raw values for ``spec.to_model``: uint8, float32, or float64 of measurements.
 
     Raises:
         DataError: the examples do not fit.
@@ -56,8 +57,7 @@ def to_spec(given: Array, spec: DataSpec, part: str, first_row: int = 0) -> Arra
         _refuse_outside(given, spec, part, first_row)
         if given.dtype.kind == "f" and not spec.noisy:
             array = array.clip(*_range(spec))  # of what rounding left outside
-    dtype = np.uint8 if given.dtype in (bool, np.uint8) else np.float32
-    return np.ascontiguousarray(array, dtype=dtype)
+    return np.ascontiguousarray(array, dtype=raw_dtype(given.dtype, spec.kind, spec.shape))
 
 
 def scaled_up(spec: DataSpec, dtype: np.dtype[Any]) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from autoencode.types import Array
 
 EPS = float(np.finfo(np.float32).eps)
+_ROUNDED = 1e-13  # of its size; a column that varies by less does so by rounding
 _CHUNK_ENTRIES = 1 << 18  # small enough to stay in the cache
 # Ranges between two quantiles, and how wide they are in N(0, 1): its standard deviations.
 _RANGES = ((0.25, 1.3489795), (0.1, 2.5631031), (0.05, 3.2897073), (0.01, 4.6526957))
@@ -42,6 +43,16 @@ def column_extremes(x: Array) -> tuple[Array, Array]:
     return np.fmin.reduce(x, axis=0), np.fmax.reduce(x, axis=0)
 
 
+def are_constant(low: Array, high: Array) -> Array:
+    """Tells which columns never change, (D,), but for what float64 rounds to.
+
+    Args:
+        low, high: (D,) the extremes of each column.
+    """
+    size = np.maximum(np.abs(low.astype(np.float64)), np.abs(high.astype(np.float64)))
+    return np.asarray(high - low <= _ROUNDED * size)
+
+
 def could_be_coarse(dtype: np.dtype[Any]) -> bool:
     """Tells whether values of this dtype may be finer than float32."""
     return dtype.itemsize > 2 and dtype != np.float32
@@ -55,7 +66,7 @@ def precision_notice(low: Array, high: Array) -> list[str]:
     """
     low, high = low.astype(np.float64), high.astype(np.float64)
     steps = EPS * np.maximum(np.abs(low), np.abs(high))  # between neighbours in float32
-    coarse = (steps > 1e-3 * (high - low)) & (high > low)
+    coarse = (steps > 1e-3 * (high - low)) & ~are_constant(low, high)
     if not coarse.any():
         return []
     return [

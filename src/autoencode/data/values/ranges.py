@@ -18,7 +18,8 @@ dtype:
     images, others in [0, 255], some above 16                float32   unit   255
     images of anything else                                  float32   real   ``standardize``
 
-    (*) uint8 where all are 0 or 1 or a row has 64 of them or more; else float32
+    (*) bytes as uint8 where all are 0 or 1 or a row has 64 of them or more, else as float32; of
+        measurements that come finer, float64
 
 Volumes are read as images are. Integers beside gaps are kept as float32. Rows are flattened pictures
 when nobody said what they are (``layout``), their values span half of the range of pixels or more, and
@@ -37,6 +38,7 @@ import numpy as np
 from autoencode.data.values.arrays import extremes
 from autoencode.data.values.moments import (
     EPS,
+    are_constant,
     column_extremes,
     could_be_coarse,
     moments,
@@ -60,13 +62,13 @@ class Storage:
     """The way in which an array is kept in memory, and what its values mean.
 
     Attributes:
-        dtype: ``uint8`` or ``float32``.
+        dtype: ``uint8``, ``float32`` or ``float64``.
         kind: as in ``DataSpec``.
         scale: what a unit value is divided by.
         notice: what was guessed, for the user to know.
     """
 
-    dtype: type[np.uint8] | type[np.float32]
+    dtype: type[np.generic]
     kind: Kind
     scale: float = 1.0
     notice: str | None = None
@@ -104,6 +106,23 @@ def choose_storage(
         ),
         standardize,
     )
+
+
+def raw_dtype(source: np.dtype[Any], kind: Kind, shape: tuple[int, ...]) -> type[np.generic]:
+    """Chooses what raw values are kept as for a model that is there, whatever the table above says.
+
+    Measurements that come finer than float32 stay so until they are scaled: float32 of a mean far from
+    0 would round away what they vary by.
+
+    Args:
+        source: the dtype in which they come.
+        kind: as in ``DataSpec``.
+        shape: of one example.
+    """
+    if source in (bool, np.uint8):
+        return np.uint8
+    measured = kind == "real" and layout_of(shape) in _IN_COLUMNS
+    return np.float64 if measured and could_be_coarse(source) else np.float32
 
 
 def are_whole(x: Array) -> bool:
@@ -155,8 +174,8 @@ def storage_of(values: Values, standardize: str) -> Storage:
 def _measurements(values: Values, standardize: str) -> Storage:
     """Chooses how rows and sequences are kept: as measurements, but for flattened pictures."""
     wide = layout_of(values.shape) == "row" and values.shape[0] >= _WIDE_ROW
-    stored = np.uint8 if values.bytes and (wide or values.high <= 1) else np.float32
-    measured = Storage(stored, "real")
+    narrow = values.bytes and not (wide or values.high <= 1)
+    measured = Storage(np.float32 if narrow else raw_dtype(values.dtype, "real", values.shape), "real")
     if standardize in ("none", "all_columns"):
         return measured
     shares = _shares(values)
@@ -247,8 +266,7 @@ def spec_for(
     mean, variance = center_and_variance(x, standardize)
     constant = np.zeros(len(mean), bool)
     if layout_of(x.shape[1:]) == "row" and standardize not in ("global", "none"):
-        lows, highs = column_extremes(x)
-        constant = lows == highs
+        constant = are_constant(*column_extremes(x))
     coded = np.array([not c.numeric and c.kind != "count" for c in columns] or [False] * len(mean))
     mean, variance = np.where(coded, 0.0, mean), np.where(coded, 1.0, variance)
     spec, more = standardized(x.shape[1:], mean, variance, constant & ~coded, standardize)
