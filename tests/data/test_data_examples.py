@@ -104,10 +104,10 @@ def test_channels_last_keeps_every_pixel():
         (BYTES.astype(float), np.uint8, "unit", 255),
         (BYTES.astype(np.int64), np.uint8, "unit", 255),
         (BYTES % 17 * 1.0, np.uint8, "unit", 16),
-        (BYTES.reshape(12, 64) * 1.0, np.float32, "real", None),
-        (BYTES[:, :, 0] * 1.0, np.float32, "real", None),
-        (BYTES.reshape(12, 64)[:, :63] * 1.0, np.float32, "real", None),
-        (BYTES.reshape(12, 64) % 10 * 1.0, np.float32, "real", None),
+        (BYTES.reshape(12, 64) * 1.0, np.float64, "real", None),
+        (BYTES[:, :, 0] * 1.0, np.float64, "real", None),
+        (BYTES.reshape(12, 64)[:, :63] * 1.0, np.float64, "real", None),
+        (BYTES.reshape(12, 64) % 10 * 1.0, np.float64, "real", None),
         (BYTES * 0.99, np.float32, "unit", 255),
         (BYTES * 0.01, np.float32, "real", None),
         (BYTES * 2.0, np.float32, "real", None),
@@ -140,7 +140,7 @@ def test_columns():
     z = seen_by_model(examples, spec).double()
     torch.testing.assert_close(z.mean(0), torch.zeros(3).double(), atol=1e-5, rtol=0)
     torch.testing.assert_close(z.std(0, correction=0), torch.ones(3).double(), atol=1e-5, rtol=0)
-    torch.testing.assert_close(spec.to_raw(z.float()), torch.from_numpy(examples.x))
+    torch.testing.assert_close(spec.to_raw(z.float()), torch.from_numpy(examples.x).float())
 
 
 def test_global_has_one_scale():
@@ -164,7 +164,8 @@ def test_robust_is_median_and_interquartile_range():
     low, middle, high = np.quantile(z, [0.25, 0.5, 0.75], axis=0)
     np.testing.assert_allclose(middle, 0, atol=1e-6)
     np.testing.assert_allclose(high - low, 1.34898, atol=1e-5)  # that of N(0, 1)
-    torch.testing.assert_close(spec.to_raw(torch.from_numpy(z).float()), torch.from_numpy(examples.x))
+    raw = torch.from_numpy(examples.x).float()
+    torch.testing.assert_close(spec.to_raw(torch.from_numpy(z).float()), raw)
 
 
 def test_a_huge_outlier_does_not_move_the_robust_scale():
@@ -321,7 +322,7 @@ def test_a_tenth_is_held_out():
     data = load_data(TABLE, labels=np.arange(40))
     assert (len(data.train), len(data.test)) == (36, 4)
     assert sorted([*data.train.labels, *data.test.labels]) == list(range(40))
-    np.testing.assert_array_equal(data.test.x, TABLE[data.test.labels].astype(np.float32))
+    np.testing.assert_array_equal(data.test.x, TABLE[data.test.labels])
     assert "4 of 40 examples held out" in data.notices[0]
     assert data.fingerprint() == load_data(TABLE).fingerprint()
     assert data.fingerprint() != load_data(TABLE + 1).fingerprint()
@@ -404,7 +405,8 @@ def test_apply_spec_forgives_rounding():
 
 def test_apply_spec_leaves_real_values():
     spec = DataSpec((3,), "real", (1.0,), (2.0,))
-    np.testing.assert_array_equal(apply_spec(TABLE, spec), TABLE.astype(np.float32))
+    for values in (TABLE, TABLE.astype(np.float32)):
+        np.testing.assert_array_equal(apply_spec(values, spec), values)
 
 
 def test_load_examples(tmp_path):

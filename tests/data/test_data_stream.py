@@ -463,7 +463,7 @@ def test_maps_that_do_not_lie_in_a_file_row_by_row_are_read_into_memory(npy):
     for given_map in (mapped[::2], mapped[:, 2:4], mapped.T, mapped * 2, private):
         assert open_memmap(given_map) is None
         examples = prepare(given_map)[0]
-        np.testing.assert_array_equal(examples.x, np.asarray(given_map, np.float32))
+        np.testing.assert_array_equal(examples.x, np.asarray(given_map))
 
 
 def test_what_was_written_to_a_map_is_seen(npy):

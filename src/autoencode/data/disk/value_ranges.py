@@ -59,7 +59,8 @@ def survey(
         *arranged.notices(len(store) - len(without)),
         *([storage.notice] if storage.notice else []),
     ]
-    if np.float32(values.low) == np.float32(values.high):  # as the model will see them
+    low, high = np.array([values.low, values.high]).astype(storage.dtype)  # as they are kept
+    if low == high:
         notices.append(nothing_to_learn(values.low))
     if storage.kind == "unit":
         spec = DataSpec(values.shape, "unit", scale=(storage.scale,), given_shape=arranged.given_shape)
@@ -70,6 +71,8 @@ def survey(
     if standardize == "robust":  # quantiles ask for all values at once; some rows are enough
         mean, variance = center_and_variance(examples.bounded().x, standardize)
     constant = are_constant(moments.low, moments.high)
+    if arranged.layout == "row" and standardize not in ("global", "none"):
+        mean = np.where(constant, moments.low, mean)
     spec, more = standardized(values.shape, mean, variance, constant, standardize)
     if could_be_coarse(store.dtype):
         more = precision_notice(moments.source_low, moments.source_high) + more

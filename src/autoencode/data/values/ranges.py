@@ -266,7 +266,9 @@ def spec_for(
     mean, variance = center_and_variance(x, standardize)
     constant = np.zeros(len(mean), bool)
     if layout_of(x.shape[1:]) == "row" and standardize not in ("global", "none"):
-        constant = are_constant(*column_extremes(x))
+        lows, highs = column_extremes(x)
+        constant = are_constant(lows, highs)
+        mean = np.where(constant, lows, mean)  # what a sum is rounded to is no difference
     coded = np.array([not c.numeric and c.kind != "count" for c in columns] or [False] * len(mean))
     mean, variance = np.where(coded, 0.0, mean), np.where(coded, 1.0, variance)
     spec, more = standardized(x.shape[1:], mean, variance, constant & ~coded, standardize)
