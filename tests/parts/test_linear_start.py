@@ -8,11 +8,12 @@ from scipy.stats import multivariate_normal
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from autoencode import build
+from autoencode import build, load_data
 from autoencode.data import prepare, source_of
 from autoencode.likelihoods.columns import Mixed
 from autoencode.models.linear_start import Lines, _axes
 from autoencode.nets import MLPDecoder, MLPEncoder, NetOptions
+from autoencode.training import fit
 from autoencode.types import Batch, DataSpec, Pass
 
 RNG = np.random.default_rng(0)
@@ -201,3 +202,44 @@ def test_learned_scales_start_at_what_pca_leaves():
         drawn = model(batch, 2000).x_dist
         errors = (drawn.mean - batch.x).square().mean((0, 1))
     torch.testing.assert_close(drawn.scale.square().reshape(-1, 8)[0], errors, rtol=0.05, atol=0)
+
+
+def fitted(x, spec, **figures):
+    """Trains at a rate of nearly nothing, from the start that training itself makes."""
+    recipe = build("mlp", spec, latent_dim=2, hidden=(5,), lr=1e-12, epochs=1, **figures)
+    train, held_out = (source_of(part, recipe.spec, "cpu") for part in (x.take(FIRST), x.take(LAST)))
+    fit(recipe.model, recipe.updates, train, recipe.plan, validation=held_out, seed=1)
+    return recipe.model
+
+
+FIRST, LAST = np.arange(150), np.arange(150, 200)
+
+
+@pytest.mark.parametrize(("keep", "rows"), [("best", 200), ("last", 150)])
+def test_held_out_rows_serve_the_start_where_they_only_choose(keep, rows):
+    examples, spec, _ = prepare(X, standardize="all_columns")
+    model = fitted(examples, spec, keep=keep)
+    seen = spec.to_model(torch.from_numpy(examples.x)).numpy()
+    reference = PCA(2).fit(seen[:rows])
+    with torch.no_grad():
+        got = model.reconstruct(torch.from_numpy(seen)).numpy()
+    np.testing.assert_allclose(got, reference.inverse_transform(reference.transform(seen)), atol=1e-4)
+
+
+def test_rows_that_stay_on_disk_start_there_too(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    data = load_data(tmp_path / "x.npy", stream=True, standardize="all_columns")
+    recipe = build("mlp", data.spec, latent_dim=3)
+    source = source_of(data.train, data.spec, "cpu")
+    assert recipe.model.start_at_lines(lambda n: next(source.shuffled(Pass(0, 0, n))))
+    seen = torch.cat([batch.x for batch in source.batches(100)])
+    with torch.no_grad():
+        got = recipe.model.eval().reconstruct(seen).numpy()
+    np.testing.assert_allclose(got, pca(seen.numpy(), 3), atol=1e-4)
+
+
+def test_counts_that_are_read_by_their_logarithms_start_as_they_always_did():
+    spec = DataSpec((8,), "real")
+    model = build("vae", spec, likelihood="poisson").model
+    counts = torch.tensor(np.random.default_rng(0).poisson(3, (50, 8)), dtype=torch.float32)
+    assert not model.start_at_lines(lambda n: Batch.from_examples(counts))

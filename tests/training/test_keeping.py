@@ -80,16 +80,16 @@ def test_the_end_is_never_worse_than_the_start(lr, ema):
 @pytest.mark.parametrize(
     ("losses", "sure"),
     [
-        ([0.9] * 6, True),
-        ([1.0] * 6, False),
-        ([0.1, *[1.02] * 5], False),  # one row's luck
-        ([0.9] * 5 + [1.1], True),
-        ([0.9] * 4 + [1.1] * 2, False),
-        ([0.99] * 5 + [100.0], True),  # whose mean the other condition looks at
+        ([0.9] * 8, True),
+        ([1.0] * 8, False),
+        ([0.1, *[1.02] * 7], False),  # one row's luck
+        ([0.9] * 7 + [1.1], True),
+        ([0.9] * 6 + [1.1] * 2, False),
+        ([0.99] * 7 + [100.0], True),  # whose mean the other condition looks at
     ],
 )
 def test_a_gain_is_sure_where_most_parts_have_it(losses, sure):
-    assert gain_is_sure([1.0] * 6, losses) == sure
+    assert gain_is_sure([1.0] * 8, losses) == sure
 
 
 def test_a_gain_that_may_be_luck_leaves_the_start():
@@ -125,14 +125,16 @@ def test_a_start_that_nothing_beats_is_kept_and_said():
 def test_early_stopping_counts_the_start():
     made = model()
     first = weights(made)
-    assert len(trained(made, lr=30.0, keep="last", patience=3)) == 3
+    assert len(trained(made, lr=30.0, keep="auto", patience=3)) == 3
     assert same(weights(made), first)
 
 
 def test_the_last_weights_are_left_unless_asked_otherwise():
-    one, other = model(), model()
-    trained(one, lr=30.0, keep="last")
-    assert loss(one) > loss(other)
+    start = loss(model())
+    for asked in ({"keep": "auto"}, {"keep": "last"}, {"keep": "last", "patience": 4}):
+        made = model()
+        trained(made, lr=30.0, **asked)
+        assert loss(made) > start
 
 
 def test_losses_whose_weights_move_are_compared_at_the_weights_of_the_end():

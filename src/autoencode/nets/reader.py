@@ -43,6 +43,11 @@ class Reader(nn.Module):
         #: Shape of one example for the network.
         self.shape = (width, *spec.shape[1:])
 
+    @property
+    def straight(self) -> bool:
+        """Whether known values are read as they are."""
+        return not self.real
+
     plain: Tensor
     coded: Tensor
     firsts: Tensor
@@ -93,8 +98,9 @@ class Read(nn.Module):
 
     @property
     def n_straight(self) -> int:
-        """How many of the features, the last ones, are what the network reads."""
-        return int(getattr(self.network, "n_straight", 0))
+        """How many of the features, the last ones, are values of x as they are, or ones for categories."""
+        as_they_are = getattr(self.reader, "straight", False)
+        return int(getattr(self.network, "n_straight", 0)) if as_they_are else 0
 
     def straight(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Returns what the network reads, flat, with the context beside it."""

@@ -12,8 +12,8 @@ from autoencode.training.update import Stepper
 
 #: Parts of the held-out examples, whose losses tell how sure a gain is.
 PARTS = 16
-#: Of so many of them a gain must be: 13 of 16 are by chance once in a hundred times.
-SURE = 4 / 5
+#: Of so many of them a gain must be: 14 of 16 are by chance once in 500 times.
+SURE = 0.85
 
 
 class Best:
@@ -21,7 +21,7 @@ class Best:
 
     The start is taken from data by closed forms where a model has such, and hundreds of epochs are
     compared with it on what may be a dozen rows: the best of them would often be so by luck, or by one
-    row. So an epoch takes the place of the start only where four fifths of the parts of the held-out
+    row. So an epoch takes the place of the start only where 85 % of the parts of the held-out
     examples are better as well; among such epochs the lowest loss counts.
 
     Args:
@@ -65,7 +65,7 @@ class Best:
 
 
 def gain_is_sure(before: Sequence[float], now: Sequence[float]) -> bool:
-    """Tells whether the losses of four fifths of the parts fell.
+    """Tells whether the losses of 85 % of the parts fell.
 
     >>> gain_is_sure([1.0, 2.0, 3.0], [0.9, 1.9, 2.9]), gain_is_sure([1.0, 2.0, 3.0], [0.0, 2.1, 3.1])
     (True, False)

@@ -196,7 +196,7 @@ class _Loop:
         self.totals = Totals()
         self.records: list[EpochRecord] = []
         self.best = Best(stepper)
-        self.compares = plan.keeps_best and validation is not None
+        self.compares = (plan.keeps_best or plan.patience > 0) and validation is not None
         self.average = WeightAverage(self.model, plan.ema) if plan.ema else None
         self.group = parallel.current()
         self.sharded = any(map(is_sharded, stepper.parameters))
@@ -226,7 +226,7 @@ class _Loop:
             self._keep(keeper, at_once=True)
         if self.average is not None:
             self.average.put()
-        if not stopped and self.best.weights:
+        if not stopped and self.plan.keeps_best and self.best.weights:
             self.best.put()
             if self.records and self.at.kept_epoch == 0:
                 observer.notice("no epoch was surely better than the start on held-out rows: it stays")

@@ -36,10 +36,10 @@ class TrainingPlan:
         min_steps: small data get more epochs until there are that many steps.
         validation: share of the training data that is held out to watch; a share of 1/60 of MNIST
             is 1 000 images.
-        patience: stop after so many epochs without a lower validation loss, and keep the weights
-            that had the lowest; 0 trains to the end.
-        keep: last leaves the weights of the last step; best those of the lowest validation loss, be
-            it that of the start, before any step. Where nothing is held out the last are left.
+        patience: stop after so many epochs without a lower validation loss; 0 trains to the end.
+        keep: last leaves the weights of the last step; best those of the lowest validation loss, or
+            the start, before any step, where no epoch was surely better; auto is best with patience,
+            else last. Where nothing is held out the last are left.
         ema: decay of an average of the weights over the steps, which is what is measured and kept in
             their place; 0.999 looks back some 1000 steps, 0 averages nothing.
         non_finite: what to do when a loss or, with skip, a gradient is not finite: stop, or skip the
@@ -69,7 +69,7 @@ class TrainingPlan:
     min_steps: Annotated[int, AtLeast(0)] = 0
     validation: Part = 1 / 60
     patience: Annotated[int, AtLeast(0)] = 0
-    keep: Literal["last", "best"] = "last"
+    keep: Literal["auto", "last", "best"] = "auto"
     ema: Part = 0.0
     non_finite: Literal["stop", "skip"] = "stop"
     doctor: bool = True
@@ -81,7 +81,7 @@ class TrainingPlan:
     @property
     def keeps_best(self) -> bool:
         """Whether the weights of the lowest validation loss are what training leaves."""
-        return self.keep == "best" or self.patience > 0
+        return self.keep == "best" or (self.keep == "auto" and self.patience > 0)
 
     def n_epochs(self, n_train: int) -> int:
         """Computes the number of epochs: at least ``epochs``, more where ``min_steps`` asks for it."""
