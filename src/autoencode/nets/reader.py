@@ -98,7 +98,7 @@ class Read(nn.Module):
 
     @property
     def n_straight(self) -> int:
-        """How many of the features, the last ones, are values of x as they are, or ones for categories."""
+        """How many of the features, the last ones, are values of x as they are or ones of categories."""
         as_they_are = getattr(self.reader, "straight", False)
         return int(getattr(self.network, "n_straight", 0)) if as_they_are else 0
 
