@@ -1,6 +1,7 @@
 """Rows that stand apart: gaps without training, the thresholds that come of them, and what is told."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -177,3 +178,16 @@ def test_what_cannot_be_told_is_said_by_fit_by_the_job_and_after_loading(
         warnings.simplefilter("error")
         assert not AnomalyDetector(contamination=0.1, random_state=0, device="cpu").fit(x).doubt_
         AnomalyDetector(random_state=0, device="cpu").fit_judge(x, fdr=0.05)
+
+
+def test_a_detector_that_was_saved_without_a_limit_falls_back_on_conformal_pvalues(tmp_path, hurried):
+    hurried(30)
+    x, _ = mixed(120, 0.0)
+    detector = AnomalyDetector(random_state=0, device="cpu").fit(x)
+    detector._calibration = replace(detector._calibrated(), limit=None)
+    detector.save(tmp_path / "old")
+    same = load(tmp_path / "old")
+    far = x[:5] + 50.0
+    chosen = benjamini_hochberg(detector.pvalues(far), 0.2)
+    assert ((same.predict(far, fdr=0.2) == -1) == chosen).all()
+    assert chosen.all()

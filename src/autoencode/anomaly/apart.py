@@ -13,6 +13,7 @@ LEAST, MOST = 0.02, 0.28  # shares of the rows that may stand apart; what is few
 GROUP = 0.16  # the most of them where they lie as near each other as the others do
 _FEWEST = 40  # rows in which a gap can be told
 _BELOW = 0.1  # of the rows: those below a gap, from which the usual spacing is taken
+_FARTHER = 1.5  # times as far as the lower quartile lies below the median, a gap lies above it
 _INSIDE = 0.1  # of the rows beyond a gap: as many may lie inside it
 _INSIDES = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89)
 _CORE = 0.7  # of the rows
@@ -28,7 +29,8 @@ def gap(distances: Array, most: float = MOST) -> tuple[float, float]:
     per row that lies beyond. In a gap this rate is lower than below it, and lower than beyond it, where
     the rows that stand apart are. For each possible gap the likelihood of rows that come at separate
     rates is compared with that of one rate, on both sides (Poisson counts); the side that shows it less
-    counts. A heavy tail has a low rate, but no rate that rises again.
+    counts. A heavy tail has a low rate, but no rate that rises again. Besides, a gap lies farther above
+    the median than the lower quartile lies below it.
 
     Args:
         distances: (N,) not below 0. Their unit does not matter.
@@ -64,10 +66,13 @@ def gap(distances: Array, most: float = MOST) -> tuple[float, float]:
             _rises(inside, in_gap, below, at_usual), _rises(inside, in_gap, beyond, at_top)
         )
         # Between values that come often, as counts do, a gap is no wonder.
-        clear = np.where(different[low] - different[start] >= below / 2, clear, 0.0)
+        many = different[low] - different[start] >= below / 2
+        middle = 0.5 * (s[low] + s[high])
+        far = middle - s[n // 2] >= _FARTHER * (s[n // 2] - s[n // 4])
+        clear = np.where(many & far, clear, 0.0)
         i = int(np.argmax(clear))
         if clear[i] > best:
-            best, where = float(clear[i]), float(np.exp(0.5 * (s[low[i]] + s[high[i]])))
+            best, where = float(clear[i]), float(np.exp(middle[i]))
     return best, where
 
 
