@@ -77,7 +77,9 @@ class LearnsWhenAsked:
                 if name not in known:
                     self._learn_parts()
             return getattr(self, name)
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        return object.__getattribute__(
+            self, name
+        )  # raises what a property raised, or that there is none
 
     def _learn_parts(self) -> None:
         parts = self.__dict__["_parts"]
