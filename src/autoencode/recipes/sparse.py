@@ -21,6 +21,8 @@ from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
 
 _PATIENCE = 5000  # examples
+# Atoms of a table have few entries, each of which is larger than in atoms of an image.
+_TABLES = {"lr": 0.01}
 
 
 def _started(
@@ -50,6 +52,7 @@ def _typical(spec: DataSpec) -> float:
 @recipe(
     paper=adam(20, 1e-3, 128),
     fast=tuned(lr=3e-3, batch_size=128, epochs=10),
+    tables=_TABLES,
     facts=DICTIONARY,
 )
 def sparse(
@@ -135,6 +138,7 @@ def sparse_kl(
 @recipe(
     paper=adam(50, 1e-3, 128),
     fast=tuned(lr=2e-3, batch_size=128, epochs=10),
+    tables=_TABLES,
     facts=Facts(unit=SSE, hidden=False, bounded=False),
 )
 def topk(
@@ -183,6 +187,7 @@ def topk(
 @recipe(
     paper=adam(20, 3e-4, 128),
     fast=tuned(lr=2e-3, batch_size=128, epochs=10),
+    tables=_TABLES,
     facts=DICTIONARY,
 )
 def batch_topk(
@@ -222,6 +227,7 @@ def batch_topk(
 @recipe(
     paper=adam(20, 7e-5, 128),
     fast=tuned(lr=2e-3, batch_size=128, epochs=10),
+    tables=_TABLES,
     facts=DICTIONARY,
 )
 def jumprelu(
@@ -315,6 +321,7 @@ def _of_batch(
 @recipe(
     paper=adam(20, 3e-4, 128),
     fast=tuned(lr=2e-3, batch_size=128, epochs=10),
+    tables=_TABLES,
     facts=DICTIONARY,
 )
 def matryoshka_sparse(

@@ -29,7 +29,8 @@ from autoencode.data.values.frames import fill, is_frame, select
 from autoencode.data.values.layouts import as_given
 from autoencode.data.values.support import as_supported
 from autoencode.errors import DataError, IncompatibleError, OptionError
-from autoencode.likelihoods import IDENTITY, Bernoulli
+from autoencode.likelihoods import IDENTITY, Bernoulli, Gaussian
+from autoencode.likelihoods.tables import GaussianColumns
 from autoencode.models import AutoencoderModule, Decoder, Encoder, SemiSupervisedAutoencoder
 from autoencode.nets import DictionaryDecoder
 from autoencode.randomness import bernoulli, common_noise, drawing, mix, seeded
@@ -283,8 +284,11 @@ class Trained:
         """
         decoder, spec = self._net.decoder, self.spec
         atoms: Tensor | None = getattr(decoder, "atoms", None)
-        link = getattr(self._net.likelihood, "link", None)
-        if atoms is None or link is not IDENTITY or len(atoms) != spec.size:
+        p_x = self._net.likelihood
+        plain = (
+            isinstance(p_x, Gaussian | GaussianColumns) and getattr(p_x, "link", IDENTITY) is IDENTITY
+        )
+        if atoms is None or not plain or len(atoms) != spec.size:
             raise IncompatibleError(
                 f"the decoder of recipe '{self.recipe.name}' is not linear and has no components; "
                 "those of linear, sparse, topk, batch_topk, jumprelu and matryoshka_sparse are"
