@@ -1,8 +1,8 @@
 """Going on with a trained model: on the same rows, on rows that have moved, and in parts.
 
 Errors are squared, over the variance of each column, on a fifth of the rows that no model saw. ``same``
-is the error after five more epochs over that before; ``moved`` that of a warm start over that of a fresh
-fit of the same length, on rows with another mean and scale in each column, or in some of them;
+is the error after five more epochs over that before; ``moved`` that of a warm start over that of a
+fresh fit of the same length, on rows with another mean and scale in each column, or in some of them;
 ``detector`` the area under the ROC curve after four parts, in the order of a column, less that after
 ``fit`` on all rows. Rows are recorded in ``results/going_on.jsonl``.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from autoencode.nets.factors import MOST_FACTORS, Factors
 from autoencode.types import DataSpec
 
 
@@ -17,9 +18,13 @@ class Reader(nn.Module):
     outside of what it has learned, becomes 5.3. Along the first data axis come values, then the one-hot
     vectors, then, where there may be gaps, the indicators.
 
+    With factors a missing entry becomes what a factor analysis of the data expects of it from those
+    that are known (``Factors``), also in one-hot vectors, and the expected factors come last.
+
     Args:
         spec: the data.
         squash: whether real values become asinh(v); a network with a linear path does so by itself.
+        factors: whether there are factors, for rows (N, D) with gaps.
 
     Example:
         >>> reader = Reader(DataSpec((2,), "real", gaps=True))
@@ -27,7 +32,7 @@ class Reader(nn.Module):
         [[0.0, 0.0, 0.0, 1.0]]
     """
 
-    def __init__(self, spec: DataSpec, squash: bool = True) -> None:
+    def __init__(self, spec: DataSpec, squash: bool = True, factors: bool = False) -> None:
         super().__init__()
         self.gaps = spec.gaps
         self.real = spec.kind == "real" and squash
@@ -38,8 +43,13 @@ class Reader(nn.Module):
         self.register_buffer("plain", _places([not c for c in coded]), persistent=False)
         self.register_buffer("coded", _places(coded), persistent=False)
         self.register_buffer("firsts", firsts[:-1], persistent=False)
+        owners = [i for i, size in enumerate(sizes) for _ in range(size)]
+        self.register_buffer("owners", torch.tensor(owners, dtype=torch.long), persistent=False)
         plain = len(self.plain) if coded else spec.shape[0]
-        width = plain + self.n_slots + (spec.shape[0] if spec.gaps else 0)
+        read = plain + self.n_slots
+        self.factors = Factors(read, max(1, min(read - 1, MOST_FACTORS))) if factors else None
+        width = read + (spec.shape[0] if spec.gaps else 0)
+        width += 0 if self.factors is None else self.factors.n_factors
         #: Shape of one example for the network.
         self.shape = (width, *spec.shape[1:])
 
@@ -51,8 +61,11 @@ class Reader(nn.Module):
     plain: Tensor
     coded: Tensor
     firsts: Tensor
+    owners: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.factors is not None:
+            return self._with_factors(x, self.factors)
         missing = torch.isnan(x) if self.gaps else None
         if missing is not None:
             x = x.masked_fill(missing, 0.0)
@@ -63,6 +76,30 @@ class Reader(nn.Module):
         if missing is not None:
             parts.append(missing.to(x.dtype))
         return torch.cat(parts, dim=1)
+
+    def _with_factors(self, x: Tensor, factors: Factors) -> Tensor:
+        values, known = self._entries(x)
+        scores = factors(values, known)
+        filled = factors.filled(values, known, scores)
+        if self.real:
+            n = filled.shape[1] - self.n_slots
+            filled = torch.cat([filled[:, :n].asinh(), filled[:, n:]], dim=1)
+        return torch.cat([filled, torch.isnan(x).to(x.dtype), scores], dim=1)
+
+    def start_at(self, x: Tensor) -> None:
+        """Fits the factors to rows x (N, D)."""
+        assert self.factors is not None
+        self.factors.start_at(*self._entries(x))
+
+    def _entries(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Lays out numbers and one-hot vectors (N, R), zeros in gaps, and tells which are known."""
+        missing = torch.isnan(x)
+        values = x.masked_fill(missing, 0.0)
+        if not self.n_slots:
+            return values, ~missing
+        whole = torch.cat([values[:, self.plain], self._one_hot(values, missing)], dim=1)
+        gone = [missing[:, self.plain], missing[:, self.coded][:, self.owners]]
+        return whole, ~torch.cat(gone, dim=1)
 
     def _one_hot(self, x: Tensor, missing: Tensor | None) -> Tensor:
         slots = x[:, self.coded].long() + self.firsts
@@ -98,7 +135,7 @@ class Read(nn.Module):
 
     @property
     def n_straight(self) -> int:
-        """How many of the features, the last ones, are values of x as they are or ones of categories."""
+        """How many features, the last ones, are values of x as they are or ones of categories."""
         as_they_are = getattr(self.reader, "straight", False)
         return int(getattr(self.network, "n_straight", 0)) if as_they_are else 0
 
@@ -107,8 +144,14 @@ class Read(nn.Module):
         read: Tensor = self.network.straight(self.reader(x), context)  # type: ignore[operator]
         return read
 
+    @property
+    def factors(self) -> Factors | None:
+        """What fills gaps before the network, ``None`` where zeros do."""
+        found: Factors | None = getattr(self.reader, "factors", None)
+        return found
 
-def reader_for(spec: DataSpec, squash: bool = True) -> Reader | None:
+
+def reader_for(spec: DataSpec, squash: bool = True, factors: bool = False) -> Reader | None:
     """Makes the reader that a network for these data needs, ``None`` when it needs none."""
     coded = any(column.kind == "category" for column in spec.columns)
-    return Reader(spec, squash) if spec.gaps or coded else None
+    return Reader(spec, squash, factors and spec.gaps) if spec.gaps or coded else None

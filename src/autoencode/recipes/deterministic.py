@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from autoencode.limits import Count
 from autoencode.nets import NetOptions
@@ -22,9 +23,9 @@ from autoencode.recipes.shared.plain import (
 from autoencode.recipes.shared.schedules import TABLES, adam, tuned
 from autoencode.types import DataSpec
 
-# Through a wide code under dropout a linear path beside the layers has not been measured.
-DROPOUT = NetOptions(dropout=0.2, shortcut="none")
-GUESSING = NoiseOptions("missing", 0.3)
+DROPOUT = NetOptions(dropout=0.2)
+GUESSING = NoiseOptions("missing", 0.3, noise_seen=0.25)
+GapFilling = Literal["factors", "zeros"]
 # What the layers cannot guess is what finds anomalies; a linear path beside them would pass it on.
 SMOOTH_NET = NetOptions(activation="silu", shortcut="none")
 HIDDEN_ENTRIES = NoiseOptions(noise_level=0.2)
@@ -181,6 +182,7 @@ def mlp_latent2(
 @recipe(
     paper=adam(500, 1e-3, 500),
     fast=tuned(lr=4e-3, batch_size=128, epochs=12, min_steps=1500),
+    tables={**TABLES, "epochs": 12, "min_steps": 1000, "validation": 0.1},
     standardize="all_columns",
     facts=MEANS,
 )
@@ -191,6 +193,7 @@ def mlp_impute(
     code_activation: CodeActivation = "relu",
     output: OutputRange = "auto",
     loss: SquaredLoss = "mse",
+    gaps: GapFilling = "factors",
     net: NetOptions = DROPOUT,
     noise: NoiseOptions = GUESSING,
     networks: Networks | None = None,
@@ -204,7 +207,8 @@ def mlp_impute(
     is what is known of the row. Otherwise than there, the network is told which entries are missing,
     units of all hidden layers are dropped, not inputs alone, and one filling with expected values takes
     the place of several; for draws take ``vae``. Columns are always standardised, those of flattened
-    pictures too.
+    pictures too. Rows of measurements start at what a factor analysis expects of the entries that are
+    hidden, which is exact where they are Gaussian; the network is given it in the place of gaps.
 
     Args:
         hidden: widths of the encoder's hidden layers; the decoder mirrors them.
@@ -212,7 +216,10 @@ def mlp_impute(
         code_activation: relu (positive code), none, or tanh, sigmoid (bounded code).
         output: sigmoid or clip for data in [0, 1], identity for any; auto decides by the data.
         loss: mse (mean over entries) or sse (sum over entries).
+        gaps: what rows of measurements have in the place of gaps: factors (what a factor analysis of
+            the data expects) or zeros.
     """
+    networks = networks or DenseNetworks(hidden, net, factors=gaps == "factors")
     return mlp(spec, hidden, latent_dim, code_activation, output, loss, net, noise, networks)
 
 

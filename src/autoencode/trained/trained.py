@@ -30,7 +30,7 @@ from autoencode.data.values.layouts import as_given
 from autoencode.data.values.support import as_supported
 from autoencode.errors import DataError, IncompatibleError, OptionError
 from autoencode.likelihoods import IDENTITY, Bernoulli, Gaussian
-from autoencode.likelihoods.tables import GaussianColumns
+from autoencode.likelihoods.gaussian_columns import GaussianColumns
 from autoencode.models import AutoencoderModule, Decoder, Encoder, SemiSupervisedAutoencoder
 from autoencode.nets import DictionaryDecoder
 from autoencode.randomness import bernoulli, common_noise, drawing, mix, seeded

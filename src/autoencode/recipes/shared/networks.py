@@ -46,7 +46,10 @@ class Networks(Protocol):
 
 
 def reading(
-    spec: DataSpec, make: Callable[[tuple[int, ...]], nn.Module], squash: bool = True
+    spec: DataSpec,
+    make: Callable[[tuple[int, ...]], nn.Module],
+    squash: bool = True,
+    factors: bool = False,
 ) -> tuple[nn.Module, int]:
     """Makes an encoder that reads such data; returns it and the width of its features.
 
@@ -54,8 +57,9 @@ def reading(
         spec: the data.
         make: an encoder with ``features``, of the shape of what it is given.
         squash: whether it is given outliers drawn in where there are gaps or categories.
+        factors: whether it is given, in the place of gaps, what a factor analysis expects.
     """
-    reader = reader_for(spec, squash)
+    reader = reader_for(spec, squash, factors)
     encoder = make(spec.shape if reader is None else reader.shape)
     features: int = encoder.features  # type: ignore[assignment]
     return encoder if reader is None else Read(reader, encoder), features
@@ -66,16 +70,24 @@ class DenseNetworks:
     """Networks of fully connected layers of the given widths, mirrored.
 
     For rows of measurements a linear path stands beside the hidden layers each way (``NetOptions``).
+
+    Attributes:
+        hidden: widths of the encoder's hidden layers.
+        options: how layers are made.
+        factors: such rows with gaps are read through a factor analysis; the linear path starts there.
     """
 
     hidden: tuple[int, ...]
     options: NetOptions = field(default_factory=NetOptions)
+    factors: bool = False
     own = False
 
     def encoder(self, spec: DataSpec) -> tuple[nn.Module, int]:
-        made = self.hidden, self.options, spec.context_dim, self.options.straight(spec)
+        straight = self.options.straight(spec)
+        made = self.hidden, self.options, spec.context_dim, straight
+        factors = self.factors and straight and spec.measured
         return reading(
-            spec, lambda shape: MLPEncoder(shape, *made), squash=not self.options.straight(spec)
+            spec, lambda shape: MLPEncoder(shape, *made), squash=not straight, factors=factors
         )
 
     def decoder(self, latent_dim: int | None, spec: DataSpec, n_params: int) -> nn.Module:

@@ -1,0 +1,207 @@
+"""Factor analysis of rows with gaps: closed forms, likelihood, and the start of the recipe for gaps."""
+
+import numpy as np
+import pytest
+import torch
+
+from autoencode import Autoencoder, build, load
+from autoencode.nets.factors import Factors, _Model, fit, fit_chosen
+from autoencode.nets.reader import Reader
+from autoencode.trained import Trained
+from autoencode.types import Batch, Column, DataSpec
+
+TABLE = DataSpec(
+    (4,),
+    "real",
+    columns=(
+        Column("a"),
+        Column("n", "count"),
+        Column("b", "boolean"),
+        Column("c", "category", ("x", "y", "z")),
+    ),
+    gaps=True,
+)
+
+
+def known_model(width=8, k=3, seed=0):
+    """A factor model and the Gaussian that it is: mean, loadings, noise, covariance."""
+    rng = np.random.default_rng(seed)
+    loadings = rng.normal(size=(width, k))
+    noise = rng.uniform(0.2, 0.6, width)
+    mean = rng.normal(size=width)
+    return mean, loadings, noise, loadings @ loadings.T + np.diag(noise)
+
+
+def holed(mean, cov, n=400, share=0.3, seed=1):
+    rng = np.random.default_rng(seed)
+    x = rng.multivariate_normal(mean, cov, size=n)
+    return x, np.where(rng.random(x.shape) < share, np.nan, x)
+
+
+def conditional(x, mean, cov):
+    """E[x | known entries] of a Gaussian, row by row, in the place of gaps."""
+    filled = x.copy()
+    for row in filled:
+        gone = np.isnan(row)
+        inverse = np.linalg.pinv(cov[np.ix_(~gone, ~gone)])
+        row[gone] = mean[gone] + cov[np.ix_(gone, ~gone)] @ inverse @ (row[~gone] - mean[~gone])
+    return filled
+
+
+def layer(mean, loadings, noise):
+    made = Factors(len(mean), loadings.shape[1])
+    for name, value in (("mean", mean), ("loadings", loadings), ("precision", 1 / noise)):
+        getattr(made, name).copy_(torch.from_numpy(value))
+    return made
+
+
+def read(x):
+    x = torch.from_numpy(x).float()
+    return x.nan_to_num(0.0), ~x.isnan()
+
+
+def test_a_gap_is_filled_with_the_conditional_mean_of_the_gaussian():
+    mean, loadings, noise, cov = known_model()
+    _, x = holed(mean, cov)
+    factors, (values, known) = layer(mean, loadings, noise), read(x)
+    filled = factors.filled(values, known, factors(values, known))
+    np.testing.assert_allclose(filled, conditional(x, mean, cov), atol=1e-4)
+
+
+def test_a_row_without_a_value_gets_the_mean():
+    mean, loadings, noise, _ = known_model()
+    factors, (values, known) = layer(mean, loadings, noise), read(np.full((1, 8), np.nan))
+    filled = factors.filled(values, known, factors(values, known))
+    np.testing.assert_allclose(filled[0], mean, atol=1e-6)
+
+
+def test_the_likelihood_is_that_of_the_gaussian_and_never_falls():
+    mean, loadings, noise, cov = known_model()
+    _, x = holed(mean, cov)
+    values, known = (t.double() if t.is_floating_point() else t for t in read(x))
+    exact = np.mean(
+        [
+            -0.5
+            * (
+                (~g).sum() * np.log(2 * np.pi)
+                + np.linalg.slogdet(cov[np.ix_(~g, ~g)])[1]
+                + (row - mean)[~g] @ np.linalg.solve(cov[np.ix_(~g, ~g)], (row - mean)[~g])
+            )
+            for row, g in zip(np.float32(x).astype(float), np.isnan(x), strict=True)
+        ]
+    )
+    truth = _Model(*(torch.from_numpy(v) for v in (mean, loadings, 1 / noise)))
+    assert truth.step(values, known)[1] == pytest.approx(exact, rel=1e-9)
+    model, found = _Model.first(values, known, 3), []
+    for _ in range(60):
+        model, log_likelihood = model.step(values, known)
+        found.append(log_likelihood)
+    assert np.all(np.diff(found) > -1e-9)
+    assert found[-1] >= exact  # of all models the fitted one explains these rows best
+
+
+def test_the_covariance_is_found_in_spite_of_gaps():
+    mean, _loadings, _noise, cov = known_model()
+    _, x = holed(mean, cov, n=4000, share=0.2)
+    factors = Factors(8, 3)
+    factors.start_at(*read(x))
+    found = factors.loadings @ factors.loadings.T + torch.diag(1 / factors.precision)
+    np.testing.assert_allclose(factors.mean, mean, atol=0.15)
+    assert np.abs(found.numpy() - cov).max() < 0.1 * np.abs(cov).max()
+
+
+def test_no_more_factors_are_taken_than_guess_hidden_entries_better():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 1)) * np.ones(20) + rng.normal(size=(300, 20))
+    values, known = read(x / x.std(0))
+    assert fit_chosen(values.double(), known, 19).loadings.shape[1] == 4
+    whole = rng.normal(size=(2000, 16)) @ rng.normal(size=(16, 20))
+    values, known = read(whole / whole.std(0))
+    assert fit_chosen(values.double(), known, 16).loadings.shape[1] == 16
+
+
+def test_a_value_far_out_counts_as_one_five_standard_deviations_away():
+    mean, _, _, cov = known_model()
+    _, x = holed(mean, cov, n=200)
+    factors, (values, known) = Factors(8, 2), read(x)
+    factors.start_at(values, known)
+    far, farther = values.clone(), values.clone()
+    far[:, 0], farther[:, 0] = factors.near_high[0], 1e6
+    torch.testing.assert_close(factors(far, known), factors(farther, known))
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_units_of_columns_mean_nothing(scale):
+    mean, _, _, cov = known_model()
+    _, x = holed(mean, cov, n=100)
+    one, other = Factors(8, 2), Factors(8, 2)
+    one.start_at(*read(x))
+    other.start_at(*read(scale * x + 3 * scale))
+    np.testing.assert_allclose(
+        one(*read(x)).abs(), other(*read(scale * x + 3 * scale)).abs(), atol=2e-3
+    )
+
+
+def test_constant_and_unseen_columns_are_finite():
+    x = np.random.default_rng(0).normal(size=(30, 4))
+    x[:, 1], x[:, 2], x[5] = 7.0, np.nan, np.nan
+    factors = Factors(4, 3)
+    factors.start_at(*read(x))
+    filled = factors.filled(*read(x), factors(*read(x)))
+    assert filled.isfinite().all()
+    np.testing.assert_allclose(filled[:, 1], 7.0, atol=1e-3)
+
+
+def test_a_mixed_row_is_laid_out_with_its_indicators_and_factors():
+    reader = Reader(TABLE, factors=True)
+    x = torch.tensor([[0.5, float("nan"), 1.0, 2.0], [float("nan"), 0.1, 0.0, float("nan")]])
+    reader.start_at(torch.cat([x, x.flip(0), x]))
+    out = reader(x)
+    assert out.shape == (2, *reader.shape)
+    np.testing.assert_array_equal(out[:, 6:10], x.isnan().float())
+    assert out[0, 3:6].tolist() == [0.0, 0.0, 1.0]
+    assert out[1, 3:6].sum() == pytest.approx(1.0, abs=0.2)  # shares of the categories
+
+
+def test_training_starts_at_the_conditional_mean():
+    mean, _loadings, _noise, cov = known_model(width=6, k=3)
+    x, given = holed(mean, cov, n=300)
+    spec = DataSpec((6,), "real", gaps=True)
+    recipe = build("mlp_impute", spec)
+    rows = torch.from_numpy(given).float()
+    assert recipe.model.start_at_lines(lambda n: Batch(rows[:n], rows[:n]))
+    factors = recipe.model.encoder.factors
+    with torch.no_grad():
+        got = recipe.model.eval().reconstruct(rows).double().numpy()
+    m, w = factors.mean.double().numpy(), factors.loadings.double().numpy()
+    fitted = w @ w.T + np.diag(1 / factors.precision.double().numpy())
+    gone = np.isnan(given)
+    np.testing.assert_allclose(got[gone], conditional(given, m, fitted)[gone], atol=1e-4)
+    assert (
+        np.square(got - x)[gone].mean()
+        < 1.1 * np.square(conditional(given, mean, cov) - x)[gone].mean()
+    )
+
+
+def test_a_started_model_is_saved_and_loaded(tmp_path):
+    mean, _, _, cov = known_model(width=5, k=2)
+    _, x = holed(mean, cov, n=60)
+    model = Autoencoder(epochs=1, random_state=0, options={"min_steps": 1}).fit(x)
+    assert isinstance(model.trained_, Trained)
+    assert model.trained_.model.encoder.factors.loadings.abs().sum() > 0
+    model.save(tmp_path / "kept")
+    np.testing.assert_array_equal(load(tmp_path / "kept").impute(x), model.impute(x))
+
+
+def test_zeros_stand_for_gaps_where_that_is_asked_for():
+    spec = DataSpec((6,), "real", gaps=True)
+    assert build("mlp_impute", spec, gaps="zeros").model.encoder.factors is None
+    assert build("mlp_impute", spec).model.encoder.factors is not None
+    assert build("mlp", spec).model.encoder.factors is None
+
+
+def test_fitting_is_the_same_each_time():
+    mean, _, _, cov = known_model()
+    values, known = read(holed(mean, cov, n=50)[1])
+    one, two = (fit(values.double(), known, 2) for _ in range(2))
+    assert torch.equal(one.loadings, two.loadings)
