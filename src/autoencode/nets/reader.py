@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from autoencode.nets.factors import MOST_FACTORS, Factors
+from autoencode.nets.factor_analysis import MOST_FACTORS, Factors
 from autoencode.types import DataSpec
 
 
