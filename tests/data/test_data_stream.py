@@ -331,7 +331,6 @@ MEANINGS = {
     "table with a constant column": RNG.normal([1, 1e4, -5], [1, 50, 0], (300, 3)),
     "dates": 1.7e9 + RNG.random((300, 2)),
     "images of reals": RNG.normal(3, 2, (200, 1, 6, 5)).astype(np.float32),
-    "all the same": np.full((30, 4), 7.0),
 }
 
 

@@ -131,9 +131,10 @@ def load_data(
         if stays(source, found, stream):
             if leave_out:
                 raise DataError("classes are left out of data in memory only; use stream=False")
-            refuse_unusable_store(found)
-            _refuse_alike(found.read(*ends) for ends in blocks(found))
-            return streamed(found, labels, standardize, layout=layout)
+            data = streamed(found, labels, standardize, layout=layout)
+            if data.test is None or _alike([data.test.x]) is not None:
+                _refuse_alike(found.read(*ends) for ends in blocks(found))
+            return data
         found = read_whole(found)
     raw = without(_for_training(_clean(found, labels)), leave_out)
     _refuse_alike(raw.x[start : start + _ROWS] for start in range(0, len(raw.x), _ROWS))
@@ -321,17 +322,23 @@ def _refuse_alike(pieces: Iterable[Array]) -> None:
     Raises:
         DataError: with their value, where it is only one.
     """
+    first = _alike(pieces)
+    if first is None:
+        return
+    value = first.flat[0]
+    told = f"all values are {float(value):g}" if (first == value).all() else "all examples are the same"
+    raise DataError(f"train: {told}: there is nothing to learn from them; give data that vary")
+
+
+def _alike(pieces: Iterable[Array]) -> Array | None:
+    """The one example (1, *D) that all of them are; ``None`` where some differ."""
     first = None
     for piece in pieces:
         first = piece[:1] if first is None else first
         gone = np.isnan(first) & np.isnan(piece) if piece.dtype.kind == "f" else False
         if not ((piece == first) | gone).all():
-            return
-    if first is None or not first.size:
-        return
-    value = first.flat[0]
-    told = f"all values are {float(value):g}" if (first == value).all() else "all examples are the same"
-    raise DataError(f"train: {told}: there is nothing to learn from them; give data that vary")
+            return None
+    return first if first is not None and first.size else None
 
 
 def _for_training(raw: Raw) -> Raw:

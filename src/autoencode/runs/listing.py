@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from autoencode.data import Origin
-from autoencode.errors import ModelFileError, RunFolderError
+from autoencode.errors import InputError, RunFolderError
 from autoencode.trained.model_files import CONFIG, load_config, read_metrics
 
 
@@ -30,7 +30,7 @@ def list_runs(root: str | os.PathLike[str] = "runs") -> list[dict[str, Any]]:
         if (path.parent.parent / CONFIG).is_file():
             continue  # a part of another one
         # What is no run, or went away meanwhile, is not listed.
-        with contextlib.suppress(RunFolderError, ModelFileError, OSError):
+        with contextlib.suppress(InputError, OSError):
             written = path.stat().st_mtime
             found.append((written, _summary(path.parent, load_config(path.parent), written)))
     return [summary for _, summary in sorted(found, key=lambda pair: pair[0])]
@@ -50,5 +50,12 @@ def _summary(folder: Path, config: Mapping[str, Any], written: float) -> dict[st
         "seconds": training.get("seconds"),
         "mse": metrics.get("mse"),
         "elbo": metrics.get("elbo"),
-        "written": time.strftime("%Y-%m-%d %H:%M", time.localtime(written)),
+        "written": _when(written),
     }
+
+
+def _when(seconds: float) -> str:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+    except (OverflowError, ValueError, OSError):  # a year that no calendar has
+        return "-"

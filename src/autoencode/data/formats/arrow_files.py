@@ -25,7 +25,7 @@ PARQUET = ".parquet"
 
 _OLD_FEATHER, _MAGIC = b"FEA1", b"ARROW1"
 _CELL = 24  # bytes of a cell at most while it becomes a number of the model: as it is, as both floats
-_TEXT = 60  # more for a cell of text, which becomes an object of Python
+_TEXT = 200  # more for a cell of text, which becomes objects of Python and places among categories
 _ROWS = 1 << 16  # decoded at a time
 _FOOTER = struct.Struct("<i6s")
 _BLOCK = struct.Struct("<qi4xq")
