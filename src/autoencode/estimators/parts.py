@@ -68,7 +68,10 @@ class LearnsWhenAsked:
     So a hundred parts cost no more than one, and the result does not depend on when it was asked for.
     """
 
-    _LEARNED = ("trained_", "history_", "n_iter_", "offset_", "_learned", "_rows", "_calibration")
+    _LEARNED = (
+        *("trained_", "history_", "n_iter_", "offset_", "doubt_"),
+        *("_learned", "_rows", "_calibration"),
+    )
 
     def __getattr__(self, name: str) -> Any:
         known = self.__dict__
