@@ -24,7 +24,17 @@ NAMES = [name for name in autoencode.__all__ if name != "__version__"]
 # A change of this list is a change of the public API: say so in CHANGELOG.md.
 PUBLIC = [
     *("AnomalyDetector", "AutoencodeError", "Autoencoder", "AutoencoderModule", "Batch", "DataSpec"),
-    *("Denoiser", "Observer", "Progress", "RECIPES", "Recipe", "Run", "Stepper", "Trained"),
+    *(
+        "Denoiser",
+        "DoctorWarning",
+        "Observer",
+        "Progress",
+        "RECIPES",
+        "Recipe",
+        "Run",
+        "Stepper",
+        "Trained",
+    ),
     *("TrainingPlan", "Update"),
     "__version__",
     *("build", "fit", "fit_prior", "load", "load_data", "load_trained", "recipe", "resume", "train"),

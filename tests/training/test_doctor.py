@@ -617,7 +617,8 @@ def test_overfitting_is_a_validation_loss_that_rises_while_the_other_falls(held_
 # Where it is told
 
 
-BAD = ("--recipe", "vae", "--epochs", "10", "--set", "beta=100", "--batch-size", "1")
+BAD = ("--recipe", "vae", "--epochs", "10", "--set", "beta=100", "--set", "likelihood=gaussian")
+BAD += ("--batch-size", "1")
 
 
 def test_history_report_and_json_hold_what_was_found(cli, table, tmp_path):
