@@ -206,3 +206,13 @@ def test_images_are_means_unless_draws_are_asked_for(hurried):
     vae = Autoencoder("vae", 2, random_state=0).fit(x)
     assert (vae.sample(4) == vae.sample(4, mean=True)).all()
     assert set(np.unique(vae.sample(4, mean=False))) == {0.0, 1.0}  # of Bernoulli pixels
+
+
+@pytest.mark.parametrize("recipe", ["vae", "mlp"])
+def test_what_draws_follow_is_fitted_anew_when_a_model_learns_more(recipe):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 3))
+    ae = Autoencoder(recipe, 2, random_state=0).partial_fit(x)
+    before = ae.model_.marginals.real.std()
+    ae.partial_fit(x**3)
+    assert ae.model_.marginals.real.std() > 1.5 * before

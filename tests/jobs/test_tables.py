@@ -201,13 +201,15 @@ def test_each_column_has_the_log_probability_of_its_kind():
     """Against scipy."""
     torch.manual_seed(0)
     likelihood = Mixed(mixed_spec())
+    dispersion = 2.5
+    likelihood.log_dispersion.set(torch.tensor([dispersion]).log())
     params = torch.randn(1, 1, likelihood.width)
     real, logit, count, first, second = params[0, 0].split([1, 1, 1, 3, 2])
     rate = math.exp(float(count) * 0.5 + 0.7)
     seen = (math.log1p(4) - 0.7) / 0.5
     x = torch.tensor([[seen, 2.0, 0.3, 1.0, 0.0]])
     expected = [
-        scipy.stats.poisson.logpmf(4, rate),
+        scipy.stats.nbinom.logpmf(4, dispersion, dispersion / (dispersion + rate)),
         float(torch.log_softmax(first, 0)[2]),
         scipy.stats.norm.logpdf(0.3, float(real)),
         scipy.stats.bernoulli.logpmf(1, 1 / (1 + math.exp(-float(logit)))),

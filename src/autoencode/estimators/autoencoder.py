@@ -23,7 +23,7 @@ from autoencode.estimators.saved import SavedState
 from autoencode.evaluate.relative import ERROR, ROWS
 from autoencode.recipes import Named, ScheduleName
 from autoencode.recipes.catalogue import default_recipe
-from autoencode.trained import Trained, choose_device, fit_prior
+from autoencode.trained import Trained, choose_device, fit_prior, fit_prior_again
 from autoencode.trained.trained import flat
 from autoencode.training import Observer
 from autoencode.types import Array, ColumnKind, DataSpec, Layout, Standardize
@@ -216,6 +216,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
             fit_prior(trained, examples)
             self._adopt(trained, [record], X)
         else:
+            fit_prior_again(trained, examples)
             self._adopt(trained, [*self.history_, record])
         self._online = online
         return self

@@ -32,7 +32,7 @@ from autoencode.randomness import choices
 from autoencode.types import DataSpec, Observation
 
 # Counts start nearly as narrow as Poisson's: mean m and variance m + m² / 20.
-_LOG_DISPERSION = 3.0
+_LOG_DISPERSION, _POISSON = 3.0, 15.0
 # Shares and counts of less are taken as this where a logarithm is.
 _LEAST_SHARE = 1e-2
 _KINDS = ("real", "boolean", "count", "category")
@@ -76,7 +76,9 @@ class Mixed(nn.Module):
         n_real, n_boolean, n_count, _ = (len(places[kind]) for kind in _KINDS)
         self.widths = [n_real * (1 + learned), n_boolean, n_count, sum(sizes)]
         self.numbers = GaussianColumns((n_real,), scales) if n_real and not learned else None
-        self.log_dispersion = LearnedLog(n_count, _LOG_DISPERSION, high=15.0) if n_count else None
+        self.log_dispersion: LearnedLog | None = None
+        if n_count:  # once they were Poisson's
+            self.log_dispersion = LearnedLog(n_count, _LOG_DISPERSION, high=_POISSON, before=_POISSON)
         # Places of the columns that are read as they are, among these.
         read = [i for i, kind in enumerate(kinds) if kind != "category"]
         for kind in _KINDS[:-1]:
@@ -179,9 +181,13 @@ class MixedObservation:
         self._family = family
         self._real = _gaussian(family, real)
         self._boolean = distributions.Bernoulli(boolean, 1)
-        log_r = count.new_zeros(0) if family.log_dispersion is None else family.log_dispersion()
-        log_mean = count * family.scale + family.offset
-        self._count = NegativeBinomialObservation(log_mean, log_r.expand_as(log_mean), 1)
+        # A table without counts is not asked for their dispersion at every step of training.
+        self._count: NegativeBinomialObservation | None = None
+        self._no_counts = count
+        if family.log_dispersion is not None:
+            log_mean = count * family.scale + family.offset
+            log_r = family.log_dispersion().expand_as(log_mean)
+            self._count = NegativeBinomialObservation(log_mean, log_r, 1)
         padded = family.padded
         logits = category[..., padded.clamp_min(0)].masked_fill(padded < 0, -torch.inf)
         self._log_shares = F.log_softmax(logits, dim=-1)
@@ -189,20 +195,16 @@ class MixedObservation:
     @property
     def mean(self) -> Tensor:
         """The most likely category, and the mean of all other columns as the model sees it."""
-        expected = torch.log1p(self._count.mean)
-        return self._together(
-            self._real.mean, self._boolean.mean, self._seen(expected), self._best().float()
-        )
+        counts = self._no_counts if self._count is None else self._seen(self._count.mean)
+        return self._together(self._real.mean, self._boolean.mean, counts, self._best().float())
 
     def sample(self) -> Tensor:
         """Draws one x for each z."""
-        counts = self._count.sample()
+        counts = self._no_counts if self._count is None else self._seen(self._count.sample())
         shares = self._log_shares.exp()
         flat = shares.reshape(-1, shares.shape[-1])
         drawn = choices(flat).reshape(shares.shape[:-1]) if len(flat) else self._best()
-        return self._together(
-            self._real.sample(), self._boolean.sample(), self._seen(counts.log1p()), drawn.float()
-        )
+        return self._together(self._real.sample(), self._boolean.sample(), counts, drawn.float())
 
     def entries(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """Computes the log-probability of each column in nats, zero where the mask is false."""
@@ -213,12 +215,14 @@ class MixedObservation:
             target[..., places]
             for places in (family.real, family.boolean, family.count, family.category)
         )
-        n = torch.expm1(count * family.scale + family.offset).round().clamp_min(0)
+        if self._count is None:
+            count = self._no_counts
+        else:
+            n = torch.expm1(count * family.scale + family.offset).round().clamp_min(0)
+            count = self._count.each(n)
         codes = category.round().long().expand(self._log_shares.shape[:-1]).unsqueeze(-1)
         shares = self._log_shares.gather(-1, codes).squeeze(-1)
-        found = self._together(
-            self._real.entries(real), self._boolean.entries(boolean), self._count.each(n), shares
-        )
+        found = self._together(self._real.entries(real), self._boolean.entries(boolean), count, shares)
         return found if mask is None else found * mask
 
     def log_prob(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -232,9 +236,9 @@ class MixedObservation:
     def _best(self) -> Tensor:
         return self._log_shares.argmax(-1)
 
-    def _seen(self, log_counts: Tensor) -> Tensor:
+    def _seen(self, counts: Tensor) -> Tensor:
         """Scales log(1 + count) as the model sees it."""
-        return (log_counts - self._family.offset) / self._family.scale
+        return (counts.log1p() - self._family.offset) / self._family.scale
 
     def _together(self, real: Tensor, boolean: Tensor, count: Tensor, category: Tensor) -> Tensor:
         """Puts the columns of all kinds into the table's own order."""

@@ -47,6 +47,7 @@ class LearnedLog(nn.Module):
         n: how many.
         start: of the logarithms, where training begins.
         low, high: bounds of the logarithms.
+        before: what they were before they were learned, in files of that time; ``start`` by default.
 
     Example:
         >>> logs = LearnedLog(2)
@@ -56,10 +57,16 @@ class LearnedLog(nn.Module):
     """
 
     def __init__(
-        self, n: int, start: float = 0.0, low: float = MIN_LOG_SCALE, high: float = MAX_LOG_SCALE
+        self,
+        n: int,
+        start: float = 0.0,
+        low: float = MIN_LOG_SCALE,
+        high: float = MAX_LOG_SCALE,
+        before: float | None = None,
     ) -> None:
         super().__init__()
         self.start, self.low, self.high = start, low, high
+        self.before = start if before is None else before
         # One axis, so that Muon takes it for no matrix and leaves it to Adam.
         self.moved = nn.Parameter(torch.zeros(n))
 
@@ -73,8 +80,9 @@ class LearnedLog(nn.Module):
         self.moved.copy_((logs.clamp(self.low, self.high) - self.start) / _GAIN)
 
     def complete(self, state: dict[str, Tensor], prefix: str) -> None:
-        """Adds what files from before scales were learned lack: theirs stood where these start."""
-        state.setdefault(f"{prefix}moved", torch.zeros(len(self.moved), device="cpu"))
+        """Adds what files from before these were learned lack."""
+        moved = (self.before - self.start) / _GAIN
+        state.setdefault(f"{prefix}moved", torch.full((len(self.moved),), moved, device="cpu"))
 
 
 def log_scale_of(variance: Tensor) -> Tensor:

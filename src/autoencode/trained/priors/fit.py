@@ -46,7 +46,8 @@ def fit_prior(
     Without ``kind`` a model of pixels that has a prior keeps it. A model of measurements in rows or
     sequences is made ready for draws: a mixture is fitted to its codes, the prior of a plain model and
     the ``sampler`` of one whose own prior is N(0, I), since codes of tables come in groups; and the
-    spread of columns that no scale was learned for is measured.
+    spread of columns that no scale was learned for is measured. Draws of columns are then brought to
+    the quantiles of the examples, whatever the prior.
 
     Args:
         trained: the model; changed in place.
@@ -86,7 +87,7 @@ def fit_prior(
     rows = np.random.default_rng(seed).permutation(len(examples))[:most]
     few = examples.take(np.sort(rows))
     if kind in OF_MODEL:
-        return _given(trained, prior_of_model(kind, trained.recipe, few, seed))
+        return _given(trained, prior_of_model(kind, trained.recipe, few, seed), examples, seed)
     if kind in OF_INTEGERS:
         codes = torch.from_numpy(trained.codes(few)).to(trained.device)
     else:
@@ -94,15 +95,17 @@ def fit_prior(
     if not bool(torch.isfinite(codes).all()):
         raise TrainingError("training diverged: its codes are not finite; try a lower learning rate")
     integers = Integers.from_recipe(trained.recipe)
-    return _given(trained, prior_of(kind, codes, seed, integers, n_components))
+    return _given(trained, prior_of(kind, codes, seed, integers, n_components), examples, seed)
 
 
-def _given(trained: Trained, prior: nn.Module) -> Trained:
+def _given(trained: Trained, prior: nn.Module, examples: Examples, seed: int) -> Trained:
     """Gives a model a prior that was fitted, in the place of one that was put off."""
     if trained.put_off is not None:
         trained.put_off.drop()  # waits for a thread that is at it; does nothing inside its own work
     trained.recipe.model.prior = prior.to(trained.device)
     trained.recipe.model.sampler = trained.recipe.model.marginals = None
+    if trained.draws:
+        _bring_to_marginals(trained, examples, seed)
     return trained
 
 
@@ -126,11 +129,10 @@ def _ready_for_draws(trained: Trained, examples: Examples, seed: int) -> Trained
     kind = "mixture" if flat <= _MIXED_CODES and len(codes) >= _MIXED_ROWS else "gaussian"
     found = prior_of(kind, codes, seed)
     if trained.recipe.model.prior is None:
-        _given(trained, found)
-    else:
-        if trained.put_off is not None:
-            trained.put_off.drop()
-        trained.recipe.model.sampler = found.to(trained.device)
+        return _given(trained, found, examples, seed)
+    if trained.put_off is not None:
+        trained.put_off.drop()
+    trained.recipe.model.sampler = found.to(trained.device)
     _bring_to_marginals(trained, examples, seed)
     return trained
 
@@ -197,6 +199,22 @@ def fit_prior_later(trained: Trained, examples: ExampleSet, seed: int = 0) -> No
     target = None if few.target is None else few.target.copy()
     kept = Examples(few.x.copy(), few.labels, target=target)
     trained.put_off = PutOff(lambda: fit_prior(trained, kept, seed))
+
+
+def fit_prior_again(trained: Trained, examples: ExampleSet, seed: int = 0) -> None:
+    """Fits what samples are drawn by anew when it is next needed, since a model was trained further.
+
+    A prior of the model's own stays, and so does one that was asked for by another kind than the usual.
+    """
+    model = trained.recipe.model
+    if len(examples) < 2:
+        return
+    if trained.put_off is not None:
+        trained.put_off.drop()
+    model.sampler = model.marginals = None
+    if not trained.stochastic and getattr(model.prior, "kind", None) in ("gaussian", "mixture"):
+        model.prior = None
+    fit_prior_later(trained, examples, seed)
 
 
 def _drawn(trained: Trained, examples: Examples, seed: int) -> Array:
