@@ -220,6 +220,26 @@ def test_noise_is_taken_out_of_files(cli, tmp_path, hurried):  # noqa: F811
     assert np.square(restored - ramps[300:]).mean() < 0.3 * before
 
 
+def test_rows_are_drawn_in_the_types_of_the_table_and_means_are_asked_for(cli, tmp_path, hurried):  # noqa: F811
+    hurried(3)
+    rng = np.random.default_rng(0)
+    rows = [f"{rng.integers(1, 90)},{rng.normal():.2f},{'ab'[i % 2]}" for i in range(60)]
+    table, run = tmp_path / "t.csv", tmp_path / "run"
+    table.write_text("\n".join(["age,value,kind", *rows]))
+    assert cli("train", table, "--recipe", "vae", "--out", run, "--quiet").code == 0
+    texts = {}
+    for how in ((), ("--draw",), ("--mean",)):
+        out = tmp_path / "out.csv"
+        assert cli("sample", run, "-n", 20, *how, "-o", out).code == 0
+        texts[how] = out.read_text()
+    assert texts[()] == texts[("--draw",)] != texts[("--mean",)]
+    for line in texts[()].splitlines()[1:]:
+        age, value, kind = line.split(",")
+        assert 1 <= int(age) < 90
+        assert float(value) == round(float(value), 2)
+        assert kind in ('"a"', '"b"')
+
+
 def test_samples_may_come_from_a_prior_fitted_to_the_codes(cli, tmp_path):  # noqa: F811
     run = tmp_path / "run"
     arguments = ("--recipe", "mlp_small", "--epochs", 2, "--set", "latent_dim=4", "--quiet")

@@ -217,7 +217,7 @@ def test_each_column_has_the_log_probability_of_its_kind():
     ]
     p = likelihood(params)
     assert p.entries(x)[0, 0].tolist() == pytest.approx(expected, rel=1e-4)
-    assert float(p.log_prob(x)) == pytest.approx(sum(expected), rel=1e-4)
+    assert p.log_prob(x).item() == pytest.approx(sum(expected), rel=1e-4)
 
 
 def test_what_is_missing_counts_nothing_and_sends_no_gradient():

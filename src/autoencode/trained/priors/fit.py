@@ -202,12 +202,12 @@ def fit_prior_later(trained: Trained, examples: ExampleSet, seed: int = 0) -> No
 
 
 def fit_prior_again(trained: Trained, examples: ExampleSet, seed: int = 0) -> None:
-    """Fits what samples are drawn by anew when it is next needed, since a model was trained further.
+    """Fits what a model of columns draws by anew when it is next needed, since it has learned more.
 
     A prior of the model's own stays, and so does one that was asked for by another kind than the usual.
     """
     model = trained.recipe.model
-    if len(examples) < 2:
+    if len(examples) < 2 or not trained.draws:
         return
     if trained.put_off is not None:
         trained.put_off.drop()
