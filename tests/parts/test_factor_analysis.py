@@ -105,7 +105,7 @@ def test_the_covariance_is_found_in_spite_of_gaps():
     mean, _loadings, _noise, cov = known_model()
     _, x = holed(mean, cov, n=4000, share=0.2)
     factors = Factors(8, 3)
-    factors.start_at(*read(x))
+    factors.fit(*read(x))
     found = factors.loadings @ factors.loadings.T + torch.diag(1 / factors.precision)
     np.testing.assert_allclose(factors.mean, mean, atol=0.15)
     assert np.abs(found.numpy() - cov).max() < 0.1 * np.abs(cov).max()
@@ -125,7 +125,7 @@ def test_a_value_far_out_counts_as_one_five_standard_deviations_away():
     mean, _, _, cov = known_model()
     _, x = holed(mean, cov, n=200)
     factors, (values, known) = Factors(8, 2), read(x)
-    factors.start_at(values, known)
+    factors.fit(values, known)
     far, farther = values.clone(), values.clone()
     far[:, 0], farther[:, 0] = factors.near_high[0], 1e6
     torch.testing.assert_close(factors(far, known), factors(farther, known))
@@ -136,8 +136,8 @@ def test_units_of_columns_mean_nothing(scale):
     mean, _, _, cov = known_model()
     _, x = holed(mean, cov, n=100)
     one, other = Factors(8, 2), Factors(8, 2)
-    one.start_at(*read(x))
-    other.start_at(*read(scale * x + 3 * scale))
+    one.fit(*read(x))
+    other.fit(*read(scale * x + 3 * scale))
     np.testing.assert_allclose(
         one(*read(x)).abs(), other(*read(scale * x + 3 * scale)).abs(), atol=2e-3
     )
@@ -147,7 +147,7 @@ def test_constant_and_unseen_columns_are_finite():
     x = np.random.default_rng(0).normal(size=(30, 4))
     x[:, 1], x[:, 2], x[5] = 7.0, np.nan, np.nan
     factors = Factors(4, 3)
-    factors.start_at(*read(x))
+    factors.fit(*read(x))
     filled = factors.filled(*read(x), factors(*read(x)))
     assert filled.isfinite().all()
     np.testing.assert_allclose(filled[:, 1], 7.0, atol=1e-3)
@@ -156,7 +156,7 @@ def test_constant_and_unseen_columns_are_finite():
 def test_a_mixed_row_is_laid_out_with_its_indicators_and_factors():
     reader = Reader(TABLE, factors=True)
     x = torch.tensor([[0.5, float("nan"), 1.0, 2.0], [float("nan"), 0.1, 0.0, float("nan")]])
-    reader.start_at(torch.cat([x, x.flip(0), x]))
+    reader.fit_factors(torch.cat([x, x.flip(0), x]))
     out = reader(x)
     assert out.shape == (2, *reader.shape)
     np.testing.assert_array_equal(out[:, 6:10], x.isnan().float())

@@ -120,7 +120,7 @@ def _start_at_factors(model: Any, target: Callable[[Tensor], Tensor], x: Tensor,
     The reader passes the factors on after all else but the context.
     """
     factors = model.encoder.factors
-    model.encoder.reader.start_at(x)
+    model.encoder.reader.fit_factors(x)
     device = next(model.parameters()).device
     n_read, k = model.encoder.n_straight, min(factors.n_factors, width)
     last = math.prod(model.encoder.reader.shape)

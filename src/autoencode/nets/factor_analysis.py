@@ -90,7 +90,7 @@ class Factors(nn.Module):
         return torch.where(known, values, self.expected(scores).clamp(self.low, self.high))
 
     @torch.no_grad()
-    def start_at(self, values: Tensor, known: Tensor) -> None:
+    def fit(self, values: Tensor, known: Tensor) -> None:
         """Fits mean, loadings and noise to values (N, W), of which only those known count."""
         values, known = values.cpu(), known.cpu()  # in float64, which not every device has
         rows = known.any(dim=1)

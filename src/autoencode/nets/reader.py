@@ -86,10 +86,10 @@ class Reader(nn.Module):
             filled = torch.cat([filled[:, :n].asinh(), filled[:, n:]], dim=1)
         return torch.cat([filled, torch.isnan(x).to(x.dtype), scores], dim=1)
 
-    def start_at(self, x: Tensor) -> None:
+    def fit_factors(self, x: Tensor) -> None:
         """Fits the factors to rows x (N, D)."""
         assert self.factors is not None
-        self.factors.start_at(*self._entries(x))
+        self.factors.fit(*self._entries(x))
 
     def _entries(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Lays out numbers and one-hot vectors (N, R), zeros in gaps, and tells which are known."""
