@@ -224,7 +224,8 @@ def test_reconstructions_stay_inside_the_range_of_the_data(name, kind):
 @pytest.mark.parametrize("name", ["vae", "conv_vae", "iwae", "beta_tcvae"])
 @pytest.mark.parametrize("kind", ["unit", "real"])
 @pytest.mark.parametrize(
-    "likelihood", sorted({*typing.get_args(LikelihoodName)} - {"auto"} - set(COUNTS))
+    "likelihood",
+    sorted({*typing.get_args(LikelihoodName)} - {"auto", "gaussian_columns"} - set(COUNTS)),
 )
 def test_variational_recipes_take_every_likelihood_that_fits_the_data(name, kind, likelihood):
     spec = DataSpec((3, 6, 5), kind)
@@ -239,6 +240,12 @@ def test_variational_recipes_take_every_likelihood_that_fits_the_data(name, kind
         assert set(losses) == {"loss", "reconstruction", "kl"}
     assert recipe.model.reconstruct(x).shape == x.shape
     assert all(torch.isfinite(value) for value in losses.values())
+
+
+def test_images_have_no_columns_whose_scales_could_be_learned():
+    assert build("vae", DataSpec((30,), "real"), likelihood="gaussian_columns").model is not None
+    with pytest.raises(IncompatibleError, match="use likelihood=gaussian_shared"):
+        build("vae", DataSpec((3, 6, 5), "real"), likelihood="gaussian_columns")
 
 
 @pytest.mark.parametrize("likelihood", COUNTS)
