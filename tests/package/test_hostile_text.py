@@ -1,5 +1,7 @@
 """Text of other people on its way to a terminal or a browser: shown, never obeyed, and not too long."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +10,9 @@ from hypothesis import strategies as st
 from autoencode.console import note, printable, shortened
 from autoencode.console.lines import MOST_BYTES
 from autoencode.errors import OptionError, nearest
+from autoencode.pictures.of_anomalies import images_figure, shares_figure
 from autoencode.pictures.pages import write_page
+from autoencode.pictures.plots import png
 from autoencode.recipes.options import Option
 from cli_runs import assert_refused, cli  # noqa: F401
 
@@ -105,3 +109,14 @@ def test_brackets_have_to_be_balanced(text):
 @pytest.mark.parametrize("text", ["1,2", "[1,2]", "(1, 2)", " 1 , 2, ", "(1,2,)"])
 def test_balanced_ones_are_read(text):
     assert Option("hidden", (4,), tuple[int, ...], "").parse(text) == (1, 2)
+
+
+@pytest.mark.parametrize("evil", [*EVIL, r"$\nothing{$", "$$", "\\"])
+def test_pictures_of_anomalies_show_any_name(evil):
+    """A formula that is none would be an error, a control character a warning: both fail here."""
+    image = np.zeros((1, 1, 4, 4), np.float32)
+    assert png(images_figure(image, image, image, [evil]))
+    found = SimpleNamespace(
+        scores=np.ones(1), shares=np.ones((1, 2)), top=lambda row, n: [(evil, 0.5), ("b", 0.5)]
+    )
+    assert png(shares_figure(found, names=[evil]))

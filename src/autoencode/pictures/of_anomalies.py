@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from autoencode.errors import DataError
-from autoencode.pictures._cells import FIRST, SECOND, Array
+from autoencode.pictures._cells import FIRST, SECOND, Array, short_name
 
 
 def scores_figure(scores: Array, threshold: float, pvalues: Array | None = None) -> Figure:
@@ -56,7 +56,7 @@ def images_figure(images: Array, reconstructions: Array, shares: Array, names: l
             else:
                 axes[row, i].imshow(pixels[..., :3])
         axes[2, i].imshow(shares[i].sum(0), cmap="magma")
-        axes[0, i].set_title(names[i], fontsize=8)
+        axes[0, i].set_title(short_name(names[i]), fontsize=8, parse_math=False)
         for row in range(3):
             axes[row, i].set_axis_off()
     return figure
@@ -96,9 +96,9 @@ def shares_figure(
     figure = Figure(figsize=(3.4 * wide, 2.6 * high), layout="constrained")
     for row in range(n):
         axes = figure.add_subplot(high, wide, row + 1)
-        axes.set_title(
-            f"{names[row] if names else f'row {row}'}: score {explanation.scores[row]:.3g}", fontsize=9
-        )
+        name = short_name(names[row]) if names else f"row {row}"
+        title = f"{name}: score {explanation.scores[row]:.3g}"
+        axes.set_title(title, fontsize=9, parse_math=False)
         if explanation.shares.ndim > 2:
             _map(axes, explanation.shares[row])
         else:
@@ -114,8 +114,8 @@ def _map(axes: Any, shares: Array) -> None:
 
 
 def _bars(axes: Any, top: list[tuple[str, float]]) -> None:
-    names = [name for name, _ in top][::-1]
+    names = [short_name(name) for name, _ in top][::-1]
     axes.barh(range(len(top)), [share for _, share in top][::-1], color=FIRST["color"])
-    axes.set_yticks(range(len(top)), names, fontsize=8)
+    axes.set_yticks(range(len(top)), names, fontsize=8, parse_math=False)
     axes.tick_params(axis="x", labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)

@@ -148,7 +148,7 @@ def loss(history: Sequence[Mapping[str, Any]], *, unit: str = "nats per example"
         _curve(ax, history, name)
         ax.set_ylabel(unit)
         if columns > 1:
-            ax.set_title(name)
+            ax.set_title(short_name(name))
     for ax in axes.flat[len(panels) :]:
         ax.set_axis_off()
     fullest = max(axes.flat, key=lambda ax: len(ax.lines))

@@ -81,6 +81,7 @@ _INFO = (
     *("relative_error", "scaled_by"),
 )
 _MAX_ENTRIES = 1 << 31  # of one example
+_MOST_TERMS = 100  # of a line of the history; each gets a panel of its own in a picture
 _TIMES, _TIMES_WEIGHTS = 60, 3  # the bytes of a file that it takes at most once it is read
 
 
@@ -179,6 +180,7 @@ def _is_record(entry: Mapping[str, Any]) -> bool:
     diagnoses = entry.get("diagnoses", [])
     return (
         type(entry.get("epoch")) is int
+        and len(entry) <= _MOST_TERMS
         and all(value is None or _is_number(value) for value in numbers.values())
         and isinstance(diagnoses, list)
         and all(isinstance(found, dict) and _is_diagnosis(found) for found in diagnoses)
