@@ -112,7 +112,7 @@ def test_json_is_one_object_on_the_last_line_with_progress_on_stderr(cli, table)
 
 
 def test_quiet_says_nothing_but_where_the_run_is(cli, table):
-    result = cli("train", table, *QUICK, "--quiet")
+    result = cli("train", table, *QUICK, "--set", "keep=last", "--quiet")
     assert (result.err, result.out) == ("", "runs/table-mlp\n")
 
 
@@ -185,7 +185,10 @@ def test_a_file_name_that_is_no_text(table, tmp_path):
     name = os.fsdecode(b"x\xff.npy")
     shutil.copy(table, tmp_path / name)
     done = subprocess.run(
-        command("train", name, *QUICK, "--quiet"), cwd=tmp_path, capture_output=True, check=False
+        command("train", name, *QUICK, "--set", "keep=last", "--quiet"),
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout == b"runs/x\xff-mlp\n"

@@ -524,7 +524,7 @@ CHANGES = [
     ({"spec__shape": [0]}, "damaged"),
     ({"spec__shape": [-6]}, "damaged"),
     ({"spec__shape": []}, "damaged"),
-    ({"spec__shape": [7]}, "does not fit"),
+    ({"spec__shape": [7]}, "damaged"),
     ({"spec__scale": [0.0]}, "damaged"),
     ({"spec__scale": [1.0, 2.0]}, "damaged"),
     ({"spec__offset": [float("nan")]}, "damaged"),
