@@ -96,7 +96,9 @@ def _is_sound(facts: Position | EpochRecord) -> bool:
         if entry.name == "diagnoses" or (value is None and entry.default is None):
             continue
         kind = (int,) if "int" in str(entry.type) else (float, int)
-        for number in value.values() if isinstance(value, dict) else (value,):
+        if isinstance(value, dict):
+            value = list(value.values())
+        for number in value if isinstance(value, list) else (value,):
             if type(number) not in kind or (kind == (int,) and number < 0):
                 return False
     return True
