@@ -101,15 +101,15 @@ def test_a_gain_that_may_be_luck_leaves_the_start():
     with torch.no_grad():
         made.decoder.weight.zero_()
     at.epoch = 1
-    best.compare(at, 0.7, [0.1, 0.98, 1.02])
+    best.compare(at, 0.7, lambda: [0.1, 0.98, 1.02])
     assert (at.best, at.best_epoch, at.kept, at.kept_epoch) == (0.7, 1, 1.0, 0)
     at.epoch = 2
-    best.compare(at, 0.9, [0.9, 0.88, 0.92])
+    best.compare(at, 0.9, lambda: [0.9, 0.88, 0.92])
     assert (at.best, at.best_epoch, at.kept, at.kept_epoch) == (0.7, 1, 0.9, 2)
     assert not made.decoder.weight.any()
     at.epoch = 3
     made.load_state_dict(first)
-    best.compare(at, 0.95, [0.95, 0.95, 0.95])
+    best.compare(at, 0.95, lambda: [0.95, 0.95, 0.95])
     best.put()
     assert not made.decoder.weight.any()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
@@ -34,23 +34,24 @@ class Best:
         self.weights = weights or {}
 
     def begin(self, at: Position, loss: float, losses: Sequence[float]) -> None:
-        """Takes the weights of the start; the losses are those of ``compare``."""
+        """Takes the weights of the start, whose loss and losses of each part these are."""
         at.start = list(losses)
         at.best = at.kept = loss
         self._take()
 
-    def compare(self, at: Position, loss: float, losses: Sequence[float]) -> None:
+    def compare(self, at: Position, loss: float, losses: Callable[[], Sequence[float]]) -> None:
         """Takes the weights of the epoch that ended if they are the best; notes them in ``at``.
 
         Args:
             at: with ``epoch`` that of the weights.
             loss: their mean over all held-out examples.
-            losses: over each part.
+            losses: measures that of each part, where it is asked for.
         """
         if at.best is None or loss < at.best:
             at.best, at.best_epoch = loss, at.epoch
-        sure = not at.start or gain_is_sure(at.start, losses)
-        if sure and (at.kept is None or loss < at.kept):
+        if at.kept is not None and loss >= at.kept:
+            return
+        if not at.start or gain_is_sure(at.start, losses()):
             at.kept, at.kept_epoch = loss, at.epoch
             self._take()
 

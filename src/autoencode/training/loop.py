@@ -213,8 +213,7 @@ class _Loop:
             self.best.weights = restore(self.stepper, resume.tensors, self.average)
             self.at, self.records = replace(resume.position), list(resume.records)
         elif self.compares:
-            held_out, parts = self._validate()
-            self.best.begin(self.at, held_out["loss"], parts)
+            self.best.begin(self.at, self._validate()["loss"], self._losses_of_parts())
         self.steps = replayed(self.stepper, self.plan, self.device, observer.notice)
         observer.start(self.n_steps, self.n_epochs)
         stopped = False
@@ -265,7 +264,7 @@ class _Loop:
         means = {name: total / at.seen[name] for name, total in self.totals.floats().items()}
         self._check_finite(means)
         rate = self._rate(max(0, at.step - 1))
-        held_out, parts = self._validate() if self.validation is not None else ({}, [])
+        held_out = self._validate() if self.validation is not None else {}
         self._check_finite(held_out or means)
         record = EpochRecord(at.epoch + 1, at.step, means, held_out, rate, at.seconds)
         self.records.append(record)
@@ -277,7 +276,7 @@ class _Loop:
         self.totals = Totals()
         self.at = replace(at, epoch=at.epoch + 1, batch=0, sums={}, seen={}, seconds=0.0)
         if self.compares:
-            self.best.compare(self.at, held_out["loss"], parts)
+            self.best.compare(self.at, held_out["loss"], self._losses_of_parts)
 
     def _impatient(self) -> bool:
         waited = self.at.epoch - self.at.best_epoch
@@ -363,15 +362,23 @@ class _Loop:
         tensors = collect(self.stepper, self.best.weights, self.average)
         return TrainingState(at, tuple(self.records), tensors)
 
-    def _validate(self) -> tuple[dict[str, float], list[float]]:
-        """Measures the held-out examples: their losses, and the loss of each part of them."""
+    def _validate(self) -> dict[str, float]:
+        """Measures the losses of the held-out examples."""
+        return self._on_held_out(_TOGETHER)[0]
+
+    def _losses_of_parts(self) -> list[float]:
+        """Measures the loss of each part of the held-out examples, which takes many times as long."""
+        assert self.validation is not None
+        return self._on_held_out(min(_TOGETHER, math.ceil(len(self.validation) / PARTS)))[1]
+
+    def _on_held_out(self, size: int) -> tuple[dict[str, float], list[float]]:
+        """Measures the held-out examples, ``size`` at once, with the same noise each time."""
         assert self.validation is not None
         seed_step(self.seed, -1, self.device)
         objective = self.stepper.updates[0].objective
         # Losses under weights that move cannot be compared, so there the weights are those of the end.
         step = self.n_steps if self.compares else self.at.step
         progress = Progress(step, self.n_steps, self.n)
-        size = min(_TOGETHER, math.ceil(len(self.validation) / PARTS)) if self.compares else _TOGETHER
         with self.tuned():
             return _measured(self.model, objective, self.validation, progress, size)
 
