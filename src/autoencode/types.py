@@ -388,10 +388,17 @@ class Output:
 
 @dataclass(frozen=True)
 class Losses:
-    """One scalar to minimise, and the named scalars that it is made of (before their weights)."""
+    """One scalar to minimise, and the named scalars that it is made of (before their weights).
+
+    Attributes:
+        total: what is minimised.
+        terms: what it is made of.
+        error: what the held-out examples of two epochs are compared by, where that is not the total.
+    """
 
     total: Tensor
     terms: Mapping[str, Tensor]
+    error: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,35 @@ def test_columns_of_a_mixed_table_have_the_probabilities_of_their_kinds():
     assert found == pytest.approx(expected, abs=1e-4)
 
 
+def test_errors_of_classes_are_counted_and_those_of_numbers_squared():
+    spec = DataSpec(
+        (4,),
+        "real",
+        columns=(
+            Column("a"),
+            Column("pet", "category", ("cat", "dog", "owl")),
+            Column("b", "boolean"),
+            Column("c", "category", ("x", "y")),
+        ),
+    )
+    # The number, the boolean's logit, the logits of three and of two categories.
+    params = torch.tensor([[[0.5, 2.0, 0.0, 3.0, 1.0, 5.0, 0.0]] * 2])
+    x = torch.tensor([[0.2, 1.0, 0.0, 0.0], [0.5, 2.0, 1.0, 1.0]])
+    p_x = Mixed(spec)(params)
+    torch.testing.assert_close(p_x.errors(x)[0], torch.tensor([[0.09, 0, 1, 0], [0, 1, 0, 1.0]]))
+    mask = torch.tensor([[False, True, True, True], [True, True, True, False]])
+    gaps = x.masked_fill(~mask, torch.nan)
+    torch.testing.assert_close(
+        p_x.errors(gaps, mask)[0], torch.tensor([[0.0, 0, 1, 0], [0, 1, 0, 0.0]])
+    )
+
+
+def test_a_code_that_costs_nothing_gains_nothing_by_last_digits():
+    likelihood = GaussianColumns((2,), "shared")
+    likelihood.start_at_errors(torch.full((2,), 1e-6))
+    assert likelihood(torch.zeros(1, 1, 2)).scale.item() == pytest.approx(0.2, rel=0.02)
+
+
 def test_overdispersed_counts_are_drawn_as_wide_as_they_are():
     likelihood = Mixed(MIXED)
     likelihood.log_dispersion.set(torch.tensor([0.0]))

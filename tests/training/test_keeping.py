@@ -12,6 +12,7 @@ from autoencode.data import Examples, Resident
 from autoencode.likelihoods import Gaussian
 from autoencode.models import AutoencoderModule
 from autoencode.objectives import Linear, WeightedSum, mean_squared_error
+from autoencode.objectives.terms import ANY, NamedTerm
 from autoencode.randomness import seeded
 from autoencode.training import Observer, Stepper, TrainingPlan, TrainingState, Update, fit
 from autoencode.training.best import Best, gain_is_sure
@@ -46,8 +47,12 @@ def trained(made, objective=MSE, **more):
     return fit(made, [Update(objective, (made,))], TRAIN, plan, validation=HELD_OUT, **given)
 
 
+def evaluated(made, objective=MSE):
+    return evaluate_losses(made, objective, HELD_OUT, Progress(1, 1))
+
+
 def loss(made, objective=MSE):
-    return evaluate_losses(made, objective, HELD_OUT, Progress(1, 1))["loss"]
+    return evaluated(made, objective)["loss"]
 
 
 def weights(made):
@@ -120,6 +125,16 @@ def test_a_start_that_nothing_beats_is_kept_and_said():
     trained(made, lr=30.0, observer=observer)
     assert same(weights(made), first)
     assert [text for text in observer.said if "the start on held-out" in text]
+
+
+def test_weights_are_compared_by_what_the_objective_names():
+    size = NamedTerm(lambda model, batch, output, progress: output.x_dist.mean.square(), ANY)
+    objective = WeightedSum({"mse": mean_squared_error}, size)
+    made = model()
+    records = trained(made, objective)
+    assert records[-1].validation["loss"] < loss(made)
+    assert records[-1].validation["error"] > evaluated(made, objective)["error"]
+    assert "error" not in records[0].losses
 
 
 def test_early_stopping_counts_the_start():

@@ -229,6 +229,17 @@ class MixedObservation:
         """Computes the log-probability of each example in nats, of its observed columns when masked."""
         return self.entries(target, mask).sum(-1)
 
+    def errors(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Computes how wrong the mean is in each column, (S, B, D); zero where the mask is false.
+
+        0 or 1 for categories and booleans, else the square of the difference, in model units.
+        """
+        off = self.mean - (target if mask is None else target.masked_fill(~mask, 0.0))
+        found = off.square()
+        classes = torch.cat([self._family.boolean, self._family.category])
+        found[..., classes] = (off[..., classes].abs() > 0.5).to(found)
+        return found if mask is None else found * mask
+
     def shares(self) -> Tensor:
         """Computes the probabilities (S, B, C, K) of all categories, padded with 0."""
         return self._log_shares.exp()

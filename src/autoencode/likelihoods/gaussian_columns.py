@@ -12,8 +12,9 @@ from autoencode.likelihoods.scales import LearnedLog, log_scale_of
 from autoencode.types import Observation
 
 Scales = Literal["columns", "shared", "fixed"]
-# A code that costs nothing would be spent on fewer and fewer errors, ever smaller ones.
-_LEAST_SHARED = -3.0
+# A fifth of a column's standard deviation. A code that costs nothing would be spent on the last digits
+# of a few numbers, and the categories beside them would be lost.
+_LEAST_SHARED = -1.6
 
 
 class GaussianColumns(nn.Module):

@@ -70,6 +70,7 @@ from autoencode.objectives.stages import (
     Staged,
 )
 from autoencode.objectives.terms import (
+    column_errors,
     kl,
     mean_squared_error,
     penalties,
@@ -102,6 +103,7 @@ __all__ = [
     "capacity",
     "codes_and_permuted",
     "codes_and_prior",
+    "column_errors",
     "contraction",
     "decoder_weights",
     "density_ratio",

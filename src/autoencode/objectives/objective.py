@@ -17,6 +17,8 @@ class WeightedSum:
 
     Args:
         terms: named terms; all in the same unit, but for regularisers, which are pure numbers.
+        compared_by: what the weights of two epochs are compared by on held-out examples, the total by
+            default.
         weights: a number or a schedule for any of them, 1 by default.
 
     Raises:
@@ -29,7 +31,13 @@ class WeightedSum:
         'nats per example'
     """
 
-    def __init__(self, terms: Mapping[str, NamedTerm], **weights: float | WeightSchedule) -> None:
+    def __init__(
+        self,
+        terms: Mapping[str, NamedTerm],
+        compared_by: NamedTerm | None = None,
+        /,
+        **weights: float | WeightSchedule,
+    ) -> None:
         if not terms:
             raise IncompatibleError("an objective needs at least one term")
         units = {name: term.unit for name, term in terms.items() if term.unit != ANY}
@@ -43,6 +51,7 @@ class WeightedSum:
         if unknown:
             raise IncompatibleError(f"weights without a term: {', '.join(sorted(unknown))}")
         self.terms = dict(terms)
+        self.compared_by = compared_by
         self.unit = next(iter(units.values()), "penalty")
         self._weights: dict[str, WeightSchedule] = {
             name: weight if callable(weight) else Constant(float(weight))
@@ -65,7 +74,9 @@ class WeightedSum:
                 value = value * self._weights[name](progress)
             total = value if total is None else total + value
         assert total is not None  # an objective has at least one term
-        return Losses(total, values)
+        if self.compared_by is None or getattr(model, "training", False):
+            return Losses(total, values)
+        return Losses(total, values, self.compared_by(model, batch, output, progress).mean())
 
     def weights(self, progress: Progress) -> dict[str, float]:
         """Returns the weight of each term at this point of training."""

@@ -72,6 +72,11 @@ def _mean_squared_error(model: Model, batch: Batch, output: Output, progress: Pr
     return squares.sum() / (batch_sum(mask.sum()).clamp_min(1) * batch_weight())
 
 
+def _column_errors(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
+    errors: Tensor = output.x_dist.errors(batch.target, batch.mask)  # type: ignore[attr-defined]
+    return errors.sum(-1)
+
+
 def _squared_error(model: Model, batch: Batch, output: Output, progress: Progress) -> Tensor:
     return example_errors(output.x_dist.mean, batch.target, batch.mask)
 
@@ -101,3 +106,5 @@ penalties = NamedTerm(_penalties)
 mean_squared_error = NamedTerm(_mean_squared_error, unit=MEAN_SQUARED)
 #: Squared error summed over the observed entries of each example.
 squared_error = NamedTerm(_squared_error, unit=SUM_SQUARED)
+#: How wrong the means of a mixed table's columns are, summed: categories 0 or 1, numbers squared.
+column_errors = NamedTerm(_column_errors, unit=ANY)

@@ -213,7 +213,7 @@ class _Loop:
             self.best.weights = restore(self.stepper, resume.tensors, self.average)
             self.at, self.records = replace(resume.position), list(resume.records)
         elif self.compares:
-            self.best.begin(self.at, self._validate()["loss"], self._losses_of_parts())
+            self.best.begin(self.at, _compared(self._validate()), self._losses_of_parts())
         self.steps = replayed(self.stepper, self.plan, self.device, observer.notice)
         observer.start(self.n_steps, self.n_epochs)
         stopped = False
@@ -276,7 +276,7 @@ class _Loop:
         self.totals = Totals()
         self.at = replace(at, epoch=at.epoch + 1, batch=0, sums={}, seen={}, seconds=0.0)
         if self.compares:
-            self.best.compare(self.at, held_out["loss"], self._losses_of_parts)
+            self.best.compare(self.at, _compared(held_out), self._losses_of_parts)
 
     def _impatient(self) -> bool:
         waited = self.at.epoch - self.at.best_epoch
@@ -367,7 +367,7 @@ class _Loop:
         return self._on_held_out(_TOGETHER)[0]
 
     def _losses_of_parts(self) -> list[float]:
-        """Measures the loss of each part of the held-out examples, which takes many times as long."""
+        """Measures what each part of the held-out examples is compared by, many times as long."""
         assert self.validation is not None
         return self._on_held_out(min(_TOGETHER, math.ceil(len(self.validation) / PARTS)))[1]
 
@@ -393,7 +393,7 @@ def evaluate_losses(
 def _measured(
     model: nn.Module, objective: Objective, source: Source, progress: Progress, size: int
 ) -> tuple[dict[str, float], list[float]]:
-    """Computes the mean losses, and the loss of each ``size`` examples."""
+    """Computes the mean losses, and what each ``size`` examples are compared by."""
     was_training = model.training
     model.eval()
     sums: dict[str, float] = {}
@@ -403,11 +403,12 @@ def _measured(
             with parallel.sharing(len(batch.x)) as share:
                 mine = batch if share is None else batch.rows(share.rank, share.world)
                 losses = objective(_as_model(model), mine, progress)
-            for name, value in {"loss": losses.total, **losses.terms}.items():
+            error = {} if losses.error is None else {"error": losses.error}
+            for name, value in {"loss": losses.total, **losses.terms, **error}.items():
                 # A mean over no rows is not a number, and counts for nothing.
                 weighted = float(value) * len(mine.x) if len(mine.x) else 0.0
                 sums[name] = sums.get(name, 0.0) + weighted
-                if name == "loss":
+                if name == ("error" if error else "loss"):
                     parts.append(weighted)
             rows.append(len(batch.x))
     model.train(was_training)
@@ -415,6 +416,11 @@ def _measured(
     totals = parallel.current().sum_(found).tolist()
     means = {name: total / len(source) for name, total in zip(sums, totals, strict=False)}
     return means, [total / n for total, n in zip(totals[len(sums) :], rows, strict=True)]
+
+
+def _compared(held_out: Mapping[str, float]) -> float:
+    """Gives the figure of held-out losses by which epochs are compared."""
+    return held_out.get("error", held_out["loss"])
 
 
 def _as_model(module: nn.Module) -> Model:

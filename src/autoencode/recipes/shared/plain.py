@@ -21,6 +21,7 @@ from autoencode.objectives import (
     Corrupted,
     WeightedSum,
     WeightSchedule,
+    column_errors,
     mean_squared_error,
     reconstruction,
     squared_error,
@@ -138,7 +139,9 @@ def plain(
     more = terms or {}
     weights = {name: weight for name, (_, weight) in more.items()}
     every = first | {name: term for name, (term, _) in more.items()}
-    return _single(spec, model, WeightedSum(every, **weights), networks, noise)
+    # Nats of categories rise where a model that reconstructs more of them is too sure of the others.
+    compared_by = column_errors if spec.mixed and not more else None
+    return _single(spec, model, WeightedSum(every, compared_by, **weights), networks, noise)
 
 
 def _project(networks: Networks, features: int, latent_dim: int | None) -> nn.Module | None:
