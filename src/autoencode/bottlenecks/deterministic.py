@@ -24,10 +24,17 @@ class Plain(nn.Module):
         project: features (B, F) to latents (B, *Z); the identity when the encoder's output is the
             code already (a feature map, or a network of the user's own).
         activation: bounds the code (``nn.Tanh()``) or keeps it positive (``nn.ReLU()``).
+        n_passed: so many features, the last ones, follow that code as they are.
     """
 
-    def __init__(self, project: nn.Module | None = None, activation: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        project: nn.Module | None = None,
+        activation: nn.Module | None = None,
+        n_passed: int = 0,
+    ) -> None:
         super().__init__()
+        self.n_passed = n_passed
         self.project = project or nn.Identity()
         self.activation = activation or nn.Identity()
 
@@ -37,6 +44,9 @@ class Plain(nn.Module):
 
     def embed(self, h: Tensor) -> Tensor:
         """Turns features (B, F) into latents (B, *Z)."""
+        if self.n_passed:
+            h, passed = h[:, : -self.n_passed], h[:, -self.n_passed :]
+            return torch.cat([self.activation(self.project(h)), passed], dim=1)
         z: Tensor = self.activation(self.project(h))
         return z
 
@@ -46,12 +56,13 @@ class Plain(nn.Module):
     def latent_dim(self) -> int:
         """Width of a code that a linear layer makes, else 0."""
         weight = getattr(self.project, "weight", None)
-        return weight.shape[0] if isinstance(weight, Tensor) and weight.dim() == 2 else 0
+        made = weight.shape[0] if isinstance(weight, Tensor) and weight.dim() == 2 else 0
+        return made + self.n_passed
 
     @property
     def can_start(self) -> bool:
         """Whether the code can start at given lines: whether it is nearly linear somewhere."""
-        return self.latent_dim > 0 and type(self.activation) in _NEARLY_LINEAR
+        return self.latent_dim > 0 and not self.n_passed and type(self.activation) in _NEARLY_LINEAR
 
     def start_linear(self, weight: Tensor, bias: Tensor, log_scale: Tensor) -> tuple[float, float]:
         """Sets the code to a linear map of the last features, as nearly as its activation allows.

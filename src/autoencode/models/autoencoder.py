@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from autoencode.errors import IncompatibleError
-from autoencode.models import linear_start
+from autoencode.models import blending, linear_start
 from autoencode.types import Batch, Distribution, Latent, ModelAccess, Observation, Output
 
 
@@ -262,6 +262,21 @@ class AutoencoderModule(nn.Module):
             Whether the parts have such paths; else they stay as they are.
         """
         return linear_start.start_at_lines(self, examples)
+
+    @property
+    def blended(self) -> bool:
+        """Whether a factor analysis stands beside the network."""
+        return getattr(self.encoder, "factors", None) is not None
+
+    def blend(self, examples: Callable[[int], Batch], held_out: Batch | None, anew: bool) -> None:
+        """Blends the network, after training, with a factor analysis that stands beside it, if any.
+
+        Args:
+            examples: a number to that many training examples, or all there are.
+            held_out: examples that tell the share of each.
+            anew: whether the factors are fitted; else the share alone.
+        """
+        blending.blend(self, examples, held_out, anew)
 
     def start_at_mean(self, mean: Tensor) -> None:
         """Sets the decoder's output bias so that training starts at the data's mean (*D).

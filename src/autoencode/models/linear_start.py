@@ -96,12 +96,9 @@ def start_at_lines(model: Any, examples: Callable[[int], Batch]) -> bool:
     encoder, decoder, bottleneck = model.encoder, model.decoder, model.bottleneck
     width = getattr(bottleneck, "latent_dim", 0)
     fits = getattr(encoder, "n_straight", 0) and getattr(decoder, "can_start", False)
-    factors = getattr(encoder, "factors", None)
-    target = _params_for_mean(model.likelihood, next(model.parameters()).device)
+    target = params_for_mean(model.likelihood, next(model.parameters()).device)
     if not (fits and width and target is not None and getattr(bottleneck, "can_start", False)):
         return False
-    if factors is not None:
-        return _start_at_factors(model, target, examples(factors.n_rows).x, width)
     batch = examples(max(2, min(ROWS, MOST_ENTRIES // math.prod(decoder.shape))))
     with torch.no_grad():
         read = encoder.straight(batch.x, batch.context).cpu()
@@ -114,33 +111,7 @@ def start_at_lines(model: Any, examples: Callable[[int], Batch]) -> bool:
     return True
 
 
-def _start_at_factors(model: Any, target: Callable[[Tensor], Tensor], x: Tensor, width: int) -> bool:
-    """Gives the first codes the factors, and the decoder their loadings, so that it gives E[x | known].
-
-    The reader passes the factors on after all else but the context.
-    """
-    factors = model.encoder.factors
-    model.encoder.reader.fit_factors(x)
-    device = next(model.parameters()).device
-    n_read, k = model.encoder.n_straight, min(factors.n_factors, width)
-    last = math.prod(model.encoder.reader.shape)
-    weight = torch.zeros(width, n_read, device=device)
-    weight[:k, last - factors.n_factors : last - factors.n_factors + k] = torch.eye(k)
-    size = factors.mean.numel()
-    random = torch.Generator().manual_seed(0)
-    more = torch.randn(width - k, size, generator=random)
-    weight[k:, :size] = (_SMALL * more / size**0.5).to(device)
-    nothing = torch.zeros(width, device=device)
-    at, unit = model.bottleneck.start_linear(weight, nothing, nothing)
-    mean, steps = factors.mean.double().cpu(), torch.zeros(size, width, dtype=torch.float64)
-    steps[:, :k] = factors.loadings[:, :k]
-    lines = _secants(target, mean, steps).to(device) / unit
-    middle = target(mean.float()).flatten().to(device) - lines.sum(1) * at
-    model.decoder.start_linear(lines, middle.reshape(model.decoder.shape))
-    return True
-
-
-def _params_for_mean(likelihood: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor] | None:
+def params_for_mean(likelihood: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor] | None:
     """Finds the function from the mean of what is read to the decoder's output for it."""
     first = getattr(likelihood, "params_for_read_mean", None)
     made = first or getattr(likelihood, "params_for_mean", None)
@@ -180,13 +151,13 @@ def _set(model: Any, found: Lines, target: Callable[[Tensor], Tensor], n_read: i
     at, unit = model.bottleneck.start_linear(weight.float().to(device), bias.float().to(device), wide)
     steps = torch.zeros(size, width, dtype=torch.float64)
     steps[:, :n_axes] = found.axes * (found.variances * gain).sqrt()
-    lines = _secants(target, found.bias, torch.cat([steps, found.slope], dim=1))
+    lines = secants(target, found.bias, torch.cat([steps, found.slope], dim=1))
     lines[:, :width] /= unit
     middle = target(found.bias).flatten() - lines[:, :width].sum(1) * at
     model.decoder.start_linear(lines, middle.reshape(model.decoder.shape))
 
 
-def _secants(target: Callable[[Tensor], Tensor], mean: Tensor, steps: Tensor) -> Tensor:
+def secants(target: Callable[[Tensor], Tensor], mean: Tensor, steps: Tensor) -> Tensor:
     """Computes by how much the decoder's output changes for each step (R, K) of the mean, (P, K)."""
     moved = [target(mean + step).flatten() - target(mean - step).flatten() for step in steps.T]
     return torch.stack(moved, dim=1) / 2

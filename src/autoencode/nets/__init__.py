@@ -1,5 +1,6 @@
 """Encoders and decoders, which know shapes and layers but nothing of bottlenecks or losses."""
 
+from autoencode.nets.beside import DecoderBesideFactors, EncoderBesideFactors
 from autoencode.nets.conv import ConvDecoder, ConvEncoder
 from autoencode.nets.hyperbolic import DecoderAfter, Gyroplanes, LogMap
 from autoencode.nets.layers import NetOptions, make_activation
@@ -11,7 +12,9 @@ __all__ = [
     "ConvDecoder",
     "ConvEncoder",
     "DecoderAfter",
+    "DecoderBesideFactors",
     "DictionaryDecoder",
+    "EncoderBesideFactors",
     "Gyroplanes",
     "LadderEncoder",
     "LogMap",

@@ -19,7 +19,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-#: Factors at most, so that a batch is read in a millisecond or two.
+from autoencode.randomness import uniform
+
+#: Factors at most, so that a batch is read in some milliseconds.
 MOST_FACTORS = 32
 _ENTRIES = 1 << 21  # of second moments: rows times factors squared, 16 MB
 _STEPS = 40
@@ -28,6 +30,7 @@ _LEAST_NOISE = 0.005  # of a column's variance, so that no column is trusted bey
 _FAR = 5.0  # standard deviations: a value beyond says no more than one there
 _FIRST = 4
 _APART, _HIDDEN = 5, 0.25  # every fifth row, and a quarter of its entries, choose how many factors
+_CLEARLY = 0.995  # of the squared error: less is luck, and more factors take longer
 
 
 class Factors(nn.Module):
@@ -85,12 +88,8 @@ class Factors(nn.Module):
         """Computes E[x | z] (B, W) of factors (B, k)."""
         return scores @ self.loadings.T + self.mean
 
-    def filled(self, values: Tensor, known: Tensor, scores: Tensor) -> Tensor:
-        """Puts what is expected, within the range of the training rows, in the place of gaps."""
-        return torch.where(known, values, self.expected(scores).clamp(self.low, self.high))
-
     @torch.no_grad()
-    def fit(self, values: Tensor, known: Tensor) -> None:
+    def fit_to(self, values: Tensor, known: Tensor) -> None:
         """Fits mean, loadings and noise to values (N, W), of which only those known count."""
         values, known = values.cpu(), known.cpu()  # in float64, which not every device has
         rows = known.any(dim=1)
@@ -186,13 +185,12 @@ def fit_chosen(values: Tensor, known: Tensor, most: int) -> _Model:
     apart = torch.arange(len(values), device=values.device) % _APART == 0
     if len(numbers) == 1 or len(values) < 2 * _APART:
         return fit(values, known, numbers[0])
-    random = torch.rand(known[apart].shape, generator=torch.Generator().manual_seed(0))
-    gone = known[apart] & (random < _HIDDEN).to(known.device)
+    gone = known[apart] & (uniform(tuple(known[apart].shape), values) < _HIDDEN)
     best, chosen = math.inf, numbers[0]
     for k in numbers:
         model = fit(values[~apart], known[~apart], k, _STEPS // 3)
         z = model.scores(values[apart], known[apart] & ~gone)[0]
         wrong = (z @ model.loadings.T + model.mean - values[apart])[gone].square().mean().item()
-        if wrong < best:
+        if wrong < _CLEARLY * best:
             best, chosen = wrong, k
     return fit(values, known, chosen)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from autoencode.nets.factor_analysis import MOST_FACTORS, Factors
 from autoencode.types import DataSpec
 
 
@@ -18,13 +17,9 @@ class Reader(nn.Module):
     outside of what it has learned, becomes 5.3. Along the first data axis come values, then the one-hot
     vectors, then, where there may be gaps, the indicators.
 
-    With factors a missing entry becomes what a factor analysis of the data expects of it from those
-    that are known (``Factors``), also in one-hot vectors, and the expected factors come last.
-
     Args:
         spec: the data.
         squash: whether real values become asinh(v); a network with a linear path does so by itself.
-        factors: whether there are factors, for rows (N, D) with gaps.
 
     Example:
         >>> reader = Reader(DataSpec((2,), "real", gaps=True))
@@ -32,7 +27,7 @@ class Reader(nn.Module):
         [[0.0, 0.0, 0.0, 1.0]]
     """
 
-    def __init__(self, spec: DataSpec, squash: bool = True, factors: bool = False) -> None:
+    def __init__(self, spec: DataSpec, squash: bool = True) -> None:
         super().__init__()
         self.gaps = spec.gaps
         self.real = spec.kind == "real" and squash
@@ -46,10 +41,9 @@ class Reader(nn.Module):
         owners = [i for i, size in enumerate(sizes) for _ in range(size)]
         self.register_buffer("owners", torch.tensor(owners, dtype=torch.long), persistent=False)
         plain = len(self.plain) if coded else spec.shape[0]
-        read = plain + self.n_slots
-        self.factors = Factors(read, max(1, min(read - 1, MOST_FACTORS))) if factors else None
-        width = read + (spec.shape[0] if spec.gaps else 0)
-        width += 0 if self.factors is None else self.factors.n_factors
+        #: Numbers and one-hot vectors along the first data axis.
+        self.n_entries = plain + self.n_slots
+        width = self.n_entries + (spec.shape[0] if spec.gaps else 0)
         #: Shape of one example for the network.
         self.shape = (width, *spec.shape[1:])
 
@@ -64,8 +58,6 @@ class Reader(nn.Module):
     owners: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.factors is not None:
-            return self._with_factors(x, self.factors)
         missing = torch.isnan(x) if self.gaps else None
         if missing is not None:
             x = x.masked_fill(missing, 0.0)
@@ -77,21 +69,7 @@ class Reader(nn.Module):
             parts.append(missing.to(x.dtype))
         return torch.cat(parts, dim=1)
 
-    def _with_factors(self, x: Tensor, factors: Factors) -> Tensor:
-        values, known = self._entries(x)
-        scores = factors(values, known)
-        filled = factors.filled(values, known, scores)
-        if self.real:
-            n = filled.shape[1] - self.n_slots
-            filled = torch.cat([filled[:, :n].asinh(), filled[:, n:]], dim=1)
-        return torch.cat([filled, torch.isnan(x).to(x.dtype), scores], dim=1)
-
-    def fit_factors(self, x: Tensor) -> None:
-        """Fits the factors to rows x (N, D)."""
-        assert self.factors is not None
-        self.factors.fit(*self._entries(x))
-
-    def _entries(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def entries(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Lays out numbers and one-hot vectors (N, R), zeros in gaps, and tells which are known."""
         missing = torch.isnan(x)
         values = x.masked_fill(missing, 0.0)
@@ -144,14 +122,8 @@ class Read(nn.Module):
         read: Tensor = self.network.straight(self.reader(x), context)  # type: ignore[operator]
         return read
 
-    @property
-    def factors(self) -> Factors | None:
-        """What fills gaps before the network, ``None`` where zeros do."""
-        found: Factors | None = getattr(self.reader, "factors", None)
-        return found
 
-
-def reader_for(spec: DataSpec, squash: bool = True, factors: bool = False) -> Reader | None:
+def reader_for(spec: DataSpec, squash: bool = True) -> Reader | None:
     """Makes the reader that a network for these data needs, ``None`` when it needs none."""
     coded = any(column.kind == "category" for column in spec.columns)
-    return Reader(spec, squash, factors and spec.gaps) if spec.gaps or coded else None
+    return Reader(spec, squash) if spec.gaps or coded else None

@@ -16,6 +16,7 @@ from autoencode.nets import (
     ConvDecoder,
     ConvEncoder,
     DictionaryDecoder,
+    EncoderBesideFactors,
     MLPDecoder,
     MLPEncoder,
     NetOptions,
@@ -49,7 +50,6 @@ def reading(
     spec: DataSpec,
     make: Callable[[tuple[int, ...]], nn.Module],
     squash: bool = True,
-    factors: bool = False,
 ) -> tuple[nn.Module, int]:
     """Makes an encoder that reads such data; returns it and the width of its features.
 
@@ -57,9 +57,8 @@ def reading(
         spec: the data.
         make: an encoder with ``features``, of the shape of what it is given.
         squash: whether it is given outliers drawn in where there are gaps or categories.
-        factors: whether it is given, in the place of gaps, what a factor analysis expects.
     """
-    reader = reader_for(spec, squash, factors)
+    reader = reader_for(spec, squash)
     encoder = make(spec.shape if reader is None else reader.shape)
     features: int = encoder.features  # type: ignore[assignment]
     return encoder if reader is None else Read(reader, encoder), features
@@ -74,26 +73,31 @@ class DenseNetworks:
     Attributes:
         hidden: widths of the encoder's hidden layers.
         options: how layers are made.
-        factors: such rows with gaps are read through a factor analysis; the linear path starts there.
+        factors: most factors of an analysis that stands beside the networks for such rows with gaps; 0
+            for none.
     """
 
     hidden: tuple[int, ...]
     options: NetOptions = field(default_factory=NetOptions)
-    factors: bool = False
+    factors: int = 0
     own = False
 
     def encoder(self, spec: DataSpec) -> tuple[nn.Module, int]:
         straight = self.options.straight(spec)
         made = self.hidden, self.options, spec.context_dim, straight
-        factors = self.factors and straight and spec.measured
-        return reading(
-            spec, lambda shape: MLPEncoder(shape, *made), squash=not straight, factors=factors
-        )
+        found, width = reading(spec, lambda shape: MLPEncoder(shape, *made), squash=not straight)
+        if not self._beside(spec):
+            return found, width
+        beside = EncoderBesideFactors(found, width, self.factors)  # type: ignore[arg-type]
+        return beside, beside.features
 
     def decoder(self, latent_dim: int | None, spec: DataSpec, n_params: int) -> nn.Module:
         assert latent_dim is not None
         made = n_params, self.options, spec.context_dim, self.options.straight(spec)
         return MLPDecoder(latent_dim, self.hidden[::-1], spec.shape, *made)
+
+    def _beside(self, spec: DataSpec) -> bool:
+        return bool(self.factors) and spec.gaps and spec.measured
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -15,7 +16,7 @@ from autoencode.likelihoods.columns import Mixed
 from autoencode.likelihoods.gaussian_columns import GaussianColumns
 from autoencode.limits import NotNegative, Share
 from autoencode.models import AutoencoderModule
-from autoencode.nets import NetOptions, make_activation, scratch
+from autoencode.nets import DecoderBesideFactors, NetOptions, make_activation, scratch
 from autoencode.objectives import (
     CORRUPTIONS,
     Corrupted,
@@ -125,13 +126,17 @@ def plain(
     """
     spec = noise.readable(spec)
     encoder, features = networks.encoder(spec)
-    project = _project(networks, features, latent_dim)
+    passed: int = getattr(encoder, "n_passed", 0)
+    own = None if latent_dim is None else latent_dim - passed
+    project = _project(networks, features - passed, own)
     if bottleneck is None:
-        made: nn.Module = Plain(project, _activation(code_activation, networks))
+        made: nn.Module = Plain(project, _activation(code_activation, networks), passed)
     else:
         made = bottleneck(project)
     p_x = _observed(spec, output, loss, networks)
-    decoder = decoder_for(networks, latent_dim, spec, p_x)
+    decoder = decoder_for(networks, own, spec, p_x)
+    if passed:
+        decoder = DecoderBesideFactors(decoder, passed, math.prod(decoder.shape))  # type: ignore[arg-type]
     model = make(encoder, decoder, made, p_x, prior)
     # Categories have no squared errors; nats are what they share with the other columns.
     name = "reconstruction" if spec.mixed or loss == "nll" else loss

@@ -62,6 +62,7 @@ class Checkup:
         progress: where training stands.
         n_codes: entries of the codebook, where there is one that says so.
         alone: there is one update only, so that its loss ought to fall.
+        blended: held-out rows will tell how much of the network is used.
     """
 
     batch: Batch
@@ -76,6 +77,7 @@ class Checkup:
     progress: Progress
     n_codes: int | None = None
     alone: bool = True
+    blended: bool = False
 
     @property
     def size(self) -> int:
@@ -188,6 +190,7 @@ def examine(
         progress=progress,
         n_codes=getattr(bottleneck, "n_codes", None),
         alone=alone,
+        blended=bool(getattr(model, "blended", False)),
     )
 
 

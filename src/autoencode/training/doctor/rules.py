@@ -247,7 +247,7 @@ def _telltale(c: Checkup, weight: float) -> Finding | None:
 def overfitting(c: Checkup) -> Finding | None:
     """Finds a validation loss that rises while the training loss still falls."""
     held_out = [r.validation["loss"] for r in c.history if "loss" in r.validation]
-    if c.plan.keeps_best:  # what is learned by heart is not what is left
+    if c.plan.keeps_best or c.blended:  # what is learned by heart is not what is left, or counts less
         return None
     if not c.alone or c.moving or early(c) or len(held_out) < len(c.history) or len(held_out) < 4:
         return None
