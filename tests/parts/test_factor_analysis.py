@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from autoencode import Autoencoder, build, load
+from autoencode.models.blending import _towards
 from autoencode.nets.factor_analysis import Factors, _Model, fit, fit_chosen
 from autoencode.randomness import seeded
 from autoencode.trained import Trained
@@ -216,19 +217,25 @@ def test_a_column_that_the_network_knows_better_is_left_to_it():
 
 
 def test_a_share_is_that_of_least_squares():
-    """Factors say 0 and the network 1 of what is 0.25 in the mean: a quarter, less what is believed."""
+    """Factors say 0 and the network 1 of what is 0.25 in the mean."""
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(2000, 1)) * 1e-3 + 0.25
+    x = rng.normal(size=(2000, 1)) * 0.1 + 0.25
 
     class One(torch.nn.Module):
         def forward(self, z):
             return torch.ones(len(z), 1)
 
-    model = blended(rng.permutation(np.linspace(-1, 1, 1000))[:, None], x, One())
-    n = 2000 * 0.99  # nearly all entries are hidden in one pattern or another
-    prior = (0.25 * n + 100 * 0.5) / (n + 100)
-    expected = (0.25 * n + 100 * prior) / (n + 100)
-    assert model.decoder.share.item() == pytest.approx(expected, abs=2e-3)
+    train = rng.permutation(np.linspace(-1, 1, 1000))[:, None]
+    assert blended(train, x, One()).decoder.share.item() == pytest.approx(0.25, abs=0.01)
+    assert 0.25 < blended(train, x[:1] * 0, One()).decoder.share.item() < 0.5  # of one row
+
+
+def test_a_far_value_does_not_tell_the_share():
+    products, squares = torch.zeros(100, 1), torch.ones(100, 1)
+    clear = _towards(torch.tensor([0.5]), 0.2, products, squares)
+    products[0], squares[0] = 0.0, 1e4
+    assert clear.item() < 0.05
+    assert _towards(torch.tensor([0.5]), 0.2, products, squares).item() > 0.4
 
 
 def test_without_held_out_rows_the_share_is_a_half_and_categories_are_the_networks():

@@ -3,8 +3,8 @@
 A network learns what is not linear, a factor analysis is exact where data are Gaussian, and the two are
 wrong in different places. So a number is guessed as ``share * network + (1 - share) * factors``, where
 the share is what leaves the least squared error of entries that are hidden from rows that were held
-out: least squares of one number a column, drawn towards that of all columns, which is drawn towards a
-half, by as much as a hundred entries would.
+out: least squares of one number a column. What is found in few rows, or by a few far values, is not
+sure, so shares have a normal prior around that of all columns, which has one around a half.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from autoencode.types import Batch
 ROWS = 2000
 _ROWS_IN_ALL, _FEWEST, _MOST = 10_000, 4, 16  # rows times patterns of gaps
 _LEAST, _LARGEST = 0.1, 0.5  # shares of the entries that are hidden
-_PRIOR, _HALF = 100, 0.5  # entries that the guess of a share is worth, and that guess
+_HALF, _SPREAD = 0.5, 0.3  # what the share of all columns is before anything is seen, +- so much
+_APART = 0.2  # how far columns differ from it
 
 
 def blend(model: Any, examples: Callable[[int], Batch], held_out: Batch | None, anew: bool) -> None:
@@ -77,7 +78,7 @@ def _share(model: Any, held_out: Batch | None, params: Tensor, columns: Tensor) 
     x = held_out.x[:ROWS]
     known = ~x.isnan()
     level = float((~known).float().mean().clamp(_LEAST, _LARGEST))
-    products, squares, count = (x.new_zeros(len(params)) for _ in range(3))
+    products, squares = (x.new_zeros(len(x), len(params)) for _ in range(2))
     context = None if held_out.context is None else held_out.context[:ROWS]
     patterns = min(_MOST, max(_FEWEST, _ROWS_IN_ALL // len(x)))
     for _ in range(patterns):
@@ -87,14 +88,24 @@ def _share(model: Any, held_out: Batch | None, params: Tensor, columns: Tensor) 
         judged = hidden[:, columns]
         left = (x[:, columns] - expected).masked_fill(~judged, 0.0)
         step = (learned - expected).masked_fill(~judged, 0.0)
-        products += (left * step).sum(0)
-        squares += step.square().sum(0)
-        count += judged.sum(0)
-    entries = torch.minimum(count, known[:, columns].sum(0))  # patterns hide the same ones again
-    scale = entries / count.clamp_min(1)
-    products, squares = products * scale, squares * scale
-    size = squares.sum() / entries.sum().clamp_min(1)
-    all_columns = (products.sum() + _PRIOR * _HALF * size) / (squares.sum() + _PRIOR * size)
-    each = squares / entries.clamp_min(1)
-    share = (products + _PRIOR * each * all_columns) / (squares + _PRIOR * each)
-    return torch.where(each > 0, share, all_columns).nan_to_num(_HALF).clamp(0, 1)
+        products += left * step
+        squares += step.square()
+    half = torch.full_like(products[0, :1], _HALF)
+    together = _towards(half, _SPREAD, products.sum(1, keepdim=True), squares.sum(1, keepdim=True))
+    return _towards(together, _APART, products, squares).clamp(0, 1)
+
+
+def _towards(prior: Tensor, spread: float, products: Tensor, squares: Tensor) -> Tensor:
+    """Computes shares (n,) by least squares and a normal prior.
+
+    Args:
+        prior: (1,), the mean of the prior.
+        spread: its standard deviation.
+        products, squares: (rows, n), of what the factors leave with the network's step from them, and
+            of that step. Rows are independent, the entries of a row are not.
+    """
+    whole = squares.sum(0)
+    found = products.sum(0) / whole
+    unsure = (products - prior * squares).square().sum(0) / whole.square()
+    share = prior + (found - prior) * spread**2 / (spread**2 + unsure)
+    return torch.where(whole > 0, share, prior)

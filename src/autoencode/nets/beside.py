@@ -119,8 +119,8 @@ class DecoderBesideFactors(nn.Module):
             return ""
         share = float(self.share[blended].mean())
         return (
-            f"numbers are guessed by the network ({share:.0%} in the mean of columns) and by {used} factors "
-            "beside it, as held-out rows tell; gaps=zeros is the network alone"
+            f"numbers are guessed by the network ({share:.0%} in the mean of columns) and by {used} "
+            "factors beside it, as held-out rows tell; gaps=zeros is the network alone"
         )
 
     def set_output_bias(self, params: Tensor) -> None:

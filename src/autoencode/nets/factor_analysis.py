@@ -90,9 +90,14 @@ class Factors(nn.Module):
 
     @torch.no_grad()
     def fit_to(self, values: Tensor, known: Tensor) -> None:
-        """Fits mean, loadings and noise to values (N, W), of which only those known count."""
+        """Fits mean, loadings and noise to values (N, W), of which only those known count.
+
+        Where nothing is known all stays as it is.
+        """
         values, known = values.cpu(), known.cpu()  # in float64, which not every device has
         rows = known.any(dim=1)
+        if not bool(rows.any()):
+            return
         known, values = known[rows], values[rows].double().masked_fill(~known[rows], 0.0)
         count = known.sum(0).clamp_min(1)
         mean = values.sum(0) / count
