@@ -1,12 +1,16 @@
 """Dictionaries: where their atoms start, how dead units are revived, and what is found."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from autoencode import Autoencoder
+from autoencode.data import Examples, Resident
 from autoencode.models import AutoencoderModule, DictionaryAutoencoder
 from autoencode.recipes import build
+from autoencode.training import TrainingState, fit
 from autoencode.types import Batch, DataSpec
 
 DICTIONARIES = ("sparse", "topk", "batch_topk", "jumprelu", "matryoshka_sparse")
@@ -83,6 +87,46 @@ def test_jumprelu_lowers_the_threshold_of_a_revived_unit():
     model(Batch.from_examples(x))
     assert float(model.bottleneck.log_threshold.detach()[3].exp()) == pytest.approx(0.5)
     assert float(model.bottleneck.log_threshold.detach()[4]) == 9.0
+
+
+class States:
+    """Keeps the state after every step."""
+
+    def __init__(self):
+        self.kept = []
+
+    def due(self):
+        return True
+
+    def keep(self, state):
+        tensors = {name: tensor.clone() for name, tensor in state.tensors.items()}
+        facts = json.loads(json.dumps(state.facts()))
+        self.kept.append(TrainingState.from_dict(facts, tensors))
+
+
+@pytest.mark.parametrize("name", DICTIONARIES)
+def test_a_run_that_goes_on_revives_the_same_units(name, monkeypatch):
+    x, _ = rows(96)
+    source, revived, revive = Resident(Examples(x.numpy()), TABLE), [], DictionaryAutoencoder._revive
+
+    def counting(model, batch):
+        revived.append(int((model.idle >= model.patience).sum()))
+        revive(model, batch)
+
+    def trained(**more):
+        figures = {"epochs": 3, "min_steps": 0, "batch_size": 16, "keep": "last", "patience": 0}
+        recipe = build(name, TABLE, latent_dim=200, revive_after=40, **figures)
+        fit(recipe.model, recipe.updates, source, recipe.plan, **more)
+        return recipe.model.state_dict()
+
+    monkeypatch.setattr(DictionaryAutoencoder, "_revive", counting)
+    keeper = States()
+    whole = trained(keeper=keeper)
+    assert sum(revived[9:]) > 0  # after the state from which the last of these goes on
+    for state in (keeper.kept[3], keeper.kept[8]):
+        again = trained(resume=state)
+        for key, tensor in whole.items():
+            assert torch.equal(again[key], tensor), (state.position, key)
 
 
 def test_components_say_what_a_unit_adds_in_the_units_of_the_data():
