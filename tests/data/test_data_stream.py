@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -441,7 +442,7 @@ def test_a_memory_map_is_read_in_place(npy, mode):
     assert isinstance(examples, Stored)
     assert len(examples) == 200
     np.testing.assert_array_equal(examples.read(10, 20), x[10:20])
-    assert spec == prepare(x)[1]
+    assert spec == replace(prepare(x)[1], support=None)  # what draws are like is not looked for on disk
 
 
 def test_parts_of_a_memory_map_are_the_parts_that_they_are(npy):

@@ -148,7 +148,7 @@ class SavedState:
             ModelFileError: when they are anything else.
         """
         tensor, seen = self.tensors[name], self.facts.get(f"{name}_seen")
-        known = tensor.dtype in (torch.float32, torch.uint8)
+        known = tensor.dtype in (torch.float64, torch.float32, torch.uint8)
         if not known or tensor.shape[1:] != shape or type(seen) is not int or seen < len(tensor):
             raise ModelFileError(f"{self.folder / TENSORS} is damaged: {name}; save it again")
         return tensor.numpy(), seen

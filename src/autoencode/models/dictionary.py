@@ -62,7 +62,7 @@ class DictionaryAutoencoder(AutoencoderModule):
 
     def complete(self, tensors: dict[str, Tensor], prefix: str) -> None:
         """Adds what files of earlier versions lack."""
-        tensors.setdefault(f"{prefix}idle", self.idle)
+        tensors.setdefault(f"{prefix}idle", torch.zeros(len(self.idle), device="cpu"))
 
     def forward(self, batch: Batch, n_samples: int = 1) -> Output:
         learns = self.training and torch.is_grad_enabled()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from autoencode.nets.factor_analysis import Factors
+from autoencode.nets.factor_analysis import UNBOUNDED, Factors
 from autoencode.nets.reader import Read, Reader
 
 
@@ -80,8 +80,8 @@ class DecoderBesideFactors(nn.Module):
         self.register_buffer("share", torch.ones(size))
         self.register_buffer("slope", torch.zeros(size, n_factors))
         self.register_buffer("middle", torch.zeros(size))
-        self.register_buffer("low", torch.full((size,), -torch.inf))
-        self.register_buffer("high", torch.full((size,), torch.inf))
+        self.register_buffer("low", torch.full((size,), -UNBOUNDED))
+        self.register_buffer("high", torch.full((size,), UNBOUNDED))
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         learned, expected = self.both(z, context)

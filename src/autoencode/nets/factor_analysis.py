@@ -23,6 +23,8 @@ from autoencode.randomness import uniform
 
 #: Factors at most, so that a batch is read in some milliseconds.
 MOST_FACTORS = 32
+#: No bound: files hold finite numbers alone.
+UNBOUNDED = torch.finfo(torch.float32).max
 _ENTRIES = 1 << 21  # of second moments: rows times factors squared, 16 MB
 _STEPS = 40
 _ENOUGH = 1e-4  # nats per entry and step: what is left to gain is not worth the time
@@ -59,9 +61,9 @@ class Factors(nn.Module):
         self.register_buffer("loadings", torch.zeros(width, n_factors))
         self.register_buffer("precision", torch.ones(width))
         for name in ("low", "near_low"):
-            self.register_buffer(name, torch.full((width,), -torch.inf))
+            self.register_buffer(name, torch.full((width,), -UNBOUNDED))
         for name in ("high", "near_high"):
-            self.register_buffer(name, torch.full((width,), torch.inf))
+            self.register_buffer(name, torch.full((width,), UNBOUNDED))
 
     mean: Tensor
     loadings: Tensor

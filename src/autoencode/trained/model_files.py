@@ -440,7 +440,7 @@ def _tensors(path: Path, content: bytes, recipe: Recipe) -> dict[str, Tensor]:
     tensors = _parsed(path, content)
     for name, part in recipe.model.named_modules():
         if complete := getattr(part, "complete", None):  # files of earlier versions lack some
-            complete(tensors, f"{name}.")
+            complete(tensors, f"{name}." if name else "")
     found = {name: _kind(t) for name, t in tensors.items()}
     wanted = {name: _kind(t) for name, t in recipe.model.state_dict().items()}
     wrong = sorted(n for n in wanted.keys() | found.keys() if wanted.get(n) != found.get(n))
