@@ -5,6 +5,9 @@ cosine between it and one of the learned atoms is above 0.9, matched one to one.
 units that are on, ``dead`` the share of units that are never on, ``error`` that of held-out rows over
 their variance.
 
+Where coefficients have both signs the recipes have twice as many units, for theirs have one sign;
+scikit-learn's have both.
+
     python benchmarks/dictionaries.py [--models topk sklearn ...] [--settings wide ...] [--seeds 0 1]
 """
 
@@ -38,6 +41,11 @@ class Setting:
     noise: float = 0.03
     rows: int = 5000
     signed: bool = False
+
+    @property
+    def units(self) -> int:
+        """Units of a recipe, which adds atoms only: one that is subtracted as well takes two."""
+        return self.atoms * (1 + self.signed)
 
 
 SETTINGS = (
@@ -77,7 +85,7 @@ def n_found(learned: Any, atoms: Any, signed: bool) -> int:
 def by_recipe(name: str, setting: Setting, x: Any, new: Any, seed: int) -> tuple[Any, Any, Any]:
     """Learns by a recipe; returns atoms, the codes of new rows and their reconstruction."""
     options = {"k": (setting.least + setting.most) // 2} if "topk" in name or "mat" in name else {}
-    model = Autoencoder(name, setting.atoms, random_state=seed, options=options).fit(x)
+    model = Autoencoder(name, setting.units, random_state=seed, options=options).fit(x)
     return model.components_, model.transform(new), model.reconstruct(new)
 
 
@@ -129,7 +137,10 @@ def main() -> None:
                     "error": float(((back - new) ** 2).mean() / new.var(0).mean()),
                     "seconds": time.perf_counter() - start,
                 }
-                record("dictionaries", {**asdict(setting), "model": name, "seed": seed, **figures})
+                record(
+                    "dictionaries",
+                    {**asdict(setting), "model": name, "seed": seed, "units": len(learned), **figures},
+                )
                 words = [f"{figures['l0']:.1f}", f"{figures['dead']:.3f}", f"{figures['error']:.4f}"]
                 found = f"{figures['found']} of {setting.atoms}"
                 lines.append(
