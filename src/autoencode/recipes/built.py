@@ -79,8 +79,7 @@ class Recipe:
     def notices(self, n_train: int) -> list[str]:
         """Lists what a user should know of this recipe with that many training examples."""
         found = [
-            f"{name}={self.options[name]}, fitted to examples of {self.spec.size} numbers; set it for "
-            "another"
+            f"{name}={self.options[name]}, fitted to the width of the data; set it for another"
             for name in self.fitted
         ]
         with seeded(0, self._device, self.model), torch.no_grad():
