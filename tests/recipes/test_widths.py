@@ -120,7 +120,7 @@ def test_an_estimator_reduces_two_columns_and_can_be_asked_for_more(capsys):
     x = np.random.default_rng(0).normal(size=(40, 2))
     ae = Autoencoder(epochs=1, random_state=0, verbose=True).fit(x)
     assert ae.transform(x).shape == (40, 1)
-    assert "latent_dim=1, fitted to examples of 2 numbers" in capsys.readouterr().err
+    assert "latent_dim=1, fitted to the width of the data" in capsys.readouterr().err
     assert any("latent_dim=1" in notice for notice in ae.trained_.info["notices"])
     assert Autoencoder(n_components=8, epochs=1, random_state=0).fit(x).transform(x).shape == (40, 8)
 

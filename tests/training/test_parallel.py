@@ -129,7 +129,9 @@ def test_two_processes_give_the_weights_and_losses_of_one(case, one, two):
     assert one[case].keys() == two[0][case].keys()
     for name, value in one[case].items():
         allowed = MUON_TOLERANCE if case == "muon" else TOLERANCE
-        torch.testing.assert_close(two[0][case][name], value, rtol=TOLERANCE, atol=allowed)
+        # A loss is a sum of hundreds of squares, which are added in another order.
+        near = 5 * TOLERANCE if isinstance(value, float) else TOLERANCE
+        torch.testing.assert_close(two[0][case][name], value, rtol=near, atol=allowed)
 
 
 @pytest.mark.parametrize("case", parallel_job.CASES)

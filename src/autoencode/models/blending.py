@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from autoencode.models.linear_start import params_for_mean, secants
-from autoencode.nets.factor_analysis import UNBOUNDED
 from autoencode.randomness import uniform
 from autoencode.types import Batch
 
@@ -56,7 +55,8 @@ def _set_lines(model: Any) -> None:
     assert target is not None  # all likelihoods of measurements have one
     mean = factors.mean.double().cpu()
     slope = secants(target, mean, factors.loadings.double().cpu())
-    low, high = torch.full_like(share, -UNBOUNDED), torch.full_like(share, UNBOUNDED)
+    unbounded = torch.finfo(share.dtype).max  # files hold finite numbers alone
+    low, high = torch.full_like(share, -unbounded), torch.full_like(share, unbounded)
     params, _ = _numbers(model.likelihood, share)
     read = getattr(model.likelihood, "read_real", params)
     low[params], high[params] = factors.low[read], factors.high[read]
