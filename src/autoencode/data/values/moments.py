@@ -75,12 +75,15 @@ def precision_notice(low: Array, high: Array) -> list[str]:
     ]
 
 
-def column_quantiles(x: Array, levels: Array) -> Array:
+def column_quantiles(x: Array, levels: Array, middle: bool = False) -> Array:
     """Computes quantiles (Q, D) of the known values of columns (N, D), linear between values.
 
     Args:
         x: the columns.
         levels: (Q,) in [0, 1], rising.
+        middle: each value has the middle of its N-th part of the levels, so that the ends have as much
+            weight as the others and mean and spread are those of the values; else the least value has
+            the level 0 and the largest 1.
 
     Example:
         >>> column_quantiles(np.array([[0.0, 5.0], [1.0, np.nan], [2.0, 7.0]]), np.array([0.25, 0.5]))
@@ -89,7 +92,9 @@ def column_quantiles(x: Array, levels: Array) -> Array:
     """
     ordered: Any = np.sort(x, axis=0)  # NaN last
     last = np.maximum(len(x) - np.isnan(x).sum(0), 1) - 1 if x.dtype.kind == "f" else len(x) - 1
-    places = np.multiply.outer(levels, np.broadcast_to(last, x.shape[1:]))
+    ends = np.broadcast_to(last, x.shape[1:])
+    places = np.multiply.outer(levels, ends + middle) - 0.5 * middle
+    places = places.clip(0, ends)
     below = np.floor(places).astype(np.int64)
     low = np.take_along_axis(ordered, below, axis=0).astype(np.float64)
     high = np.take_along_axis(ordered, np.minimum(below + 1, last), axis=0).astype(np.float64)

@@ -80,12 +80,11 @@ def fit_prior(
             return trained
         if trained.draws:
             return _ready_for_draws(trained, examples, seed)
-    _measure_spread(trained, examples)
+    _measure_spread(trained, examples, seed)
     kind = kind or "gaussian"
     prior_for(trained.recipe, kind, n_components)  # refuses before any work what cannot be fitted
     most = _PRIOR_ROWS if kind in FITTED and kind != "mixture" else _PRIOR_MANY
-    rows = np.random.default_rng(seed).permutation(len(examples))[:most]
-    few = examples.take(np.sort(rows))
+    few = _some(examples, most, seed)
     if kind in OF_MODEL:
         return _given(trained, prior_of_model(kind, trained.recipe, few, seed), examples, seed)
     if kind in OF_INTEGERS:
@@ -109,6 +108,13 @@ def _given(trained: Trained, prior: nn.Module, examples: Examples, seed: int) ->
     return trained
 
 
+def _some(examples: Examples, most: int, seed: int) -> Examples:
+    """Takes some of the rows, whatever their order, in their order."""
+    if len(examples) <= most:
+        return examples
+    return examples.take(np.sort(np.random.default_rng(seed).permutation(len(examples))[:most]))
+
+
 def _wants_fit(trained: Trained) -> bool:
     """Tells whether anything is to be fitted before a model is sampled from, when nobody says what."""
     model = trained.recipe.model
@@ -119,9 +125,8 @@ def _wants_fit(trained: Trained) -> bool:
 
 def _ready_for_draws(trained: Trained, examples: Examples, seed: int) -> Trained:
     """Makes a model of columns ready for draws: where codes lie, and how far rows lie from means."""
-    _measure_spread(trained, examples)
-    rows = np.random.default_rng(seed).permutation(len(examples))[:_PRIOR_ROWS]
-    codes = torch.from_numpy(_drawn(trained, examples.take(np.sort(rows)), seed))
+    _measure_spread(trained, examples, seed)
+    codes = torch.from_numpy(_drawn(trained, _some(examples, _PRIOR_ROWS, seed), seed))
     if not bool(torch.isfinite(codes).all()):
         raise TrainingError("training diverged: its codes are not finite; try a lower learning rate")
     flat = codes.flatten(1).shape[1]
@@ -145,7 +150,7 @@ def _bring_to_marginals(trained: Trained, examples: Examples, seed: int) -> None
     moved = [column.numeric for column in spec.columns] or [True] * spec.size
     if not any(moved):
         return
-    few = examples.take(np.arange(min(len(examples), _PRIOR_ROWS)))
+    few = _some(examples, _PRIOR_ROWS, seed)
     batches = list(trained._batches(few))
     net.marginals = None
     with drawing(seed, trained.device, net), torch.inference_mode():
@@ -157,20 +162,22 @@ def _bring_to_marginals(trained: Trained, examples: Examples, seed: int) -> None
     marginals = Marginals(spec.size)
     levels = marginals.levels.numpy()
     quantiles = [
-        torch.from_numpy(column_quantiles(torch.cat(rows).flatten(1).cpu().numpy(), levels))
+        torch.from_numpy(
+            column_quantiles(torch.cat(rows).flatten(1).cpu().numpy(), levels, middle=True)
+        )
         for rows in (made, [batch.target for batch in batches])
     ]
     marginals.fit(quantiles[0], quantiles[1], torch.tensor(moved))
     net.marginals = marginals.to(trained.device)
 
 
-def _measure_spread(trained: Trained, examples: Examples) -> None:
+def _measure_spread(trained: Trained, examples: Examples, seed: int) -> None:
     """Measures how far rows lie from their reconstructions, where the likelihood draws by that."""
     measure = getattr(trained.recipe.model.likelihood, "measure", None)
     if measure is None:
         return
     net = trained.recipe.model
-    few = examples.take(np.arange(min(len(examples), _PRIOR_ROWS)))
+    few = _some(examples, _PRIOR_ROWS, seed)
 
     def squares(batch: Batch) -> torch.Tensor:
         return (net.reconstruct(batch.x, batch.context) - batch.target).square()
@@ -192,7 +199,7 @@ def fit_prior_later(trained: Trained, examples: ExampleSet, seed: int = 0) -> No
     if len(examples) < 2 or not _wants_fit(trained):
         return
     rows = examples.bounded()
-    few = rows.take(np.sort(np.random.default_rng(seed).permutation(len(rows))[:_PRIOR_ROWS]))
+    few = _some(rows, _PRIOR_ROWS, seed)
     if few.held[:1].nbytes * len(few) * (1 if few.held_target is None else 2) > _KEPT_BYTES:
         fit_prior(trained, few, seed)
         return
