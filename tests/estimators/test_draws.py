@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from autoencode import Autoencoder, load
 from autoencode.data import prepare
 from autoencode.data.values.support import as_supported, as_table, support_of
+from autoencode.models.marginals import Marginals
 from autoencode.randomness import drawing
 
 ZONE = dt.UTC
@@ -216,3 +217,19 @@ def test_what_draws_follow_is_fitted_anew_when_a_model_learns_more(recipe):
     before = ae.model_.marginals.real.std()
     ae.partial_fit(x**3)
     assert ae.model_.marginals.real.std() > 1.5 * before
+
+
+def test_what_draws_follow_is_fitted_to_all_parts_when_draws_are_asked_for(monkeypatch):
+    """Not to the last part alone, and not after each."""
+    rng = np.random.default_rng(0)
+    ae = Autoencoder("vae", 2, random_state=0).partial_fit(rng.normal(size=(200, 3)))
+    times = []
+    fit = Marginals.fit
+    monkeypatch.setattr(Marginals, "fit", lambda *given: times.append(1) or fit(*given))
+    for mean in (8.0, 4.0, -4.0):
+        ae.partial_fit(rng.normal(mean, size=(200, 3)))
+    assert not times
+    real = ae.model_.marginals.real[:, 0]
+    assert len(times) == 1
+    lowest, highest = (real[at].item() * ae.trained_.spec.scale[0] for at in (0, -1))
+    assert highest - lowest > 12

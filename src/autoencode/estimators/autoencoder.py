@@ -207,7 +207,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
             trained, online = self._in_parts(spec, info)
         else:
             trained = self.trained_
-            trained.settle()  # while its weights are those that the prior was put off for
+            if not trained.draws:
+                trained.settle()  # while its weights are those that the prior was put off for
             examples = Examples(apply_spec(X, trained.spec, "this part"))
             trained, online = self._next_part(trained, examples)
         record = online.learn(examples, _rate_for(trained, examples))
@@ -216,7 +217,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
             fit_prior(trained, examples)
             self._adopt(trained, [record], X)
         else:
-            fit_prior_again(trained, examples)
+            fit_prior_again(trained, Examples(online.remembered.rows))
             self._adopt(trained, [*self.history_, record])
         self._online = online
         return self

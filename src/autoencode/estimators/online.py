@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from autoencode.data import Examples, Resident
+from autoencode.data.reservoir import Reservoir
 from autoencode.errors import TrainingError
 from autoencode.randomness import seed_step, seeded
 from autoencode.recipes import Recipe
@@ -14,6 +15,7 @@ from autoencode.training.update import NonFiniteError
 from autoencode.types import Pass, Progress
 
 _MOST_SKIPPED = 10  # steps one after the other, before training is given up
+_ROOM, _ROOM_BYTES = 10_000, 64 << 20  # of rows that are remembered
 
 
 class Online:
@@ -22,6 +24,10 @@ class Online:
     Args:
         recipe: what is trained, in place, at the constant rate of its plan.
         seed: of the order of examples and the noise.
+
+    Attributes:
+        remembered: a fair sample of all rows, up to 10 000 of them or 64 MB, for what is fitted to rows
+            once the networks have learned: where codes lie, and how columns are distributed.
     """
 
     def __init__(self, recipe: Recipe, seed: int) -> None:
@@ -34,6 +40,8 @@ class Online:
             check_gradients=True,
             helpers=recipe.helpers,
         )
+        room = max(1, min(_ROOM, _ROOM_BYTES // (8 * recipe.spec.size)))
+        self.remembered = Reservoir(room, seed)
         self.step = 0
         self.parts = 0
         self.skipped = 0
@@ -42,7 +50,7 @@ class Online:
     def moved_to(self, recipe: Recipe) -> Self:
         """Goes on with a recipe of the same networks in another scaling, which has the weights."""
         moved = type(self)(recipe, self.seed)
-        moved.step, moved.parts = self.step, self.parts
+        moved.step, moved.parts, moved.remembered = self.step, self.parts, self.remembered
         moved.skipped, moved.slowed = self.skipped, self.slowed
         for new, old in zip(moved.stepper.optimizers, self.stepper.optimizers, strict=True):
             new.load_state_dict(old.state_dict())
@@ -83,6 +91,7 @@ class Online:
                 for name, value in losses.items():
                     sums[name] = sums.get(name, 0.0) + float(value) * len(batch.x)
         self.parts += 1
+        self.remembered.add(examples.x)
         means = {name: total / seen for name, total in sums.items()}
         return {"epoch": self.parts, "step": self.step, **means}
 
