@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
+import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from torch import Tensor, nn
 
 from autoencode.data import Examples, Origin
 from autoencode.data.values.apply_spec import apply_spec
-from autoencode.data.values.frames import empty_like, is_frame
+from autoencode.data.values.frames import empty_like, is_frame, reread, written
 from autoencode.data.values.support import as_table
-from autoencode.errors import IncompatibleError
+from autoencode.errors import IncompatibleError, ModelFileError
 from autoencode.estimators.base import CoreEstimator
 from autoencode.estimators.going_on import carried, pace, scaling_of_part
 from autoencode.estimators.online import Online
@@ -253,10 +254,19 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         return self
 
     def _state_to_save(self) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Trained]]:
-        return {}, {}, {}
+        if self._template is None:
+            return {}, {}, {}
+        library, columns = written(self._template)
+        return {"library": library}, {"columns": torch.tensor(list(columns), dtype=torch.uint8)}, {}
 
     def _restore(self, kept: SavedState) -> None:
         self._template = None
+        if (columns := kept.tensors.get("columns")) is not None:
+            library = str(kept.facts.get("library"))
+            try:
+                self._template = reread(library, columns.cpu().numpy().tobytes())
+            except ValueError as error:
+                raise ModelFileError(f"its table is damaged ({error})") from None
 
     def _recipe_for(self, spec: DataSpec | None) -> Named:
         """Names the recipe that is asked for, or the one that suits the data."""

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from importlib.util import find_spec
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -170,6 +171,42 @@ def empty_like(source: Any) -> Any:
     import narwhals.stable.v2 as nw
 
     return nw.from_native(source, eager_only=True).head(0).to_native()
+
+
+def written(template: Any) -> tuple[str, bytes]:
+    """Writes a table without rows: the name of its library, and its columns as an Arrow stream.
+
+    >>> import pyarrow
+    >>> name, columns = written(pyarrow.table({"a": [1]}).slice(0, 0))
+    >>> name, reread(name, columns).schema.names
+    ('pyarrow', ['a'])
+    """
+    import narwhals.stable.v2 as nw
+    import pyarrow
+
+    frame = nw.from_native(template, eager_only=True)
+    table = frame.to_arrow()
+    columns = [column.combine_chunks() for column in table.columns]
+    sink = pyarrow.BufferOutputStream()
+    with pyarrow.ipc.new_stream(sink, table.schema) as stream:  # which holds the categories as well
+        stream.write_batch(pyarrow.RecordBatch.from_arrays(columns, schema=table.schema))
+    return frame.implementation.value, sink.getvalue().to_pybytes()
+
+
+def reread(library: str, columns: bytes) -> Any:
+    """Makes the table that was written, of pyarrow where its library is another or missing.
+
+    Raises:
+        pyarrow.ArrowInvalid: for bytes that are no columns.
+    """
+    import narwhals.stable.v2 as nw
+    import pyarrow
+
+    table = pyarrow.ipc.open_stream(columns).read_all()
+    if library not in ("pandas", "polars") or find_spec(library) is None:
+        return table
+    backend: Literal["pandas", "polars"] = library  # type: ignore[assignment]
+    return nw.from_arrow(table, backend=backend).to_native()
 
 
 def to_frame(values: Mapping[str, Array], like: Any = None) -> Any:
