@@ -75,9 +75,12 @@ def test_columns_of_any_form_are_drawn_in_that_form(recipe, hurried):
             "kind": np.where(z > 0.5, "a", "b"),
         }
     )
-    drawn = Autoencoder(recipe, 3, random_state=0).fit(table).sample(n)
+    model = Autoencoder(recipe, 3, random_state=0).fit(table)
+    drawn = model.sample(n)
     assert set(drawn["two"]) == {36, 60}
     for name in ("skewed", "zeros", "two", "bounded", "month"):
         # Two samples of 1500 from one distribution differ by 0.06 in one of a hundred cases.
         assert stats.ks_2samp(drawn[name], table[name]).statistic < 0.07
-        assert 0.9 < drawn[name].std() / table[name].std() < 1.1
+    many = model.sample(30 * n)  # a spread of heavy tails is not known from 1500 draws
+    for name in ("skewed", "zeros", "two", "bounded", "month"):
+        assert 0.92 < many[name].std() / table[name].std() < 1.08
