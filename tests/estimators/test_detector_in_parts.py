@@ -142,5 +142,5 @@ def test_a_warm_start_goes_on_and_judges_by_the_new_rows():
     # The model that p-values come from must not know the rows that were held out.
     cold = detector(lr=1e-9).fit(moved)
     np.testing.assert_allclose(model.calibration_scores_.shape, cold.calibration_scores_.shape)
-    judge = model._calibrated()[0].trained.recipe.model.encoder.state_dict()
+    judge = model._calibrated().judge.trained.recipe.model.encoder.state_dict()
     assert any(not np.allclose(judge[name], after[name]) for name in judge)

@@ -134,7 +134,7 @@ def test_checkpoints_of_data_read_another_way_are_not_gone_on_from(tmp_path, tol
     def opened(**more):
         one = Autoencoder("mlp_small", random_state=0, checkpoint=tmp_path / "kept", **more)
         examples, spec, notices = one._prepared(mapped)
-        return one._checkpoints(Data("array", examples, None, spec, notices), 0)
+        return one._checkpoints(Data("array", examples, None, spec, notices), 0, None)
 
     with pytest.raises(KeyboardInterrupt), opened():
         raise KeyboardInterrupt

@@ -279,7 +279,8 @@ def two_kinds(n=300):
 def test_from_four_labels_it_guesses_the_others(tmp_path):
     x, labels = two_kinds()
     options = {**SMALL, "epochs": 40, "batch_size": 20, "lr": 3e-3}
-    run = runs.train(x, "m2_vae", labels=labels, n_labels=4, out=tmp_path / "run", **options)
+    given = {"labels": labels, "n_labels": 4, "standardize": "unit", "out": tmp_path / "run"}
+    run = runs.train(x, "m2_vae", **given, **options)
     assert run.metrics["label_accuracy"] > 0.95
     assert run.metrics["elbo"] is not None
     trained = run.trained

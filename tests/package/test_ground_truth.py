@@ -249,7 +249,7 @@ def test_a_link_and_its_inverse_undo_each_other(link):
 def test_training_starts_at_the_mean_of_the_data(name, kind):
     target = torch.linspace(0.02, 0.98, 40) if kind == "unit" else torch.linspace(-3, 3, 40)
     x = target + 0.01 * torch.randn(200, 40)
-    recipe = build(name, DataSpec((40,), kind))
+    recipe = build(name, DataSpec((40,), kind), shortcut="none")
     model = recipe.model.eval()
     with torch.no_grad():
         before = (model.reconstruct(x).mean(0) - target).abs().mean()

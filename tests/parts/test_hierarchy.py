@@ -16,8 +16,8 @@ from autoencode.distributions.basic import Normal
 from autoencode.errors import IncompatibleError
 from autoencode.evaluate.nll import nll
 from autoencode.likelihoods import Gaussian
+from autoencode.likelihoods.sizes import EvenLogarithm
 from autoencode.models import Encoder, HierarchicalAutoencoder
-from autoencode.nets import Logarithm
 from autoencode.nets.pyramid import (
     Larger,
     MapDecoder,
@@ -343,7 +343,7 @@ def test_any_likelihood_stands_at_the_end_of_the_path(name, likelihood):
 def test_a_ladder_takes_counts_and_mixed_columns():
     counts = small("ladder_vae", DataSpec((7,), "real"), likelihood="poisson")
     x = torch.poisson(torch.full((8, 7), 400.0))
-    assert isinstance(counts.model.encoder.reader, Logarithm)
+    assert isinstance(counts.model.encoder.reader, EvenLogarithm)
     assert bool(torch.isfinite(counts.stepper().step(Batch.from_examples(x))["loss"]))
     columns = (Column("size"), Column("kind", "category", ("a", "b", "c")))
     mixed = small("ladder_vae", DataSpec((2,), "real", columns=columns, gaps=True))

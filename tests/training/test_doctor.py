@@ -688,6 +688,6 @@ def test_a_healthy_report_says_that_nothing_was_found(tmp_path):
 
 def test_a_run_gives_its_diagnoses_in_python():
     x = np.asarray(unit_rows(200))
-    run = train(x, "vae", hidden=(8,), beta=1 / 64, epochs=2, batch_size=64)
+    run = train(x, "vae", standardize="unit", hidden=(8,), beta=1 / 64, epochs=2, batch_size=64)
     assert [one["rule"] for one in run.diagnoses] == ["kl_scale"]
     assert run.diagnoses == run.history[-1]["diagnoses"]

@@ -647,7 +647,8 @@ def test_mean_start_is_a_figure_of_the_plan():
     x = 5 + table(40)
     biases = []
     for mean_start in (False, True):
-        recipe = build("mlp", DataSpec((6,), "real"), mean_start=mean_start, lr=1e-30, epochs=1)
+        figures = {"mean_start": mean_start, "lr": 1e-30, "epochs": 1}
+        recipe = build("mlp", DataSpec((6,), "real"), shortcut="none", **figures)
         fit(recipe.model, recipe.updates, Rows(x), recipe.plan)
         biases.append(recipe.model.decoder.output.bias.detach())
     torch.testing.assert_close(biases[1], x.mean(0))

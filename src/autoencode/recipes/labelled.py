@@ -18,7 +18,8 @@ from autoencode.recipes.shared.plain import NO_NOISE, NoiseOptions
 from autoencode.recipes.shared.schedules import adam, tuned
 from autoencode.types import DataSpec
 
-SOFTPLUS = NetOptions(activation="softplus")
+# A code that starts at PCA holds the class already, so that nothing is left for a label to say.
+SOFTPLUS = NetOptions(activation="softplus", shortcut="none")
 
 
 @recipe(

@@ -21,8 +21,9 @@ class Best:
 
     The start is taken from data by closed forms where a model has such, and hundreds of epochs are
     compared with it on what may be a dozen rows: the best of them would often be so by luck, or by one
-    row. So an epoch takes the place of the start only where 85 % of the parts of the held-out
-    examples are better as well; among such epochs the lowest loss counts.
+    row. So an epoch takes the place of such a start only where 85 % of the parts of the held-out
+    examples are better as well; among such epochs the lowest loss counts. A random start has no such
+    right.
 
     Args:
         stepper: whose model is trained.
@@ -34,7 +35,7 @@ class Best:
         self.weights = weights or {}
 
     def begin(self, at: Position, loss: float, losses: Sequence[float]) -> None:
-        """Takes the weights of the start, whose loss and losses of each part these are."""
+        """Takes the weights of the start, whose loss this is; of each part where it is no random one."""
         at.start = list(losses)
         at.best = at.kept = loss
         self._take()

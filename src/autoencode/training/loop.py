@@ -132,9 +132,11 @@ def fit(
             refuse_unfit(plan, updates, model)
         helpers = dict(helpers or {})
         _prepare(model, helpers, None if shard else device)
+        learned = warm or not plan.data_start
         if resume is None and not warm:
             with tuned(device, work):
-                start(model, train, validation if plan.keeps_best else None, plan, seed)
+                beside = validation if plan.keeps_best else None
+                learned |= start(model, train, beside, plan, seed)
             for text in getattr(model, "told", list)():
                 observer.notice(text)
         # What is read from disk comes in another order than what is in memory.
@@ -151,7 +153,7 @@ def fit(
             arranged, skip = plan.arrange(updates), plan.non_finite == "skip"
             stepper = Stepper(model, arranged, make, skip, average, helpers)  # type: ignore[arg-type]
             loop = _Loop(stepper, train, plan, validation, seed, device, work)
-            return loop.run(observer, keeper, resume)
+            return loop.run(observer, keeper, resume, learned)
 
 
 def _prepare(model: nn.Module, helpers: Mapping[str, nn.Module], device: torch.device | None) -> None:
@@ -207,13 +209,15 @@ class _Loop:
         )
 
     def run(
-        self, observer: Observer, keeper: Keeper | None, resume: TrainingState | None
+        self, observer: Observer, keeper: Keeper | None, resume: TrainingState | None, learned: bool
     ) -> list[EpochRecord]:
+        """Trains; ``learned`` says that the start is no random one, but has learned of the data."""
         if resume is not None:
             self.best.weights = restore(self.stepper, resume.tensors, self.average)
             self.at, self.records = replace(resume.position), list(resume.records)
         elif self.compares:
-            self.best.begin(self.at, _compared(self._validate()), self._losses_of_parts())
+            parts = self._losses_of_parts() if learned else ()
+            self.best.begin(self.at, _compared(self._validate()), parts)
         self.steps = replayed(self.stepper, self.plan, self.device, observer.notice)
         observer.start(self.n_steps, self.n_epochs)
         stopped = False

@@ -11,8 +11,8 @@ from autoencode.types import Batch, Pass, Source
 
 def start(
     model: nn.Module, train: Source, beside: Source | None, plan: TrainingPlan, seed: int
-) -> None:
-    """Starts a model at the mean, at examples and at PCA of the training data, where it can.
+) -> bool:
+    """Starts a model at the mean, at examples and at PCA of the training data; tells whether at PCA.
 
     Held-out examples that shall only tell the better of two weights serve the start as well, which is a
     matter of few rows: they then favour the start, and what is learned must win by more.
@@ -29,8 +29,9 @@ def start(
     if plan.data_start and start_at_data is not None:
         start_at_data(lambda n: first(n).x)
     start_at_lines = getattr(model, "start_at_lines", None)
-    if plan.data_start and start_at_lines is not None:
-        start_at_lines(lambda n: _together(first(n), beside, n, seed))
+    if not plan.data_start or start_at_lines is None:
+        return False
+    return bool(start_at_lines(lambda n: _together(first(n), beside, n, seed)))
 
 
 def _together(batch: Batch, beside: Source | None, n: int, seed: int) -> Batch:
