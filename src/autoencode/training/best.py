@@ -35,7 +35,7 @@ class Best:
         self.weights = weights or {}
 
     def begin(self, at: Position, loss: float, losses: Sequence[float]) -> None:
-        """Takes the weights of the start with its loss, and those of parts where it is no random one."""
+        """Takes the weights of the start, its loss, and where it is no random one those of parts."""
         at.start = list(losses)
         at.best = at.kept = loss
         self._take()
