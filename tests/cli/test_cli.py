@@ -420,7 +420,7 @@ def test_a_signal_stops_training_and_saves_what_there_is(table, tmp_path, number
     assert err.splitlines()[-1].endswith("autoencode train --resume r goes on")
     assert json.loads(out.splitlines()[-1])["complete"] is False
     assert [path.name for path in tmp_path.iterdir()] == ["r"]
-    assert load_trained(tmp_path / "r").embed(np.load(table)).shape == (60, 32)
+    assert load_trained(tmp_path / "r").embed(np.load(table)).shape == (60, 3)
     history = (tmp_path / "r/history.jsonl").read_text().splitlines()
     assert len(history) == json.loads(out)["epochs"] >= 1
 

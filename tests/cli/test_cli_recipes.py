@@ -68,7 +68,7 @@ def test_what_is_no_count_is_refused_in_one_line(cli, counts, tmp_path):
 
 def test_a_fixed_scale_is_for_those_that_have_one(cli, table):
     options = ("--recipe", "vae", "--set", "scale=0.1", *SMALL)
-    result = cli("train", table, *options)
+    result = cli("train", table, *options, "--set", "likelihood=gaussian_columns")
     assert result.code == 2
     assert "a fixed scale is for likelihood=gaussian, laplace, log_cosh" in result.err
     result = cli("train", table, *options, "--set", "likelihood=laplace")

@@ -341,5 +341,5 @@ def test_a_model_of_a_table_is_judged_by_its_columns():
     found = card(Case(trained, Examples(x)), only=["samples"])
     assert found.values["fid"] > 0
     assert found.values["fid_train"] is None
-    assert "a prior fitted to the codes (gaussian)" in found.as_dict()["how"]["fid"]
+    assert "a prior fitted to the codes (mixture)" in found.as_dict()["how"]["fid"]
     assert "columns-v1" in found.as_dict()["how"]["fid"]

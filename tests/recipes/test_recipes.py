@@ -860,10 +860,11 @@ def test_an_unknown_recipe_names_the_nearest(wrong, near):
         build(wrong, IMAGE)
 
 
-def test_a_recipe_name_like_no_other_lists_all_of_them():
+def test_a_recipe_name_like_no_other_lists_some_of_them():
     with pytest.raises(OptionError) as caught:
         build("zzzzzz", IMAGE)
-    assert all(name in str(caught.value) for name in NAMES)
+    assert "known: aae, " in str(caught.value)
+    assert f" and {len(RECIPES) - 12} more" in str(caught.value)
 
 
 def test_an_unknown_option_names_the_nearest():
