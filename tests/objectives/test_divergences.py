@@ -272,7 +272,7 @@ def sgd(parameters):
 
 
 def test_vae_gans_decoder_pleases_the_critic_and_the_critic_learns_to_refuse_it():
-    recipe = build("vae_gan", SPEC, gamma=0.0, hidden=(16,))
+    recipe = build("vae_gan", SPEC, gamma=0.0, hidden=(16,), latent_dim=20)
     model, critic, batch = (
         recipe.model,
         recipe.helpers["critic"],
@@ -368,7 +368,7 @@ def test_static_binarisation_draws_each_example_once_from_its_seed():
     assert np.array_equal(first.train.labels, data.train.labels)
     run = train(first, "vae", epochs=1, hidden=(8,), latent_dim=2)  # goes where any data go
     assert run.trained.info["data"]["name"] == "digits-binarized-3"
-    with pytest.raises(DataError, match="only values in"):
+    with pytest.raises(DataError, match="only pixels and values in"):
         binarized_once(load_data(np.random.default_rng(0).normal(size=(50, 4))))
 
 

@@ -74,8 +74,9 @@ def test_a_body_is_frozen_or_fine_tuned_and_the_estimator_stays_as_it_was(autoen
 
 
 def test_pretraining_is_what_helps_a_frozen_body(autoencoder):
-    """The same architecture with fresh weights, frozen, gives worse features."""
-    fresh = Autoencoder("mlp", 16, epochs=1, lr=1e-12, device="cpu", random_state=0).fit(X[:1000])
+    """The same hidden layers with fresh weights, frozen, give worse features."""
+    untrained = {"epochs": 1, "lr": 1e-12, "options": {"shortcut": "none"}}
+    fresh = Autoencoder("mlp", 16, device="cpu", random_state=0, **untrained).fit(X[:1000])
     scores = []
     for model in (autoencoder, fresh):
         head = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
