@@ -9,7 +9,7 @@ from autoencode.models.blending import _towards
 from autoencode.nets.factor_analysis import Factors, _Model, fit, fit_chosen
 from autoencode.randomness import seeded
 from autoencode.trained import Trained
-from autoencode.types import Batch, Column, DataSpec, Progress
+from autoencode.types import Batch, Column, DataSpec
 
 TABLE = DataSpec(
     (4,),
@@ -296,16 +296,3 @@ def test_fitting_is_the_same_each_time():
     values, known = read(holed(mean, cov, n=50)[1])
     one, two = (fit(values.double(), known, 2) for _ in range(2))
     assert torch.equal(one.loadings, two.loadings)
-
-
-def test_a_model_is_measured_by_what_it_has_to_guess_alone():
-    x = torch.randn(40, 6)
-    recipe = build("mlp_impute", DataSpec((6,), "real", gaps=True), noise_seen=0.5)
-    (update,) = recipe.updates
-    batch, progress = Batch(x, x, mask=torch.ones(40, 6, dtype=torch.bool)), Progress(0, 1, 40)
-    with torch.no_grad(), seeded(0):
-        got = update.objective(recipe.model.eval(), batch, progress).total.item()
-    with torch.no_grad(), seeded(0):
-        noisy = update.objective.corruption(x, 0.3)
-        errors = (recipe.model.reconstruct(noisy) - x).square()
-    assert got == pytest.approx(errors[noisy.isnan()].mean().item(), rel=1e-5)

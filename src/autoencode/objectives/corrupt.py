@@ -138,25 +138,16 @@ class Corrupted:
         objective: any objective.
         corruption: ``(x, level) -> x``; one of ``CORRUPTIONS`` or the user's own.
         level: its strength.
-        seen: the share of the entries that the corruption left unhidden which count in the loss. Below
-            1 they serve training alone: in evaluation mode a model is measured by what it has to guess.
     """
 
-    def __init__(
-        self, objective: Objective, corruption: Corruption, level: float, seen: float = 1.0
-    ) -> None:
+    def __init__(self, objective: Objective, corruption: Corruption, level: float) -> None:
         self.objective = objective
         self.corruption = corruption
         self.level = level
-        self.seen = seen
         self.unit = objective.unit
 
     def __call__(self, model: Model, batch: Batch, progress: Progress) -> Losses:
         noisy = replace(batch, x=self.corruption(batch.x, self.level))
-        if self.seen < 1:
-            seen = self.seen if getattr(model, "training", False) else 0.0
-            counts = noisy.x.isnan() | (uniform_like(batch.x) < seen)
-            noisy = replace(noisy, mask=counts if batch.mask is None else counts & batch.mask)
         return self.objective(model, noisy, progress)
 
     def check(self, output: Output) -> None:

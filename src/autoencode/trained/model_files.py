@@ -42,7 +42,7 @@ CONFIG, WEIGHTS, HISTORY = "config.json", "model.safetensors", "history.jsonl"
 METRICS_FILE, PLOTS, REPORT, RESUME = "metrics.json", "plots", "report.html", "resume"
 LEFT_OUT = "left_out"  # among the metrics: what could not be measured, and why
 # Options that older files do not name, and what was so when they were written.
-_BEFORE = {"shortcut": "none", "keep": "auto", "gaps": "zeros", "noise_seen": 1.0}
+_BEFORE = {"shortcut": "none", "keep": "auto", "gaps": "zeros"}
 _NEEDED = ("format_version", "recipe", "options", "plan", "spec", "weights_sha256")
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "format_version": (int,),

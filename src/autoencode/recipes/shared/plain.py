@@ -14,7 +14,7 @@ from autoencode.errors import IncompatibleError
 from autoencode.likelihoods import CLIP, IDENTITY, SIGMOID, Bernoulli, Gaussian, Link
 from autoencode.likelihoods.columns import Mixed
 from autoencode.likelihoods.gaussian_columns import GaussianColumns
-from autoencode.limits import NotNegative, Share
+from autoencode.limits import NotNegative
 from autoencode.models import AutoencoderModule
 from autoencode.nets import DecoderBesideFactors, NetOptions, make_activation, scratch
 from autoencode.objectives import (
@@ -55,13 +55,10 @@ class NoiseOptions:
             in a plain recipe for data with gaps, else none.
         noise_level: standard deviation of gaussian noise, that of a blur in pixels, else the share of
             entries that is hit.
-        noise_seen: with missing, the share of the entries that were not hidden whose error counts as
-            well: 1 for all, 0 for what has to be guessed alone.
     """
 
     noise: Noise = "auto"
     noise_level: NotNegative = 0.3
-    noise_seen: Share = 1.0
 
     def readable(self, spec: DataSpec) -> DataSpec:
         """Returns the spec of data after this noise, which may add missing values."""
@@ -83,10 +80,9 @@ class NoiseOptions:
         name = self.noise
         if name == "auto":
             name = for_gaps if spec.gaps else "none"
-        if name == "none":
-            return objective
-        seen = self.noise_seen if name == "missing" else 1.0
-        return Corrupted(objective, CORRUPTIONS[name], self.noise_level, seen)
+        return (
+            objective if name == "none" else Corrupted(objective, CORRUPTIONS[name], self.noise_level)
+        )
 
 
 # What built-in networks are made of, and no noise: the defaults of nearly every recipe.
