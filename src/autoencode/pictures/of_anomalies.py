@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from autoencode.errors import DataError
 from autoencode.pictures._cells import FIRST, SECOND, Array, short_name
@@ -27,6 +28,8 @@ def scores_figure(scores: Array, threshold: float, pvalues: Array | None = None)
         axes[0].axvline(threshold, color=SECOND["color"], label="threshold")
         axes[0].legend(frameon=False)
     axes[0].set(xlabel="anomaly score", ylabel="rows", yscale="log")
+    # Not as powers in mathematical type: text is drawn as it is, since some is other people's.
+    axes[0].yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     if pvalues is not None:
         axes[1].hist(pvalues, bins=np.linspace(0, 1, 21), color=FIRST["color"])
         axes[1].axhline(len(pvalues) / 20, color=SECOND["color"], label="if none were anomalous")
