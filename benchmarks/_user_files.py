@@ -98,7 +98,10 @@ def of_text() -> Iterator[tuple[str, Kind]]:
     yield "CSV, UTF-8 with a mark", Kind(text(plain, "utf-8-sig"), MEANT)
     yield "CSV, UTF-16", Kind(text(plain, "utf-16"), MEANT)
     umlauts = lines(SIZES, WORD, names=("Größe", "word"))
-    yield "CSV, Windows-1252", Kind(text(umlauts, "cp1252"), {"Größe": SIZE, "word": WORD}, says=("1252",))
+    yield (
+        "CSV, Windows-1252",
+        Kind(text(umlauts, "cp1252"), {"Größe": SIZE, "word": WORD}, says=("1252",)),
+    )
     yield "CSV, semicolons and decimal commas", Kind(text(SEMICOLON), MEANT, says=("comma",))
     excel = SEMICOLON.replace("\n", "\r\n")
     yield "CSV of a German Excel", Kind(text(excel, "utf-8-sig"), MEANT, says=("comma",))
@@ -108,26 +111,39 @@ def of_text() -> Iterator[tuple[str, Kind]]:
     yield "CSV with bars", Kind(text(plain.replace(",", "|")), MEANT)
     yield "CSV with carriage returns", Kind(text(plain.replace("\n", "\r")), MEANT)
     odd = [f'"{word},\n{word}"' for word in WORD]
-    yield "CSV, quoted commas and line ends", Kind(
-        text(lines(SIZES, odd, names=("size", "word"))),
-        {"size": SIZE, "word": [f"{word},\n{word}" for word in WORD]},
+    yield (
+        "CSV, quoted commas and line ends",
+        Kind(
+            text(lines(SIZES, odd, names=("size", "word"))),
+            {"size": SIZE, "word": [f"{word},\n{word}" for word in WORD]},
+        ),
     )
-    yield "CSV with a delimiter at each end", Kind(text(plain.replace("\n", ",\n")), MEANT, says=("empty",))
+    yield (
+        "CSV with a delimiter at each end",
+        Kind(text(plain.replace("\n", ",\n")), MEANT, says=("empty",)),
+    )
     yield "CSV with blank lines at the end", Kind(text(plain + "\n\n\n"), MEANT)
-    yield "CSV without names, numbers", Kind(
-        text(lines(SIZES, list(map(str, COUNT)))), {"f0": SIZE, "f1": COUNT}, says=("header",)
+    yield (
+        "CSV without names, numbers",
+        Kind(text(lines(SIZES, list(map(str, COUNT)))), {"f0": SIZE, "f1": COUNT}, says=("header",)),
     )
-    yield "CSV without names, words", Kind(
-        text(lines(SIZES, WORD)), {"f0": SIZE, "f1": WORD}, says=("header",)
+    yield (
+        "CSV without names, words",
+        Kind(text(lines(SIZES, WORD)), {"f0": SIZE, "f1": WORD}, says=("header",)),
     )
     years = lines(SIZES, list(map(str, COUNT)), names=("2019", "2020"))
-    yield "CSV, years as names, asked for", Kind(
-        text(years), {"2019": SIZE, "2020": COUNT}, options={"header": True}
+    yield (
+        "CSV, years as names, asked for",
+        Kind(text(years), {"2019": SIZE, "2020": COUNT}, options={"header": True}),
     )
-    yield "CSV, one row more than the names", Kind(
-        text(plain + "1,ab,7\n"), refused=("line 10", "3 cells")
+    yield (
+        "CSV, one row more than the names",
+        Kind(text(plain + "1,ab,7\n"), refused=("line 10", "3 cells")),
     )
-    yield "CSV, a name twice", Kind(text(lines(SIZES, SIZES, names=("a", "a"))), refused=("'a'", "rename"))
+    yield (
+        "CSV, a name twice",
+        Kind(text(lines(SIZES, SIZES, names=("a", "a"))), refused=("'a'", "rename")),
+    )
     yield "CSV under a title", Kind(text("Figures of 2023\n\n" + plain), refused=("line",))
 
 
@@ -139,8 +155,9 @@ def of_cells() -> Iterator[tuple[str, Kind]]:
     yield "dates with names of months", Kind(text(dated("%d %b %Y")), DATED)
     early = [day.replace(day=1 + i) for i, day in enumerate(DAY)]
     unsure = lines([day.strftime("%d/%m/%Y") for day in early], SIZES, names=("day", "size"))
-    yield "dates that leave the order open", Kind(
-        text(unsure), {"day": early, "size": SIZE}, options={"date_order": "dmy"}
+    yield (
+        "dates that leave the order open",
+        Kind(text(unsure), {"day": early, "size": SIZE}, options={"date_order": "dmy"}),
     )
     stamps = [datetime.datetime(2023, 5, 1 + i, 9 + i, 30) for i in range(8)]
     for name, form in (
@@ -150,17 +167,28 @@ def of_cells() -> Iterator[tuple[str, Kind]]:
     ):
         cells = [stamp.strftime(form) for stamp in stamps]
         options = {"date_order": "mdy"} if "%p" in form else {}
-        yield name, Kind(
-            text(lines(cells, SIZES, names=("day", "size"))),
-            {"day": stamps, "size": SIZE},
-            options=options,
+        yield (
+            name,
+            Kind(
+                text(lines(cells, SIZES, names=("day", "size"))),
+                {"day": stamps, "size": SIZE},
+                options=options,
+            ),
         )
     for name, form, says in (
         ("dollars", lambda value: f"${value:,.2f}".replace("$-", "-$"), ("$",)),
         ("euros", lambda value: german(value) + " €", ("€",)),
-        ("negatives in brackets", lambda value: f"({-value:,.2f})" if value < 0 else f"{value:,.2f}", ()),
+        (
+            "negatives in brackets",
+            lambda value: f"({-value:,.2f})" if value < 0 else f"{value:,.2f}",
+            (),
+        ),
         ("per cent", lambda value: f"{value:.2f} %", ("per cent",)),
-        ("apostrophes between thousands", lambda value: f"{value:,.2f}".replace(",", "'"), ("thousand",)),
+        (
+            "apostrophes between thousands",
+            lambda value: f"{value:,.2f}".replace(",", "'"),
+            ("thousand",),
+        ),
         ("narrow spaces", lambda value: german(value).replace(".", "\u202f"), ("thousand",)),
         ("a true minus", lambda value: points(value).replace("-", "\u2212"), ()),
     ):
@@ -170,22 +198,35 @@ def of_cells() -> Iterator[tuple[str, Kind]]:
     cells = [*SIZES]
     for i, mark in ((1, "n/a"), (3, "-"), (4, "?"), (6, "")):
         cells[i], gaps[i] = mark, None
-    yield "marks of missing numbers", Kind(
-        text(lines(cells, WORD, names=("size", "word"))), {"size": gaps, "word": WORD}, says=("missing",)
+    yield (
+        "marks of missing numbers",
+        Kind(
+            text(lines(cells, WORD, names=("size", "word"))),
+            {"size": gaps, "word": WORD},
+            says=("missing",),
+        ),
     )
     yes = [str(value).upper() for value in YES]
-    yield "TRUE and FALSE", Kind(text(lines(yes, SIZES, names=("yes", "size"))), {"yes": YES, "size": SIZE})
+    yield (
+        "TRUE and FALSE",
+        Kind(text(lines(yes, SIZES, names=("yes", "size"))), {"yes": YES, "size": SIZE}),
+    )
     zips = ["01067", "04109", "01067", "80331", "04109", "01067", "80331", "04109"]
-    yield "codes with leading zeros", Kind(
-        text(lines(zips, SIZES, names=("zip", "size"))), {"zip": zips, "size": SIZE}
+    yield (
+        "codes with leading zeros",
+        Kind(text(lines(zips, SIZES, names=("zip", "size"))), {"zip": zips, "size": SIZE}),
     )
     numbers = [str(i) for i in range(8)]
-    yield "pandas' row numbers", Kind(
-        text(lines(numbers, SIZES, WORD, names=("", "size", "word"))), MEANT, says=("row number",)
+    yield (
+        "pandas' row numbers",
+        Kind(
+            text(lines(numbers, SIZES, WORD, names=("", "size", "word"))), MEANT, says=("row number",)
+        ),
     )
     ids = [str(uuid.UUID(int=7919 * i + 1)) for i in range(8)]
-    yield "a column of UUIDs", Kind(
-        text(lines(ids, SIZES, WORD, names=("id", "size", "word"))), MEANT, says=("'id'",)
+    yield (
+        "a column of UUIDs",
+        Kind(text(lines(ids, SIZES, WORD, names=("id", "size", "word"))), MEANT, says=("'id'",)),
     )
 
 
@@ -208,34 +249,49 @@ def of_frames() -> Iterator[tuple[str, Kind]]:
         made = held(lambda dtype=dtype, values=values: frame(c=pd.array(values, dtype), size=SIZE))
         yield name, Kind(made, {"c": values, "size": SIZE})
     many = pd.MultiIndex.from_product([["x", "y"], range(4)])
-    yield "pandas, rows of two names", Kind(held(lambda: frame(size=SIZE, word=WORD).set_index(many)), MEANT)
-    deep = pd.MultiIndex.from_tuples([("a", "size"), ("b", "word")])
-    yield "pandas, columns of two names", Kind(
-        held(lambda: frame(size=SIZE, word=WORD).set_axis(deep, axis=1)), refused=("column", "name")
+    yield (
+        "pandas, rows of two names",
+        Kind(held(lambda: frame(size=SIZE, word=WORD).set_index(many)), MEANT),
     )
-    yield "pandas, columns of numbers", Kind(
-        held(lambda: pd.DataFrame({0: SIZE, 1: WORD})), {"0": SIZE, "1": WORD}
+    deep = pd.MultiIndex.from_tuples([("a", "size"), ("b", "word")])
+    yield (
+        "pandas, columns of two names",
+        Kind(
+            held(lambda: frame(size=SIZE, word=WORD).set_axis(deep, axis=1)), refused=("column", "name")
+        ),
+    )
+    yield (
+        "pandas, columns of numbers",
+        Kind(held(lambda: pd.DataFrame({0: SIZE, 1: WORD})), {"0": SIZE, "1": WORD}),
     )
     yield "pandas, dates as text", Kind(held(lambda: frame(day=days("%d.%m.%Y"), size=SIZE)), DATED)
     yield "pandas, numbers as text", Kind(held(lambda: frame(size=spelled(german), word=WORD)), MEANT)
-    yield "pandas periods", Kind(
-        held(lambda: frame(day=pd.PeriodIndex(DAY, freq="D"), size=SIZE)), refused=("'day'",)
+    yield (
+        "pandas periods",
+        Kind(held(lambda: frame(day=pd.PeriodIndex(DAY, freq="D"), size=SIZE)), refused=("'day'",)),
     )
-    yield "pandas durations", Kind(
-        held(lambda: frame(c=pd.to_timedelta(COUNT, unit="h"), size=SIZE)), refused=("'c'",)
+    yield (
+        "pandas durations",
+        Kind(held(lambda: frame(c=pd.to_timedelta(COUNT, unit="h"), size=SIZE)), refused=("'c'",)),
     )
-    yield "decimals of Python", Kind(
-        held(lambda: frame(size=[decimal.Decimal(str(v)) for v in SIZE], word=WORD)), MEANT
+    yield (
+        "decimals of Python",
+        Kind(held(lambda: frame(size=[decimal.Decimal(str(v)) for v in SIZE], word=WORD)), MEANT),
     )
-    yield "pandas, numbers among words", Kind(
-        held(lambda: frame(c=[1, "a", 2.5, "b", 3, 4, 5, 6], size=SIZE)), refused=("'c'",)
+    yield (
+        "pandas, numbers among words",
+        Kind(held(lambda: frame(c=[1, "a", 2.5, "b", 3, 4, 5, 6], size=SIZE)), refused=("'c'",)),
     )
-    yield "polars with nulls", Kind(
-        held(lambda: pl.DataFrame({"c": gaps, "word": words})), {"c": gaps, "word": words}
+    yield (
+        "polars with nulls",
+        Kind(held(lambda: pl.DataFrame({"c": gaps, "word": words})), {"c": gaps, "word": words}),
     )
-    yield "polars, days and categories", Kind(
-        held(lambda: pl.DataFrame({"day": DAY, "w": pl.Series(WORD, dtype=pl.Categorical)})),
-        {"day": DAY, "w": WORD},
+    yield (
+        "polars, days and categories",
+        Kind(
+            held(lambda: pl.DataFrame({"day": DAY, "w": pl.Series(WORD, dtype=pl.Categorical)})),
+            {"day": DAY, "w": WORD},
+        ),
     )
 
 
@@ -256,16 +312,19 @@ def of_columns() -> Iterator[tuple[str, Kind]]:
     money = pa.array([decimal.Decimal(str(value)) for value in SIZE], pa.decimal128(12, 2))
     yield "Parquet with decimals", Kind(parquet(lambda: pa.table({"size": money, "word": WORD})), MEANT)
     coded = pa.array(WORD).dictionary_encode()
-    yield "Parquet with coded words", Kind(
-        parquet(lambda: pa.table({"size": SIZE, "word": coded})), MEANT
+    yield (
+        "Parquet with coded words",
+        Kind(parquet(lambda: pa.table({"size": SIZE, "word": coded})), MEANT),
     )
     nested = [{"a": value} for value in SIZE]
-    yield "Parquet, nested", Kind(
-        parquet(lambda: pa.table({"c": nested, "size": SIZE})), refused=("'c'",)
+    yield (
+        "Parquet, nested",
+        Kind(parquet(lambda: pa.table({"c": nested, "size": SIZE})), refused=("'c'",)),
     )
     lists = [[value, value] for value in SIZE]
-    yield "Parquet, lists among numbers", Kind(
-        parquet(lambda: pa.table({"c": lists, "size": SIZE})), refused=("'c'",)
+    yield (
+        "Parquet, lists among numbers",
+        Kind(parquet(lambda: pa.table({"c": lists, "size": SIZE})), refused=("'c'",)),
     )
     yield "Feather", Kind(feather, MEANT)
 
@@ -282,8 +341,9 @@ def of_arrays() -> Iterator[tuple[str, Kind]]:
     x = np.random.default_rng(0).normal(size=(8, 5))
     yield "array, Fortran order", Kind(array(np.asfortranarray(x)), pixels=x)
     yield "array, big-endian", Kind(array(x.astype(">f8")), pixels=x)
-    yield "array, big-endian whole numbers", Kind(
-        array((1000 * x).astype(">i4")), pixels=(1000 * x).astype("i4")
+    yield (
+        "array, big-endian whole numbers",
+        Kind(array((1000 * x).astype(">i4")), pixels=(1000 * x).astype("i4")),
     )
     yield "array, true and false", Kind(array(x > 0), pixels=(x > 0).astype(float))
     yield "array, half precision", Kind(array(x.astype("f2")), pixels=x.astype("f2"))
@@ -308,57 +368,86 @@ def of_pictures() -> Iterator[tuple[str, Kind]]:
     colour = rng.integers(0, 256, (3, 12, 10, 3), dtype="u1")
     first = np.moveaxis(colour, -1, 1)
     for kind in ("tif", "png"):
-        yield f"16-bit {kind.upper()}", Kind(
-            pictures(*((f"{i}.{kind}", Image.fromarray(one)) for i, one in enumerate(deep))),
-            pixels=deep[:, None],
+        yield (
+            f"16-bit {kind.upper()}",
+            Kind(
+                pictures(*((f"{i}.{kind}", Image.fromarray(one)) for i, one in enumerate(deep))),
+                pixels=deep[:, None],
+            ),
         )
     real = (deep / 7).astype("f4")
-    yield "TIFF of real numbers", Kind(
-        pictures(*((f"{i}.tif", Image.fromarray(one)) for i, one in enumerate(real))),
-        pixels=real[:, None],
+    yield (
+        "TIFF of real numbers",
+        Kind(
+            pictures(*((f"{i}.tif", Image.fromarray(one)) for i, one in enumerate(real))),
+            pixels=real[:, None],
+        ),
     )
     alpha = np.concatenate([colour, np.full_like(colour[..., :1], 128)], -1)
-    yield "PNG with transparency", Kind(
-        pictures(*((f"{i}.png", Image.fromarray(one)) for i, one in enumerate(alpha))),
-        pixels=first,
-        says=("transparen",),
+    yield (
+        "PNG with transparency",
+        Kind(
+            pictures(*((f"{i}.png", Image.fromarray(one)) for i, one in enumerate(alpha))),
+            pixels=first,
+            says=("transparen",),
+        ),
     )
     both = np.stack([grey, np.full_like(grey, 128)], -1)
-    yield "PNG, grey with transparency", Kind(
-        pictures(*((f"{i}.png", Image.fromarray(one)) for i, one in enumerate(both))),
-        pixels=grey[:, None],
-        says=("transparen",),
+    yield (
+        "PNG, grey with transparency",
+        Kind(
+            pictures(*((f"{i}.png", Image.fromarray(one)) for i, one in enumerate(both))),
+            pixels=grey[:, None],
+            says=("transparen",),
+        ),
     )
     inks = [Image.fromarray(one).convert("CMYK") for one in colour]
-    yield "TIFF of four inks", Kind(
-        pictures(*((f"{i}.tif", one) for i, one in enumerate(inks))),
-        pixels=np.moveaxis(np.stack([np.asarray(one.convert("RGB")) for one in inks]), -1, 1),
-        says=("CMYK",),
+    yield (
+        "TIFF of four inks",
+        Kind(
+            pictures(*((f"{i}.tif", one) for i, one in enumerate(inks))),
+            pixels=np.moveaxis(np.stack([np.asarray(one.convert("RGB")) for one in inks]), -1, 1),
+            says=("CMYK",),
+        ),
     )
     few = [Image.fromarray(one).quantize(16) for one in colour]
-    yield "PNG with a palette", Kind(
-        pictures(*((f"{i}.png", one) for i, one in enumerate(few))),
-        pixels=np.moveaxis(np.stack([np.asarray(one.convert("RGB")) for one in few]), -1, 1),
+    yield (
+        "PNG with a palette",
+        Kind(
+            pictures(*((f"{i}.png", one) for i, one in enumerate(few))),
+            pixels=np.moveaxis(np.stack([np.asarray(one.convert("RGB")) for one in few]), -1, 1),
+        ),
     )
     bits = grey > 127
-    yield "PNG of one bit", Kind(
-        pictures(*((f"{i}.png", Image.fromarray(one)) for i, one in enumerate(bits))),
-        pixels=255 * bits[:, None],
+    yield (
+        "PNG of one bit",
+        Kind(
+            pictures(*((f"{i}.png", Image.fromarray(one)) for i, one in enumerate(bits))),
+            pixels=255 * bits[:, None],
+        ),
     )
     turned = Image.Exif()
     turned[0x0112] = 6  # to be turned by a quarter to the right
-    yield "PNG that lies on its side", Kind(
-        pictures(*((f"{i}.png", Image.fromarray(one)) for i, one in enumerate(grey)), exif=turned),
-        pixels=np.rot90(grey, -1, (1, 2))[:, None],
+    yield (
+        "PNG that lies on its side",
+        Kind(
+            pictures(*((f"{i}.png", Image.fromarray(one)) for i, one in enumerate(grey)), exif=turned),
+            pixels=np.rot90(grey, -1, (1, 2))[:, None],
+        ),
     )
     sizes = [Image.fromarray(grey[0]), Image.fromarray(grey[1]).resize((20, 30))]
-    yield "pictures of two sizes", Kind(
-        pictures(*((f"{i}.png", one) for i, one in enumerate(sizes))), says=("64x64",)
+    yield (
+        "pictures of two sizes",
+        Kind(pictures(*((f"{i}.png", one) for i, one in enumerate(sizes))), says=("64x64",)),
     )
     yield "a picture that breaks off", Kind(_broken, refused=("broken.png",))
     pages = [Image.fromarray(one) for one in grey[1:]]
-    yield "TIFF of several pages", Kind(
-        pictures(("0.tif", Image.fromarray(grey[0])), save_all=True, append_images=pages), says=("page",)
+    yield (
+        "TIFF of several pages",
+        Kind(
+            pictures(("0.tif", Image.fromarray(grey[0])), save_all=True, append_images=pages),
+            says=("page",),
+        ),
     )
 
 

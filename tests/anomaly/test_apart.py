@@ -97,6 +97,24 @@ def test_a_group_stands_apart_before_any_training(share):
     assert not rows_apart(x[~group], row_keys(x[~group]), 0).any()
 
 
+@pytest.mark.parametrize("n", [600, 3000])  # the tree is made of all rows, or of some
+@pytest.mark.parametrize("draw", ["standard_cauchy", "lognormal", "exponential"])
+def test_a_group_is_found_where_single_rows_lie_as_far(draw, n):
+    rng = np.random.default_rng(7)
+    x = getattr(rng, draw)(size=(n, 4))
+    group = np.arange(n) < 0.1 * n
+    x[group] = np.quantile(x, 0.98) + 0.1 * rng.normal(size=(group.sum(), 4))
+    found = rows_apart(x, row_keys(x), 0)
+    assert found[group].all()
+    assert found[~group].mean() < 0.01
+    assert not rows_apart(x[~group], row_keys(x[~group]), 0).any()
+
+
+def test_rows_that_are_all_the_same_are_no_group():
+    x = np.r_[np.random.default_rng(8).normal(size=(300, 3)), np.zeros((40, 3))]
+    assert not rows_apart(x, row_keys(x), 0)[300:].any()  # in the middle of the others
+
+
 def test_a_cluster_of_a_fifth_is_one_of_the_kinds_of_rows():
     rng = np.random.default_rng(5)
     x = rng.normal(size=(600, 6))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from autoencode.anomaly.groups import find_group
 from autoencode.anomaly.memory import CROWD, Memory
 from autoencode.types import Array
 
@@ -89,8 +90,9 @@ def rows_apart(x: Array, keys: list[bytes], seed: int) -> Array:
     from it, in the manner of the concentration steps of Fast-MCD (Rousseeuw & Van Driessen, 1999,
     https://doi.org/10.1080/00401706.1999.10485670), with a shrunk covariance. A group of anomalies
     whose members lie near each other, which no comparison with near rows can see, lies far from the
-    core. More than ``GROUP`` of the rows are found only where they do not lie near each other: a
-    cluster of that size is one of the kinds of rows that there are.
+    core; in heavy tails, where single rows lie as far, the tree of near rows shows it (``find_group``).
+    More than ``GROUP`` of the rows are found only where they do not lie near each other: a cluster of
+    that size is one of the kinds of rows that there are.
 
     Args:
         x: (N, P) rows in comparable units, without gaps.
@@ -100,22 +102,32 @@ def rows_apart(x: Array, keys: list[bytes], seed: int) -> Array:
     nobody = np.zeros(len(x), bool)
     if len(x) < max(_FEWEST, 2 * x.shape[1]):
         return nobody
-    far = _from_core(x, seed)
-    if far is None:
+    far, varied = _from_core(x, seed)
+    if not varied.any():
         return nobody
-    apart = far > gap_of(far, evident=FROM_CORE)
+    apart = find_group(x[:, varied], far, seed)
+    if not apart.any():
+        return _beyond_gap(x, far, keys, seed)
+    rest = np.flatnonzero(~apart)
+    far, _ = _from_core(x[rest], seed)
+    apart[rest] = _beyond_gap(x[rest], far, [keys[row] for row in rest], seed)
+    return apart
+
+
+def _beyond_gap(x: Array, far: Array, keys: list[bytes], seed: int) -> Array:
+    """Finds the rows (N,) whose distances from the core lie beyond a gap."""
+    apart: Array = far > gap_of(far, evident=FROM_CORE)
     if apart.mean() <= GROUP or _scattered(x, keys, apart, seed):
         return apart
-    return far > gap_of(far, GROUP, FROM_CORE)
+    beyond: Array = far > gap_of(far, GROUP, FROM_CORE)
+    return beyond
 
 
-def _from_core(x: Array, seed: int) -> Array | None:
-    """Computes the distance (N,) of rows from the core, ``None`` where no column varies in it."""
+def _from_core(x: Array, seed: int) -> tuple[Array, Array]:
+    """Computes the distance (N,) of rows from the core, and which columns (P,) vary in it."""
     core = x[np.argsort(_to_half(x, seed), kind="stable")[: int(_CORE * len(x))]]
     # What is the same in most rows, as a flag is, sets the others apart and is no gap.
     varied = np.array([np.unique(c, return_counts=True)[1].max() <= _CONSTANT * len(c) for c in core.T])
-    if not varied.any():
-        return None
     x, core = x[:, varied], core[:, varied]
     mean = core.mean(0)
     spread = np.maximum(core.std(0), 0.05 * x.std(0)) + 1e-12
@@ -123,7 +135,7 @@ def _from_core(x: Array, seed: int) -> Array | None:
     covariance = (1 - _SHRINK) * (unit.T @ unit) / len(unit) + _SHRINK * np.eye(len(mean))
     whiten = np.linalg.inv(np.linalg.cholesky(covariance))
     far: Array = np.sqrt((((x - mean) / spread @ whiten.T) ** 2).sum(1))
-    return far
+    return far, varied
 
 
 def _to_half(x: Array, seed: int) -> Array:
