@@ -56,12 +56,14 @@ class Column:
         kind: what its values mean.
         categories: the values of a ``category`` column, in the order of their codes.
         origin: of a ``date`` column, days since 1970-01-01; 0 for the others.
+        dtype: its type in the table, in narwhals' words (``Int8``); empty where that is not known.
     """
 
     name: str
     kind: ColumnKind = "real"
     categories: tuple[str, ...] = ()
     origin: float = 0.0
+    dtype: str = field(default="", compare=False)  # says nothing of what its values mean
 
     @property
     def numeric(self) -> bool:
@@ -76,14 +78,12 @@ class Support:
     Attributes:
         low, high: (D,) the least and the largest, of a table as its matrix has them.
         decimals: (D,) decimal places, 0 for whole numbers; -1 where they have more than are exact.
-        dtype: of the rows as an array.
         values: (D,) all of them, rising, where they are few and come again and again; else empty.
     """
 
     low: tuple[float, ...]
     high: tuple[float, ...]
     decimals: tuple[int, ...]
-    dtype: str
     values: tuple[tuple[float, ...], ...] = ()
 
     @property
@@ -129,6 +129,7 @@ class DataSpec:
         layout: what an example is, and so what its axes mean; the shape tells where it is left out.
         given_shape: shape in which the user has an example, where that is another one and what is
             made comes back in it; empty otherwise.
+        given_dtype: dtype of numpy in which the user has examples; empty where nobody looked.
         support: what values rows and sequences had in training; ``None`` where nobody looked.
 
     Raises:
@@ -147,6 +148,7 @@ class DataSpec:
     labelled: float | None = None
     layout: Layout = None  # type: ignore[assignment]  # never None once it is made
     given_shape: tuple[int, ...] = ()
+    given_dtype: str = ""
     support: Support | None = None
 
     def __post_init__(self) -> None:

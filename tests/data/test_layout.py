@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from autoencode.data import apply_spec, load_data, load_examples, open_examples, prepare
-from autoencode.data.values.layouts import LAYOUTS, arrangement, as_given
+from autoencode.data.values.layouts import LAYOUTS, arrangement, in_shape
 from autoencode.errors import DataError, OptionError
 from autoencode.types import AXES, DataSpec, layout_of
 
@@ -44,7 +44,7 @@ def test_a_layout_that_is_told_decides_the_shape(layout, shape, wanted):
     examples, spec, _ = prepare(numbers(12, *shape), layout=layout)
     assert (spec.layout, spec.shape) == (layout, wanted)
     assert examples.bounded().x.shape == (12, *wanted)
-    assert spec.given_shape == (shape if layout != "image" and shape != wanted else ())
+    assert spec.given_shape == (shape if shape != wanted else ())
 
 
 @pytest.mark.parametrize(("layout", "shape", "wanted"), TOLD)
@@ -78,7 +78,7 @@ def test_what_went_in_comes_back_in_its_shape(shape, layout):
     found = arrangement(shape, layout)
     moved = found(x)
     assert (moved.shape[1:], layout_of(moved.shape[1:])) == (found.shape, layout)
-    np.testing.assert_array_equal(as_given(moved, x.shape), x)
+    np.testing.assert_array_equal(in_shape(moved, x.shape), x)
     # A model that is told only the result reads the same array the same way.
     spec = DataSpec(found.shape, "real", given_shape=found.given_shape)
     np.testing.assert_array_equal(apply_spec(x, spec), moved)
@@ -165,7 +165,7 @@ def test_images_of_a_folder_can_be_rows_or_lines(tmp_path):
             data = load_data(tmp_path / "photos", data_dir=tmp_path, layout=layout, stream=stream)
             assert (data.spec.shape, data.spec.given_shape) == (shape, (1, 6, 5))
             if not stream:
-                back = as_given(data.train.x, (len(data.train), 1, 6, 5))
+                back = in_shape(data.train.x, (len(data.train), 1, 6, 5))
                 np.testing.assert_array_equal(back, whole.train.x)
             # New images are brought to the size of those that were learned from.
             new = load_examples(tmp_path / "more", data.spec, data_dir=tmp_path)

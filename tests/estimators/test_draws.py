@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from autoencode import Autoencoder, load
 from autoencode.data import prepare
-from autoencode.data.values.frames import empty_like, reread, written
-from autoencode.data.values.support import as_supported, as_table, support_of
+from autoencode.data.values.as_given import as_given, template_of
+from autoencode.data.values.frames import reread, written
+from autoencode.data.values.support import as_supported, support_of
 from autoencode.models.marginals import Marginals
 from autoencode.randomness import drawing
 
@@ -60,7 +61,7 @@ def test_draws_of_any_table_have_its_types_and_values_that_it_can_have(frame, se
         if column.kind in ("category", "boolean"):
             wild[:, i] = wild[:, i].abs() % max(len(column.categories), 2)
             wild[:, i] = wild[:, i].floor()
-    drawn = as_table(as_supported(spec.to_raw(wild).numpy(), spec), spec, frame)
+    drawn = as_given(as_supported(spec.to_raw(wild).numpy(), spec), spec, frame, "same")
     assert drawn.dtypes.to_dict() == frame.dtypes.to_dict()
     for name in frame:
         if frame[name].dtype.kind in "biufM":
@@ -202,14 +203,14 @@ def test_a_model_draws_the_same_from_its_file(fitted, tmp_path):
 def test_a_table_that_was_written_has_its_library_and_its_types(library):
     frame = pd.DataFrame({"a": pd.array([1], dtype="Int8"), "b": pd.Categorical(["x"]), "c": [1.5]})
     table = {"pandas": frame, "polars": pl.from_pandas(frame)}.get(library, pa.table({"a": [True]}))
-    name, columns = written(empty_like(table))
+    name, columns = written(template_of(table))
     again = reread(library, columns)
     assert name == (library if library != "another" else "pyarrow")
     assert type(again) is type(table)
     if library == "pandas":
         assert list(again.dtypes) == list(frame.dtypes)
     else:
-        assert again.schema == empty_like(table).schema
+        assert again.schema == template_of(table).schema
 
 
 def test_images_are_means_unless_draws_are_asked_for(hurried):

@@ -128,7 +128,7 @@ def test_images_need_no_axis_of_channels(recipe):
     assert model.transform(images).shape == (12, 2)
     assert model.trained_.spec.shape == (1, 28, 28)
     back = model.inverse_transform(model.transform(images))
-    assert back.shape == (12, 1, 28, 28)
+    assert back.shape == (12, 28, 28)
     assert 1 < back.max() <= 255
     np.testing.assert_array_equal(model.transform(images[:, None]), model.transform(images))
     flat = images.reshape(12, -1)

@@ -487,7 +487,7 @@ def test_what_is_written_keeps_names_of_rows_and_columns(cli, tmp_path, run):  #
         assert cli("decode", run, out, "-o", decoded).code == 0
     back = tmp_path / "r.csv"
     assert cli("reconstruct", run, tmp_path / "people.csv", "-o", back).code == 0
-    assert list(pd.read_csv(back).columns) == ["name", *VALUES]
+    assert list(pd.read_csv(back).columns) == ["name", *VALUES, "group"]
     filled = tmp_path / "f.csv"
     result = cli("impute", tmp_path / "people.csv", "--run", run, "-o", filled, "--json")
     assert result.json["filled"] == int(people().isna().sum().sum())

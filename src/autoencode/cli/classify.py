@@ -34,11 +34,11 @@ def classify_command(
       autoencode classify runs/mnist-m2_vae images.npy -o labels.csv
     """
     from autoencode.jobs.codes import check_ending
-    from autoencode.jobs.results import TABLES, classes_table, write_frame
+    from autoencode.jobs.results import TABLES, Written, classes_table, write_frame
 
     target = Path(run) / "labels.csv" if out is None else check_ending(out, TABLES)
     trained = load_run(run, reading.device)
     examples = reading.examples(trained, run, data)
     shares = trained.class_probabilities(examples.labelled(None))
     write_frame(target, classes_table(shares, trained, examples.ids))
-    say_written(target, shares.shape, "float32", as_json)
+    say_written(target, Written(shares.shape, "float32"), as_json)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from autoencode.cli.options import device_option, json_option
 from autoencode.cli.shared import (
     check_out,
+    dtype_option,
     label_option,
     labels_for,
     load_run,
@@ -24,9 +26,10 @@ from autoencode.errors import OptionError
 @label_option
 @out_option
 @device_option
+@dtype_option
 @json_option
 def decode_command(
-    run: str, codes: str, label: str | None, out: str | None, device: str, as_json: bool
+    run: str, codes: str, label: str | None, out: str | None, device: str, dtype: Any, as_json: bool
 ) -> None:
     """Turn CODES (.npy, .npz or .csv, one row for each z) into examples.
 
@@ -46,4 +49,4 @@ def decode_command(
             f"codes shall be of ({', '.join(trained.spec.classes[:10])})"
         )
     decoded = trained.decode(z, labels_for(trained, label, len(z) if z.ndim else 0))
-    write_result(out, Path(run) / "decoded.npy", decoded, trained, as_json)
+    write_result(out, Path(run) / "decoded", decoded, trained, as_json, dtype=dtype)

@@ -43,6 +43,7 @@ def embed_command(
       autoencode embed runs/mnist-vae images.npy more.npy -o codes.npy
     """
     from autoencode.jobs import embed
+    from autoencode.jobs.results import Written
 
     Signals.check()
     written = embed(
@@ -56,4 +57,4 @@ def embed_command(
         note=say_notice,
     )
     if written is not None:
-        say_written(*written, "float32", as_json)
+        say_written(written[0], Written(written[1], "float32"), as_json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,6 +11,7 @@ from autoencode.cli.options import json_option
 from autoencode.cli.shared import (
     Reading,
     check_out,
+    dtype_option,
     load_run,
     out_option,
     reading_options,
@@ -22,15 +24,19 @@ from autoencode.cli.shared import (
 @click.argument("data", required=False)
 @out_option
 @reading_options
+@dtype_option
 @json_option
 def reconstruct_command(
     run: str,
     data: str | None,
     out: str | None,
     reading: Reading,
+    dtype: Any,
     as_json: bool,
 ) -> None:
     """Send examples through the code and back, in their own units.
+
+    What is written has the form of what is read: its shape, or its columns in their order.
 
     \b
     Example:
@@ -41,4 +47,4 @@ def reconstruct_command(
     trained = load_run(run, reading.device)
     examples = reading.examples(trained, run, data)
     result = trained.reconstruct(examples)
-    write_result(out, Path(run) / "reconstructions.npy", result, trained, as_json, examples.ids)
+    write_result(out, Path(run) / "reconstructions", result, trained, as_json, examples, dtype)

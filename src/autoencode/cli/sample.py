@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from autoencode.cli.options import data_dir_option, device_option, json_option, seed_option
 from autoencode.cli.shared import check_out, labels_for, load_run, out_option, write_result
 from autoencode.errors import OptionError
+
+if TYPE_CHECKING:
+    from autoencode.data.values.as_given import Dtype
 
 
 @click.command("sample")
@@ -34,12 +38,12 @@ from autoencode.errors import OptionError
     help="Of what class they shall be, for a recipe that is conditional on labels.  [default: its "
     "classes in turn]",
 )
+@click.option("--mean", is_flag=True, help="Means of p(x|z), in floating point.")
 @click.option(
-    "--mean/--draw",
-    "mean",
-    default=None,
-    help="Means of p(x|z), or draws from it.  [default: draws for tables and sequences, means for "
-    "images, volumes and pixels in rows]",
+    "--draw",
+    is_flag=True,
+    help="Draws from p(x|z).  [default: draws for tables and sequences, means for images, volumes and "
+    "pixels in rows, both in the types of the data]",
 )
 @out_option
 @seed_option("Of the draws, and of the fit of a prior.")
@@ -52,7 +56,8 @@ def sample_command(
     prior: str | None,
     components: int | None,
     label: str | None,
-    mean: bool | None,
+    mean: bool,
+    draw: bool,
     out: str | None,
     seed: int,
     device: str,
@@ -62,7 +67,8 @@ def sample_command(
     """Draw new examples: from the prior, or from what is fitted to the codes of training examples.
 
     Rows of a table are draws from p(x|z), with whole numbers, categories and dates as the table had
-    them, within the range of its training rows; images are means of p(x|z).
+    them, within the range of its training rows; images are means of p(x|z), of 8 bits where the
+    training images were. Without -o a table is written as .csv, all else as .npy.
 
     \b
     Example:
@@ -75,12 +81,14 @@ def sample_command(
     from autoencode.runs.data import with_prior
 
     check_out(out)
+    if mean and draw:
+        raise OptionError("--mean and --draw are two ways to sample; give one of them")
     trained = load_run(run, device)
     labels = labels_for(trained, label, n)
     if components is not None and prior is None:
         raise OptionError("--components is for a prior that is to be fitted; say --prior mixture")
     if prior is not None:
         with_prior(trained, run, prior, seed, data_dir, components)
-    made = trained.sample(n, seed, labels, mean=mean)
-    drawn = trained.draws if mean is None else not mean
-    write_result(out, Path(run) / "samples.npy", made, trained, as_json, drawn=drawn)
+    made = trained.sample(n, seed, labels, mean=True if mean else False if draw else None)
+    dtype: Dtype = "float" if mean else "same"
+    write_result(out, Path(run) / "samples", made, trained, as_json, dtype=dtype)

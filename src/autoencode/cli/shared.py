@@ -21,6 +21,8 @@ from autoencode.errors import OptionError
 
 if TYPE_CHECKING:
     from autoencode.data import Examples
+    from autoencode.data.values.as_given import Dtype
+    from autoencode.jobs.results import Written
     from autoencode.trained import Trained
 
 
@@ -77,23 +79,36 @@ def write_result(
     array: Any,
     trained: Trained,
     as_json: bool,
-    ids: Any = None,
-    drawn: bool = False,
+    examples: Examples | None = None,
+    dtype: Dtype = "float",
 ) -> None:
-    """Writes a result and says where."""
+    """Writes a result in the form of what was read and says where; of a table by default a table."""
     from autoencode.jobs.codes import check_ending
     from autoencode.jobs.results import write_array
 
-    target = default if out is None else check_ending(out)
-    shape = write_array(target, array, trained, ids, drawn)
-    say_written(target, shape, str(array.dtype), as_json)
+    own = default.with_suffix(".csv" if trained.spec.columns else ".npy")
+    target = own if out is None else check_ending(out)
+    known = (None, None) if examples is None else (examples.ids, examples.like)
+    say_written(target, write_array(target, array, trained, *known, dtype), as_json)
 
 
-def say_written(target: Path, shape: tuple[int, ...], dtype: str, as_json: bool) -> None:
+def say_written(target: Path, written: Written, as_json: bool) -> None:
+    """Says what was written where."""
     if as_json:
-        print_json({"file": str(target), "shape": list(shape), "dtype": dtype})
+        print_json({"file": str(target), "shape": list(written.shape), "dtype": written.dtype})
     else:
-        say(f"{target}: {' x '.join(map(str, shape))} {dtype}")
+        say(f"{target}: {written}")
+
+
+def dtype_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds ``--dtype``."""
+    return click.option(
+        "--dtype",
+        type=click.Choice(["float", "same"]),
+        default="float",
+        show_default=True,
+        help="Numbers in floating point, or the types of the data: whole ones are rounded.",
+    )(function)
 
 
 def check_out(out: str | None) -> None:

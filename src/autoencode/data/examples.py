@@ -31,6 +31,8 @@ class Examples:
         target: (N, *D) what is to be made of each, where that is not the example itself.
         notices: what the user should know of the reading.
         factors: what each example was made from, or ``None``.
+        like: what they were read from, for results in its form (``as_given``): a table, or an array
+            without rows; ``None`` where that is not known.
         rows: (M,) which of the rows of ``x`` and ``target`` are the examples; all when ``None``. So a
             part of data that fill the memory needs no copy of them.
     """
@@ -44,12 +46,13 @@ class Examples:
         notices: tuple[str, ...] = (),
         factors: Factors | None = None,
         *,
+        like: Any = None,
         rows: Array | None = None,
     ) -> None:
         self.held, self.held_target, self.rows = x, target, rows
         self.labels: Array | None = labels
         self.ids: Array | None = ids
-        self.factors, self.notices = factors, notices
+        self.factors, self.notices, self.like = factors, notices, like
 
     @property
     def x(self) -> Array:

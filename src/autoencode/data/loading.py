@@ -50,6 +50,7 @@ from autoencode.data.values.apply_spec import (
     to_spec,
 )
 from autoencode.data.values.arrays import as_array, as_labels, refuse_unusable
+from autoencode.data.values.as_given import template_of
 from autoencode.data.values.frames import is_frame
 from autoencode.data.values.layouts import arrangement, arrangement_of, check_layout, image_shape
 from autoencode.data.values.ranges import Storage, choose_storage, raw_dtype, spec_for
@@ -191,16 +192,20 @@ def _examples(
     source: Any, found: Any, spec: DataSpec, table: TableOptions, labels: Any = None
 ) -> Examples:
     """What a source was found to hold, as a trained model takes it."""
+    like = None
     if is_frame(found):
-        found = table_for_model(found, table, spec, _name(source))
+        like, found = found, table_for_model(found, table, spec, _name(source))
     elif not isinstance(found, Raw):
         found = read_whole(found)
     raw = _clean(replace(found, gaps=spec.gaps), labels, training=False)
     if raw.x_test is not None:
         x_test = apply_spec(raw.x_test, spec, "test")
-        return Examples(x_test, raw.labels_test, notices=raw.notices, factors=raw.factors_test)
+        like = template_of(raw.x_test)
+        more: dict[str, Any] = {"notices": raw.notices, "factors": raw.factors_test, "like": like}
+        return Examples(x_test, raw.labels_test, **more)
     x = apply_spec(raw.x, spec)
-    return Examples(x, raw.labels, raw.ids, notices=raw.notices, factors=raw.factors)
+    like = template_of(raw.x) if like is None else like
+    return Examples(x, raw.labels, raw.ids, notices=raw.notices, factors=raw.factors, like=like)
 
 
 def prepare(
@@ -361,8 +366,11 @@ def _fit(
     names = [column.name for column in raw.columns]
     raw = _arranged(raw, layout)
     parts = [raw.x] if raw.x_test is None else [raw.x, raw.x_test]
+    dtype = str(raw.x.dtype)
     if raw.spec is not None:
-        return [apply_spec(part, raw.spec) for part in parts], raw.spec, []
+        shape = raw.spec.given_shape or (() if raw.x.shape[1:] == raw.spec.shape else raw.x.shape[1:])
+        spec = replace(raw.spec, given_shape=shape, given_dtype=dtype)
+        return [apply_spec(part, raw.spec) for part in parts], spec, []
     arranged = arrangement(raw.x.shape[1:], layout)
     moved = [arranged(part) for part in parts]
     mixed = not all(column.numeric for column in raw.columns)
@@ -376,7 +384,7 @@ def _fit(
     spec, notices = spec_for(known, storage, standardize, source, raw.columns)
     in_columns = spec.layout in ("row", "sequence")
     support = support_of(source, raw.columns) if in_columns else None
-    spec = replace(spec, given_shape=arranged.given_shape, support=support)
+    spec = replace(spec, given_shape=arranged.given_shape, given_dtype=dtype, support=support)
     n_train = len(raw.x) if held_out is None else int((~held_out).sum())
     if names and not raw.columns:
         order = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

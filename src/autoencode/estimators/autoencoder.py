@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from autoencode.data import Examples, Origin
 from autoencode.data.values.apply_spec import apply_spec
-from autoencode.data.values.frames import empty_like, is_frame, reread, written
-from autoencode.data.values.support import as_table
+from autoencode.data.values.as_given import Dtype, as_given, check_dtype, template_of
+from autoencode.data.values.frames import is_frame, reread, written
 from autoencode.errors import IncompatibleError, ModelFileError
 from autoencode.estimators.base import CoreEstimator
 from autoencode.estimators.going_on import carried, pace, scaling_of_part
@@ -250,7 +250,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         super()._adopt(trained, history)
         self._n_features_out = int(np.prod(trained.latent_shape))
         if X is not None:
-            self._template = empty_like(X) if is_frame(X) else None
+            self._template = template_of(X) if is_frame(X) else None
         return self
 
     def _state_to_save(self) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Trained]]:
@@ -279,21 +279,64 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         trained = self._trained
         return flat(trained.embed(self._checked(X)))
 
-    def inverse_transform(self, Z: Any) -> Any:
-        """Decodes codes (n, n_components) to examples (n, ...), in the units and shape of the data.
+    def inverse_transform(self, Z: Any, *, dtype: Dtype = "float") -> Any:
+        """Decodes codes to examples in the units, the shape and the columns of the training data.
 
-        Images have their channels first, (n, channels, height, width).
+        Parameters
+        ----------
+        Z : array or table
+            Codes (n, n_components). A table of pandas (``set_output``) gives its row labels on.
+        dtype : {"float", "same"}, default="float"
+            As in ``reconstruct``; "same" for the types of the training data.
+
+        Returns
+        -------
+        Examples as training had them: (n, height, width) comes back so, channels stay where they were,
+        and a table is one of the same library. Of other data an array, whatever held them.
         """
         trained = self._trained
-        return self._outward(trained.decode(np.asarray(Z) if is_frame(Z) else Z), self._template)
+        check_dtype(dtype)
+        made = trained.decode(np.asarray(Z) if is_frame(Z) else Z)
+        given = as_given(made, trained.spec, self._template, dtype)
+        if hasattr(Z, "index") and hasattr(given, "index") and is_frame(Z):
+            given.index = Z.index
+        return given
 
-    def reconstruct(self, X: Any) -> Any:
-        """Brings examples through the code and back, in the units and shape of the data.
+    def reconstruct(self, X: Any, *, dtype: Dtype = "float") -> Any:
+        """Brings examples through the code and back, in the form of X.
 
-        Images have their channels first, (n, channels, height, width).
+        Parameters
+        ----------
+        X : array or table
+            Examples (n, ...).
+        dtype : {"float", "same"}, default="float"
+            "float" for numbers in floating point, so that ``reconstruct(X) - X`` is right whatever type
+            X has; "same" for the types of X: whole numbers are rounded to the nearest and stay inside
+            the range of their type.
+
+        Returns
+        -------
+        Array, tensor or table with the shape of X, its row labels and its columns in their order.
+        Categories, truth values and dates of a table come back as such.
+
+        Raises
+        ------
+        autoencode.errors.InputError
+            For examples that do not fit, or another dtype.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from autoencode import Autoencoder
+        >>> x = np.random.default_rng(0).integers(0, 256, (50, 6, 6), dtype=np.uint8)
+        >>> ae = Autoencoder("mlp_small", 2, epochs=1, random_state=0).fit(x)
+        >>> ae.reconstruct(x).shape, ae.reconstruct(x).dtype, ae.reconstruct(x, dtype="same").dtype
+        ((50, 6, 6), dtype('float32'), dtype('uint8'))
         """
         trained = self._trained
-        return self._outward(trained.reconstruct(self._checked(X)), X, X)
+        check_dtype(dtype)
+        made = trained.reconstruct(self._checked(X))
+        return as_given(made, trained.spec, X, dtype)
 
     @property
     def components_(self) -> Array:
@@ -342,15 +385,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
 
         Returns
         -------
-        Draws of a table are a table of the same library and dtypes: whole numbers where they were
+        Samples of a table are a table of the same library and dtypes: whole numbers where they were
         whole, values with as many decimals, categories, dates, and nothing outside the range of the
-        training rows. Draws of an array have its dtype. Means are as from ``inverse_transform``.
+        training rows. Samples of an array have its shape and its dtype (8-bit pictures are 8-bit
+        pictures). With ``mean=True`` as from ``inverse_transform``, in floating point.
         """
         trained = self._trained
         made = trained.sample(n_samples, seed, mean=mean)
-        if mean or not trained.spec.columns or not (mean is False or trained.draws):
-            return self._outward(made, self._template)
-        return as_table(made, trained.spec, self._template)
+        return as_given(made, trained.spec, self._template, "float" if mean else "same")
 
     def impute(self, X: Any, n_draws: int | None = None, seed: int = 0) -> Any:
         """Fills in the missing values (NaN, None) of X; what is known stays as it is.

@@ -19,8 +19,7 @@ from autoencode.console import note
 from autoencode.console.progress import watched
 from autoencode.data import Data, Examples, Origin, prepare
 from autoencode.data.values.apply_spec import apply_spec
-from autoencode.data.values.frames import decode, is_frame, to_frame
-from autoencode.data.values.layouts import as_given
+from autoencode.data.values.frames import is_frame
 from autoencode.data.values.rescaled import rescaled
 from autoencode.errors import DataError, OptionError
 from autoencode.estimators.going_on import carried, gently, pace, scaling_for, starts_better
@@ -36,7 +35,7 @@ from autoencode.trained.environment import environment
 from autoencode.trained.model_files import sha256_of, write_history
 from autoencode.training import Observer
 from autoencode.training.checkpoints import kept_in
-from autoencode.types import Array, DataSpec, Standardize
+from autoencode.types import DataSpec, Standardize
 
 
 class CoreEstimator(BaseEstimator):  # type: ignore[misc]
@@ -262,21 +261,6 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         self.n_features_in_ = trained.spec.size
         return self
 
-    def _outward(self, x: Array, like: Any, given: Any = None) -> Any:
-        """Turns raw values (n, *D) into the user's own form: a mixed table as such, else an array.
-
-        Images have their channels first, (n, c, h, w). All else comes back in the shape of what was
-        given, or else in that of the training data.
-        """
-        spec = self._trained.spec
-        if spec.mixed:
-            return to_frame(decode(x, spec.columns), like)
-        if spec.layout in ("image", "row") and not spec.given_shape:
-            return x
-        if isinstance(given, list | tuple) or (hasattr(given, "shape") and not is_frame(given)):
-            return as_given(x, shape_of(given))
-        return as_given(x, (len(x), *(spec.given_shape or spec.shape)))
-
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Writes model, configuration, history and what else the estimator knows into a folder.
 
@@ -339,8 +323,3 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "trained_")
         trained: Trained = self.trained_
         return trained
-
-
-def shape_of(array: Any) -> tuple[int, ...]:
-    """Finds the shape of anything like an array, also of nested lists and of what only claims to be."""
-    return tuple(array.shape) if hasattr(array, "shape") else np.asarray(array).shape

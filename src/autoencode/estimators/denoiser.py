@@ -16,10 +16,10 @@ from sklearn.utils import Tags
 from torch import Tensor, nn
 
 from autoencode.data import Examples, Resident, apply_spec
+from autoencode.data.values.as_given import Dtype, as_given, check_dtype, example_shape
 from autoencode.data.values.frames import is_frame
-from autoencode.data.values.layouts import as_given
 from autoencode.errors import DataError, OptionError, nearest
-from autoencode.estimators.base import CoreEstimator, shape_of
+from autoencode.estimators.base import CoreEstimator
 from autoencode.estimators.saved import SavedState
 from autoencode.objectives import CORRUPTIONS, Corrupted, OwnCorruption
 from autoencode.randomness import seeded
@@ -197,14 +197,32 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         trained, history = self._train(X, _pairs(X, y))
         return self._adopt(trained, history)
 
-    def transform(self, X: Any) -> Any:
-        """Makes clean examples of noisy ones, in X's units and shape; float32, a mixed table as such.
+    def transform(self, X: Any, *, dtype: Dtype = "same") -> Any:
+        """Makes clean examples of noisy ones, in the form of X.
 
         Noise may lie outside the range of the clean data, what is returned does not.
+
+        Parameters
+        ----------
+        X : array or table
+            Noisy examples (n, ...).
+        dtype : {"same", "float"}, default="same"
+            "same" for the types of X: of 8-bit pictures 8-bit pictures, rounded to the nearest; "float"
+            for numbers in floating point.
+
+        Returns
+        -------
+        Array, tensor or table with the shape of X, its row labels and its columns in their order.
+
+        Raises
+        ------
+        autoencode.errors.InputError
+            For examples that do not fit, or another dtype.
         """
         trained = self._trained
+        check_dtype(dtype)
         X = self._checked(X)
-        return self._as_given(trained.reconstruct(X), X)
+        return as_given(self._within(trained.reconstruct(X)), trained.spec, X, dtype)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Scores how near ``transform(X)`` is to the clean y in dB, or how well clean X is restored.
@@ -231,13 +249,12 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         self._refuse_mixed()
         return self._decibels(*self._pair(self._checked(X), y))
 
-    def corrupt(self, X: Any, seed: int = 0) -> Array:
-        """Corrupts clean examples (n, ...) as training would, in X's units and shape; float32."""
+    def corrupt(self, X: Any, seed: int = 0) -> Any:
+        """Corrupts clean examples (n, ...) as training would, in the form of X, in floating point."""
         self._refuse_mixed()
         X = self._checked(X)
-        noisy = self._corrupted(apply_spec(X, self._trained.spec), seed)
-        given: Array = self._as_given(noisy, X, clip=False)
-        return given
+        spec = self._trained.spec
+        return as_given(self._corrupted(apply_spec(X, spec), seed), spec, X)
 
     # What the core is asked for.
 
@@ -333,18 +350,11 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         return -10 * math.log10(max(_TINY, float(error.double().square().nanmean())))
 
     def _within(self, x: Array) -> Array:
-        """Clips raw values (n, *D) of a unit spec to its range."""
+        """Clips raw values of a unit spec to its range."""
         spec = self._trained.spec
         if spec.kind != "unit":
             return x
         return x.clip(spec.offset[0], spec.offset[0] + spec.scale[0])
-
-    def _as_given(self, x: Array, X: Any, clip: bool = True) -> Any:
-        """Turns raw values (n, *D) into the user's form: channels, axes and columns in their places."""
-        x = self._within(x) if clip else x
-        if is_frame(X):
-            return self._outward(x, X)
-        return as_given(x, shape_of(X))
 
     def _refuse_mixed(self) -> None:
         if self._trained.spec.mixed:
@@ -355,7 +365,7 @@ def _pairs(X: Any, y: Any) -> Any:
     """Gives y where it holds clean examples, ``None`` where it is left out or holds labels."""
     if isinstance(y, np.memmap):
         y = np.asarray(y)
-    if y is None or not (is_frame(y) or len(shape_of(y)) > 1):
+    if y is None or not (is_frame(y) or len(example_shape(y))):
         return None
     if len(y) != len(X):
         raise DataError(f"y: {len(y)} clean examples for {len(X)} noisy ones; give one for each")

@@ -10,7 +10,8 @@ import numpy as np
 
 from autoencode.data import apply_spec
 from autoencode.data.reservoir import Reservoir
-from autoencode.data.values.frames import decode, empty_like, encode, is_frame, to_frame, widened
+from autoencode.data.values.as_given import template_of
+from autoencode.data.values.frames import decode, encode, is_frame, to_frame, widened
 from autoencode.types import DataSpec
 
 ROOM, ROOM_BYTES = 10_000, 64 << 20
@@ -40,7 +41,7 @@ class Parts:
             DataError: when it has other columns or another shape, or values that cannot be learned.
         """
         if is_frame(X) and self.spec.columns:
-            self.template = empty_like(X)
+            self.template = template_of(X)
             self.spec = replace(self.spec, columns=widened(self.spec.columns, X))
             self.sample.add(encode(X, self.spec.columns, "this part"))
         else:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from autoencode.data.values.apply_spec import to_shape
 from autoencode.errors import IncompatibleError
 from autoencode.evaluate.case import Case
 from autoencode.evaluate.measures import Figure, Measure, Result, Section
@@ -37,7 +38,10 @@ def features(case: Case) -> Compared:
     real = case.some(MOST)
     raw = case.features_of(real.x)
     labels = real.labels if case.trained.spec.classes else None
-    made = case.features_of(case.trained.sample(len(real), case.seed, labels=labels))
+    trained = case.trained
+    # Means of pixels as the model has them, not rounded to the types of pictures.
+    drawn = trained.sample(len(real), case.seed, labels=labels, mean=not trained.draws)
+    made = case.features_of(to_shape(drawn, trained.spec))
     others = None
     if case.train is not None and case.held_out:
         rows = case.rows(len(case.train), len(real))

@@ -82,5 +82,6 @@ def denoise(
     # What is noisy may lie outside the range of what is clean.
     spec = replace(trained.spec, noisy=True)
     restored = trained.reconstruct(Examples(apply_spec(given.x, spec)))
-    write_array(Path(out), restored, trained, given.ids)
+    like = given.x if given.table is None else given.table
+    write_array(Path(out), restored, trained, given.ids, like, "same")
     return Path(out), len(restored)

@@ -6,19 +6,20 @@ import io
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
-from autoencode.data.values.frames import columns_of, decode, to_frame
-from autoencode.data.values.layouts import as_given
-from autoencode.data.values.support import as_table
+from autoencode.data.values.apply_spec import to_shape
+from autoencode.data.values.as_given import Dtype, as_given
+from autoencode.data.values.frames import columns_of, is_frame, to_frame
 from autoencode.errors import OptionError
 from autoencode.files.atomic import new_folder, write_atomically
 from autoencode.trained import Trained
 from autoencode.trained.trained import flat
-from autoencode.types import Array
+from autoencode.types import Array, DataSpec
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MOST_NAME = 200  # bytes of a part of a file's name
@@ -65,42 +66,79 @@ def write_plain(path: Path, array: Array) -> None:
     write_atomically(path, buffer.getvalue())
 
 
+@dataclass(frozen=True)
+class Written:
+    """What was written into a file of examples.
+
+    Attributes:
+        shape: of the array, or (rows, columns) of a table.
+        dtype: of the array; ``table`` of one with named columns.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    def __str__(self) -> str:
+        if self.dtype == "table":
+            return f"{self.shape[0]} rows x {self.shape[1]} columns"
+        return f"{' x '.join(map(str, self.shape))} {self.dtype}"
+
+
 def write_array(
-    path: Path, array: Array, trained: Trained, ids: Array | None = None, drawn: bool = False
-) -> tuple[int, ...]:
-    """Writes examples; as a table a row for each example, as .png a picture of them.
+    path: Path,
+    array: Array,
+    trained: Trained,
+    ids: Array | None = None,
+    like: Any = None,
+    dtype: Dtype = "float",
+) -> Written:
+    """Writes examples in the form of what was read; as .png a picture of them.
 
     Args:
         path: what to write; without an ending, a new folder with a .png file for each image.
-        array: (N, ...).
+        array: (N, *D), or in the shape that the training data had.
         trained: says how examples are drawn and what their columns are called.
         ids: (N,) the rows' own names, which images keep but for their endings.
-        drawn: whether the examples are draws, whose values are some that such entries have.
-
-    Returns:
-        The shape of what was written; an array has that of the training data.
+        like: the array or the table that was read; ``None`` for the form of the training data.
+        dtype: ``float``, or ``same`` for the types of ``like`` (``as_given``).
 
     Raises:
         OptionError: a folder is asked for and the examples are no images.
         StorageError: it cannot be written, or the folder is there already.
     """
-    ending = path.suffix.lower()
+    ending, spec = path.suffix.lower(), trained.spec
+    array = to_shape(array, spec)
     if not ending:
         _write_images(path, array, trained, ids)
-    elif ending in TABLES and (trained.spec.columns or ending != ".csv" or ids is not None):
-        write_frame(path, examples_table(array, trained, ids, drawn))
     elif ending == ".png":
         write_atomically(path, _picture(array, trained))
-    elif ending == ".csv":
-        buffer = io.BytesIO()
-        names = ",".join(numbered("x", flat(array)))
-        np.savetxt(buffer, flat(array), fmt="%.9g", delimiter=",", header=names, comments="")
-        write_atomically(path, buffer.getvalue())
+    elif ending in TABLES and spec.columns:
+        table = examples_table(array, trained, ids, like, dtype)
+        write_frame(path, _short(table, spec, dtype) if ending == ".csv" else table)
+        return Written((len(array), len(table.column_names)), "table")
     else:
-        if shape := trained.spec.given_shape:
-            array = as_given(array, (len(array), *shape))
-        write_plain(path, array)
-    return array.shape
+        made = np.asarray(as_given(array, replace(spec, columns=()), _unnamed(like), dtype))
+        if ending in TABLES and ids is not None:
+            write_frame(path, to_frame({**id_column(trained, ids), **numbered("x", flat(made))}))
+        elif ending == ".csv":
+            _write_numbers(path, flat(made))
+        else:
+            write_plain(path, made)
+        return Written(made.shape, str(made.dtype))
+    return Written(array.shape, str(array.dtype))
+
+
+def _unnamed(like: Any) -> Any:
+    """What tells the shape of an array; tables have that of their matrix."""
+    return None if is_frame(like) else like
+
+
+def _write_numbers(path: Path, table: Array) -> None:
+    buffer = io.BytesIO()
+    whole = table.dtype.kind in "biu"
+    header = ",".join(numbered("x", table))
+    np.savetxt(buffer, table, "%d" if whole else "%.9g", ",", header=header, comments="")
+    write_atomically(path, buffer.getvalue())
 
 
 def _write_images(folder: Path, array: Array, trained: Trained, ids: Array | None) -> None:
@@ -151,20 +189,42 @@ def _picture(array: Array, trained: Trained) -> bytes:
 
 
 def examples_table(
-    array: Array, trained: Trained, ids: Array | None = None, drawn: bool = False
+    array: Array,
+    trained: Trained,
+    ids: Array | None = None,
+    like: Any = None,
+    dtype: Dtype = "float",
 ) -> Any:
-    """Makes a table with the training data's columns of examples (N, *D) in the data's own units.
+    """Makes a pyarrow table of examples (N, *D) in the form of the one that was read.
 
-    Draws have values that the columns can have, and come back in their types.
+    Args:
+        array: the examples, of a model of named columns.
+        trained: the model.
+        ids: (N,) the rows' own names, which stand first where ``like`` does not hold them.
+        like: the table that was read; ``None`` for the columns and types of the training data.
+        dtype: see ``as_given``.
     """
-    columns = trained.spec.columns
-    if columns and drawn:
-        made = columns_of(as_table(array, trained.spec))
-        return to_frame({**id_column(trained, ids), **made})
-    values = decode(array, columns) if columns else numbered("x", flat(array))
-    # No more digits than were computed.
-    short = {c.name: values[c.name].astype(np.float32) for c in columns if c.kind in ("real", "count")}
-    return to_frame({**id_column(trained, ids), **values, **short})
+    made = columns_of(as_given(array, trained.spec, like, dtype))
+    named = {name: column for name, column in id_column(trained, ids).items() if name not in made}
+    return to_frame({**named, **made})
+
+
+def _short(table: Any, spec: DataSpec, dtype: Dtype) -> Any:
+    """Gives numbers of a table no more digits than were computed; draws have the digits they have."""
+    import pyarrow
+
+    for column in spec.columns:
+        at = table.column_names.index(column.name)
+        if column.kind not in ("real", "count") or not pyarrow.types.is_floating(
+            table.schema.types[at]
+        ):
+            continue
+        values = table.column(at).cast(pyarrow.float64())
+        short = values.cast(pyarrow.float32(), safe=False)
+        exact = short.cast(pyarrow.float64()).equals(values)
+        if exact or (column.kind == "count" and dtype == "float"):
+            table = table.set_column(at, column.name, short)
+    return table
 
 
 def codes_table(codes: Array, trained: Trained, ids: Sequence[Array | None] = ()) -> Any:

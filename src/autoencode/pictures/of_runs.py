@@ -10,6 +10,7 @@ import torch
 from matplotlib.figure import Figure
 
 from autoencode.data import Examples, known_labels
+from autoencode.data.values.apply_spec import to_shape
 from autoencode.errors import OptionError
 from autoencode.evaluate.codes import Codes, codes_of
 from autoencode.pictures import plots
@@ -114,6 +115,7 @@ def _as_drawn(trained: Trained, raw: Array) -> Array:
 
     Of a volume the slice in its middle is drawn; all else is a row.
     """
+    raw = to_shape(raw, trained.spec)
     seen: Array = trained.spec.to_model(torch.from_numpy(raw)).numpy()
     if trained.spec.layout == "volume" and seen.ndim == 5:
         return seen[:, :, seen.shape[2] // 2]
@@ -206,7 +208,9 @@ def _steps(z: Array, sweep: tuple[float, float] | None) -> Array:
 def _samples(trained: Trained, seed: int) -> Figure:
     fitted = isinstance(trained.model.prior, FittedGaussian)
     title = "Samples from a Gaussian fitted to the codes" if fitted else "Samples from the prior"
-    return plots.samples(_as_drawn(trained, trained.sample(64, seed)), title=title)
+    return plots.samples(
+        _as_drawn(trained, trained.sample(64, seed, mean=not trained.draws)), title=title
+    )
 
 
 def caption(kind: str, trained: Trained) -> str:

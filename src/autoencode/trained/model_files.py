@@ -23,6 +23,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from autoencode.data.values.dtypes import dtype_of
 from autoencode.errors import AutoencodeError, ModelFileError, OptionError, RunFolderError
 from autoencode.files.atomic import write_atomically
 from autoencode.files.regular import read_regular
@@ -367,6 +368,7 @@ def _spec(fields: Mapping[str, Any]) -> DataSpec:
         classes=tuple(str(name) for name in fields.get("classes", ())),
         labelled=None if fields.get("labelled") is None else float(fields["labelled"]),
         given_shape=tuple(int(n) for n in fields.get("given_shape", ())),
+        given_dtype=_dtype(fields),
         support=None if fields.get("support") is None else _support(fields["support"]),
     )
     names = [column.name for column in spec.columns]
@@ -393,17 +395,24 @@ def _spec(fields: Mapping[str, Any]) -> DataSpec:
     return spec
 
 
+def _dtype(fields: Mapping[str, Any]) -> str:
+    """Reads the dtype of the training data, which older files have beside the values, if at all."""
+    found = str(fields.get("given_dtype", (fields.get("support") or {}).get("dtype", "")))
+    if found and np.dtype(found).kind not in "biuf":
+        raise ValueError("the description of the data's values is damaged")
+    return found
+
+
 def _support(fields: Mapping[str, Any]) -> Support:
     low, high = (tuple(float(v) for v in fields[name]) for name in ("low", "high"))
     values = tuple(tuple(float(v) for v in few) for few in fields["values"])
     decimals = tuple(int(n) for n in fields["decimals"])
-    support = Support(low, high, decimals, str(fields["dtype"]), values)
+    support = Support(low, high, decimals, values)
     sound = (
         len(low) == len(high) == len(decimals) == len(values)
         and all(math.isfinite(a) and a <= b < math.inf for a, b in zip(low, high, strict=True))
         and all(-1 <= n <= 20 for n in decimals)
         and all(map(math.isfinite, (v for few in values for v in few)))
-        and np.dtype(support.dtype).kind in "biuf"
     )
     if not sound:
         raise ValueError("the description of the data's values is damaged")
@@ -412,13 +421,15 @@ def _support(fields: Mapping[str, Any]) -> Support:
 
 def _column(fields: Mapping[str, Any]) -> Column:
     categories = tuple(fields["categories"])
-    column = Column(fields["name"], fields["kind"], categories, float(fields["origin"]))
+    dtype = str(fields.get("dtype", ""))
+    column = Column(fields["name"], fields["kind"], categories, float(fields["origin"]), dtype)
     sound = (
         column.kind in get_args(ColumnKind)
         and all(isinstance(text, str) for text in (column.name, *categories))
         and len(set(categories)) == len(categories)
         and bool(categories) == (column.kind == "category")
         and math.isfinite(column.origin)
+        and (not dtype or dtype_of(dtype) is not None)
     )
     if not sound:
         raise ValueError("the specification of a column is damaged")

@@ -25,8 +25,8 @@ from autoencode.data import (
     one_hot,
     open_examples,
 )
-from autoencode.data.values.frames import fill, is_frame, select
-from autoencode.data.values.layouts import as_given
+from autoencode.data.values.as_given import filled, shaped
+from autoencode.data.values.frames import is_frame, select
 from autoencode.data.values.support import as_supported
 from autoencode.errors import DataError, IncompatibleError, OptionError
 from autoencode.likelihoods import IDENTITY, Bernoulli, Gaussian
@@ -201,12 +201,16 @@ class Trained:
         return guesses
 
     def reconstruct(self, x: Any) -> Array:
-        """Reconstructs x (N, *D), in the data's own units."""
+        """Reconstructs x (N, ...) in the data's own units, in the shape of x and in floating point.
+
+        Of a table that is its matrix (N, D), of examples that were read for the model (N, *D).
+        """
         pieces = self._batches(x)
-        return self._through(pieces, lambda b: self.spec.to_raw(self._net.reconstruct(b.x, b.context)))
+        made = self._through(pieces, lambda b: self.spec.to_raw(self._net.reconstruct(b.x, b.context)))
+        return made if isinstance(x, Examples | Stored) else shaped(made, self.spec, x)
 
     def decode(self, z: Any, labels: Any = None) -> Array:
-        """Decodes codes (N, *Z) into examples (N, *D) in the data's own units.
+        """Decodes codes (N, *Z) into examples in the data's own units, in the shape that they had.
 
         Args:
             z: the codes.
@@ -216,20 +220,22 @@ class Trained:
             DataError: when the codes have another shape than the model's, or labels are missing.
         """
         codes = self._codes(z)
-        return self._decoded(codes, self._context(labels, len(codes)), _mean)
+        return shaped(self._decoded(codes, self._context(labels, len(codes)), _mean), self.spec)
 
     def sample(self, n: int, seed: int = 0, labels: Any = None, *, mean: bool | None = None) -> Array:
-        """Samples n examples (n, *D): draws of z, and of x from p(x|z).
+        """Samples n examples in the shape of the training data: draws of z, and of x from p(x|z).
 
-        Draws of tables and sequences are values that such entries had in training: within their range,
-        with their decimal places, whole where they were whole.
+        They have the dtype of the training data; of a table they are its matrix (n, D). Draws of
+        tables and sequences are values that such entries had in training: within their range, with
+        their decimal places, whole where they were whole.
 
         Args:
             n: how many.
             seed: of the draws.
             labels: (n,) of what class each shall be, for a conditional model; by default its classes
                 in turn.
-            mean: true for the means of p(x|z), what ``decode`` gives for the same z; false for draws.
+            mean: true for the means of p(x|z), what ``decode`` gives for the same z, in floating
+                point; false for draws.
                 By default draws for tables and sequences of measurements, means for images, volumes
                 and pixels in rows.
 
@@ -241,12 +247,12 @@ class Trained:
         self.settle()  # before anything is drawn
         if labels is None and self.spec.classes:
             labels = [self.spec.classes[i % len(self.spec.classes)] for i in range(n)]
-        mean = not self.draws if mean is None else mean
+        means = not self.draws if mean is None else mean
         with drawing(seed, self.device, self._net), torch.inference_mode():
             context = self._context(labels, n)
             z = self._net.eval().sample_latent(n, context)
-            made = self._decoded(z, context, _mean if mean else self._drawn)
-        return made if mean else as_supported(made, self.spec)
+            made = self._decoded(z, context, _mean if means else self._drawn)
+        return shaped(made if mean else as_supported(made, self.spec), self.spec)
 
     @property
     def draws(self) -> bool:
@@ -388,12 +394,10 @@ class Trained:
             raise OptionError(
                 "the model never saw a gap; train it on data with gaps, or with noise=missing"
             )
-        columns = self.spec.columns
-        if is_frame(x) and columns:
-            return fill(x, columns, guess(select(x, [column.name for column in columns])))
-        given = np.asarray(x)
-        filled = np.where(np.isnan(given), as_given(guess(given), given.shape), given)
-        return filled.astype(given.dtype)
+        known = x
+        if is_frame(x) and self.spec.columns:
+            known = select(x, [column.name for column in self.spec.columns])
+        return filled(x, self.spec, guess(known))
 
     @property
     def stochastic(self) -> bool:

@@ -60,11 +60,12 @@ def survey(
         *([storage.notice] if storage.notice else []),
     ]
     low, high = np.array([values.low, values.high]).astype(storage.dtype)  # as they are kept
+    given: dict[str, Any] = {"given_shape": arranged.given_shape, "given_dtype": str(store.dtype)}
     if low == high:
         notices.append(nothing_to_learn(values.low))
     if storage.kind == "unit":
-        spec = DataSpec(values.shape, "unit", scale=(storage.scale,), given_shape=arranged.given_shape)
-        return storage, spec, notices
+        spec = DataSpec(values.shape, "unit", scale=(storage.scale,))
+        return storage, replace(spec, **given), notices
     examples = replace(examples, dtype=np.dtype(storage.dtype))
     moments = _Moments(examples)
     mean, variance = moments.mean, moments.variance
@@ -76,7 +77,7 @@ def survey(
     spec, more = standardized(values.shape, mean, variance, constant, standardize)
     if could_be_coarse(store.dtype):
         more = precision_notice(moments.source_low, moments.source_high) + more
-    return storage, replace(spec, given_shape=arranged.given_shape), notices + more
+    return storage, replace(spec, **given), notices + more
 
 
 def blocks(store: Store) -> list[tuple[int, int]]:

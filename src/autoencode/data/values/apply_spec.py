@@ -52,7 +52,7 @@ def to_spec(given: Array, spec: DataSpec, part: str, first_row: int = 0) -> Arra
 
     Whether values are in 0..1 that should reach to 255 is not looked at: all of them must say so.
     """
-    array = _to_shape(given, spec, part)
+    array = to_shape(given, spec, part)
     if spec.kind == "unit":
         _refuse_outside(given, spec, part, first_row)
         if given.dtype.kind == "f" and not spec.noisy:
@@ -70,7 +70,12 @@ def are_fractions(x: Array) -> bool:
     return bool(extremes(x)[1] <= 1 and ((x != np.rint(x)) & ~np.isnan(x)).any())
 
 
-def _to_shape(x: Array, spec: DataSpec, part: str) -> Array:
+def to_shape(x: Array, spec: DataSpec, part: str = "data") -> Array:
+    """Brings examples to the shape (N, *D) that a model has, whatever their values.
+
+    Raises:
+        DataError: they do not fit.
+    """
     shape = x.shape[1:]
     if shape == spec.shape:
         return x

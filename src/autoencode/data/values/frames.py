@@ -166,13 +166,6 @@ def select(source: Any, names: Sequence[str]) -> Any:
     return nw.from_native(source, eager_only=True).select(list(names)).to_native()
 
 
-def empty_like(source: Any) -> Any:
-    """Makes a table without rows that remembers another one's library and columns."""
-    import narwhals.stable.v2 as nw
-
-    return nw.from_native(source, eager_only=True).head(0).to_native()
-
-
 def written(template: Any) -> tuple[str, bytes]:
     """Writes a table without rows: the name of its library, and its columns as an Arrow stream.
 
@@ -228,39 +221,6 @@ def to_frame(values: Mapping[str, Array], like: Any = None) -> Any:
     return frame
 
 
-def drawn(matrix: Array, columns: Sequence[Column], whole: Sequence[bool], like: Any = None) -> Any:
-    """Makes draws a table of the library and the dtypes of another one.
-
-    Args:
-        matrix: (N, D) values that the columns can have, as the matrix of a table has them.
-        columns: of the table.
-        whole: (D,) which of them hold whole numbers.
-        like: a table with the columns; ``None`` makes a pyarrow table of the plainest types.
-
-    Example:
-        >>> table = drawn(
-        ...     np.array([[2.0, 1.0]]), [Column("n"), Column("old", "boolean")], [True, False]
-        ... )
-        >>> table.to_pydict()
-        {'n': [2], 'old': [True]}
-    """
-    import narwhals.stable.v2 as nw
-
-    values = decode(matrix, columns)
-    for column, is_whole in zip(columns, whole, strict=True):
-        if column.kind == "count" or (column.kind == "real" and is_whole):
-            values[column.name] = np.rint(values[column.name]).astype(np.int64)
-    if like is None:
-        return to_frame(values)
-    wanted = nw.from_native(like, eager_only=True)
-    values = {name: series.as_before(found, wanted[name]) for name, found in values.items()}
-    made = nw.from_native(to_frame(values, like), eager_only=True)
-    native = hasattr(like, "index")
-    return made.with_columns(
-        [series.cast_like(made[name], wanted[name], native) for name in values]
-    ).to_native()
-
-
 def columns_of(source: Any) -> dict[str, Any]:
     """Returns a table's columns by name, as pyarrow has them."""
     import narwhals.stable.v2 as nw
@@ -281,48 +241,6 @@ def count_missing(source: Any) -> int:
     return sum(
         value is None for _, one in _series(source, names_of(source)) for value in series.objects(one)
     )
-
-
-def fill(source: Any, columns: Sequence[Column], guess: Array) -> Any:
-    """Fills the missing values of a table's columns with guesses (N, D); all else stays as it was.
-
-    Columns keep their dtypes, but for whole numbers that are no counts: a guess may lie between two.
-    """
-    import narwhals.stable.v2 as nw
-
-    frame = nw.from_native(source, eager_only=True)
-    missing = np.isnan(encode(frame.select([c.name for c in columns]).to_native(), columns))
-    values = decode(guess, columns)
-    for i, column in enumerate(columns):
-        if not missing[:, i].any():
-            continue
-        new, old = values[column.name], frame[column.name]
-        if column.kind == "count":
-            new = np.rint(new).astype(np.int64)
-        elif old.dtype.is_integer():  # a guess may lie between two whole numbers
-            old = old.cast(nw.Float64)
-        own = old.to_list()
-        mixed = [
-            value if gone else known
-            for known, value, gone in zip(own, new.tolist(), missing[:, i].tolist(), strict=True)
-        ]
-        kind = old.dtype if old.dtype.is_numeric() else None
-        filled = nw.new_series(column.name, mixed, kind, backend=nw.get_native_namespace(frame))
-        frame = frame.with_columns(_like(filled, old, source))
-    return frame.to_native()
-
-
-def _like(series: Any, old: Any, source: Any) -> Any:
-    """Gives a series without missing values the dtype and the row labels of another."""
-    import narwhals.stable.v2 as nw
-
-    if not hasattr(source, "index"):
-        return series.cast(old.dtype)
-    native, before = series.to_native(), old.to_native().dtype
-    native.index = source.index
-    # What pandas holds as objects for the gaps' sake needs none any more.
-    native = native if str(before) == "object" else native.astype(before)
-    return nw.from_native(native, series_only=True)
 
 
 def _own_dtype(series: Any, columns: Sequence[Column]) -> Any:

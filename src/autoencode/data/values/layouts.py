@@ -61,9 +61,8 @@ class Arrangement:
 
     @property
     def given_shape(self) -> tuple[int, ...]:
-        """Of ``DataSpec``: what is made of images comes back with channels first, all else as given."""
-        axes_stay = self.layout == "image" and len(self.given) > 1
-        return () if axes_stay or self.guessed or self.given == self.shape else self.given
+        """Of ``DataSpec``: what is made comes back as it was given."""
+        return () if self.given == self.shape else self.given
 
     def __call__(self, x: Array) -> Array:
         """Examples (N, *given) as (N, *shape)."""
@@ -187,7 +186,7 @@ def arrangement_of(given: tuple[int, ...], spec: DataSpec) -> Arrangement:
     return found if found.shape == spec.shape else arrangement(given, spec.layout)
 
 
-def as_given(x: Array, shape: tuple[int, ...]) -> Array:
+def in_shape(x: Array, shape: tuple[int, ...]) -> Array:
     """Examples (N, *D) as models have them in the shape (N, ...) in which they came."""
     if channels_last(shape[1:], x.shape[1:]):
         return np.moveaxis(x, 1, -1)

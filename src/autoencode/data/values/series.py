@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from autoencode.data.values.dtypes import dtype_text
 from autoencode.errors import DataError
 from autoencode.types import Array, Column, ColumnKind
 
@@ -24,19 +25,20 @@ def learn(name: str, series: Any, kind: ColumnKind | None, part: str) -> Column:
     """
     where = f"{part}: column '{name}'"
     found = kind or _kind(series, where)
+    dtype = dtype_text(series.dtype)
     if found == "category":
         labels = _labels(series)
         known = sorted({label for label in labels if label is not None})
         _refuse_names(known, len(labels), where)
         if not known:
             raise DataError(f"{where} has no values; drop it")
-        return Column(name, found, tuple(known))
-    column = Column(name, found)
+        return Column(name, found, tuple(known), dtype=dtype)
+    column = Column(name, found, dtype=dtype)
     values = encode(column, series, part)
     if len(values) and np.isnan(values).all():
         raise DataError(f"{where} has no values; drop it")
     if found == "date" and len(values):
-        return Column(name, found, origin=float(np.nanmean(values)))
+        return replace(column, origin=float(np.nanmean(values)))
     return column
 
 
@@ -139,42 +141,12 @@ def decode(column: Column, values: Array) -> Array:
     return np.asarray(values)
 
 
-def as_before(values: Array, old: Any) -> Array:
-    """Turns texts of categories (N,) back into the values that a column of numbers had."""
-    if values.dtype != object or not len(values) or not isinstance(values[0], str):
-        return values
-    dtype = old.dtype
-    if dtype.is_numeric():
-        return values.astype(np.float64)
-    own = getattr(old.to_native(), "dtype", None)
-    named = {_label(value): value for value in getattr(own, "categories", ())}
-    return np.array([named.get(value, value) for value in values], dtype=object)
-
-
-def cast_like(series: Any, old: Any, native: bool) -> Any:
-    """Gives a series without missing values the dtype of another.
-
-    Args:
-        series: what is given another dtype.
-        old: the series that has it.
-        native: whether both are of pandas, whose dtypes are finer than those of all libraries.
-    """
-    import narwhals.stable.v2 as nw
-
-    if (zone := getattr(old.dtype, "time_zone", None)) is not None:
-        series = series.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
-    if not native:
-        return series.cast(old.dtype)
-    made = series.to_native().astype(old.to_native().dtype)
-    return nw.from_native(made, series_only=True)
-
-
 def _labels(series: Any) -> list[str | None]:
     """Converts values to text; whole numbers without a point."""
-    return [None if value is None else _label(value) for value in objects(series)]
+    return [None if value is None else label_of(value) for value in objects(series)]
 
 
-def _label(value: Any) -> str:
+def label_of(value: Any) -> str:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return str(value)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autoencode.data.values.frames import drawn
+from autoencode.data.values.dtypes import in_dtype
 from autoencode.types import Array, Column, DataSpec, Support
 
 _MOST_DECIMALS = 6
@@ -44,7 +44,7 @@ def support_of(x: Array, columns: Sequence[Column] = ()) -> Support:
             at = origin[some] if len(origin) > 1 else origin
             decimals[some] = _decimals(rows[:, some] + at, rows.dtype)
     ends = tuple(low.tolist()), tuple(high.tolist())
-    return Support(*ends, tuple(decimals.tolist()), str(x.dtype), _few_values(rows))
+    return Support(*ends, tuple(decimals.tolist()), _few_values(rows))
 
 
 def _few_values(rows: Array) -> tuple[tuple[float, ...], ...]:
@@ -89,14 +89,14 @@ def as_supported(x: Array, spec: DataSpec) -> Array:
 
     Args:
         x: (N, *D) draws in the data's own units, of a table as its matrix has them.
-        spec: says what training rows had; draws stay as they are where it does not.
+        spec: says what training rows had; draws keep their values where it does not.
 
     Returns:
-        (N, *D) of the dtype of the training rows; of a table float64.
+        (N, *D) of the dtype of the training data; of a table float64.
     """
     support = spec.support
     if support is None:
-        return x
+        return x if spec.columns else in_dtype(x, spec.given_dtype)
     rows = x.reshape(len(x), -1).astype(np.float64)
     origin = np.array([column.origin for column in spec.columns] or [0.0] * rows.shape[1])
     places = np.array(support.decimals)
@@ -108,16 +108,4 @@ def as_supported(x: Array, spec: DataSpec) -> Array:
         if values:
             rows[:, i] = _nearest(rows[:, i], values)
     made = rows.reshape(x.shape)
-    return made if spec.columns else made.astype(support.dtype)
-
-
-def as_table(x: Array, spec: DataSpec, like: Any = None) -> Any:
-    """Makes draws (N, D) of a table's matrix a table, with the library and the dtypes of another.
-
-    Args:
-        x: values that the columns can have, see ``as_supported``.
-        spec: of the table.
-        like: a table with these columns; ``None`` makes a pyarrow table.
-    """
-    places = (-1,) * spec.size if spec.support is None else spec.support.decimals
-    return drawn(x, spec.columns, [count == 0 for count in places], like)
+    return made if spec.columns else in_dtype(made, spec.given_dtype)
