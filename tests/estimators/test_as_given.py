@@ -1,16 +1,14 @@
-"""What comes back looks like what went in: one property over layouts, types, containers and functions."""
+"""What comes back looks like what went in: over layouts, types, containers and functions."""
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencode import Autoencoder, Denoiser, load
-from autoencode.errors import OptionError
+from autoencode import Autoencoder, Denoiser
 
 N = 12
 LAYOUTS = {

@@ -207,9 +207,7 @@ def test_a_pandas_frame_keeps_its_index_and_dtypes():
     filled = quick().fit(frame).impute(frame)
     assert list(filled.index) == list(frame.index)
     assert list(filled.columns) == list(frame.columns)
-    kept = [name for name in frame if name != "b"]
-    assert filled[kept].dtypes.to_dict() == frame[kept].dtypes.to_dict()
-    assert pd.api.types.is_float_dtype(filled["b"])  # a guess may lie between two whole numbers
+    assert filled.dtypes.to_dict() == frame.dtypes.to_dict()
     assert not filled.isna().any().any()
     for name in frame:
         known = frame[name].notna()

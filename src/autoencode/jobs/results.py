@@ -200,13 +200,13 @@ def examples_table(
     Args:
         array: the examples, of a model of named columns.
         trained: the model.
-        ids: (N,) the rows' own names, which stand first where ``like`` does not hold them.
+        ids: (N,) the rows' own names, which stand first where ``like`` is no table that has them.
         like: the table that was read; ``None`` for the columns and types of the training data.
         dtype: see ``as_given``.
     """
     made = columns_of(as_given(array, trained.spec, like, dtype))
-    named = {name: column for name, column in id_column(trained, ids).items() if name not in made}
-    return to_frame({**named, **made})
+    whole = is_frame(like) and len(like) == len(array)  # with the names of rows where they stood
+    return to_frame(made if whole else {**id_column(trained, ids), **made})
 
 
 def _short(table: Any, spec: DataSpec, dtype: Dtype) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -205,8 +206,9 @@ class Trained:
 
         Of a table that is its matrix (N, D), of examples that were read for the model (N, *D).
         """
-        pieces = self._batches(x)
-        made = self._through(pieces, lambda b: self.spec.to_raw(self._net.reconstruct(b.x, b.context)))
+        n = len(x) if hasattr(x, "__len__") and not on_disk(x) else None
+        raw = self.spec.to_raw
+        made = self._through(self._batches(x), lambda b: raw(self._net.reconstruct(b.x, b.context)), n)
         return made if isinstance(x, Examples | Stored) else shaped(made, self.spec, x)
 
     def decode(self, z: Any, labels: Any = None) -> Array:
@@ -277,7 +279,7 @@ class Trained:
             given = None if context is None else context[rows]
             return self.spec.to_raw(of(self._net.decode(codes[rows], given)))
 
-        return self._through(range(0, len(codes), CHUNK), decode)
+        return self._through(range(0, len(codes), CHUNK), decode, len(codes))
 
     def atoms(self) -> Array:
         """Computes what one unit of each entry of the code adds to x, in the data's own units.
@@ -445,8 +447,20 @@ class Trained:
             )
         return codes.to(self.device)
 
-    def _through(self, pieces: Iterable[Any], function: Callable[[Any], Tensor]) -> Array:
-        return np.concatenate(list(self._each(pieces, function)))
+    def _through(
+        self, pieces: Iterable[Any], function: Callable[[Any], Tensor], n: int | None = None
+    ) -> Array:
+        """Puts what a function makes of pieces together; n rows, where known, need no second copy."""
+        each = self._each(pieces, function)
+        first = next(each)
+        if n is None or n <= len(first):
+            return np.concatenate([first, *each])
+        made = np.empty((n, *first.shape[1:]), first.dtype)
+        done = 0
+        for piece in itertools.chain([first], each):
+            made[done : done + len(piece)] = piece
+            done += len(piece)
+        return made
 
     def _each(self, pieces: Iterable[Any], function: Callable[[Any], Tensor]) -> Iterator[Array]:
         self._net.eval()

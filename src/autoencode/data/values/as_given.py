@@ -10,8 +10,8 @@ What tells the form is what was given, or what training was given:
     nothing (a draw)    as the training data: their shape; of a table, its columns and types
 
 Values are floating point, so that differences are right, unless ``dtype="same"`` asks for the types
-that were given: whole numbers to the nearest, inside the range of their type. Categories, truth values and
-dates of a table have no other types than their own.
+that were given: whole numbers to the nearest, inside the range of their type. Categories, truth values
+and dates of a table have no other types than their own.
 """
 
 from __future__ import annotations
@@ -138,6 +138,7 @@ def example_shape(like: Any) -> tuple[int, ...]:
 
 
 def _dtype_of(like: Any, spec: DataSpec | None) -> Any:
+    found: Any
     if isinstance(like, list | tuple) or (hasattr(like, "__array__") and not hasattr(like, "dtype")):
         found = np.asarray(like).dtype
     else:
@@ -206,7 +207,7 @@ def _plain(
 ) -> Any:
     """Makes numbers a table of pandas at once, without a copy; ``None`` where columns have types."""
     kinds = {column.kind for column in columns}
-    dtypes = list(like.dtypes) if hasattr(like, "index") and hasattr(like, "dtypes") else [None]
+    dtypes: list[Any] = list(like.dtypes) if hasattr(like, "index") else [None]
     if kinds != {"real"} or len(names) != len(columns):
         return None
     if not all(isinstance(found, np.dtype) and found.kind in "iuf" for found in dtypes):
@@ -273,7 +274,8 @@ def _own_labels(labels: Array, dtype: Any, old: Any) -> Array:
         numbers = np.array([math.nan if label is None else float(label) for label in labels])
         return in_dtype(numbers, str(dtype).lower()) if dtype.is_integer() else numbers
     if dtype == nw.Boolean:
-        truths = np.where(gone, None, labels == "True")  # type: ignore[call-overload]
+        truths: Array = (labels == "True").astype(object)
+        truths[gone] = None
         return truths if gone.any() else truths.astype(bool)
     if dtype in (nw.Datetime, nw.Date):
         return np.where(gone, "NaT", labels).astype("datetime64[us]")

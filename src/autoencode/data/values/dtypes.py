@@ -10,6 +10,7 @@ import numpy as np
 
 from autoencode.types import Array
 
+_ROWS = 1 << 12
 _NAMED = re.compile(r"(\w+)(?:\((.*)\))?")
 _BELOW_2_63 = float(np.nextafter(2.0**63, 0))
 _BELOW_2_64 = float(np.nextafter(2.0**64, 0))
@@ -31,15 +32,23 @@ def in_dtype(x: Array, dtype: Any) -> Array:
         >>> in_dtype(np.array([0.4, np.nan]), bool)
         array([0.4, nan])
     """
-    wanted = x.dtype if isinstance(dtype, str) and not dtype else np.dtype(dtype)
+    wanted: np.dtype[Any] = x.dtype if isinstance(dtype, str) and not dtype else np.dtype(dtype)
     if wanted == x.dtype:
         return x
+    if wanted.kind != "f" and x.dtype.kind == "f" and np.isnan(x).any():
+        return x
+    made = np.empty(x.shape, wanted)
+    for first in range(0, len(x), _ROWS):  # so that much needs no second copy of it
+        rows = slice(first, first + _ROWS)
+        made[rows] = _rounded(x[rows], wanted)
+    return made
+
+
+def _rounded(x: Array, wanted: np.dtype[Any]) -> Array:
     if wanted.kind == "f":
         ends: Any = np.finfo(wanted)
-        wide = np.dtype(wanted).itemsize >= x.dtype.itemsize or x.dtype.kind != "f"
+        wide = wanted.itemsize >= x.dtype.itemsize or x.dtype.kind != "f"
         return (x if wide else x.clip(ends.min, ends.max)).astype(wanted)
-    if x.dtype.kind == "f" and np.isnan(x).any():
-        return x
     if wanted.kind == "b":
         return np.asarray(x >= 0.5)
     ends = np.iinfo(wanted)
@@ -50,7 +59,8 @@ def in_dtype(x: Array, dtype: Any) -> Array:
     whole = np.rint(x if x.dtype.itemsize >= 4 else x.astype(np.float32))
     if whole.dtype.itemsize < 8 and wanted.itemsize >= 4:
         whole = whole.astype(np.float64)  # in which the ends are exact
-    return np.clip(whole, ends.min, highest, out=whole).astype(wanted)
+    clipped: Array = np.clip(whole, ends.min, highest, out=whole)
+    return clipped.astype(wanted)
 
 
 def dtype_text(dtype: Any) -> str:
