@@ -22,8 +22,12 @@ from autoencode.errors import DataError, IncompatibleError
 Array = NDArray[Any]
 Kind = Literal["unit", "real"]
 ColumnKind = Literal["real", "count", "boolean", "category", "date"]
+Unknown = Literal["ignore", "error"]
 Standardize = Literal["columns", "all_columns", "robust", "global", "unit", "none"]
 Layout = Literal["row", "image", "sequence", "volume"]
+
+# Values that a column is taken to have had where nobody counted.
+_UNCOUNTED = 1000
 
 # What the axes of one example are; their number tells them apart.
 AXES: Mapping[Layout, tuple[str, ...]] = {
@@ -49,7 +53,8 @@ class Column:
     """One named column of a table.
 
     The table's matrix holds numbers only: real values as they are, counts c as log(1 + c), booleans as
-    0 and 1, categories by their place in ``categories``, dates as days since ``origin``.
+    0 and 1, categories by their place in ``categories`` (below 0 one that is none of them), dates as
+    days since ``origin``.
 
     Attributes:
         name: the column's name.
@@ -57,6 +62,9 @@ class Column:
         categories: the values of a ``category`` column, in the order of their codes.
         origin: of a ``date`` column, days since 1970-01-01; 0 for the others.
         dtype: its type in the table, in narwhals' words (``Int8``); empty where that is not known.
+        counts: how often each category came; empty where nobody counted.
+        states: of a column of thousands of categories, which of fewer states stands for each in a
+            model; empty where each stands for itself.
     """
 
     name: str
@@ -64,6 +72,26 @@ class Column:
     categories: tuple[str, ...] = ()
     origin: float = 0.0
     dtype: str = field(default="", compare=False)  # says nothing of what its values mean
+    counts: tuple[int, ...] = field(default=(), compare=False)  # what values mean does not hang on it
+    states: tuple[int, ...] = ()
+
+    @property
+    def n_states(self) -> int:
+        """How many states a model knows of a column of categories."""
+        return max(self.states) + 1 if self.states else len(self.categories)
+
+    @property
+    def unseen(self) -> float:
+        """Probability of a category that never came, by how many came once (Good and Turing).
+
+        (1 + categories that came once) / (1 + values): of columns whose categories all came again and
+        again a new one is rare; where most came once it is nothing new.
+
+        >>> Column("a", "category", ("x", "y"), counts=(5, 4)).unseen
+        0.1
+        """
+        once = sum(count == 1 for count in self.counts)
+        return (1 + once) / (1 + (sum(self.counts) or _UNCOUNTED))
 
     @property
     def numeric(self) -> bool:
@@ -126,6 +154,8 @@ class DataSpec:
             is known; ``None`` where all must be given. The context of a missing one is NaN.
         gaps: whether values may be missing. They are NaN, all the way to the network.
         noisy: whether what the encoder is given may lie outside the range, as noise leaves it.
+        handle_unknown: what becomes of a category that training did not see: ``ignore`` takes it as
+            none of those that are known, ``error`` refuses it.
         layout: what an example is, and so what its axes mean; the shape tells where it is left out.
         given_shape: shape in which the user has an example, where that is another one and what is
             made comes back in it; empty otherwise.
@@ -150,6 +180,7 @@ class DataSpec:
     given_shape: tuple[int, ...] = ()
     given_dtype: str = ""
     support: Support | None = None
+    handle_unknown: Unknown = "ignore"
 
     def __post_init__(self) -> None:
         found = layout_of(self.shape)

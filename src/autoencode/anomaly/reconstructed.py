@@ -189,7 +189,9 @@ def entries_of(spec: DataSpec) -> Array:
         return np.arange(spec.size)
     category = [i for i, column in enumerate(spec.columns) if column.kind == "category"]
     plain = [i for i in range(len(spec.columns)) if i not in category]
-    return np.array([*plain, *(i for i in category for _ in spec.columns[i].categories)], dtype=int)
+    return np.array(
+        [*plain, *(i for i in category for _ in range(spec.columns[i].n_states))], dtype=int
+    )
 
 
 def _flat(values: Tensor) -> Array:

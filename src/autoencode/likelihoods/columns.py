@@ -6,7 +6,7 @@
     real      loc (and its log-scale)       Gaussian
     date      loc (and its log-scale)       Gaussian
     boolean   logit                         Bernoulli
-    category  a logit for each category     categorical
+    category  a logit for each state        categorical; words by their states (``Words``)
     count     standardised log-mean         negative binomial
 
 Unless the decoder gives them, the scale of a number and the dispersion of a count are learned for each
@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autoencode.distributions import basic as distributions
+from autoencode.distributions.words import Words
 from autoencode.likelihoods.continuous import MAX_LOG_SCALE, MIN_LOG_SCALE
 from autoencode.likelihoods.counts import NegativeBinomialObservation
 from autoencode.likelihoods.gaussian_columns import GaussianColumns, Scales
@@ -72,7 +73,8 @@ class Mixed(nn.Module):
         self._keep("order", [grouped.index(i) for i in range(len(kinds))])
         for kind in _KINDS:
             self._keep(kind, places[kind])
-        sizes = [len(column.categories) for column in spec.columns if column.kind == "category"]
+        self.words = Words([column for column in spec.columns if column.kind == "category"])
+        sizes = self.words.sizes
         n_real, n_boolean, n_count, _ = (len(places[kind]) for kind in _KINDS)
         self.widths = [n_real * (1 + learned), n_boolean, n_count, sum(sizes)]
         self.numbers = GaussianColumns((n_real,), scales) if n_real and not learned else None
@@ -84,7 +86,7 @@ class Mixed(nn.Module):
         for kind in _KINDS[:-1]:
             self._keep(f"read_{kind}", [read.index(i) for i in places[kind]])
         self._keep("read", read)
-        #: Numbers that are read of one example: those columns, then a share for each category.
+        #: Numbers that are read of one example: those columns, then a share for each state.
         self.n_read = len(read) + sum(sizes)
         #: Numbers that the decoder gives for one example.
         self.width = sum(self.widths)
@@ -93,7 +95,7 @@ class Mixed(nn.Module):
             *(places["real"] * (1 + learned)),
             *places["boolean"],
             *places["count"],
-            *(i for i in places["category"] for _ in spec.columns[i].categories),
+            *(i for i, size in zip(places["category"], sizes, strict=True) for _ in range(size)),
         )
         # All categorical columns side by side, padded to the longest.
         padded = torch.full((len(sizes), max(sizes, default=1)), -1)
@@ -136,7 +138,7 @@ class Mixed(nn.Module):
         """Computes the decoder output at which what is read of an example has the mean ``mean``.
 
         Args:
-            mean: (n_read,) of the columns that are no categories, then the categories' shares.
+            mean: (n_read,) of the columns that are no categories, then the shares of their states.
         """
         columns = mean[: len(self.read)]
         real = columns[self.read_real]
@@ -203,11 +205,16 @@ class MixedObservation:
         counts = self._no_counts if self._count is None else self._seen(self._count.sample())
         shares = self._log_shares.exp()
         flat = shares.reshape(-1, shares.shape[-1])
-        drawn = choices(flat).reshape(shares.shape[:-1]) if len(flat) else self._best()
+        drawn = self._best()
+        if len(flat):
+            drawn = self._family.words.drawn(choices(flat).reshape(shares.shape[:-1]))
         return self._together(self._real.sample(), self._boolean.sample(), counts, drawn.float())
 
     def entries(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Computes the log-probability of each column in nats, zero where the mask is false."""
+        """Computes the log-probability of each column in nats, zero where the mask is false.
+
+        A category that was never seen has the probability of any such (``Column.unseen``).
+        """
         if mask is not None:
             target = target.masked_fill(~mask, 0.0)
         family = self._family
@@ -220,8 +227,7 @@ class MixedObservation:
         else:
             n = torch.expm1(count * family.scale + family.offset).round().clamp_min(0)
             count = self._count.each(n)
-        codes = category.round().long().expand(self._log_shares.shape[:-1]).unsqueeze(-1)
-        shares = self._log_shares.gather(-1, codes).squeeze(-1)
+        shares = self._of_words(category.round().long().expand(self._log_shares.shape[:-1]))
         found = self._together(self._real.entries(real), self._boolean.entries(boolean), count, shares)
         return found if mask is None else found * mask
 
@@ -241,11 +247,20 @@ class MixedObservation:
         return found if mask is None else found * mask
 
     def shares(self) -> Tensor:
-        """Computes the probabilities (S, B, C, K) of all categories, padded with 0."""
+        """Computes the probabilities (S, B, C, K) of all states of categories, padded with 0."""
         return self._log_shares.exp()
 
+    def _of_words(self, codes: Tensor) -> Tensor:
+        """Computes the log-probabilities (S, B, C) of words."""
+        words = self._family.words
+        states, known = words(codes)
+        shares = self._log_shares.gather(-1, states.unsqueeze(-1)).squeeze(-1)
+        if words.shared:
+            shares = shares + words.log_shares(codes)
+        return torch.where(known, shares, words.log_unseen)
+
     def _best(self) -> Tensor:
-        return self._log_shares.argmax(-1)
+        return self._family.words.likeliest(self._log_shares)
 
     def _seen(self, counts: Tensor) -> Tensor:
         """Scales log(1 + count) as the model sees it."""

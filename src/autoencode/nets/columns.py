@@ -40,7 +40,7 @@ class ColumnEncoder(nn.Module):
         kinds = [column.kind for column in spec.columns] or ["real"] * spec.size
         owners = [i for i, kind in enumerate(kinds) if kind != "category"]
         for i, column in enumerate(spec.columns):
-            owners += [i] * len(column.categories)
+            owners += [i] * column.n_states
         # Which column each number of the reader is of.
         self.register_buffer("owners", torch.tensor(owners), persistent=False)
         self.weight = nn.Parameter(torch.randn(len(owners), width) / math.sqrt(width))

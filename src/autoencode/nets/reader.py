@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from autoencode.distributions.words import Words
 from autoencode.types import DataSpec
 
 
@@ -12,10 +13,11 @@ class Reader(nn.Module):
     """A layer that turns x with missing values and categories into plain numbers.
 
     A missing value becomes zero (the mean, of a standardised column) and its entry of the indicator 1;
-    a category becomes a one-hot vector, all zeros where it is missing. Real values v become asinh(v):
-    the same near zero, and an outlier at a hundred standard deviations, which would drive a network far
-    outside of what it has learned, becomes 5.3. Along the first data axis come values, then the one-hot
-    vectors, then, where there may be gaps, the indicators.
+    a category becomes a one-hot vector of its state (``Words``), all zeros where it is missing, and also
+    where it was never seen, which no indicator tells. Real values v become asinh(v): the same near zero,
+    and an outlier at a hundred standard deviations, which would drive a network far outside of what it
+    has learned, becomes 5.3. Along the first data axis come values, then the one-hot vectors, then, where
+    there may be gaps, the indicators.
 
     Args:
         spec: the data.
@@ -32,7 +34,8 @@ class Reader(nn.Module):
         self.gaps = spec.gaps
         self.real = spec.kind == "real" and squash
         coded = [column.kind == "category" for column in spec.columns]
-        sizes = [len(column.categories) for column in spec.columns if column.kind == "category"]
+        self.words = Words([column for column in spec.columns if column.kind == "category"])
+        sizes = self.words.sizes
         firsts = torch.tensor([0, *sizes]).cumsum(0)
         self.n_slots = sum(sizes)
         self.register_buffer("plain", _places([not c for c in coded]), persistent=False)
@@ -80,11 +83,11 @@ class Reader(nn.Module):
         return whole, ~torch.cat(gone, dim=1)
 
     def _one_hot(self, x: Tensor, missing: Tensor | None) -> Tensor:
-        slots = x[:, self.coded].long() + self.firsts
-        ones = torch.ones_like(slots, dtype=x.dtype)
+        states, known = self.words(x[:, self.coded].long())
         if missing is not None:
-            ones = (~missing[:, self.coded]).to(x.dtype)
-        return x.new_zeros(x.shape[0], self.n_slots).scatter(1, slots, ones)
+            known = known & ~missing[:, self.coded]
+        ones = known.to(x.dtype)
+        return x.new_zeros(x.shape[0], self.n_slots).scatter(1, states + self.firsts, ones)
 
 
 class Logarithm(nn.Module):

@@ -66,11 +66,11 @@ def fitted_width(
 
 
 def numbers_of(spec: DataSpec) -> int:
-    """Counts the numbers that say what an example is: k - 1 for a column of k categories.
+    """Counts the numbers that say what an example is: k - 1 for a column of k states.
 
     >>> numbers_of(DataSpec((3, 4)))
     12
     """
     if not spec.columns:
         return spec.size
-    return sum(max(1, len(column.categories) - 1) for column in spec.columns)
+    return sum(max(1, column.n_states - 1) for column in spec.columns)

@@ -35,7 +35,7 @@ from autoencode.recipes.lookup import registered
 from autoencode.recipes.registry import PLAN_OPTIONS
 from autoencode.trained.priors import prior_for
 from autoencode.trained.trained import Trained
-from autoencode.types import Column, ColumnKind, DataSpec, Support
+from autoencode.types import Column, ColumnKind, DataSpec, Support, Unknown
 from autoencode.version import __version__
 
 FORMAT_VERSION = 1
@@ -365,6 +365,7 @@ def _spec(fields: Mapping[str, Any]) -> DataSpec:
         columns=tuple(_column(column) for column in fields.get("columns", ())),
         gaps=bool(fields.get("gaps", False)),
         noisy=bool(fields.get("noisy", False)),
+        handle_unknown=fields.get("handle_unknown", "ignore"),
         classes=tuple(str(name) for name in fields.get("classes", ())),
         labelled=None if fields.get("labelled") is None else float(fields["labelled"]),
         given_shape=tuple(int(n) for n in fields.get("given_shape", ())),
@@ -389,6 +390,7 @@ def _spec(fields: Mapping[str, Any]) -> DataSpec:
         and (not spec.given_shape or math.prod(spec.given_shape) == spec.size)
         and len(set(names)) == len(names)
         and (spec.support is None or len(spec.support.low) == spec.size)
+        and spec.handle_unknown in get_args(Unknown)
     )
     if not sound:
         raise ValueError("the data specification is damaged")
@@ -422,7 +424,9 @@ def _support(fields: Mapping[str, Any]) -> Support:
 def _column(fields: Mapping[str, Any]) -> Column:
     categories = tuple(fields["categories"])
     dtype = str(fields.get("dtype", ""))
-    column = Column(fields["name"], fields["kind"], categories, float(fields["origin"]), dtype)
+    numbers = {name: tuple(int(n) for n in fields.get(name, ())) for name in ("counts", "states")}
+    origin = float(fields["origin"])
+    column = Column(fields["name"], fields["kind"], categories, origin, dtype=dtype, **numbers)
     sound = (
         column.kind in get_args(ColumnKind)
         and all(isinstance(text, str) for text in (column.name, *categories))
@@ -430,6 +434,10 @@ def _column(fields: Mapping[str, Any]) -> Column:
         and bool(categories) == (column.kind == "category")
         and math.isfinite(column.origin)
         and (not dtype or dtype_of(dtype) is not None)
+        and all(
+            len(each) in (0, len(categories)) and min(each, default=0) >= 0 for each in numbers.values()
+        )
+        and max(column.states, default=0) < max(1, len(categories))
     )
     if not sound:
         raise ValueError("the specification of a column is damaged")

@@ -23,6 +23,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from autoencode.data.values import series
+from autoencode.data.values.vocabulary import MOST_CATEGORIES, Unseen
 from autoencode.errors import DataError, OptionError, nearest
 from autoencode.types import Array, Column, ColumnKind
 
@@ -63,7 +64,10 @@ def names_of(source: Any) -> list[str]:
 
 
 def learn_columns(
-    source: Any, kinds: Mapping[str, ColumnKind] | None = None, part: str = "data"
+    source: Any,
+    kinds: Mapping[str, ColumnKind] | None = None,
+    part: str = "data",
+    most: int = MOST_CATEGORIES,
 ) -> tuple[Column, ...]:
     """Determines the kinds of a table's columns.
 
@@ -77,6 +81,7 @@ def learn_columns(
         source: a table.
         kinds: what the values of some columns are, where the dtype does not tell.
         part: what to call the data in an error message.
+        most: categories of a column that a model knows each by itself.
 
     Raises:
         DataError: a column cannot be learned from.
@@ -93,13 +98,27 @@ def learn_columns(
             raise OptionError(
                 f"unknown kind '{kind}' of column '{name}'; {nearest(kind, get_args(ColumnKind))}"
             )
-    return tuple(series.learn(name, one, kinds.get(name), part) for name, one in _series(source, names))
+    return tuple(
+        series.learn(name, one, kinds.get(name), part, most) for name, one in _series(source, names)
+    )
 
 
-def encode(source: Any, columns: Sequence[Column], part: str = "data") -> Array:
+def encode(
+    source: Any,
+    columns: Sequence[Column],
+    part: str = "data",
+    unseen: list[Unseen] | None = None,
+) -> Array:
     """Converts a table to a matrix (N, D) of float64, NaN where a value is missing.
 
     Columns are found by their names, whatever their order.
+
+    Args:
+        source: a table.
+        columns: what its columns are.
+        part: what to call the data in an error message.
+        unseen: a list that is told of categories that training never saw, which become ``UNSEEN``;
+            where it is left out they are refused.
 
     Raises:
         DataError: a column is missing or unknown, or a value is not of its column's kind.
@@ -107,7 +126,10 @@ def encode(source: Any, columns: Sequence[Column], part: str = "data") -> Array:
     names = names_of(source)
     _refuse_other_names(names, [column.name for column in columns], part)
     given = dict(_series(source, names))
-    encoded = [series.encode(column, given[column.name], part) for column in columns]
+    encoded = [
+        series.encode(column, given[column.name], part, place, unseen)
+        for place, column in enumerate(columns)
+    ]
     if not encoded:
         return np.empty((len(source), 0))
     matrix = np.stack(encoded, axis=1)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from autoencode.data.values.dtypes import dtype_text
+from autoencode.data.values.vocabulary import MOST_CATEGORIES, Unseen, codes, learned
 from autoencode.errors import DataError
 from autoencode.types import Array, Column, ColumnKind
 
@@ -17,8 +19,17 @@ _MANY = 100  # categories; a column with more, mostly different, ones names its 
 _SECONDS = 86400.0
 
 
-def learn(name: str, series: Any, kind: ColumnKind | None, part: str) -> Column:
+def learn(
+    name: str, series: Any, kind: ColumnKind | None, part: str, most: int = MOST_CATEGORIES
+) -> Column:
     """Determines a column's kind and terms from its values and, where given, its kind.
+
+    Args:
+        name: of the column.
+        series: its values.
+        kind: what they are, where their dtype does not tell.
+        part: what to call the data in an error message.
+        most: categories that a model knows each by itself.
 
     Raises:
         DataError: it cannot be learned from.
@@ -28,11 +39,11 @@ def learn(name: str, series: Any, kind: ColumnKind | None, part: str) -> Column:
     dtype = dtype_text(series.dtype)
     if found == "category":
         labels = _labels(series)
-        known = sorted({label for label in labels if label is not None})
+        known = Counter(label for label in labels if label is not None)
         _refuse_names(known, len(labels), where)
         if not known:
             raise DataError(f"{where} has no values; drop it")
-        return Column(name, found, tuple(known), dtype=dtype)
+        return learned(Column(name, found, dtype=dtype), known, most)
     column = Column(name, found, dtype=dtype)
     values = encode(column, series, part)
     if len(values) and np.isnan(values).all():
@@ -80,22 +91,30 @@ def _refuse_numbers_as_text(values: Sequence[Any], where: str) -> None:
         )
 
 
-def _refuse_names(known: Sequence[str], n: int, where: str) -> None:
+def _refuse_names(known: Collection[str], n: int, where: str) -> None:
     if len(known) > max(_MANY, n // 2):
         raise DataError(
             f"{where} has {len(known)} different values in {n} rows, as an identifier has; drop it"
         )
 
 
-def encode(column: Column, series: Any, part: str) -> Array:
+def encode(
+    column: Column, series: Any, part: str, place: int = 0, unseen: list[Unseen] | None = None
+) -> Array:
     """Converts a column's values to (N,) float64, NaN where one is missing.
+
+    Args:
+        column: what they are.
+        series: N values.
+        part: what to call the data in an error message.
+        place, unseen: of categories that were never seen, as for ``codes``.
 
     Raises:
         DataError: a value is not of the column's kind.
     """
     where = f"{part}: column '{column.name}'"
     if column.kind == "category":
-        return _codes(column, _labels(series), where)
+        return codes(column, _labels(series), where, place, unseen)
     if column.kind == "date":
         days: Array = _days(series, where) - column.origin
         return days
@@ -115,16 +134,16 @@ def widened(column: Column, series: Any) -> Column:
     if column.kind != "category":
         return column
     new = {label for label in _labels(series) if label is not None} - set(column.categories)
-    return replace(column, categories=(*column.categories, *sorted(new)))
+    return replace(column, categories=(*column.categories, *sorted(new)), counts=(), states=())
 
 
 def decode(column: Column, values: Array) -> Array:
     """Converts numbers (N,) back to values in the column's own terms."""
     gone = np.isnan(values)
     if column.kind == "category":
-        codes = np.where(gone, 0, values).round().astype(int).clip(0, len(column.categories) - 1)
-        labels: Array = np.array(column.categories, dtype=object)[codes]
-        labels[gone] = None
+        places = np.where(gone, 0, values).round().astype(int).clip(-1, len(column.categories) - 1)
+        labels: Array = np.array(column.categories, dtype=object)[places]
+        labels[gone | (places < 0)] = None  # of one that was never seen nothing is known
         return labels
     if column.kind == "boolean":
         known = (values >= 0.5).astype(object)
@@ -172,20 +191,6 @@ def _spells_number(value: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
-
-
-def _codes(column: Column, labels: Sequence[str | None], where: str) -> Array:
-    places = {label: float(i) for i, label in enumerate(column.categories)}
-    unknown = [(i, v) for i, v in enumerate(labels) if v is not None and v not in places]
-    if unknown:
-        i, label = unknown[0]
-        different = len({v for _, v in unknown})
-        more = f" and {different - 1} more" if different > 1 else ""
-        raise DataError(
-            f"{where}: the category {label!r}{more} (first at row {i}) was never seen in training; "
-            "leave it empty, or train with it"
-        )
-    return np.array([np.nan if v is None else places[v] for v in labels], dtype=np.float64)
 
 
 def _days(series: Any, where: str) -> Array:
