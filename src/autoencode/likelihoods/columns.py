@@ -19,6 +19,8 @@ https://arxiv.org/abs/1807.03653
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -97,13 +99,12 @@ class Mixed(nn.Module):
             *places["count"],
             *(i for i, size in zip(places["category"], sizes, strict=True) for _ in range(size)),
         )
-        # All categorical columns side by side, padded to the longest.
-        padded = torch.full((len(sizes), max(sizes, default=1)), -1)
-        first = 0
-        for row, size in enumerate(sizes):
-            padded[row, :size] = torch.arange(first, first + size)
-            first += size
-        self.register_buffer("padded", padded, persistent=False)
+        #: All categorical columns side by side, padded to the longest.
+        self.padded = (len(sizes), max(sizes, default=1))
+        # Where each of their logits is found there.
+        self._keep(
+            "spots", [row * self.padded[1] + i for row, size in enumerate(sizes) for i in range(size)]
+        )
         for name, entries in (("offset", spec.offset), ("scale", spec.scale)):
             each = entries if len(entries) > 1 else entries * len(kinds)
             counts = torch.tensor([each[i] for i in places["count"]])
@@ -118,7 +119,7 @@ class Mixed(nn.Module):
     read_real: Tensor
     read_boolean: Tensor
     read_count: Tensor
-    padded: Tensor
+    spots: Tensor
     offset: Tensor
     scale: Tensor
 
@@ -190,8 +191,10 @@ class MixedObservation:
             log_mean = count * family.scale + family.offset
             log_r = family.log_dispersion().expand_as(log_mean)
             self._count = NegativeBinomialObservation(log_mean, log_r, 1)
-        padded = family.padded
-        logits = category[..., padded.clamp_min(0)].masked_fill(padded < 0, -torch.inf)
+        shape = category.shape[:-1]
+        # Copied to where they belong: gradients of an index would be summed one by one.
+        grid = category.new_full((*shape, math.prod(family.padded)), -torch.inf)
+        logits = grid.index_copy(-1, family.spots, category).reshape(*shape, *family.padded)
         self._log_shares = F.log_softmax(logits, dim=-1)
 
     @property
