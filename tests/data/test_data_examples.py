@@ -385,10 +385,10 @@ MNIST_SPEC = DataSpec((1, 28, 28), scale=(255.0,))
         (np.zeros((3, 14, 56)), "expected 784 values per example (1x28x28), got 784 (14x56)"),
         (np.zeros(784), "reshape"),
         (
-            np.full((2, 784), 256),
-            "data: the value 256 at row 0, column 0 (index (0, 0)) lies outside 0..255",
+            np.full((2, 784), 65535),
+            "data: the value 65535 at row 0, column 0 (index (0, 0)) lies outside 0..255",
         ),
-        (np.full((2, 28, 28), -1.0), "the value -1 at example 0"),
+        (np.full((2, 28, 28), -1000.0), "the value -1000 at example 0"),
         (np.full((2, 784), 0.5), "multiply them by 255"),
         (np.full((2, 784), np.nan), "1568 NaN values"),
         ([["a"] * 784], "text columns"),

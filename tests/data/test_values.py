@@ -203,8 +203,12 @@ def test_rows_a_hair_outside_of_the_training_range_are_taken():
         new[2, 1] = value
         assert np.isfinite(ae.transform(new)).all()
     pixels = prepare(LEVELS)[1]
+    told = []
+    assert apply_spec(LEVELS * 1.1, pixels, tell=told.append).max() == 255
+    assert len(told) == 1
+    assert "outside 0..255" in told[0]
     with pytest.raises(DataError, match=r"lies outside 0\.\.255"):
-        apply_spec(LEVELS * 1.1, pixels)
+        apply_spec(LEVELS * 255.0, pixels)
 
 
 @settings(max_examples=60, deadline=None)

@@ -37,7 +37,7 @@ def odd_index(columns):
 
 
 def numbered(columns):  # names that are no text
-    return pd.DataFrame({i: column for i, column in enumerate(columns.values())})
+    return pd.DataFrame(dict(enumerate(columns.values())))
 
 
 def nullable(columns):

@@ -340,8 +340,11 @@ def test_new_tables_must_fit():
         model.transform(frame[list(VALUES)[::-1]])
     with pytest.raises(ValueError, match="unseen at fit time"):
         model.transform(frame.assign(more=1))
+    moved = frame.assign(city=["Graz"] * 3 + ["Bern"] * (N - 3))
+    assert np.isfinite(model.transform(moved)).all()
+    model.set_params(handle_unknown="error")
     with pytest.raises(DataError, match=r"category 'Bern' \(first at row 3\) was never seen"):
-        model.transform(frame.assign(city=["Graz"] * 3 + ["Bern"] * (N - 3)))
+        model.transform(moved)
     with pytest.raises(DataError, match="should hold numbers and has 'x' at row 0"):
         model.transform(frame.assign(age=["x"] * N))
     with pytest.raises(DataError, match="should hold dates"):

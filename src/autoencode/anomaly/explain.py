@@ -11,6 +11,7 @@ import torch
 from autoencode.anomaly.reconstructed import Reconstructed
 from autoencode.anomaly.scores import Scorer
 from autoencode.data import Examples, Resident
+from autoencode.data.values.vocabulary import Unseen
 from autoencode.trained import Trained
 from autoencode.trained.trained import CHUNK
 from autoencode.types import Array
@@ -26,15 +27,26 @@ class Explanation:
         shares: (N, *D) summing to ``scores`` over the entries of a row.
         scores: (N,) the anomaly scores, higher is more anomalous.
         names: of the D entries, where they have any.
+        unseen: values that are no category which training saw, with their rows among these.
     """
 
     shares: Array
     scores: Array
     names: tuple[str, ...] = ()
+    unseen: tuple[Unseen, ...] = ()
 
     def first(self, n: int) -> Explanation:
         """Gives the explanation of the first n rows alone."""
-        return Explanation(self.shares[:n], self.scores[:n], self.names)
+        few = tuple(one.of(np.arange(min(n, len(self.scores)))) for one in self.unseen)
+        return Explanation(self.shares[:n], self.scores[:n], self.names, few)
+
+    def never_seen(self, row: int) -> dict[str, str]:
+        """Finds the values of a row that are no category which training saw, by their columns."""
+        return {
+            one.column: one.words[i]
+            for one in self.unseen
+            for i in np.flatnonzero(one.rows == row).tolist()
+        }
 
     def top(self, row: int, n: int = 5) -> list[tuple[str, float]]:
         """Finds the n entries that add most to a row's score, with what they add.
@@ -87,7 +99,7 @@ def explained(
     else:
         flat = scorer.parts(seen, keys, score)
     names = tuple(column.name for column in trained.spec.columns)
-    return Explanation(flat.reshape(len(flat), *trained.spec.shape), scores, names)
+    return Explanation(flat.reshape(len(flat), *trained.spec.shape), scores, names, examples.unseen)
 
 
 def _integrated(trained: Trained, scorer: Scorer, examples: Examples, scores: Array) -> Array:

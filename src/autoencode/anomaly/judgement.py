@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -79,7 +79,7 @@ class ScoredRows:
         rows = np.arange(len(self.scores)) if rows is None else rows
         if not len(rows):  # as one row is explained, without it
             one = self.explain(np.arange(1))
-            return replace(one, shares=one.shares[:0], scores=one.scores[:0])
+            return one.first(0)
         examples, seen = self.examples.take(rows), self.reconstructed(rows)
         keys, scores = row_keys(examples.x), self.scores[rows]
         model = self.model

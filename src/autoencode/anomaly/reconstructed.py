@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,6 +35,8 @@ class Reconstructed:
         surprise: (N, D) minus log p(x_j|z) in nats of each entry, averaged over the draws of z.
         kl: (N,) KL(q(z|x) || p(z)) in nats, 0 for a deterministic code.
         entry: (C,) which of the D entries a coordinate belongs to.
+        unseen: (N, D) minus the logarithm of the probability of a category that was never seen, where
+            an entry is one; 0 elsewhere.
     """
 
     expected: Array
@@ -42,6 +45,7 @@ class Reconstructed:
     surprise: Array
     kl: Array
     entry: Array
+    unseen: Array
 
     def __len__(self) -> int:
         return len(self.expected)
@@ -67,6 +71,7 @@ class Reconstructed:
             self.surprise[rows],
             self.kl[rows],
             self.entry,
+            self.unseen[rows],
         )
 
     def to_entries(self, parts: Array) -> Array:
@@ -95,7 +100,17 @@ def reconstruct_rows(trained: Trained, examples: Examples) -> Reconstructed:
     expected, residual, code, surprise, kl = (
         np.concatenate(parts) for parts in zip(*pieces, strict=True)
     )
-    return Reconstructed(expected, residual, code, surprise, kl, entries_of(trained.spec))
+    unseen = unseen_of(trained.spec, examples.x)
+    return Reconstructed(expected, residual, code, surprise, kl, entries_of(trained.spec), unseen)
+
+
+def unseen_of(spec: DataSpec, x: Array) -> Array:
+    """Computes the surprise (N, D) of categories that were never seen, in nats; 0 of all else."""
+    found = np.zeros((len(x), spec.size))
+    for i, column in enumerate(spec.columns):
+        if column.kind == "category":
+            found[x[:, i] < 0, i] = -math.log(column.unseen)
+    return found
 
 
 def plain_rows(spec: DataSpec, examples: Examples) -> Array:
@@ -175,10 +190,11 @@ def _coordinates(p_x: Observation, batch: Batch, spec: DataSpec) -> tuple[Tensor
     plain = [i for i in range(len(spec.columns)) if i not in category]
     columns = [(mean[:, plain], target[:, plain], known[:, plain])]
     shares = p_x.shares()
+    states, seen = p_x.states(torch.where(known[:, category], target[:, category], 0.0))
     for place, i in enumerate(category):
-        size = len(spec.columns[i].categories)
-        code = torch.where(known[:, i], target[:, i], 0.0).round().long()
-        chosen = torch.nn.functional.one_hot(code, size).to(target)
+        size = spec.columns[i].n_states
+        chosen = torch.nn.functional.one_hot(states[:, place], size).to(target)
+        chosen = chosen * seen[:, [place]]
         columns.append((shares[:, place, :size], chosen, known[:, [i]].expand(-1, size)))
     return tuple(torch.cat(part, dim=1) for part in zip(*columns, strict=True))  # type: ignore[return-value]
 

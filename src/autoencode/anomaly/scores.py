@@ -164,15 +164,24 @@ class Scorer:
         """Computes the score (N,) of that name, one of ``SCORES``."""
         if name == "combined":
             looks = self._looks(seen, keys)
-            return self._combined({name: look.distances for name, look in looks.items()})
+            heights = self._combined({name: look.distances for name, look in looks.items()})
+            return np.asarray(heights + seen.unseen.sum(1))
         if name == "latent":
             far = seen.code - self.center
             latent: Array = np.einsum("nk,kl,nl->n", far, self.precision, far)
             return latent
         if name in EVIDENCE:
-            return self._looks(seen, keys)[name].distances
+            return self._raised(name, self._looks(seen, keys)[name].distances, seen)
         total: Array = self.parts(seen, keys, name).sum(1)
         return total
+
+    def _raised(self, name: str, distances: Array, seen: Reconstructed) -> Array:
+        """Moves distances (N,) as far out as categories that were never seen are surprising."""
+        raised, nats = distances.copy(), seen.unseen.sum(1)
+        for row in np.flatnonzero(nats):
+            height = self.tails[name](distances[[row]])[0] + nats[row]
+            raised[row] = self.tails[name].inverse(float(height))
+        return raised
 
     def usual_scores(self, name: str) -> Array | None:
         """Gives the score (R,) of the reference rows where it is made of evidence, else ``None``."""
@@ -181,16 +190,22 @@ class Scorer:
     def parts(self, seen: Reconstructed, keys: list[bytes], name: str) -> Array:
         """Computes what each entry adds to the score, (N, D), for every score but ``latent``.
 
-        A distance is shared out as its square is, a tail as its distance is, and the KL evenly.
+        A distance is shared out as its square is, a tail as its distance is, and the KL evenly. What a
+        category that was never seen is surprising by belongs to its own entry.
         """
         if name == "reconstruction":
-            return seen.to_entries(seen.residual**2) / self.errors
+            # Of such a category, which is no coordinate, the one that it would be is missed as well.
+            return (seen.to_entries(seen.residual**2) + (seen.unseen > 0)) / self.errors
         if name == "likelihood":
             return seen.surprise + (seen.kl / seen.n_entries)[:, None]
         looks = self._looks(seen, keys, squares=True)
         if name != "combined":
-            return looks[name].distances[:, None] * self._shares(seen, looks[name])
-        total = np.zeros((len(seen), seen.n_entries))
+            distances = looks[name].distances
+            total = distances[:, None] * self._shares(seen, looks[name])
+            nats = seen.unseen.sum(1, keepdims=True)
+            more = (self._raised(name, distances, seen) - distances)[:, None]
+            return total + more * seen.unseen / np.where(nats > 0, nats, 1.0)
+        total = seen.unseen.copy()
         for evidence, look in looks.items():
             height = self.tails[evidence](look.distances) / len(EVIDENCE)
             total += height[:, None] * self._shares(seen, look)

@@ -5,10 +5,12 @@ Heavy libraries are imported inside the commands, so that ``--help`` is instant.
 
 from __future__ import annotations
 
+import contextlib
 import io
+import logging
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 
@@ -21,7 +23,7 @@ from autoencode.cli.embed import embed_command
 from autoencode.cli.evaluate import evaluate_command
 from autoencode.cli.impute import impute_command
 from autoencode.cli.options import with_own_recipes
-from autoencode.cli.output import discard_stdout, fail, say
+from autoencode.cli.output import discard_stdout, fail, say, say_notice
 from autoencode.cli.plot import plot_command
 from autoencode.cli.recipes import recipes_command
 from autoencode.cli.reconstruct import reconstruct_command
@@ -78,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.reconfigure(errors="surrogateescape")  # for file names that are no text
     Signals.received = 0
     try:
-        with Signals(), warnings.catch_warnings():
+        with Signals(), warnings.catch_warnings(), _logged():
             warnings.simplefilter("ignore", DoctorWarning)  # the doctor is told of in lines of its own
             result = cli.main(
                 args=None if arguments is None else list(arguments),
@@ -108,6 +110,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         fail("out of memory; use a smaller model, a smaller --batch-size or fewer rows", 1)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+@contextlib.contextmanager
+def _logged() -> Iterator[None]:
+    """Says as notices what the library logs of new examples, wherever it reads them."""
+    logger, handler = logging.getLogger("autoencode.values"), logging.Handler()
+    handler.emit = lambda record: say_notice(record.getMessage())  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    propagate, logger.propagate = logger.propagate, False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
 
 
 def _with_notes(message: str, error: BaseException, otherwise: str | None = None) -> str:

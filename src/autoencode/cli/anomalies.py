@@ -16,6 +16,7 @@ from autoencode.cli.options import (
     layout_option,
     seed_option,
     table_options,
+    unknown_option,
 )
 from autoencode.cli.output import print_json, say, say_notice, table
 from autoencode.console import number
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 @bad_file_option
 @layout_option
 @table_options
+@unknown_option("flag", "error")
 @seed_option("Of the training and of which rows are held out.")
 @device_option
 @data_dir_option
@@ -88,6 +90,7 @@ def anomalies_command(
     on_bad_file: str | None,
     layout: Any,
     columns: TableOptions | None,
+    handle_unknown: Any,
     seed: int,
     device: str,
     data_dir: str | None,
@@ -120,6 +123,7 @@ def anomalies_command(
         fdr=fdr,
         measure=measure,
         table=columns,
+        handle_unknown=handle_unknown,
         layout=layout,
         images=images_from(image_size, fit, on_bad_file),
         report=page,

@@ -52,6 +52,7 @@ def embed_command(
         out,
         split=reading.split,
         on_bad_file=reading.on_bad_file,
+        handle_unknown=reading.handle_unknown,
         device=reading.device,
         data_dir=reading.data_dir,
         note=say_notice,

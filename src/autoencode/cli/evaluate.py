@@ -13,8 +13,9 @@ from autoencode.cli.options import (
     json_option,
     seed_option,
     split_option,
+    unknown_option,
 )
-from autoencode.cli.output import print_json, say, table
+from autoencode.cli.output import print_json, say, say_notice, table
 from autoencode.console import number
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ _ARROWS = {"higher": "↑", "lower": "↓", "": ""}
 )
 @click.option("--html", metavar="FILE", help="Write the card as a page too; means --card.")
 @split_option
+@unknown_option("ignore", "error")
 @seed_option("Of all draws and of the choice of rows.")
 @device_option
 @data_dir_option
@@ -84,6 +86,7 @@ def evaluate_command(
     anomalies: str | None,
     html: str | None,
     split: str,
+    handle_unknown: Any,
     seed: int,
     device: str,
     data_dir: str | None,
@@ -141,9 +144,11 @@ def evaluate_command(
             data,
             request,
             split=split,
+            handle_unknown=handle_unknown,
             device=device,
             data_dir=data_dir,
             seed=seed,
+            note=say_notice,
             watch=lambda measure, done, total: shown.progress(measure.name, done, total),
         )
     if as_json:

@@ -12,6 +12,7 @@ from autoencode.cli.options import (
     layout_option,
     seed_option,
     table_options,
+    unknown_option,
 )
 from autoencode.cli.output import print_json, say
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 )
 @layout_option
 @table_options
+@unknown_option("ignore", "error")
 @seed_option("Of the training and the draws.")
 @device_option
 @click.option("--quiet", is_flag=True, help="No progress.")
@@ -55,6 +57,7 @@ def impute_command(
     save: str | None,
     layout: Any,
     columns: TableOptions | None,
+    handle_unknown: Any,
     seed: int,
     device: str,
     quiet: bool,
@@ -79,6 +82,7 @@ def impute_command(
         recipe=recipe,
         draws=draws,
         table=columns,
+        handle_unknown=handle_unknown,
         layout=layout,
         save=save,
         seed=seed,

@@ -115,7 +115,7 @@ def split_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``--label``, ``--id``, ``--drop`` and ``--kind`` as one argument ``columns``."""
+    """Adds ``--label``, ``--id``, ``--drop``, ``--kind``, ``--max-categories`` as one argument ``columns``."""
 
     @functools.wraps(function)
     def command(
@@ -124,9 +124,11 @@ def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
         row_id: str | None,
         drop: tuple[str, ...],
         kinds: tuple[str, ...],
+        max_categories: int | None,
         **kwargs: Any,
     ) -> Any:
-        return function(*args, columns=_table_of(label, row_id, drop, kinds), **kwargs)
+        columns = _table_of(label, row_id, drop, kinds, max_categories)
+        return function(*args, columns=columns, **kwargs)
 
     decorated: Callable[..., Any] = command
     for option in _TABLE_OPTIONS:
@@ -135,6 +137,13 @@ def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _TABLE_OPTIONS = (
+    click.option(
+        "--max-categories",
+        type=click.IntRange(2),
+        metavar="N",
+        help="Of a table: categories that a column may have to be learned each by itself; of more, "
+        "rare ones are learned together with their neighbours in the alphabet.  [default: 2000]",
+    ),
     click.option(
         "--kind",
         "kinds",
@@ -165,7 +174,11 @@ _TABLE_OPTIONS = (
 
 
 def _table_of(
-    label: str | None, row_id: str | None, drop: tuple[str, ...], kinds: tuple[str, ...]
+    label: str | None,
+    row_id: str | None,
+    drop: tuple[str, ...],
+    kinds: tuple[str, ...],
+    max_categories: int | None,
 ) -> TableOptions | None:
     """Makes the options of a table's columns; ``None`` where none were given."""
     from autoencode.data import TableOptions
@@ -176,8 +189,26 @@ def _table_of(
         if not sign or not name:
             raise OptionError(f"--kind takes COLUMN=KIND, got '{pair}'")
         found[name.strip()] = kind.strip()
-    options = TableOptions(label, row_id, drop, found)  # type: ignore[arg-type]
+    most = {} if max_categories is None else {"max_categories": max_categories}
+    options = TableOptions(label, row_id, drop, found, **most)  # type: ignore[arg-type]
     return options if options else None
+
+
+def unknown_option(*ways: str) -> Decorator:
+    """Adds ``--handle-unknown``, whose first way is what happens by default."""
+    return click.option(
+        "--handle-unknown",
+        type=click.Choice(ways),
+        metavar="|".join(ways),
+        help="Of a table: what becomes of a category that training did not see: "
+        f"{_UNKNOWN[ways[0]]}, or an error.  [default: {ways[0]}, or as in training]",
+    )
+
+
+_UNKNOWN = {
+    "ignore": "ignore takes it as none of those that are known",
+    "flag": "flag counts it as surprising as it is",
+}
 
 
 def bad_file_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,6 +15,7 @@ from autoencode.cli.options import (
     data_dir_option,
     device_option,
     split_option,
+    unknown_option,
 )
 from autoencode.cli.output import print_json, say, say_notice
 from autoencode.errors import OptionError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from autoencode.data.values.as_given import Dtype
     from autoencode.jobs.results import Written
     from autoencode.trained import Trained
+    from autoencode.types import Unknown
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,13 @@ class Reading:
     on_bad_file: str | None
     device: str
     data_dir: str | None
+    handle_unknown: Unknown | None = None
 
     def examples(self, trained: Trained, run: str, data: str | None) -> Examples:
         """Reads DATA, or a part of the run's own data."""
         from autoencode.runs.data import examples_for
 
+        trained.handling_unknown(self.handle_unknown)
         examples = examples_for(trained, run, data, self.split, self.data_dir, self.on_bad_file)
         for notice in examples.notices:
             say_notice(notice)
@@ -46,10 +50,14 @@ class Reading:
 
 
 def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``--split``, ``--on-bad-file``, ``--device``, ``--data-dir`` as one argument ``reading``."""
+    """Adds ``--split``, ``--on-bad-file``, ``--handle-unknown``, ``--device`` and ``--data-dir``.
+
+    They are one argument, ``reading``.
+    """
 
     @split_option
     @bad_file_option
+    @unknown_option("ignore", "error")
     @device_option
     @data_dir_option
     @functools.wraps(function)
@@ -57,11 +65,12 @@ def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
         *args: Any,
         split: str,
         on_bad_file: str | None,
+        handle_unknown: Unknown | None,
         device: str,
         data_dir: str | None,
         **kwargs: Any,
     ) -> Any:
-        reading = Reading(split, on_bad_file, device, data_dir)
+        reading = Reading(split, on_bad_file, device, data_dir, handle_unknown)
         return function(*args, reading=reading, **kwargs)
 
     return command

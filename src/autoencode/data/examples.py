@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from autoencode.data.raw import Factors
+from autoencode.data.values.vocabulary import Unseen
 from autoencode.errors import DataError, OptionError
 from autoencode.types import Array, DataSpec
 
@@ -33,6 +34,7 @@ class Examples:
         factors: what each example was made from, or ``None``.
         like: what they were read from, for results in its form (``as_given``): a table, or an array
             without rows; ``None`` where that is not known.
+        unseen: values of a table that are no category which training saw.
         rows: (M,) which of the rows of ``x`` and ``target`` are the examples; all when ``None``. So a
             part of data that fill the memory needs no copy of them.
     """
@@ -47,12 +49,14 @@ class Examples:
         factors: Factors | None = None,
         *,
         like: Any = None,
+        unseen: tuple[Unseen, ...] = (),
         rows: Array | None = None,
     ) -> None:
         self.held, self.held_target, self.rows = x, target, rows
         self.labels: Array | None = labels
         self.ids: Array | None = ids
-        self.factors, self.notices, self.like = factors, notices, like
+        self.factors, self.notices = factors, notices
+        self.like, self.unseen = like, unseen
 
     @property
     def x(self) -> Array:
@@ -95,7 +99,11 @@ class Examples:
     def _beside(self, rows: Array | slice) -> dict[str, Any]:
         """Selects labels, ids and factors of these rows, as arguments for ``Examples``."""
         factors = None if self.factors is None else self.factors.take(rows)
-        return {"labels": _rows(self.labels, rows), "ids": _rows(self.ids, rows), "factors": factors}
+        found = {"labels": _rows(self.labels, rows), "ids": _rows(self.ids, rows), "factors": factors}
+        if not self.unseen:
+            return found
+        chosen = np.arange(len(self))[rows]
+        return {**found, "unseen": tuple(one.of(chosen) for one in self.unseen)}
 
     def labelled(self, labels: Array | None) -> Examples:
         """Returns the same examples with other labels (N,), or none."""
@@ -106,6 +114,7 @@ class Examples:
             self.held_target,
             self.notices,
             self.factors,
+            unseen=self.unseen,
             rows=self.rows,
         )
 

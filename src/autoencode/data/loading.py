@@ -55,6 +55,7 @@ from autoencode.data.values.frames import is_frame
 from autoencode.data.values.layouts import arrangement, arrangement_of, check_layout, image_shape
 from autoencode.data.values.ranges import Storage, choose_storage, raw_dtype, spec_for
 from autoencode.data.values.support import support_of
+from autoencode.data.values.vocabulary import MOST_CATEGORIES
 from autoencode.errors import DataError, OptionError
 from autoencode.types import Array, ColumnKind, DataSpec, Layout, Standardize
 
@@ -198,14 +199,16 @@ def _examples(
     elif not isinstance(found, Raw):
         found = read_whole(found)
     raw = _clean(replace(found, gaps=spec.gaps), labels, training=False)
+    told: list[str] = []
     if raw.x_test is not None:
-        x_test = apply_spec(raw.x_test, spec, "test")
-        like = template_of(raw.x_test)
-        more: dict[str, Any] = {"notices": raw.notices, "factors": raw.factors_test, "like": like}
+        x_test = apply_spec(raw.x_test, spec, "test", told.append)
+        like, notices = template_of(raw.x_test), (*raw.notices, *told)
+        more: dict[str, Any] = {"notices": notices, "factors": raw.factors_test, "like": like}
         return Examples(x_test, raw.labels_test, **more)
-    x = apply_spec(raw.x, spec)
+    x = apply_spec(raw.x, spec, tell=told.append)
     like = template_of(raw.x) if like is None else like
-    return Examples(x, raw.labels, raw.ids, notices=raw.notices, factors=raw.factors, like=like)
+    notices = (*raw.notices, *told)
+    return Examples(x, raw.labels, raw.ids, notices=notices, factors=raw.factors, like=like)
 
 
 def prepare(
@@ -216,6 +219,7 @@ def prepare(
     kinds: Mapping[str, ColumnKind] | None = None,
     gaps: bool = False,
     layout: Layout | None = None,
+    max_categories: int = MOST_CATEGORIES,
 ) -> tuple[ExampleSet, DataSpec, tuple[str, ...]]:
     """Turns examples given in memory into training examples, their spec and notices.
 
@@ -231,6 +235,7 @@ def prepare(
         kinds: of a table's columns, where the dtype does not tell.
         gaps: whether values of an array may be missing (NaN); in a table with names they may.
         layout: what an example is; see ``load_data``.
+        max_categories: categories that a column of a table may have for a model to know each by itself.
 
     Returns:
         The examples as they are stored, how models see them, and what was done to them. A memory
@@ -239,7 +244,8 @@ def prepare(
     check_layout(layout)
     found = as_it_is(x) if isinstance(x, str | os.PathLike) else open_source(x)
     if is_frame(found):
-        raw = table_for_training(found, TableOptions(kinds=kinds or {}), "train")
+        options = TableOptions(kinds=kinds or {}, max_categories=max_categories)
+        raw = table_for_training(found, options, "train")
     elif kinds:
         raise OptionError("these data have no named columns; leave the kinds out")
     elif isinstance(found, Raw):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -23,6 +24,7 @@ from autoencode.anomaly import (
 )
 from autoencode.data import Examples
 from autoencode.data.values.apply_spec import apply_spec
+from autoencode.data.values.vocabulary import MOST_CATEGORIES, Unseen
 from autoencode.errors import IncompatibleError
 from autoencode.estimators.parts import Parts
 from autoencode.estimators.scored import ScoredEstimator
@@ -70,6 +72,13 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         and interquartile range, which no anomaly moves.
     layout : {"row", "image", "sequence", "volume"}, default=None
         What an example is, as in ``Autoencoder``.
+    handle_unknown : {"flag", "error"}, default="flag"
+        What becomes of a category that ``fit`` did not see: "flag" counts it as what it is, the more
+        surprising the rarer such were in the training rows (``Column.unseen``); "error" refuses it.
+    max_categories : int, default=2000
+        Categories that a column of a table may have for the model to know each by itself. Of more, the
+        commonest have an input of their own, and the others one for each of 32 stretches of the
+        alphabet; what comes back are words all the same.
     warm_start : bool, default=False
         Whether ``fit`` goes on from the weights of the last ``fit``, as in ``Autoencoder``; what rows
         are compared with is learned from the new rows alone.
@@ -137,6 +146,8 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         column_kinds: Mapping[str, ColumnKind] | None = None,
         standardize: Literal["columns", "robust"] | None = None,
         layout: Layout | None = None,
+        handle_unknown: Literal["flag", "error"] = "flag",
+        max_categories: int = MOST_CATEGORIES,
         warm_start: bool = False,
         device: str = "auto",
         random_state: Any = None,
@@ -159,6 +170,8 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         self.column_kinds = column_kinds
         self.standardize = standardize
         self.layout = layout
+        self.handle_unknown = handle_unknown
+        self.max_categories = max_categories
         self.warm_start = warm_start
         self.device = device
         self.random_state = random_state
@@ -167,6 +180,7 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
 
     # What ``CoreEstimator`` reads, and a detector has no use for.
     early_stopping, _samples = False, False
+    _TAKES_UNKNOWN = "flag"
     checkpoint: str | os.PathLike[str] | None = None
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -354,5 +368,7 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         return shares_figure(self.explain(X), n_features)
 
     def _examples(self, X: Any) -> Examples:
-        trained = self._trained
-        return Examples(apply_spec(self._checked(X), trained.spec))
+        # Pixels out of range are as surprising as they are: none is brought into it.
+        spec, unseen = replace(self._trained.spec, noisy=True), list[Unseen]()
+        x = apply_spec(self._checked(X), spec, unseen=unseen)
+        return Examples(x, unseen=tuple(unseen))

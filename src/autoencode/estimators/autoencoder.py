@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from autoencode.data import Examples, Origin
 from autoencode.data.values.apply_spec import apply_spec
 from autoencode.data.values.as_given import Dtype, as_given, check_dtype, template_of
 from autoencode.data.values.frames import is_frame, reread, written
+from autoencode.data.values.vocabulary import MOST_CATEGORIES
 from autoencode.errors import IncompatibleError, ModelFileError
 from autoencode.estimators.base import CoreEstimator
 from autoencode.estimators.going_on import carried, pace, scaling_of_part
@@ -63,6 +64,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
     layout : {"row", "image", "sequence", "volume"}, default=None
         What an example is, where the number of axes does not tell (``autoencode.data.load_data``):
         (n, height, width) is taken for grey images and may be sequences, (n, steps, features).
+    handle_unknown : {"ignore", "error"}, default="ignore"
+        What becomes of a category that ``fit`` did not see: "ignore" takes it as none of those that are
+        known, which is no gap, and tells so; "error" refuses it.
+    max_categories : int, default=2000
+        Categories that a column of a table may have for the model to know each by itself. Of more, the
+        commonest have an input of their own, and the others one for each of 32 stretches of the
+        alphabet; what comes back are words all the same.
     early_stopping : bool, default=False
         Whether training ends when the loss on held-out rows no longer falls, and the best weights are
         kept, those of the start included.
@@ -133,6 +141,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         column_kinds: Mapping[str, ColumnKind] | None = None,
         standardize: Standardize | None = None,
         layout: Layout | None = None,
+        handle_unknown: Literal["ignore", "error"] = "ignore",
+        max_categories: int = MOST_CATEGORIES,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -155,6 +165,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         self.column_kinds = column_kinds
         self.standardize = standardize
         self.layout = layout
+        self.handle_unknown = handle_unknown
+        self.max_categories = max_categories
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change

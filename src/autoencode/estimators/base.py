@@ -35,7 +35,7 @@ from autoencode.trained.environment import environment
 from autoencode.trained.model_files import sha256_of, write_history
 from autoencode.training import Observer
 from autoencode.training.checkpoints import kept_in
-from autoencode.types import DataSpec, Standardize
+from autoencode.types import DataSpec, Standardize, Unknown
 
 
 class CoreEstimator(BaseEstimator):  # type: ignore[misc]
@@ -43,10 +43,12 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
 
     Subclasses have the parameters that ``_train`` reads: recipe, n_components, encoder, decoder,
     schedule, epochs, batch_size, lr, options, column_kinds, early_stopping, validation_fraction,
-    n_iter_no_change, standardize, layout, device, random_state, verbose, observer, checkpoint.
+    n_iter_no_change, standardize, layout, handle_unknown, max_categories, device, random_state,
+    verbose, observer, checkpoint.
     """
 
     _samples = True  # whether a plain model gets a prior, to be sampled from
+    _TAKES_UNKNOWN = "ignore"  # what the subclass calls it that unknown categories are taken
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -158,7 +160,13 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         if unnamed and not any(isinstance(name, str) for name in X.columns):
             X = np.asarray(X)
         first = self._scaling(None)
-        how: dict[str, Any] = {"kinds": self.column_kinds, "gaps": True, "layout": self.layout}
+        self._unknown()  # refuses what there is not
+        how: dict[str, Any] = {
+            "kinds": self.column_kinds,
+            "gaps": True,
+            "layout": self.layout,
+            "max_categories": self.max_categories,
+        }
         prepared = prepare(X, standardize=first, **how)
         wanted = self._scaling(prepared[1])
         return prepared if wanted == first else prepare(X, standardize=wanted, **how)
@@ -322,4 +330,13 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
     def _trained(self) -> Trained:
         check_is_fitted(self, "trained_")
         trained: Trained = self.trained_
-        return trained
+        return trained.handling_unknown(self._unknown())
+
+    def _unknown(self) -> Unknown:
+        """Names what becomes of categories that training did not see, in the words of a spec."""
+        asked = self.handle_unknown
+        if asked not in (self._TAKES_UNKNOWN, "error"):
+            raise OptionError(
+                f"handle_unknown must be '{self._TAKES_UNKNOWN}' or 'error', got {asked!r}"
+            )
+        return "error" if asked == "error" else "ignore"

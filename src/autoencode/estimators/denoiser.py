@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from autoencode.data import Examples, Resident, apply_spec
 from autoencode.data.values.as_given import Dtype, as_given, check_dtype, example_shape
 from autoencode.data.values.frames import is_frame
+from autoencode.data.values.vocabulary import MOST_CATEGORIES
 from autoencode.errors import DataError, OptionError, nearest
 from autoencode.estimators.base import CoreEstimator
 from autoencode.estimators.saved import SavedState
@@ -73,6 +74,13 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         range, "unit" not at all where they lie in [0, 1]. The recipe's own way by default.
     layout : {"row", "image", "sequence", "volume"}, default=None
         What an example is, as in ``Autoencoder``.
+    handle_unknown : {"ignore", "error"}, default="ignore"
+        What becomes of a category that ``fit`` did not see: "ignore" takes it as none of those that are
+        known, which is no gap, and tells so; "error" refuses it.
+    max_categories : int, default=2000
+        Categories that a column of a table may have for the model to know each by itself. Of more, the
+        commonest have an input of their own, and the others one for each of 32 stretches of the
+        alphabet; what comes back are words all the same.
     early_stopping : bool, default=False
         Whether training ends when the loss on held-out rows no longer falls.
     validation_fraction : float, default=0.1
@@ -138,6 +146,8 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         column_kinds: Mapping[str, ColumnKind] | None = None,
         standardize: Standardize | None = None,
         layout: Layout | None = None,
+        handle_unknown: Literal["ignore", "error"] = "ignore",
+        max_categories: int = MOST_CATEGORIES,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -161,6 +171,8 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         self.column_kinds = column_kinds
         self.standardize = standardize
         self.layout = layout
+        self.handle_unknown = handle_unknown
+        self.max_categories = max_categories
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change

@@ -90,6 +90,8 @@ def _autoencoder(trained: Trained, networks: dict[str, Any]) -> Autoencoder:
         options=options,
         standardize=trained.origin.standardize,
         layout=trained.origin.layout,
+        handle_unknown=trained.spec.handle_unknown,
+        max_categories=trained.origin.table.max_categories,
         **own,
         **networks,
     )

@@ -6,14 +6,14 @@ import os
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from autoencode.anomaly import Explanation, Judgement
 from autoencode.anomaly.judgement import MOST_KEPT
 from autoencode.data.formats.folders import ImageOptions
-from autoencode.data.formats.tables import TableOptions
+from autoencode.data.formats.tables import NO_OPTIONS, TableOptions
 from autoencode.data.values.frames import as_table, columns_of, in_order, is_frame
 from autoencode.errors import OptionError, ThresholdWarning, own_warnings
 from autoencode.jobs.common import Input, Note, keep, read_for, refuse_layout, refuse_taken
@@ -23,7 +23,7 @@ from autoencode.types import Array, DataSpec, Layout
 
 _CALIBRATED_FROM = 50  # rows; of fewer none can be spared
 _TOLD = 100  # rows whose reasons are told, the most anomalous; more where more are flagged
-_REASONS, _LEAST = 3, 0.01
+_REASONS, _LEAST, _LONGEST = 3, 0.01, 40
 _SHOWN, _DRAWN = 20, 9  # rows in the report's table and in its pictures
 
 
@@ -54,6 +54,7 @@ def anomalies(
     fdr: float | None = None,
     measure: str = "combined",
     table: TableOptions | None = None,
+    handle_unknown: Literal["flag", "error"] | None = None,
     images: ImageOptions | None = None,
     layout: Layout | None = None,
     report: str | os.PathLike[str] | None = None,
@@ -75,6 +76,7 @@ def anomalies(
         fdr: instead, call so many anomalous that at most this share of them is none, on average.
         measure: the score that counts (``AnomalyDetector``).
         table: which columns of a table are labels, names of rows or left out.
+        handle_unknown: of categories that the run did not see: flag or error.
         images: how images of a folder are brought to one form; as in training where there is a run.
         layout: without a run, what an example is, where its axes do not tell (``load_data``).
         report: a page with pictures to write.
@@ -100,6 +102,7 @@ def anomalies(
         detector = AnomalyDetector(
             recipe or "mlp_masked",
             column_kinds=dict(table.kinds) if table else None,
+            max_categories=(table or NO_OPTIONS).max_categories,
             layout=layout,
             random_state=seed,
             device=device,
@@ -114,6 +117,8 @@ def anomalies(
         with own_warnings():
             warnings.simplefilter("ignore", ThresholdWarning)
             detector = _detector_of(run, options, seed, device, data_dir)
+        if handle_unknown is not None:
+            detector.handle_unknown = handle_unknown
         if is_frame(given.x) and (columns := detector.trained_.spec.columns):
             given = replace(given, x=in_order(given.x, columns))
         judgement = detector.judge(given.x, fdr)
@@ -174,7 +179,13 @@ def _reasons(explanation: Explanation, row: int) -> str:
     """Names the entries that add most to a row's score, with their share of it."""
     score = explanation.scores[row]
     parts = [(name, share / score if score else 0.0) for name, share in explanation.top(row, _REASONS)]
-    return ", ".join(f"{name} {share:.0%}" for name, share in parts if share >= _LEAST)
+    unseen = {
+        name: f" ({word[:_LONGEST]!r} was never seen)"
+        for name, word in explanation.never_seen(row).items()
+    }
+    return ", ".join(
+        f"{name} {share:.0%}{unseen.get(name, '')}" for name, share in parts if share >= _LEAST
+    )
 
 
 def _write_report(

@@ -61,6 +61,7 @@ def model_for(
     estimator = Autoencoder(
         recipe,
         column_kinds=dict(table.kinds) if table else None,
+        max_categories=(table or NO_OPTIONS).max_categories,
         layout=layout,
         random_state=seed,
         device=device,

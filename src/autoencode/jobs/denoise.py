@@ -10,7 +10,7 @@ from typing import Any
 
 from autoencode.data import Examples, apply_spec
 from autoencode.data.formats.folders import ImageOptions
-from autoencode.data.formats.tables import TableOptions
+from autoencode.data.formats.tables import NO_OPTIONS, TableOptions
 from autoencode.errors import OptionError
 from autoencode.jobs.common import Note, keep, read_for, refuse_layout, refuse_taken
 from autoencode.jobs.results import write_array
@@ -72,6 +72,7 @@ def denoise(
             corruption,
             level,
             column_kinds=dict(table.kinds) if table else None,
+            max_categories=(table or NO_OPTIONS).max_categories,
             layout=layout,
             random_state=seed,
             device=device,

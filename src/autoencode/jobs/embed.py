@@ -21,7 +21,7 @@ from autoencode.jobs.results import codes_table, write_frame
 from autoencode.runs.data import examples_to_embed
 from autoencode.trained import Trained, choose_device, load_trained
 from autoencode.trained.trained import CHUNK
-from autoencode.types import Array
+from autoencode.types import Array, Unknown
 
 
 def embed(
@@ -31,6 +31,7 @@ def embed(
     *,
     split: str = "test",
     on_bad_file: str | None = None,
+    handle_unknown: Unknown | None = None,
     device: str = "auto",
     data_dir: str | os.PathLike[str] | None = None,
     note: Note = warnings.warn,
@@ -46,6 +47,7 @@ def embed(
         out: .npy, .npz, .csv, .parquet or .feather; ``codes.npy`` in the run folder by default.
         split: which part of the run's own data.
         on_bad_file: of images: refuse or skip; as in training by default.
+        handle_unknown: of a table's categories that training did not see: ignore or error.
         device: auto, cpu, cuda or mps.
         data_dir: where named data sets lie.
         note: told what the user should know of the reading.
@@ -60,7 +62,7 @@ def embed(
     """
     target = Path(run) / "codes.npy" if out is None else check_ending(os.fspath(out), CODES)
     with parallel.joined(choose_device(device)) as group:
-        trained = load_trained(run, device=choose_device(device))
+        trained = load_trained(run, device=choose_device(device)).handling_unknown(handle_unknown)
         ids: list[Array | None] = []
 
         def load(one: Any) -> ExampleSet:

@@ -13,7 +13,7 @@ from autoencode.data.values.frames import count_missing, is_frame
 from autoencode.errors import DataError, OptionError
 from autoencode.jobs.common import model_for, read_for, refuse_layout, refuse_taken
 from autoencode.jobs.results import write_frame, write_plain
-from autoencode.types import Layout
+from autoencode.types import Layout, Unknown
 
 
 def impute(
@@ -24,6 +24,7 @@ def impute(
     recipe: str | None = None,
     draws: int | None = None,
     table: TableOptions | None = None,
+    handle_unknown: Unknown | None = None,
     layout: Layout | None = None,
     save: str | os.PathLike[str] | None = None,
     seed: int = 0,
@@ -40,6 +41,7 @@ def impute(
         draws: how many fillings to draw; one of expected values by default.
         table: which columns of a table are labels, names of rows or left out; as in training by
             default.
+        handle_unknown: with a run, of categories that it did not see: ignore or error.
         layout: without a run, what an example is, where its axes do not tell (``load_data``).
         save: without a run, a folder for what is trained, which then can be one.
         seed: of the training and the draws.
@@ -71,7 +73,7 @@ def impute(
         seed=seed,
         device=device,
         verbose=verbose,
-    )
+    ).handling_unknown(handle_unknown)
     whole, target = given.table if given.table is not None else np.asarray(given.x), Path(out)
     if draws is None:
         _write(target, trained.impute(whole))

@@ -253,6 +253,11 @@ class MixedObservation:
         """Computes the probabilities (S, B, C, K) of all states of categories, padded with 0."""
         return self._log_shares.exp()
 
+    def states(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Finds the states of the categories (B, C) of a target, and which of these were ever seen."""
+        found: tuple[Tensor, Tensor] = self._family.words(codes.round().long())
+        return found
+
     def _of_words(self, codes: Tensor) -> Tensor:
         """Computes the log-probabilities (S, B, C) of words."""
         words = self._family.words

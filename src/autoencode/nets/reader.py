@@ -12,9 +12,9 @@ from autoencode.types import DataSpec
 class Reader(nn.Module):
     """A layer that turns x with missing values and categories into plain numbers.
 
-    A missing value becomes zero (the mean, of a standardised column) and its entry of the indicator 1; a
-    category becomes a one-hot vector of its state (``Words``), all zeros where it is missing, and also
-    where it was never seen, which no indicator tells. Real values v become asinh(v): the same near
+    A missing value becomes zero (the mean, of a standardised column) and its entry of the indicator
+    1; a category becomes a one-hot vector of its state (``Words``), all zeros where it is missing, and
+    also where it was never seen, which no indicator tells. Real values v become asinh(v): the same near
     zero, and an outlier at a hundred standard deviations, which would drive a network far outside of
     what it has learned, becomes 5.3. Along the first data axis come values, then the one-hot vectors,
     then, where there may be gaps, the indicators.

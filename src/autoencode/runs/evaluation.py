@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from autoencode.data import Examples
 from autoencode.data.formats.named import catalogue
 from autoencode.data.labels import is_one_of
+from autoencode.data.values.outside import log
 from autoencode.errors import OptionError
 from autoencode.evaluate.card import SECTIONS, Card, card
 from autoencode.evaluate.case import Binarization, Case
@@ -19,6 +20,7 @@ from autoencode.evaluate.measures import Watch, chosen
 from autoencode.evaluate.metrics import quick
 from autoencode.runs.data import check_split, examples_for, run_data
 from autoencode.trained import Trained, choose_device, load_trained
+from autoencode.types import Unknown
 
 _PICTURES = ("reconstructions", "samples", "latent")
 _ENDING = ".html"
@@ -68,10 +70,12 @@ def card_of(
     request: EvaluationRequest = EvaluationRequest(),
     *,
     split: str = "test",
+    handle_unknown: Unknown | None = None,
     device: str = "auto",
     data_dir: str | os.PathLike[str] | None = None,
     seed: int = 0,
     watch: Watch | None = None,
+    note: Callable[[str], object] = log,
 ) -> Card:
     """Measures a run on a part of its own data, or on other data (their test part, else all).
 
@@ -80,10 +84,12 @@ def card_of(
         source: other data.
         request: what to measure, and where to write the page.
         split: which part of the run's own data.
+        handle_unknown: of a table's categories that training did not see: ignore or error.
         device: auto, cpu, cuda or mps.
         data_dir: where named data sets lie.
         seed: of all draws; the same seed gives the same figures.
         watch: told of each measure and how far it is.
+        note: told what the user should know of the reading of other data.
 
     Raises:
         OptionError: for an unknown measure, split or option.
@@ -94,9 +100,11 @@ def card_of(
         folder,
         source,
         split=split,
+        handle_unknown=handle_unknown,
         device=device,
         data_dir=data_dir,
         seed=seed,
+        note=note,
         anomalies=request.anomalies,
         n_draws=request.n_draws,
         n_examples=request.n_examples,
@@ -142,9 +150,11 @@ def case_of_run(
     source: Any = None,
     *,
     split: str = "test",
+    handle_unknown: Unknown | None = None,
     device: str = "auto",
     data_dir: str | os.PathLike[str] | None = None,
     seed: int = 0,
+    note: Callable[[str], object] = log,
     anomalies: Any = None,
     **options: Any,
 ) -> tuple[Case, dict[str, Any]]:
@@ -154,9 +164,11 @@ def case_of_run(
         folder: the run folder.
         source: other data.
         split: else which part of the run's own.
+        handle_unknown: of a table's categories that training did not see: ignore or error.
         device: auto, cpu, cuda or mps.
         data_dir: where named data sets lie.
         seed: of all draws.
+        note: told what the user should know of the reading of other data.
         anomalies: data of another kind; by default the classes that were left out of the run's own.
         **options: of ``Case``.
 
@@ -164,7 +176,7 @@ def case_of_run(
         What is to be measured; and ``data``, ``split`` and ``n`` in words.
     """
     check_split(split, own=source is None)
-    trained = load_trained(folder, device=choose_device(device))
+    trained = load_trained(folder, device=choose_device(device)).handling_unknown(handle_unknown)
     training = None
     if source is None:
         data = run_data(trained, folder, data_dir)
@@ -175,6 +187,8 @@ def case_of_run(
         name = f"{data.name} without {', '.join(left_out)}" if left_out else data.name
     else:
         examples = examples_for(trained, folder, source, data_dir=data_dir)
+        for notice in examples.notices:
+            note(notice)
         name, split = str(source), "all"
     others = None
     if anomalies is not None:

@@ -37,7 +37,7 @@ from autoencode.nets import DictionaryDecoder
 from autoencode.randomness import bernoulli, common_noise, drawing, mix, seeded
 from autoencode.recipes import Recipe
 from autoencode.training.processor import tuned
-from autoencode.types import Array, Batch, DataSpec, Observation
+from autoencode.types import Array, Batch, DataSpec, Observation, Unknown
 
 Half = TypeVar("Half", Encoder, Decoder)
 
@@ -116,6 +116,16 @@ class Trained:
     @property
     def spec(self) -> DataSpec:
         return self.recipe.spec
+
+    def handling_unknown(self, how: Unknown | None) -> Trained:
+        """Sets what becomes of categories that training did not see; ``None`` leaves it as it is.
+
+        Returns:
+            The same model.
+        """
+        if how is not None and how != self.spec.handle_unknown:
+            self.recipe = replace(self.recipe, spec=replace(self.spec, handle_unknown=how))
+        return self
 
     @property
     def origin(self) -> Origin:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from autoencode.data.disk.stored import Stored
 from autoencode.data.values.apply_spec import to_spec
 from autoencode.data.values.arrays import refuse_unusable
+from autoencode.data.values.outside import log
 from autoencode.types import Array, DataSpec
 
 
@@ -19,6 +20,7 @@ class Conformed(Stored):
     """
 
     spec: DataSpec = field(default=DataSpec(()), kw_only=True)
+    _told: list[str] = field(default_factory=list, kw_only=True, repr=False)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -29,8 +31,14 @@ class Conformed(Stored):
         """Reads the rows from ``start`` to ``stop`` (stop - start, *D), as ``apply_spec`` gives them.
 
         Raises:
-            DataError: a value is missing, or lies outside of what the model was trained on.
+            DataError: a value is missing, or most lie far outside of what the model was trained on.
         """
         block = self.store.read(start, stop)
         refuse_unusable(block, self.store.name, start)
-        return to_spec(block, self.spec, self.store.name, start)
+        return to_spec(block, self.spec, self.store.name, start, self._tell)
+
+    def _tell(self, line: str) -> None:
+        """Tells the first line that there is to tell; other blocks would repeat it."""
+        if not self._told:
+            log(f"{line} (told once, of the first rows that have such)")
+        self._told.append(line)

@@ -29,6 +29,12 @@ from autoencode.data.formats.format import Format, Opening, as_path, is_large
 from autoencode.data.raw import Raw
 from autoencode.data.values.arrays import as_text
 from autoencode.data.values.frames import encode, is_frame, learn_columns, names_of, select
+from autoencode.data.values.vocabulary import (
+    MOST_CATEGORIES,
+    Unseen,
+    shortened_notices,
+    unseen_notices,
+)
 from autoencode.errors import DataError, OptionError, nearest
 from autoencode.files.free_memory import human, require_memory
 from autoencode.types import Array, ColumnKind, DataSpec
@@ -49,19 +55,32 @@ class TableOptions:
         id: the column that names each row, for the files that are written.
         drop: columns that are left out.
         kinds: what the values of a column are, where the file does not tell.
+        max_categories: categories that a column may have for a model to know each by itself; of more
+            the rarer ones share states (``vocabulary.learned``).
     """
 
     label: str | None = None
     id: str | None = None
     drop: tuple[str, ...] = ()
     kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
+    max_categories: int = MOST_CATEGORIES
+
+    def __post_init__(self) -> None:
+        if type(self.max_categories) is not int or self.max_categories < 2:
+            raise OptionError(
+                f"max_categories must be a whole number, 2 or more, got {self.max_categories!r}"
+            )
 
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any] | None) -> TableOptions:
         """Makes options from what ``as_dict`` gave."""
         facts = facts or {}
         return cls(
-            facts.get("label"), facts.get("id"), tuple(facts.get("drop", ())), facts.get("kinds", {})
+            facts.get("label"),
+            facts.get("id"),
+            tuple(facts.get("drop", ())),
+            facts.get("kinds", {}),
+            facts.get("max_categories", MOST_CATEGORIES),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -74,7 +93,7 @@ class TableOptions:
         return [name for name in (self.label, self.id, *self.drop) if name is not None]
 
     def __bool__(self) -> bool:
-        return bool(self.aside or self.kinds)
+        return bool(self.aside or self.kinds or self.max_categories != MOST_CATEGORIES)
 
 
 NO_OPTIONS = TableOptions()
@@ -184,10 +203,11 @@ def table_for_training(table: Any, options: TableOptions, name: str) -> Raw:
         raise DataError(f"{name}: no column is left to learn from; drop fewer")
     features = select(table, kept)
     with converting(name):
-        columns = learn_columns(features, options.kinds, name)
+        columns = learn_columns(features, options.kinds, name, options.max_categories)
         x = encode(features, columns, name)
     labels, ids = (column_values(table, column) for column in (options.label, options.id))
-    return Raw(name, x, labels=labels, columns=columns, gaps=True, ids=ids)
+    notices = tuple(shortened_notices(columns))
+    return Raw(name, x, labels=labels, columns=columns, gaps=True, ids=ids, notices=notices)
 
 
 def refuse_absent(table: Any, options: TableOptions, name: str) -> None:
@@ -214,11 +234,13 @@ def table_for_model(table: Any, options: TableOptions, spec: DataSpec, name: str
     features = select(table, [column for column in names if column not in aside])
     with converting(name):
         columns = spec.columns or learn_columns(features, options.kinds, name)
-        x = encode(features, columns, name)
+        unseen: list[Unseen] = []
+        x = encode(features, columns, name, unseen if spec.handle_unknown == "ignore" else None)
     label = options.label if options.label in names else None
     row = options.id if options.id in names else None
     labels, ids = (column_values(table, column) for column in (label, row))
-    return Raw(name, x, labels=labels, columns=columns, gaps=spec.gaps, ids=ids)
+    notices = tuple(unseen_notices(unseen))
+    return Raw(name, x, labels=labels, columns=columns, gaps=spec.gaps, ids=ids, notices=notices)
 
 
 def column_values(table: Any, name: str | None) -> Array | None:

@@ -8,19 +8,28 @@ from typing import Any
 
 import numpy as np
 
-from autoencode.data.values.arrays import as_array, extremes, place
+from autoencode.data.values.arrays import as_array, extremes
 from autoencode.data.values.frames import encode, is_frame
 from autoencode.data.values.layouts import channels_last
+from autoencode.data.values.outside import Tell, log, look_outside, range_of
 from autoencode.data.values.ranges import raw_dtype
+from autoencode.data.values.vocabulary import Unseen, unseen_notices
 from autoencode.errors import DataError
 from autoencode.types import Array, DataSpec
 
-_ROUNDING = 1e-6  # of the range; as far outside as a float32 on its way through a file may come
-_NOISE = 10  # of the range; farther outside no noise comes that anything could be seen behind
 
-
-def apply_spec(x: Any, spec: DataSpec, part: str = "data") -> Array:
+def apply_spec(
+    x: Any,
+    spec: DataSpec,
+    part: str = "data",
+    tell: Tell = log,
+    unseen: list[Unseen] | None = None,
+) -> Array:
     """Brings new examples to the layout and range that a spec expects.
+
+    One odd value stops nothing: what lies outside of the range of pixels is taken as the nearest value
+    within (``look_outside``), and a category that was never seen as none of those that are known
+    (``spec.handle_unknown``); both are told in a line.
 
     Example:
         >>> apply_spec(np.zeros((5, 784)), DataSpec((1, 28, 28))).shape
@@ -31,6 +40,9 @@ def apply_spec(x: Any, spec: DataSpec, part: str = "data") -> Array:
             channel (or of a single feature), or with channels last.
         spec: what the model was trained on.
         part: what to call the data in an error message.
+        tell: given what the user should know, a line each; by default to the logger
+            ``autoencode.values``.
+        unseen: a list for categories that were never seen, where somebody asks which they are.
 
     Returns:
         (N, *D) raw values for ``spec.to_model``: uint8, float32, or float64 of measurements.
@@ -39,30 +51,35 @@ def apply_spec(x: Any, spec: DataSpec, part: str = "data") -> Array:
         DataError: the examples do not fit.
     """
     if spec.columns and is_frame(x):
-        x = encode(x, spec.columns, part)
+        found: list[Unseen] = []
+        x = encode(x, spec.columns, part, found if spec.handle_unknown == "ignore" else None)
+        for line in unseen_notices(found):
+            tell(line)
+        if unseen is not None:
+            unseen += found
     given = as_array(x, part, spec.gaps)
-    fitted = to_spec(given, spec, part)
+    fitted = to_spec(given, spec, part, tell=tell)
     if scaled_up(spec, given.dtype):
-        _refuse_scaled(given, _range(spec)[1], part)
+        _refuse_scaled(given, range_of(spec)[1], part)
     return fitted
 
 
-def to_spec(given: Array, spec: DataSpec, part: str, first_row: int = 0) -> Array:
+def to_spec(given: Array, spec: DataSpec, part: str, first_row: int = 0, tell: Tell = log) -> Array:
     """Brings clean rows to a spec as ``apply_spec`` does; they may begin at ``first_row`` of more.
 
     Whether values are in 0..1 that should reach to 255 is not looked at: all of them must say so.
     """
     array = to_shape(given, spec, part)
     if spec.kind == "unit":
-        _refuse_outside(given, spec, part, first_row)
+        look_outside(given, spec, part, first_row, tell)
         if given.dtype.kind == "f" and not spec.noisy:
-            array = array.clip(*_range(spec))  # of what rounding left outside
+            array = array.clip(*range_of(spec))
     return np.ascontiguousarray(array, dtype=raw_dtype(given.dtype, spec.kind, spec.shape))
 
 
 def scaled_up(spec: DataSpec, dtype: np.dtype[Any]) -> bool:
     """Tells whether a spec reaches to 255, so that fractions of 1 could be mistaken for its values."""
-    return spec.kind == "unit" and _range(spec)[1] > 1 and dtype.kind == "f"
+    return spec.kind == "unit" and range_of(spec)[1] > 1 and dtype.kind == "f"
 
 
 def are_fractions(x: Array) -> bool:
@@ -88,31 +105,6 @@ def to_shape(x: Array, spec: DataSpec, part: str = "data") -> Array:
     raise DataError(
         f"{part}: expected {spec.size} values per example ({times(spec.shape)}), "
         f"got {math.prod(shape)} ({times(shape)}){hint}"
-    )
-
-
-def _range(spec: DataSpec) -> tuple[float, float]:
-    """Returns the lowest and highest raw value of a unit spec."""
-    return spec.offset[0], spec.offset[0] + spec.scale[0]
-
-
-def _refuse_outside(x: Array, spec: DataSpec, part: str, first_row: int) -> None:
-    """Refuses values that lie outside the range of a unit spec by more than rounding."""
-    if not x.size:
-        return
-    low, high = _range(spec)
-    slack = (_NOISE if spec.noisy else _ROUNDING) * (high - low)
-    lowest, highest = extremes(x)
-    if lowest < low - slack:
-        flat = int(np.argmax(x == lowest))
-    elif highest > high + slack:
-        flat = int(np.argmax(x == highest))
-    else:
-        return
-    where = place(np.unravel_index(flat, x.shape), first_row)
-    raise DataError(
-        f"{part}: the value {x.flat[flat]:g} at {where} lies outside {low:g}..{high:g}, "
-        "the range that the model was trained on"
     )
 
 

@@ -319,7 +319,7 @@ def _filled_table(source: Any, spec: DataSpec, made: Any) -> Any:
         return done.set_axis(source.columns, axis=1)
     frame, guess = (nw.from_native(one, eager_only=True) for one in (source, made))
     columns = spec.columns or tuple(map(Column, names_of(source)))
-    missing = np.isnan(encode(frame.select([c.name for c in columns]).to_native(), columns))
+    missing = np.isnan(encode(frame.select([c.name for c in columns]).to_native(), columns, unseen=[]))
     for i, column in enumerate(columns):
         gone = missing[:, i]
         if not gone.any():

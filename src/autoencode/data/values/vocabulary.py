@@ -36,6 +36,13 @@ class Unseen:
     rows: Array
     words: tuple[str, ...]
 
+    def of(self, chosen: Array) -> Unseen:
+        """Finds those of some rows, by their numbers (K,), which are numbered anew."""
+        words = dict(zip(self.rows.tolist(), self.words, strict=True))
+        rows = [i for i, row in enumerate(chosen.tolist()) if row in words]
+        found = tuple(words[row] for row in chosen[rows].tolist())
+        return replace(self, rows=np.array(rows, dtype=int), words=found)
+
     @property
     def told(self) -> str:
         """Says which they are."""
