@@ -115,7 +115,7 @@ def split_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``--label``, ``--id``, ``--drop``, ``--kind``, ``--max-categories`` as one argument ``columns``."""
+    """Adds the options of what columns of tables are for, as one argument ``columns``."""
 
     @functools.wraps(function)
     def command(
