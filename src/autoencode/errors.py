@@ -16,6 +16,7 @@ Messages are one line: what is wrong, where, and what to do.
 from __future__ import annotations
 
 import difflib
+import logging
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
@@ -110,6 +111,22 @@ def nearest(name: str, known: Iterable[str]) -> str:
     listed = [name[:_MOST_NAME] for name in known[:_LISTED]]
     more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
     return f"known: {', '.join(listed)}{more}"
+
+
+_MOST_SAID = 1000
+_logger, _said = logging.getLogger("autoencode"), set[str]()
+
+
+def say_once(notices: Iterable[str]) -> None:
+    """Says through the logger ``autoencode`` what was guessed of data, each line once in a process.
+
+    ``logging.getLogger("autoencode").setLevel("ERROR")`` silences it. Commands say it on stderr.
+    """
+    for notice in notices:
+        if notice not in _said:
+            if len(_said) < _MOST_SAID:
+                _said.add(notice)
+            _logger.warning("%s", notice)
 
 
 _filters = threading.RLock()

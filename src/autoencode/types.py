@@ -65,6 +65,9 @@ class Column:
         counts: how often each category came; empty where nobody counted.
         states: of a column of thousands of categories, which of fewer states stands for each in a
             model; empty where each stands for itself.
+        text: how values were spelled that came as text: of numbers the decimal sign, the sign between
+            thousands and the unit (``",|.|EUR"``), of dates their order (``"dmy"``) or ``"time"``;
+            empty where they came as numbers and dates.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Column:
     dtype: str = field(default="", compare=False)  # says nothing of what its values mean
     counts: tuple[int, ...] = field(default=(), compare=False)  # what values mean does not hang on it
     states: tuple[int, ...] = ()
+    text: str = ""
 
     @property
     def n_states(self) -> int:
@@ -191,6 +195,11 @@ class DataSpec:
                 f"an example of shape {self.shape} has the axes of a {found}, and the layout says "
                 f"{self.layout!r}; leave the layout out, or give the shape that it has"
             )
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of a table's columns; empty for data without names."""
+        return tuple(column.name for column in self.columns)
 
     @property
     def mixed(self) -> bool:

@@ -79,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # for file names that are no text
     Signals.received = 0
+    if not logging.getLogger("autoencode").handlers:  # what it is told, commands say themselves
+        logging.getLogger("autoencode").addHandler(logging.NullHandler())
     try:
         with Signals(), warnings.catch_warnings(), _logged():
             warnings.simplefilter("ignore", DoctorWarning)  # the doctor is told of in lines of its own

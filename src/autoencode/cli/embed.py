@@ -55,6 +55,7 @@ def embed_command(
         handle_unknown=reading.handle_unknown,
         device=reading.device,
         data_dir=reading.data_dir,
+        table=reading.spelled,
         note=say_notice,
     )
     if written is not None:

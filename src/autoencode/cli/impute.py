@@ -14,7 +14,7 @@ from autoencode.cli.options import (
     table_options,
     unknown_option,
 )
-from autoencode.cli.output import print_json, say
+from autoencode.cli.output import print_json, say, say_notice
 
 if TYPE_CHECKING:
     from autoencode.data import TableOptions
@@ -88,6 +88,7 @@ def impute_command(
         seed=seed,
         device=device,
         verbose=not quiet,
+        note=say_notice,
     )
     if as_json:
         print_json({"file": str(files[0]), "files": [str(file) for file in files], "filled": n})

@@ -115,7 +115,10 @@ def split_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options of what columns of tables are for, as one argument ``columns``."""
+    """Adds the options of what columns of tables are for, and ``spelling_options``.
+
+    The command is given them as one argument ``columns``.
+    """
 
     @functools.wraps(function)
     def command(
@@ -123,17 +126,72 @@ def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
         label: str | None,
         row_id: str | None,
         drop: tuple[str, ...],
+        keep: tuple[str, ...],
         kinds: tuple[str, ...],
         max_categories: int | None,
+        spelled: TableOptions | None,
         **kwargs: Any,
     ) -> Any:
-        columns = _table_of(label, row_id, drop, kinds, max_categories)
+        columns = _table_of(label, row_id, drop, keep, kinds, max_categories)
+        if spelled is not None:
+            columns = spelled if columns is None else columns.over(spelled)
         return function(*args, columns=columns, **kwargs)
 
-    decorated: Callable[..., Any] = command
+    decorated: Callable[..., Any] = spelling_options(command)
     for option in _TABLE_OPTIONS:
         decorated = option(decorated)
     return decorated
+
+
+def spelling_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds ``--header``, ``--decimal``, ``--thousands``, ``--date-order`` as argument ``spelled``."""
+
+    @functools.wraps(function)
+    def command(
+        *args: Any,
+        header: bool | None,
+        decimal: str | None,
+        thousands: str | None,
+        date_order: Any,
+        **kwargs: Any,
+    ) -> Any:
+        from autoencode.reading import TableOptions
+
+        found = TableOptions(header=header, decimal=decimal, thousands=thousands, date_order=date_order)
+        return function(*args, spelled=found if found else None, **kwargs)
+
+    decorated: Callable[..., Any] = command
+    for option in _SPELLING_OPTIONS:
+        decorated = option(decorated)
+    return decorated
+
+
+_SPELLING_OPTIONS = (
+    click.option(
+        "--date-order",
+        type=click.Choice(["dmy", "mdy", "ymd"]),
+        metavar="dmy|mdy|ymd",
+        help="Of a table: the order of day, month and year in dates such as 1/2/2020.  [default: told "
+        "by numbers above 12, else month first with slashes, day first with points and hyphens]",
+    ),
+    click.option(
+        "--thousands",
+        metavar="SIGN",
+        help="Of a table: the sign between thousands in text: , . ' a space, or nothing.  [default: "
+        "recognised]",
+    ),
+    click.option(
+        "--decimal",
+        metavar=".|,",
+        help="Of a table: the sign before the fraction in text.  [default: recognised; 1,234 alone is "
+        "1234, in a file with semicolons 1.234]",
+    ),
+    click.option(
+        "--header/--no-header",
+        default=None,
+        help="Of a text table: whether the first line names the columns.  [default: recognised]",
+    ),
+)
 
 
 _TABLE_OPTIONS = (
@@ -151,6 +209,13 @@ _TABLE_OPTIONS = (
         metavar="COLUMN=KIND",
         help="Of a table: what a column's values are where the file does not tell: real, count, "
         "boolean, category or date; may be repeated.",
+    ),
+    click.option(
+        "--keep",
+        multiple=True,
+        metavar="COLUMN",
+        help="Of a table: a column to learn from although it looks like numbers or names of the rows, "
+        "which are left out; may be repeated.",
     ),
     click.option(
         "--drop",
@@ -177,6 +242,7 @@ def _table_of(
     label: str | None,
     row_id: str | None,
     drop: tuple[str, ...],
+    keep: tuple[str, ...],
     kinds: tuple[str, ...],
     max_categories: int | None,
 ) -> TableOptions | None:
@@ -190,7 +256,7 @@ def _table_of(
             raise OptionError(f"--kind takes COLUMN=KIND, got '{pair}'")
         found[name.strip()] = kind.strip()
     most = {} if max_categories is None else {"max_categories": max_categories}
-    options = TableOptions(label, row_id, drop, found, **most)  # type: ignore[arg-type]
+    options = TableOptions(label, row_id, drop, found, keep, **most)  # type: ignore[arg-type]
     return options if options else None
 
 

@@ -14,6 +14,7 @@ from autoencode.cli.options import (
     bad_file_option,
     data_dir_option,
     device_option,
+    spelling_options,
     split_option,
     unknown_option,
 )
@@ -21,7 +22,7 @@ from autoencode.cli.output import print_json, say, say_notice
 from autoencode.errors import OptionError
 
 if TYPE_CHECKING:
-    from autoencode.data import Examples
+    from autoencode.data import Examples, TableOptions
     from autoencode.data.values.as_given import Dtype
     from autoencode.jobs.results import Written
     from autoencode.trained import Trained
@@ -37,22 +38,25 @@ class Reading:
     device: str
     data_dir: str | None
     handle_unknown: Unknown | None = None
+    spelled: TableOptions | None = None
 
     def examples(self, trained: Trained, run: str, data: str | None) -> Examples:
         """Reads DATA, or a part of the run's own data."""
         from autoencode.runs.data import examples_for
 
         trained.handling_unknown(self.handle_unknown)
-        examples = examples_for(trained, run, data, self.split, self.data_dir, self.on_bad_file)
+        examples = examples_for(
+            trained, run, data, self.split, self.data_dir, self.on_bad_file, self.spelled
+        )
         for notice in examples.notices:
             say_notice(notice)
         return examples
 
 
 def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``--split``, ``--on-bad-file``, ``--handle-unknown``, ``--device`` and ``--data-dir``.
+    """Adds the options of how examples are read, of a table how it is spelled and what is new in it.
 
-    They are one argument, ``reading``.
+    The command is given them as one argument ``reading``.
     """
 
     @split_option
@@ -60,6 +64,7 @@ def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @unknown_option("ignore", "error")
     @device_option
     @data_dir_option
+    @spelling_options
     @functools.wraps(function)
     def command(
         *args: Any,
@@ -68,9 +73,10 @@ def reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
         handle_unknown: Unknown | None,
         device: str,
         data_dir: str | None,
+        spelled: TableOptions | None,
         **kwargs: Any,
     ) -> Any:
-        reading = Reading(split, on_bad_file, device, data_dir, handle_unknown)
+        reading = Reading(split, on_bad_file, device, data_dir, handle_unknown, spelled)
         return function(*args, reading=reading, **kwargs)
 
     return command
@@ -97,8 +103,8 @@ def write_result(
 
     own = default.with_suffix(".csv" if trained.spec.columns else ".npy")
     target = own if out is None else check_ending(out)
-    known = (None, None) if examples is None else (examples.ids, examples.like)
-    say_written(target, write_array(target, array, trained, *known, dtype), as_json)
+    ids, like = (None, None) if examples is None else (examples.ids, examples.like)
+    say_written(target, write_array(target, array, trained, ids, like, dtype), as_json)
 
 
 def say_written(target: Path, written: Written, as_json: bool) -> None:

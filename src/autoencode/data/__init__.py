@@ -12,13 +12,13 @@ from autoencode.data.formats.folders import ImageOptions
 from autoencode.data.formats.idx import read_idx
 from autoencode.data.formats.named import DatasetInfo, catalogue
 from autoencode.data.formats.npy import read_file
-from autoencode.data.formats.tables import TableOptions
 from autoencode.data.labels import class_numbers, conditioned, known_labels, one_hot
 from autoencode.data.loading import load_data, load_examples, open_examples, prepare, reopened
 from autoencode.data.origin import Origin
 from autoencode.data.raw import Factors, Raw
 from autoencode.data.values.apply_spec import apply_spec
 from autoencode.data.values.arrays import as_array, as_labels
+from autoencode.reading import TableOptions
 from autoencode.types import Standardize
 
 __all__ = [

@@ -12,6 +12,7 @@ import numpy as np
 from autoencode.data.raw import Factors
 from autoencode.data.values.vocabulary import Unseen
 from autoencode.errors import DataError, OptionError
+from autoencode.reading import NO_OPTIONS, TableOptions
 from autoencode.types import Array, DataSpec
 
 PARTS = ("test", "validation", "train")  # of data
@@ -187,6 +188,7 @@ class Data:
         test: the data set's own test part or a held-out one, ``None`` when there are too few.
         spec: how models see both.
         notices: things done to the data that the user should know.
+        table: how a table was read, with what was found in it.
     """
 
     name: str
@@ -194,6 +196,7 @@ class Data:
     test: Examples | None
     spec: DataSpec
     notices: tuple[str, ...] = ()
+    table: TableOptions = NO_OPTIONS
 
     def fingerprint(self) -> str:
         """Computes a SHA-256 over shapes, dtypes and values: the same exactly when the examples are.

@@ -33,8 +33,6 @@ from autoencode.data.formats.format import Opening
 from autoencode.data.formats.npy import rows_in_order
 from autoencode.data.formats.numpy_arrays import as_it_is
 from autoencode.data.formats.tables import (
-    NO_OPTIONS,
-    TableOptions,
     is_too_large,
     table_for_model,
     table_for_training,
@@ -55,12 +53,13 @@ from autoencode.data.values.frames import is_frame
 from autoencode.data.values.layouts import arrangement, arrangement_of, check_layout, image_shape
 from autoencode.data.values.ranges import Storage, choose_storage, raw_dtype, spec_for
 from autoencode.data.values.support import support_of
-from autoencode.data.values.vocabulary import MOST_CATEGORIES
-from autoencode.errors import DataError, OptionError
+from autoencode.errors import DataError, OptionError, say_once
+from autoencode.reading import NO_OPTIONS, TableOptions
+from autoencode.reading.options import MOST_CATEGORIES
 from autoencode.types import Array, ColumnKind, DataSpec, Layout, Standardize
 
 _ROWS = 1 << 10  # compared at a time: nearly always these already differ
-_UNNAMED = "these data have no named columns; leave label, id, drop and kinds out"
+UNNAMED = "these data have no named columns; leave the options of tables (label, id, drop, ...) out"
 
 
 def load_data(
@@ -96,7 +95,8 @@ def load_data(
         stream: whether the data stay on disk and are read while they are used; by default what
             would take more than a quarter of the free memory, and memory maps
             (``docs/large_data.md``).
-        table: which columns of a table are labels, names of rows or left out, and of what kind.
+        table: which columns of a table are labels, names of rows or left out, of what kind, and how
+            numbers and dates in text are spelled; what is not said is recognised (``docs/tables.md``).
         images: the size that images of a folder are brought to, how, and what becomes of damaged ones.
         leave_out: labels whose examples are in neither part, so that a model never sees them.
         layout: what an example is: ``row`` (entries that are flattened), ``image`` (height, width, and
@@ -122,13 +122,13 @@ def load_data(
         return source
     check_layout(layout)
     if table and (stream or is_too_large(source) or not _may_be_table(source)):
-        raise OptionError(_UNNAMED)
-    how = Opening(stream, data_dir=data_dir, images=images, progress=progress)
+        raise OptionError(UNNAMED)
+    how = Opening(stream, data_dir=data_dir, images=images, progress=progress, said=table)
     found = open_source(source, how)
     if is_frame(found):
         found = table_for_training(found, table, _name(source))
     elif table:
-        raise OptionError(_UNNAMED)
+        raise OptionError(UNNAMED)
     elif not isinstance(found, Raw):
         if stays(source, found, stream):
             if leave_out:
@@ -149,13 +149,14 @@ def load_data(
             f"(seed {_HELD_OUT_SEED})"
         )
     xs, spec, more = _fit(raw, standardize, held_out, layout)
+    say_once([*raw.notices, *more])
     train = Examples(xs[0], raw.labels, raw.ids, factors=raw.factors)
     test = None
     if len(xs) > 1:
         test = Examples(xs[1], raw.labels_test, raw.ids_test, factors=raw.factors_test)
     if held_out is not None:
         train, test = train.take(~held_out), train.take(held_out)
-    return Data(raw.name, train, test, spec, (*notices, *more))
+    return Data(raw.name, train, test, spec, (*notices, *more), raw.table)
 
 
 def load_examples(
@@ -185,7 +186,7 @@ def load_examples(
     Raises:
         DataError: the examples do not fit.
     """
-    how = Opening(False, True, data_dir, image_shape(spec), images, progress)
+    how = Opening(False, True, data_dir, image_shape(spec), images, progress, table, spec.column_names)
     return _examples(source, open_source(source, how), spec, table, labels)
 
 
@@ -198,6 +199,7 @@ def _examples(
         like, found = found, table_for_model(found, table, spec, _name(source))
     elif not isinstance(found, Raw):
         found = read_whole(found)
+    say_once(found.notices)
     raw = _clean(replace(found, gaps=spec.gaps), labels, training=False)
     told: list[str] = []
     if raw.x_test is not None:
@@ -245,7 +247,7 @@ def prepare(
     found = as_it_is(x) if isinstance(x, str | os.PathLike) else open_source(x)
     if is_frame(found):
         options = TableOptions(kinds=kinds or {}, max_categories=max_categories)
-        raw = table_for_training(found, options, "train")
+        raw = table_for_training(found, options, "train", leave_out=False)
     elif kinds:
         raise OptionError("these data have no named columns; leave the kinds out")
     elif isinstance(found, Raw):
@@ -257,7 +259,7 @@ def prepare(
         raw = read_whole(found)
     raw = _for_training(_clean(replace(raw, gaps=raw.gaps or gaps), labels))
     (stored,), spec, notices = _fit(raw, standardize, layout=layout)
-    return Examples(stored, raw.labels), spec, tuple(notices)
+    return Examples(stored, raw.labels), spec, (*raw.notices, *notices)
 
 
 def read(
@@ -438,7 +440,9 @@ def open_examples(
     """
     named = bool(spec.columns) and not is_too_large(source)  # columns are found by their names
     stream = None if named else _in_place(source)
-    how = Opening(stream, named, data_dir, image_shape(spec), images)
+    how = Opening(
+        stream, named, data_dir, image_shape(spec), images, said=table, names=spec.column_names
+    )
     store = open_source(source, how)
     if isinstance(store, Raw) or is_frame(store) or named:
         return _examples(source, store, spec, table)

@@ -11,8 +11,8 @@ from typing import Any, get_args
 
 from autoencode.data.examples import Data, Examples
 from autoencode.data.formats.folders import AS_THEY_ARE, ImageOptions
-from autoencode.data.formats.tables import NO_OPTIONS, TableOptions
 from autoencode.errors import ModelFileError, OptionError
+from autoencode.reading import NO_OPTIONS, TableOptions
 from autoencode.types import ColumnKind, Layout, Standardize
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -65,7 +65,7 @@ class Origin:
         """Notes how some data were read.
 
         Args:
-            data: what was read.
+            data: what was read; of a table also what was found in it.
             source: what they were read from; ``None`` where that alone would not give them again.
             table, images, standardize, layout, left_out: as ``load_data`` was given them.
             n_labels: how many labels were kept.
@@ -75,7 +75,7 @@ class Origin:
             name=data.name,
             sha256=data.fingerprint(),
             streamed=not isinstance(data.train, Examples),
-            table=table or NO_OPTIONS,
+            table=data.table or table or NO_OPTIONS,
             images=images or AS_THEY_ARE,
             standardize=standardize,
             layout=layout,
@@ -151,9 +151,12 @@ class Origin:
         return replace(self.images, on_bad_file=on_bad_file)  # type: ignore[arg-type]
 
     def table_for(self, names: Sequence[str]) -> TableOptions:
-        """Gives what was set aside of a table, as far as another one with these columns has it."""
+        """Gives what was said of a table, as far as another one has these columns."""
         label, row = (name if name in names else None for name in (self.table.label, self.table.id))
-        return TableOptions(label, row, tuple(name for name in self.table.drop if name in names))
+        drop, keep = (
+            tuple(name for name in some if name in names) for some in (self.table.drop, self.table.keep)
+        )
+        return replace(self.table, label=label, id=row, drop=drop, keep=keep, kinds={})
 
 
 def _findable(source: Any) -> str | None:
@@ -176,12 +179,19 @@ def _table(facts: Any) -> TableOptions:
     kinds = facts.get("kinds", {})
     sound = (
         all(isinstance(facts.get(key), str | None) for key in ("label", "id"))
-        and _are_texts(facts.get("drop", []))
+        and all(_are_texts(facts.get(key, [])) for key in ("drop", "keep"))
+        and all(
+            isinstance(facts.get(key), str | None) for key in ("decimal", "thousands", "date_order")
+        )
+        and isinstance(facts.get("header"), bool | None)
         and isinstance(kinds, Mapping)
         and all(kind in get_args(ColumnKind) for kind in kinds.values())
     )
     _need(sound, "table")
-    return TableOptions.from_dict(facts)
+    try:
+        return TableOptions.from_dict(facts)
+    except OptionError:
+        raise _damaged("table") from None
 
 
 def _images(facts: Any) -> ImageOptions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from autoencode.reading import NO_OPTIONS, TableOptions
 from autoencode.types import Array, Column, DataSpec
 
 # The first key that is there is taken. Keras' mnist.npz, the ADBench files and plain np.savez fit.
@@ -62,6 +63,7 @@ class Raw:
         ids_test: (M,) the same of the test part.
         factors: what each example was made from, ``None`` where that is not known.
         factors_test: the same of the test part.
+        table: how a table was read, with what was found in it.
     """
 
     name: str
@@ -77,3 +79,4 @@ class Raw:
     ids_test: Array | None = None
     factors: Factors | None = None
     factors_test: Factors | None = None
+    table: TableOptions = NO_OPTIONS

@@ -24,10 +24,11 @@ from autoencode.anomaly import (
 )
 from autoencode.data import Examples
 from autoencode.data.values.apply_spec import apply_spec
-from autoencode.data.values.vocabulary import MOST_CATEGORIES, Unseen
+from autoencode.data.values.vocabulary import Unseen
 from autoencode.errors import IncompatibleError
 from autoencode.estimators.parts import Parts
 from autoencode.estimators.scored import ScoredEstimator
+from autoencode.reading.options import MOST_CATEGORIES
 from autoencode.recipes import ScheduleName
 from autoencode.trained import Trained
 from autoencode.training import Observer

@@ -16,13 +16,13 @@ from autoencode.data import Examples, Origin
 from autoencode.data.values.apply_spec import apply_spec
 from autoencode.data.values.as_given import Dtype, as_given, check_dtype, template_of
 from autoencode.data.values.frames import is_frame, reread, written
-from autoencode.data.values.vocabulary import MOST_CATEGORIES
 from autoencode.errors import IncompatibleError, ModelFileError
 from autoencode.estimators.base import CoreEstimator
 from autoencode.estimators.going_on import carried, pace, scaling_of_part
 from autoencode.estimators.online import Online
 from autoencode.estimators.saved import SavedState
 from autoencode.evaluate.relative import ERROR, ROWS
+from autoencode.reading.options import MOST_CATEGORIES
 from autoencode.recipes import Named, ScheduleName
 from autoencode.recipes.catalogue import default_recipe
 from autoencode.trained import Trained, choose_device, fit_prior, fit_prior_again

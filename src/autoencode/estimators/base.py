@@ -21,7 +21,7 @@ from autoencode.data import Data, Examples, Origin, prepare
 from autoencode.data.values.apply_spec import apply_spec
 from autoencode.data.values.frames import is_frame
 from autoencode.data.values.rescaled import rescaled
-from autoencode.errors import DataError, OptionError
+from autoencode.errors import DataError, OptionError, say_once
 from autoencode.estimators.going_on import carried, gently, pace, scaling_for, starts_better
 from autoencode.estimators.saved import forget_estimator, write_estimator
 from autoencode.evaluate.findings import tell
@@ -136,9 +136,10 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             prepared: tuple[Any, DataSpec, tuple[str, ...]] = again, spec, ()
         else:
             prepared = self._read(clean)
-            if self.verbose:
-                for notice in prepared[2]:
-                    note(f"note: {notice}")
+            if not self.verbose:
+                say_once(prepared[2])
+            for notice in prepared[2] if self.verbose else ():
+                note(f"note: {notice}")
         examples, spec, notices = prepared
         if target is None:
             return examples, spec, notices

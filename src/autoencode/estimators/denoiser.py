@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from autoencode.data import Examples, Resident, apply_spec
 from autoencode.data.values.as_given import Dtype, as_given, check_dtype, example_shape
 from autoencode.data.values.frames import is_frame
-from autoencode.data.values.vocabulary import MOST_CATEGORIES
 from autoencode.errors import DataError, OptionError, nearest
 from autoencode.estimators.base import CoreEstimator
 from autoencode.estimators.saved import SavedState
 from autoencode.objectives import CORRUPTIONS, Corrupted, OwnCorruption
 from autoencode.randomness import seeded
+from autoencode.reading.options import MOST_CATEGORIES
 from autoencode.recipes import Named, Recipe, ScheduleName
 from autoencode.trained import Trained
 from autoencode.training import Observer

@@ -13,10 +13,10 @@ import numpy as np
 from autoencode.anomaly import Explanation, Judgement
 from autoencode.anomaly.judgement import MOST_KEPT
 from autoencode.data.formats.folders import ImageOptions
-from autoencode.data.formats.tables import NO_OPTIONS, TableOptions
 from autoencode.data.values.frames import as_table, columns_of, in_order, is_frame
 from autoencode.errors import OptionError, ThresholdWarning, own_warnings
 from autoencode.jobs.common import Input, Note, keep, read_for, refuse_layout, refuse_taken
+from autoencode.reading import NO_OPTIONS, TableOptions
 from autoencode.runs.data import run_data
 from autoencode.trained import choose_device, load_trained
 from autoencode.types import Array, DataSpec, Layout
@@ -112,7 +112,7 @@ def anomalies(
         with own_warnings():
             warnings.simplefilter("ignore", ThresholdWarning)
             judgement = detector.fit_judge(given.x, fdr, pvalues=len(given) >= _CALIBRATED_FROM)
-        keep(detector, save, table, images)
+        keep(detector, save, given.options, images)
     else:
         with own_warnings():
             warnings.simplefilter("ignore", ThresholdWarning)

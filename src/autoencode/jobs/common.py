@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from autoencode.data import Origin
 from autoencode.data.formats.all import open_table
+from autoencode.data.formats.arrow_files import converting
 from autoencode.data.formats.folders import AS_THEY_ARE, ImageOptions
-from autoencode.data.formats.tables import (
-    NO_OPTIONS,
-    TableOptions,
-    column_values,
-    refuse_absent,
-)
-from autoencode.data.loading import read
+from autoencode.data.formats.tables import column_values, names_apart, refuse_absent
+from autoencode.data.formats.text_tables import facts_of
+from autoencode.data.loading import UNNAMED, read
 from autoencode.data.values.frames import names_of, select
 from autoencode.data.values.layouts import image_shape
 from autoencode.errors import OptionError, RunFolderError
+from autoencode.reading import NO_OPTIONS, TableOptions
+from autoencode.reading.meaning import named, read_meaning
 from autoencode.trained import Trained, choose_device, load_trained
 from autoencode.trained.model_files import load_config
 from autoencode.types import Array, DataSpec, Layout
@@ -67,7 +66,7 @@ def model_for(
         device=device,
         verbose=verbose,
     ).fit(given.x)
-    keep(estimator, save, table)
+    keep(estimator, save, given.options)
     trained: Trained = estimator.trained_
     return trained
 
@@ -150,9 +149,12 @@ def _for_run(
     images: ImageOptions | None,
 ) -> Input:
     origin = Origin.from_dict(config.get("data"))
-    found = open_table(source)
+    said = table.over(origin.table) if table else origin.table
+    columns = config["spec"].get("columns")
+    found = open_table(source, said, tuple(c["name"] for c in columns or ()))
     if found is not None:
-        return read_input(source, table or origin.table_for(names_of(found)))
+        before = origin.table_for(names_of(found))
+        return _table_input(found, table.over(before) if table else before, str(source), columns or ())
     if images is not None and images.size is not None:
         raise OptionError("a run has its image size already; leave one of run and image size out")
     said = origin.images_with(None if images is None else images.on_bad_file)
@@ -172,6 +174,7 @@ class Input:
         labels: (N,) or ``None``.
         ids: (N,) the rows' own names, or ``None``.
         notices: what the user should know of the reading.
+        options: how the table is read, with what was found in it.
     """
 
     x: Any
@@ -179,6 +182,7 @@ class Input:
     labels: Array | None = None
     ids: Array | None = None
     notices: tuple[str, ...] = ()
+    options: TableOptions = NO_OPTIONS
 
     def __len__(self) -> int:
         return len(self.x)
@@ -204,13 +208,49 @@ def read_input(
         DataError: it cannot be read.
         OptionError: an option names a column that is not there.
     """
-    table = open_table(source)
-    if table is None:
-        if options:
-            raise OptionError("these data have no named columns; leave label, id, drop and kinds out")
-        raw = read(source, data_dir, shape, images)
-        return Input(raw.x, None, raw.labels, raw.ids, tuple(raw.notices))
-    refuse_absent(table, options, str(source))
-    kept = [name for name in names_of(table) if name not in options.aside]
-    labels, ids = (column_values(table, name) for name in (options.label, options.id))
-    return Input(select(table, kept), table, labels, ids)
+    table = open_table(source, options)
+    if table is not None:
+        return _table_input(table, options, str(source))
+    if options:
+        raise OptionError(UNNAMED)
+    raw = read(source, data_dir, shape, images)
+    return Input(raw.x, None, raw.labels, raw.ids, tuple(raw.notices))
+
+
+def _table_input(
+    table: Any, options: TableOptions, name: str, columns: Sequence[Mapping[str, Any]] | None = None
+) -> Input:
+    """Makes the input of a table.
+
+    Args:
+        table: of any library.
+        options: how it is read.
+        name: what to call it.
+        columns: of the model that there is, as its file has them; where there is none, columns that
+            name rows are left out.
+    """
+    table, facts = facts_of(named(table))
+    refuse_absent(table, options, name)
+    kept = [column for column in names_of(table) if column not in options.aside]
+    notices: list[str] = []
+    if columns is None:
+        kept, options, notices = names_apart(table, kept, options, True)
+    columns = columns or ()
+    kinds = {column["name"]: column["kind"] for column in columns} or options.kinds
+    before = {column["name"]: column.get("text", "") for column in columns}
+    with converting(name):
+        table, texts, told = read_meaning(
+            table,
+            options.spelling,
+            kinds=kinds,
+            before=before,
+            names=kept,
+            semicolons=facts.semicolons,
+            part=name,
+        )
+    labels, ids = (column_values(table, column) for column in (options.label, options.id))
+    options = options.spelled_as(texts.values())
+    if not facts.header:
+        options = replace(options, header=False)
+    told = [] if columns else told
+    return Input(select(table, kept), table, labels, ids, (*facts.notices, *notices, *told), options)

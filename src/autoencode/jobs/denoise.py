@@ -10,10 +10,10 @@ from typing import Any
 
 from autoencode.data import Examples, apply_spec
 from autoencode.data.formats.folders import ImageOptions
-from autoencode.data.formats.tables import NO_OPTIONS, TableOptions
 from autoencode.errors import OptionError
 from autoencode.jobs.common import Note, keep, read_for, refuse_layout, refuse_taken
 from autoencode.jobs.results import write_array
+from autoencode.reading import NO_OPTIONS, TableOptions
 from autoencode.trained import choose_device, load_trained
 from autoencode.types import Layout
 
@@ -78,8 +78,9 @@ def denoise(
             device=device,
             verbose=verbose,
         )
-        trained = denoiser.fit(read_for(clean, None, table, images, note).x).trained_
-        keep(denoiser, save, table, images)
+        clean_ones = read_for(clean, None, table, images, note)
+        trained = denoiser.fit(clean_ones.x).trained_
+        keep(denoiser, save, clean_ones.options, images)
     # What is noisy may lie outside the range of what is clean.
     spec = replace(trained.spec, noisy=True)
     restored = trained.reconstruct(Examples(apply_spec(given.x, spec)))

@@ -18,6 +18,7 @@ from autoencode.errors import TrainingError
 from autoencode.jobs.codes import CODES, check_ending, write_codes
 from autoencode.jobs.common import Note
 from autoencode.jobs.results import codes_table, write_frame
+from autoencode.reading import TableOptions
 from autoencode.runs.data import examples_to_embed
 from autoencode.trained import Trained, choose_device, load_trained
 from autoencode.trained.trained import CHUNK
@@ -34,6 +35,7 @@ def embed(
     handle_unknown: Unknown | None = None,
     device: str = "auto",
     data_dir: str | os.PathLike[str] | None = None,
+    table: TableOptions | None = None,
     note: Note = warnings.warn,
 ) -> tuple[Path, tuple[int, ...]] | None:
     """Writes the codes of all examples of some files, one file after the other.
@@ -50,6 +52,7 @@ def embed(
         handle_unknown: of a table's categories that training did not see: ignore or error.
         device: auto, cpu, cuda or mps.
         data_dir: where named data sets lie.
+        table: how tables are read where that differs from training.
         note: told what the user should know of the reading.
 
     Returns:
@@ -66,7 +69,7 @@ def embed(
         ids: list[Array | None] = []
 
         def load(one: Any) -> ExampleSet:
-            examples = examples_to_embed(trained, run, one, split, data_dir, on_bad_file)
+            examples = examples_to_embed(trained, run, one, split, data_dir, on_bad_file, table)
             ids.append(examples.ids)
             for notice in examples.notices:
                 note(notice)

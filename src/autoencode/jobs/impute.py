@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from autoencode.data.formats.tables import TableOptions
 from autoencode.data.values.frames import count_missing, is_frame
 from autoencode.errors import DataError, OptionError
-from autoencode.jobs.common import model_for, read_for, refuse_layout, refuse_taken
+from autoencode.jobs.common import Note, model_for, read_for, refuse_layout, refuse_taken
 from autoencode.jobs.results import write_frame, write_plain
+from autoencode.reading import TableOptions
 from autoencode.types import Layout, Unknown
 
 
@@ -30,6 +31,7 @@ def impute(
     seed: int = 0,
     device: str = "auto",
     verbose: bool = False,
+    note: Note = warnings.warn,
 ) -> tuple[list[Path], int]:
     """Fills the gaps of a file; what is known stays as it is.
 
@@ -46,6 +48,7 @@ def impute(
         save: without a run, a folder for what is trained, which then can be one.
         seed: of the training and the draws.
         device, verbose: see ``model_for``.
+        note: told what the user should know of the reading.
 
     Returns:
         The files, and how many values were missing.
@@ -59,7 +62,7 @@ def impute(
     refuse_taken(save, run)
     refuse_layout(layout, run)
     recipe = recipe or ("vae" if draws else "auto")
-    given = read_for(source, run, table)
+    given = read_for(source, run, table, note=note)
     missing = _missing(given.x)
     if not missing:
         raise DataError(f"{source}: no value is missing; there is nothing to fill")

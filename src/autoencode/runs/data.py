@@ -10,6 +10,7 @@ from autoencode.data import (
     Examples,
     ExampleSet,
     Origin,
+    TableOptions,
     load_data,
     load_examples,
     open_examples,
@@ -97,9 +98,13 @@ def run_data(
     return read_again(origin, scaled, changed, spec=trained.spec, data_dir=data_dir)
 
 
-def _as_in_training(trained: Trained, on_bad_file: str | None) -> dict[str, Any]:
+def _as_in_training(
+    trained: Trained, on_bad_file: str | None, table: TableOptions | None
+) -> dict[str, Any]:
     """Gives what was said of columns and images in training, for other data that are read alike."""
-    return {"table": trained.origin.table, "images": trained.origin.images_with(on_bad_file)}
+    origin = trained.origin
+    said = table.over(origin.table) if table else origin.table
+    return {"table": said, "images": origin.images_with(on_bad_file)}
 
 
 def examples_for(
@@ -109,8 +114,11 @@ def examples_for(
     split: str = "test",
     data_dir: str | os.PathLike[str] | None = None,
     on_bad_file: str | None = None,
+    table: TableOptions | None = None,
 ) -> Examples:
     """Reads a part of the run's own data, or other data (their test part if any, else all).
+
+    Of other data ``table`` says how they are read where that differs from training.
 
     Raises:
         OptionError: for an unknown split, or one of other data.
@@ -119,7 +127,7 @@ def examples_for(
     check_split(split, own=source is None)
     if source is not None:
         return load_examples(
-            source, trained.spec, data_dir=data_dir, **_as_in_training(trained, on_bad_file)
+            source, trained.spec, data_dir=data_dir, **_as_in_training(trained, on_bad_file, table)
         )
     data = run_data(trained, folder, data_dir)
     if split == "train" and not isinstance(data.train, Examples):
@@ -137,6 +145,7 @@ def examples_to_embed(
     split: str = "test",
     data_dir: str | os.PathLike[str] | None = None,
     on_bad_file: str | None = None,
+    table: TableOptions | None = None,
 ) -> ExampleSet:
     """Opens the examples of ``examples_for``; those on disk stay there, the training part too.
 
@@ -147,7 +156,7 @@ def examples_to_embed(
     check_split(split, own=source is None)
     if source is not None:
         return open_examples(
-            source, trained.spec, data_dir=data_dir, **_as_in_training(trained, on_bad_file)
+            source, trained.spec, data_dir=data_dir, **_as_in_training(trained, on_bad_file, table)
         )
     if split != "train":
         return examples_for(trained, folder, None, split, data_dir)

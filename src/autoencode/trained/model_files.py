@@ -425,11 +425,11 @@ def _column(fields: Mapping[str, Any]) -> Column:
     categories = tuple(fields["categories"])
     dtype = str(fields.get("dtype", ""))
     numbers = {name: tuple(int(n) for n in fields.get(name, ())) for name in ("counts", "states")}
-    origin = float(fields["origin"])
-    column = Column(fields["name"], fields["kind"], categories, origin, dtype=dtype, **numbers)
+    more: dict[str, Any] = {**numbers, "dtype": dtype, "text": fields.get("text", "")}
+    column = Column(fields["name"], fields["kind"], categories, float(fields["origin"]), **more)
     sound = (
         column.kind in get_args(ColumnKind)
-        and all(isinstance(text, str) for text in (column.name, *categories))
+        and all(isinstance(text, str) for text in (column.name, *categories, column.text))
         and len(set(categories)) == len(categories)
         and bool(categories) == (column.kind == "category")
         and math.isfinite(column.origin)

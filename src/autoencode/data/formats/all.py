@@ -19,6 +19,7 @@ from autoencode.data.formats.zarr_arrays import ZARR
 from autoencode.data.raw import Raw
 from autoencode.data.values.frames import is_frame
 from autoencode.errors import DataError, OptionError, nearest
+from autoencode.reading import NO_OPTIONS, TableOptions
 
 #: The first that a source matches is its form: names go before files, and folders of something known
 #: before folders of images.
@@ -70,8 +71,13 @@ def open_source(source: Any, how: Opening = AS_IT_IS) -> Any:
     return as_it_is(source) if found is None else found
 
 
-def open_table(source: Any) -> Any | None:
+def open_table(source: Any, said: TableOptions = NO_OPTIONS, names: tuple[str, ...] = ()) -> Any | None:
     """Opens a source or file as a table, ``None`` when it is something else.
+
+    Args:
+        source: see ``load_data``.
+        said: how a table is read.
+        names: of the columns that a model knows.
 
     Raises:
         DataError: the file cannot be read.
@@ -79,7 +85,7 @@ def open_table(source: Any) -> Any | None:
     form = format_of(source)
     if form is None or not form.tables:
         return None
-    found = form.open(source, Opening(stream=False, table=True))
+    found = form.open(source, Opening(stream=False, table=True, said=said, names=names))
     return found if is_frame(found) else None
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from autoencode.data.formats.download import OnBytes
 from autoencode.data.formats.folders import AS_THEY_ARE, ImageOptions
 from autoencode.files.free_memory import available_memory
+from autoencode.reading import NO_OPTIONS, TableOptions
 
 # Training in memory holds the file, its training part and the values as the model sees them.
 _SHARE_OF_MEMORY = 1 / 4
@@ -28,6 +29,8 @@ class Opening:
         shape: (C, H, W) that images are brought to.
         images: how they are brought to one form.
         progress: called with bytes and total while something is downloaded.
+        said: how a table is read.
+        names: of the columns that a model knows, which a table's first line may hold.
     """
 
     stream: bool | None = None
@@ -36,6 +39,8 @@ class Opening:
     shape: tuple[int, ...] | None = None
     images: ImageOptions = AS_THEY_ARE
     progress: OnBytes | None = None
+    said: TableOptions = NO_OPTIONS
+    names: tuple[str, ...] = ()
 
 
 AS_IT_IS = Opening()

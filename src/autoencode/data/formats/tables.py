@@ -2,212 +2,121 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import importlib
-import io
-import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from autoencode.data.disk.store import Store
-from autoencode.data.formats.arrow_files import (
-    PARQUET,
-    converting,
-    open_regular_in_words,
-    parsing,
-    read_arrow,
-    read_parquet,
-    sound,
-)
+from autoencode.data.formats.arrow_files import PARQUET, converting, read_arrow, read_parquet
 from autoencode.data.formats.chunked import COLUMNS, column_files, open_columns
 from autoencode.data.formats.format import Format, Opening, as_path, is_large
+from autoencode.data.formats.text_tables import TEXT, facts_of, read_text, unmarked
 from autoencode.data.raw import Raw
 from autoencode.data.values.arrays import as_text
 from autoencode.data.values.frames import encode, is_frame, learn_columns, names_of, select
-from autoencode.data.values.vocabulary import (
-    MOST_CATEGORIES,
-    Unseen,
-    shortened_notices,
-    unseen_notices,
-)
+from autoencode.data.values.vocabulary import Unseen, shortened_notices, unseen_notices
 from autoencode.errors import DataError, OptionError, nearest
-from autoencode.files.free_memory import human, require_memory
-from autoencode.types import Array, ColumnKind, DataSpec
-
-TEXT = (".csv", ".tsv")
-_TEXT_TIMES = 6  # the bytes of a text table that it takes at most, as 1-digit numbers
-_COLUMN = 1 << 13  # bytes that a column takes beside its values
-_MOST_LINE = 1 << 20  # bytes of the first line
+from autoencode.files.free_memory import require_memory
+from autoencode.reading import NO_OPTIONS, TableOptions
+from autoencode.reading.meaning import named, read_meaning, row_names
+from autoencode.types import Array, DataSpec
 
 
-@dataclass(frozen=True)
-class TableOptions:
-    """Options of what a table's columns are for: labels, names of rows, or left out.
-
-    Attributes:
-        label: the column that holds each row's label, of which only recipes that are conditional on
-            labels learn; the others colour pictures by it.
-        id: the column that names each row, for the files that are written.
-        drop: columns that are left out.
-        kinds: what the values of a column are, where the file does not tell.
-        max_categories: categories that a column may have for a model to know each by itself; of more
-            the rarer ones share states (``vocabulary.learned``).
-    """
-
-    label: str | None = None
-    id: str | None = None
-    drop: tuple[str, ...] = ()
-    kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
-    max_categories: int = MOST_CATEGORIES
-
-    def __post_init__(self) -> None:
-        if type(self.max_categories) is not int or self.max_categories < 2:
-            raise OptionError(
-                f"max_categories must be a whole number, 2 or more, got {self.max_categories!r}"
-            )
-
-    @classmethod
-    def from_dict(cls, facts: Mapping[str, Any] | None) -> TableOptions:
-        """Makes options from what ``as_dict`` gave."""
-        facts = facts or {}
-        return cls(
-            facts.get("label"),
-            facts.get("id"),
-            tuple(facts.get("drop", ())),
-            facts.get("kinds", {}),
-            facts.get("max_categories", MOST_CATEGORIES),
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the options as JSON has them."""
-        return {**asdict(self), "drop": list(self.drop), "kinds": dict(self.kinds)}
-
-    @property
-    def aside(self) -> list[str]:
-        """Names of all columns that are not learned from."""
-        return [name for name in (self.label, self.id, *self.drop) if name is not None]
-
-    def __bool__(self) -> bool:
-        return bool(self.aside or self.kinds or self.max_categories != MOST_CATEGORIES)
-
-
-NO_OPTIONS = TableOptions()
-
-
-def read_table(path: Path) -> Any:
+def read_table(path: Path, options: TableOptions = NO_OPTIONS, wanted: Sequence[str] = ()) -> Any:
     """Reads a file into a pyarrow table.
+
+    Args:
+        path: the file.
+        options: how a text table is read.
+        wanted: names of columns that a model knows.
 
     Raises:
         DataError: it is missing, damaged or too large for memory.
     """
     if path.suffix.lower() in TEXT:
-        return _read_text(path)
-    return read_parquet(path) if path.suffix.lower() == PARQUET else read_arrow(path)
+        return read_text(path, options, wanted)
+    return unmarked(read_parquet(path) if path.suffix.lower() == PARQUET else read_arrow(path))
 
 
-def _read_text(path: Path) -> Any:
-    import pyarrow.csv
-
-    with open_regular_in_words(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        require_memory(size * _TEXT_TIMES, str(path))
-        line = _first_line(file, path)
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(line)
-        cells = _cells(line, delimiter, path)
-        require_memory(len(cells) * _COLUMN, f"{path}: {len(cells)} columns")
-        header = not cells or not all(_is_number(cell) for cell in cells)
-        file.seek(0)
-        with parsing(path, "table"):
-            try:
-                table = pyarrow.csv.read_csv(
-                    file,
-                    read_options=pyarrow.csv.ReadOptions(autogenerate_column_names=not header),
-                    parse_options=pyarrow.csv.ParseOptions(
-                        delimiter=delimiter, newlines_in_values=True
-                    ),
-                    convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True),
-                )
-            except pyarrow.ArrowInvalid:
-                _refuse_ragged(path, delimiter, len(cells))
-                raise
-    if any(pyarrow.types.is_binary(kind) for kind in table.schema.types):
-        raise DataError(f"{path}: not UTF-8 text; save it as UTF-8")
-    return sound(table, path)
-
-
-def _first_line(file: BinaryIO, path: Path) -> str:
-    content = file.read(_MOST_LINE)
-    end = content.find(b"\n")
-    if end < 0 and len(content) == _MOST_LINE:
-        raise DataError(
-            f"{path}: the first line is longer than {human(_MOST_LINE)}; is it one row of a table?"
-        )
-    with parsing(path, "table"):
-        return (content if end < 0 else content[:end]).decode("utf-8-sig")
-
-
-def _delimiter(line: str) -> str:
-    """Guesses a file's delimiter: a comma, unless the first line has only semicolons or tabs."""
-    if "," in line:
-        return ","
-    return next((mark for mark in (";", "\t") if mark in line), ",")
-
-
-def _cells(line: str, delimiter: str, path: Path) -> list[str]:
-    try:
-        return next(csv.reader([line], delimiter=delimiter), [])
-    except csv.Error as error:
-        raise DataError(f"{path}, line 1: {error}; is it a table?") from error
-
-
-def _refuse_ragged(path: Path, delimiter: str, n_columns: int) -> None:
-    """Says in which line of a file there are more or fewer cells than in the first, if in any."""
-    with open_regular_in_words(path) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-        rows = csv.reader(text, delimiter=delimiter)
-        with contextlib.suppress(csv.Error, UnicodeError):  # another damage than this
-            for row in rows:
-                if row and len(row) != n_columns:
-                    raise DataError(
-                        f"{path}, line {rows.line_num}: {len(row)} cells, and the first line has "
-                        f"{n_columns}; correct it"
-                    )
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def table_for_training(table: Any, options: TableOptions, name: str) -> Raw:
+def table_for_training(table: Any, options: TableOptions, name: str, *, leave_out: bool = True) -> Raw:
     """Reads a table for training and decides what its columns are.
+
+    Args:
+        table: of any library.
+        options: what is said of it.
+        name: what to call it.
+        leave_out: whether columns that number or name rows are left out, or only told of.
 
     Raises:
         DataError: a column cannot be learned from.
         OptionError: an option names a column that is not there.
     """
+    table, facts = facts_of(named(table))
     refuse_absent(table, options, name)
-    names = names_of(table)
-    kept = [column for column in names if column not in options.aside]
+    kept = [column for column in names_of(table) if column not in options.aside]
     if not len(table):
         raise DataError(f"{name}: the table has no rows; give some")
     if not kept:
         raise DataError(f"{name}: no column is left to learn from; drop fewer")
-    features = select(table, kept)
     with converting(name):
+        kept, found, notices = names_apart(table, kept, options, leave_out)
+        features, texts, told = read_meaning(
+            select(table, kept),
+            options.spelling,
+            kinds=options.kinds,
+            semicolons=facts.semicolons,
+            part=name,
+        )
         columns = learn_columns(features, options.kinds, name, options.max_categories)
+        columns = tuple(replace(column, text=texts.get(column.name, "")) for column in columns)
         x = encode(features, columns, name)
     labels, ids = (column_values(table, column) for column in (options.label, options.id))
-    notices = tuple(shortened_notices(columns))
-    return Raw(name, x, labels=labels, columns=columns, gaps=True, ids=ids, notices=notices)
+    if not facts.header and options.header is None:
+        found = replace(found, header=False)
+    return Raw(
+        name,
+        x,
+        labels=labels,
+        columns=columns,
+        gaps=True,
+        ids=ids,
+        notices=(*facts.notices, *notices, *told, *shortened_notices(columns)),
+        table=found,
+    )
+
+
+def names_apart(
+    table: Any, kept: list[str], options: TableOptions, leave_out: bool
+) -> tuple[list[str], TableOptions, list[str]]:
+    """Leaves columns that number or name rows out of what is learned, or only tells of them.
+
+    Args:
+        table: of any library.
+        kept: names of the columns to learn from.
+        options: what is said of the table.
+        leave_out: whether they are left out.
+
+    Returns:
+        The columns to learn from, the options with those left out, and notices.
+    """
+    asked = {*options.keep, *options.kinds}
+    found = row_names(table, [name for name in kept if name not in asked])
+    if not leave_out:
+        told = [
+            f"column '{n}' {why}; it is learned from as all columns are" for n, why in found.items()
+        ]
+        return kept, options, told
+    if len(found) == len(kept):
+        return kept, options, []
+    notices = [
+        f"column '{name}' {why}, is left out of learning; keep={name!r} (--keep {name}) learns from it"
+        for name, why in found.items()
+    ]
+    return [name for name in kept if name not in found], options.without(list(found)), notices
 
 
 def refuse_absent(table: Any, options: TableOptions, name: str) -> None:
@@ -217,7 +126,7 @@ def refuse_absent(table: Any, options: TableOptions, name: str) -> None:
         OptionError: with the nearest names.
     """
     names = names_of(table)
-    for wanted in (*options.aside, *options.kinds):
+    for wanted in options.columns:
         if wanted not in names:
             raise OptionError(f"{name} has no column '{wanted}'; {nearest(wanted, names)}")
 
@@ -228,18 +137,27 @@ def table_for_model(table: Any, options: TableOptions, spec: DataSpec, name: str
     Raises:
         DataError: a column is missing or unknown, or its values are not of its kind.
     """
+    table, facts = facts_of(named(table))
     names = names_of(table)
     wanted = {column.name for column in spec.columns}
     aside = set(options.aside) - wanted
     features = select(table, [column for column in names if column not in aside])
     with converting(name):
+        features, _, _ = read_meaning(
+            features,
+            options.spelling,
+            kinds={column.name: column.kind for column in spec.columns} or options.kinds,
+            before={column.name: column.text for column in spec.columns},
+            semicolons=facts.semicolons,
+            part=name,
+        )
         columns = spec.columns or learn_columns(features, options.kinds, name)
         unseen: list[Unseen] = []
         x = encode(features, columns, name, unseen if spec.handle_unknown == "ignore" else None)
     label = options.label if options.label in names else None
     row = options.id if options.id in names else None
     labels, ids = (column_values(table, column) for column in (label, row))
-    notices = tuple(unseen_notices(unseen))
+    notices = (*facts.notices, *unseen_notices(unseen))
     return Raw(name, x, labels=labels, columns=columns, gaps=spec.gaps, ids=ids, notices=notices)
 
 
@@ -277,7 +195,7 @@ def _open_columns(source: Any, how: Opening) -> Any | Store:
     if wanted is None:
         wanted = not how.stream and not is_too_large(path)
     if wanted and not path.is_dir():
-        table = read_table(path)
+        table = read_table(path, how.said, how.names)
         # One column of lists is an array of examples, not a table.
         nested = importlib.import_module("pyarrow").types.is_nested
         if len(table.column_names) != 1 or not nested(table.schema.types[0]):
@@ -292,7 +210,11 @@ def _is_text(source: Any) -> bool:
 
 FRAMES = Format("tables", is_frame, lambda source, how: source, tables=True)
 TEXT_FILES = Format(
-    "text tables", _is_text, lambda source, how: read_table(Path(source)), TEXT, tables=True
+    "text tables",
+    _is_text,
+    lambda source, how: read_table(Path(source), how.said, how.names),
+    TEXT,
+    tables=True,
 )
 COLUMN_FILES = Format(
     "Parquet and Arrow files", _holds_columns, _open_columns, COLUMNS, stores=True, tables=True

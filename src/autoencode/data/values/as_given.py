@@ -29,6 +29,7 @@ from autoencode.data.values.dtypes import dtype_of, in_dtype
 from autoencode.data.values.frames import encode, is_frame, names_of, to_frame
 from autoencode.data.values.layouts import in_shape
 from autoencode.errors import OptionError, nearest
+from autoencode.reading.meaning import as_meant, named, names_of_all
 from autoencode.types import Array, Column, DataSpec
 
 Dtype = Literal["float", "same"]
@@ -66,6 +67,7 @@ def as_given(x: Array, spec: DataSpec, like: Any = None, dtype: Dtype = "float")
     check_dtype(dtype)
     same = dtype == "same"
     if is_frame(like) or (like is None and spec.columns):
+        like = _meant(like, spec.columns)
         return _table(x.reshape(len(x), -1), spec, like, same)
     made = shaped(x, spec, like)
     if isinstance(like, torch.Tensor):
@@ -114,6 +116,7 @@ def filled(source: Any, spec: DataSpec, guess: Array) -> Any:
         guess: (N, *D) raw values.
     """
     if is_frame(source):
+        source = _meant(source, spec.columns)
         return _filled_table(source, spec, as_given(guess, spec, source, "same"))
     own = shaped(guess, spec, source)
     if isinstance(source, torch.Tensor):
@@ -159,13 +162,18 @@ def _tensor(x: Array, like: torch.Tensor, same: bool) -> torch.Tensor:
 # Tables.
 
 
+def _meant(like: Any, columns: Sequence[Column]) -> Any:
+    """Reads the text of a table that holds numbers and dates as training did (``Column.text``)."""
+    return as_meant(like, columns) if is_frame(like) and any(c.text for c in columns) else like
+
+
 def _table(rows: Array, spec: DataSpec, like: Any, same: bool) -> Any:
     """Makes a matrix (N, D) a table; its columns keep the places that they have in ``like``."""
     import narwhals.stable.v2 as nw
 
     frame = None if like is None else nw.from_native(like, eager_only=True)
     # Names of pandas need not be text; they are put back at the end.
-    names: list[Any] = [c.name for c in spec.columns] if frame is None else list(frame.columns)
+    names = [c.name for c in spec.columns] if frame is None else names_of_all(named(like))
     places = {column.name: i for i, column in enumerate(spec.columns)}
     if not places:
         places = {name: i for i, name in enumerate(names)}
@@ -311,10 +319,11 @@ def _filled_table(source: Any, spec: DataSpec, made: Any) -> Any:
     """Fills the gaps of a table's columns with those of another one that has its form."""
     import narwhals.stable.v2 as nw
 
-    if hasattr(source, "index") and not spec.columns:  # names of pandas need not be text
-        names = [str(i) for i in range(source.shape[1])]
+    # Names of pandas need not be text.
+    if hasattr(source, "index") and (not spec.columns or not all(isinstance(n, str) for n in source)):
+        names = names_of_all(named(source)) if spec.columns else list(map(str, range(source.shape[1])))
         plain = [one.set_axis(names, axis=1) for one in (source, made)]
-        columns = tuple(map(Column, names))
+        columns = spec.columns or tuple(map(Column, names))
         done = _filled_table(plain[0], replace(spec, columns=columns), plain[1])
         return done.set_axis(source.columns, axis=1)
     frame, guess = (nw.from_native(one, eager_only=True) for one in (source, made))

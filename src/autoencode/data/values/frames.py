@@ -23,8 +23,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from autoencode.data.values import series
-from autoencode.data.values.vocabulary import MOST_CATEGORIES, Unseen
+from autoencode.data.values.vocabulary import Unseen
 from autoencode.errors import DataError, OptionError, nearest
+from autoencode.reading.meaning import as_meant, named
+from autoencode.reading.options import MOST_CATEGORIES
 from autoencode.types import Array, Column, ColumnKind
 
 
@@ -123,6 +125,7 @@ def encode(
     Raises:
         DataError: a column is missing or unknown, or a value is not of its column's kind.
     """
+    source = as_meant(named(source), columns, part)
     names = names_of(source)
     _refuse_other_names(names, [column.name for column in columns], part)
     given = dict(_series(source, names))

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from autoencode.data.values.dtypes import dtype_text
-from autoencode.data.values.vocabulary import MOST_CATEGORIES, Unseen, codes, learned
+from autoencode.data.values.vocabulary import Unseen, codes, learned
 from autoencode.errors import DataError
+from autoencode.reading.options import MOST_CATEGORIES
 from autoencode.types import Array, Column, ColumnKind
 
 LARGEST_EXACT = 2**53  # whole numbers above it are not all float64s

@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from autoencode.errors import DataError
+from autoencode.reading.options import MOST_CATEGORIES
 from autoencode.types import Array, Column
 
-#: Categories that a column may have for a model to know each by itself, unless something else is said.
-MOST_CATEGORIES = 2000
 #: What stands for a category that was never seen, where others have their places.
 UNSEEN = -1.0
 _OWN, _STRETCHES = 96, 32  # states of a column of more: the commonest words, and stretches of the rest

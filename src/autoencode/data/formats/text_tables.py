@@ -1,0 +1,485 @@
+"""Text tables (CSV): their encoding, delimiter and header, and the types of columns that need no guess.
+
+Columns that programs wrote become numbers, dates and booleans here. What people wrote (decimal commas,
+money, ``31.12.2020``) stays text, whose meaning ``reading/recognise.py`` finds in tables of every kind.
+So do digits that begin with 0, and numbers that could be thousands (``1.234``).
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autoencode.data.formats.arrow_files import open_regular_in_words, parsing, sound
+from autoencode.errors import DataError
+from autoencode.files.free_memory import human, require_memory
+from autoencode.reading import NO_OPTIONS, TableOptions
+from autoencode.reading import dates as text_dates
+from autoencode.reading import numbers as text_numbers
+
+TEXT = (".csv", ".tsv")
+_KEY = b"autoencode.text"  # of the facts in a table's metadata
+_TIMES = 6  # the bytes of a text table that it takes at most, as 1-digit numbers
+_COLUMN = 1 << 13  # bytes that a column takes beside its values
+_MOST_LINE = 1 << 20  # bytes of the first line
+_LOOKED_AT = 1 << 18  # bytes of the beginning, to find delimiter and header
+_ROWS = 200  # of them
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_DELIMITERS = ("\t", ";", "|", ",")
+_CALLED = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}
+_SAYS = re.compile(rb'^"?sep=(.)"?\r?\n', re.IGNORECASE)
+# What pyarrow takes for missing, also in text.
+_NULLS = ("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN")
+_NULL_WORDS = ("N/A", "NA", "NULL", "NaN", "n/a", "nan", "null")
+_TYPES = ("number", "date", "truth")  # of cells whose names look otherwise
+_TYPED = 50  # rows that tell the type of a column
+_AS_ROW = "so it is read as a row; header=True (--header) takes it as the names of the columns"
+_AS_NAMES = "taken as the names of the columns; header=False (--no-header) reads it as a row"
+_GROUPS = r"^[+-]?(?:0|[1-9][0-9]{0,2}(?:\.[0-9]{3})*)$"
+
+
+@dataclass(frozen=True)
+class TextFacts:
+    """What was found out in reading a text table; it travels with the table (``with_facts``).
+
+    Attributes:
+        header: whether the first line names the columns.
+        semicolons: whether they part the cells.
+        notices: what was recognised.
+    """
+
+    header: bool = True
+    semicolons: bool = False
+    notices: tuple[str, ...] = ()
+
+
+NO_FACTS = TextFacts()
+
+
+def with_facts(table: Any, facts: TextFacts) -> Any:
+    """Writes facts into the metadata of a pyarrow table."""
+    return table.replace_schema_metadata({_KEY: json.dumps(asdict(facts)).encode()})
+
+
+def facts_of(source: Any) -> tuple[Any, TextFacts]:
+    """Takes the facts out of a table that ``read_text`` made; any other has none."""
+    metadata = getattr(getattr(source, "schema", None), "metadata", None)
+    if not isinstance(metadata, dict) or _KEY not in metadata:
+        return source, NO_FACTS
+    facts = json.loads(metadata[_KEY])
+    rest = {key: value for key, value in metadata.items() if key != _KEY}
+    found = TextFacts(facts["header"], facts["semicolons"], tuple(facts["notices"]))
+    return source.replace_schema_metadata(rest or None), found
+
+
+def unmarked(table: Any) -> Any:
+    """Removes such facts from the table of a file that may have written them itself."""
+    metadata = table.schema.metadata or {}
+    if _KEY not in metadata:
+        return table
+    return table.replace_schema_metadata({k: v for k, v in metadata.items() if k != _KEY} or None)
+
+
+def read_text(path: Path, options: TableOptions = NO_OPTIONS, wanted: Sequence[str] = ()) -> Any:
+    """Reads a text table into one of pyarrow, whose columns are text where their meaning is a guess.
+
+    Args:
+        path: the file.
+        options: what is said of its header and of the decimal sign.
+        wanted: names of columns that a model knows: a first line that holds them is a header.
+
+    Returns:
+        The table, with what was found out (``facts_of``).
+
+    Raises:
+        DataError: it is missing, damaged, no table or too large for memory.
+    """
+    content, notices = _content(path)
+    said, content = _said_delimiter(content)
+    tabs = "\t" if path.suffix.lower() == ".tsv" else None
+    delimiter, rows = _first_rows(content, path, said or tabs)
+    n = max(map(len, rows[:1]), default=0)
+    require_memory(n * _COLUMN, f"{path}: {n} columns")
+    _refuse_titles(rows, path)
+    header, told = _has_header(rows, options.header, wanted)
+    notices += told
+    table = _parsed(content, path, delimiter, header, rows)
+    names, told = _named(rows, header, table.num_columns)
+    notices += told
+    table = table.rename_columns(names)
+    table, told = _without_empty(table, header, rows)
+    notices += told
+    table, told = _typed(sound(table, path), options.decimal)
+    return with_facts(table, TextFacts(header, delimiter == ";" and n > 1, (*notices, *told)))
+
+
+def _content(path: Path) -> tuple[bytes, list[str]]:
+    """Reads a file as UTF-8 with ends of lines that are such everywhere."""
+    with open_regular_in_words(path) as file, parsing(path, "table"):
+        size = os.fstat(file.fileno()).st_size
+        require_memory(size * _TIMES, str(path))
+        content = file.read()
+    notices = []
+    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), None)
+    if encoding is None and content[1:400:2].count(0) > len(content[1:400:2]) // 2:
+        encoding = "utf-16-le"
+    try:
+        if encoding is not None:
+            content = content.decode(encoding).encode()
+            if encoding != "utf-8-sig":
+                notices.append(f"read as {encoding[:6].upper()}")
+        else:
+            content.decode()
+    except UnicodeDecodeError as error:
+        if encoding is not None or b"\0" in content[:_LOOKED_AT]:
+            raise DataError(f"{path}: not intact text; save it as UTF-8") from error
+        try:
+            content = content.decode("cp1252").encode()
+        except UnicodeDecodeError:
+            raise DataError(f"{path}: not UTF-8 text; save it as UTF-8") from error
+        notices.append("not UTF-8, read as Windows-1252 (Latin-1); save it as UTF-8 for other letters")
+    if b"\n" not in content and b"\r" in content:  # of old Macs
+        content = content.replace(b"\r", b"\n")
+    if not content.strip():
+        raise DataError(f"{path}: the file is empty; write it again")
+    return content, notices
+
+
+def _said_delimiter(content: bytes) -> tuple[str | None, bytes]:
+    """Finds a first line ``sep=;`` as Excel writes it, and takes it away."""
+    found = _SAYS.match(content)
+    if found is None:
+        return None, content
+    return found.group(1).decode(errors="replace"), content[found.end() :]
+
+
+def _first_rows(content: bytes, path: Path, delimiter: str | None) -> tuple[str, list[list[str]]]:
+    """Finds the delimiter, and parses the first rows."""
+    end = content.find(b"\n")
+    if end > _MOST_LINE or (end < 0 and len(content) > _MOST_LINE):
+        raise DataError(
+            f"{path}: the first line is longer than {human(_MOST_LINE)}; is it one row of a table?"
+        )
+    start = content[:_LOOKED_AT] if end < _LOOKED_AT else content[: end + 1]
+    whole = len(start) == len(content)
+    text = start.decode(errors="ignore")
+    if delimiter is not None and delimiter not in text[: max(end, 1)] and path.suffix.lower() == ".tsv":
+        delimiter = None
+    choices = _DELIMITERS if delimiter is None else (delimiter,)
+    parsed = {choice: _rows(text, choice, path, whole) for choice in choices}
+    best = max(choices, key=lambda choice: _fitness(parsed[choice], choice))
+    if best == "," and len(choices) > 1 and _is_one_column(parsed[","]):
+        best = ";"  # of which there are none
+    return best, parsed[best]
+
+
+def _rows(text: str, delimiter: str, path: Path, whole: bool) -> list[list[str]]:
+    """Parses the first rows that are not blank; the last may be cut and is left out then."""
+    rows: list[list[str]] = []
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        for row in reader:
+            if row:
+                rows.append([cell.strip() for cell in row])
+            if len(rows) > _ROWS:
+                return rows
+    except csv.Error as error:
+        if not rows:
+            raise DataError(
+                f"{path}, line {max(reader.line_num, 1)}: {error}; is it a table?"
+            ) from error
+    return rows if whole or len(rows) < 2 else rows[:-1]
+
+
+def _fitness(rows: list[list[str]], delimiter: str) -> tuple[float, ...]:
+    """How well a delimiter fits: all rows have as many cells, more than one; then by its rank."""
+    counts = [len(row) for row in rows]
+    if not counts or max(counts) < 2:
+        return (0.0, 0.0, 0.0)
+    alike = counts.count(counts[0]) / len(counts)
+    if counts[0] < 2:
+        # Of rows with more cells than the first, a comma may be a decimal sign.
+        return (0.25 if delimiter == "," else 0.0, 0.0, 0.0)
+    rank = {"\t": 3.0, ";": 2.0, "|": 1.0, ",": 0.0}.get(delimiter, 4.0)
+    return (1.0 if alike == 1 else alike * 0.9, rank, float(counts[0]))
+
+
+def _is_one_column(rows: list[list[str]]) -> bool:
+    """Tells whether commas part no cells: below one name, every row is a number with a comma in it."""
+    if len(rows) < 2 or len(rows[0]) != 1:
+        return False
+    whole = [",".join(row) for row in rows[1:]]
+    return (
+        all(len(row) <= 3 for row in rows)
+        and _kind_of(whole) == "number"
+        and all(_kind_of([cell]) in ("number", "empty") for cell in whole)
+    )
+
+
+def _refuse_titles(rows: list[list[str]], path: Path) -> None:
+    """Refuses lines above the names that are a title or comments."""
+    if len(rows) < 3:
+        return
+    widths = [len([cell for cell in row if cell]) for row in rows]
+    usual = max(set(widths[1:]), key=widths[1:].count)
+    first = next((i for i, width in enumerate(widths) if width >= max(2, usual - 1)), 0)
+    above = rows[:first]
+    if usual > 1 and above and (all(width <= 1 for width in widths[:first])):
+        shown = next((cell for row in above for cell in row if cell), "")[:40]
+        raise DataError(
+            f"{path}, line 1: a title or comment ({shown!r}) stands above the table; delete the "
+            f"{_counted(first, 'line')} above the names of the columns"
+        )
+
+
+def _kind_of(cells: Sequence[str]) -> str:
+    """What most cells look like: number, date, truth, text, or empty where there is nothing."""
+    import pyarrow
+
+    known = [cell for cell in cells if cell.lower() not in text_numbers.MISSING]
+    if not known:
+        return "empty"
+    if all(cell.lower() in ("true", "false") for cell in known):
+        return "truth"
+    if sum(map(_is_plain, known)) * 2 > len(known):
+        return "number"
+    text = text_numbers.plainer(pyarrow.array(known))
+    if text_dates.parse(text, None) is not None:
+        return "date"
+    apart = text_numbers.take_apart(text)
+    return "number" if apart is not None and text_numbers.possible(apart, None, None) else "text"
+
+
+def _is_plain(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _has_header(
+    rows: list[list[str]], said: bool | None, wanted: Sequence[str]
+) -> tuple[bool, list[str]]:
+    """Tells whether the first row names the columns, and what is to be said of it."""
+    if not rows:
+        return True, []
+    first, below = rows[0], rows[1:]
+    if wanted and len(set(wanted) & set(first)) * 2 > len(set(wanted)):
+        return True, []
+    if said is not None:
+        return said, []
+    own = [_kind_of([cell]) for cell in first]
+    if not below:
+        return not all(kind == "number" for kind in own), []
+    columns = [[row[i] for row in below[:_TYPED] if i < len(row)] for i in range(len(first))]
+    if all(kind == "number" for kind in own):
+        if _are_years(first) and not all(_are_years(column[:20]) for column in columns):
+            return True, [f"the first line holds years, {_AS_NAMES}"]
+        return False, []
+    typed = [
+        (kind, usual)
+        for kind, usual in zip(own, map(_kind_of, columns), strict=True)
+        if usual in _TYPES
+    ]
+    if typed:
+        alike = all(kind in (usual, "empty") for kind, usual in typed)
+        if alike and any(kind == usual for kind, usual in typed):
+            return False, [f"the first line looks like the others, {_AS_ROW}"]
+        return True, []
+    if any(cell and cell in column for cell, column in zip(first, columns, strict=True)):
+        return False, [f"all cells are text and the first line has words of the others, {_AS_ROW}"]
+    return True, [f"all cells are text and the first line is {_AS_NAMES}"]
+
+
+def _are_years(cells: Sequence[str]) -> bool:
+    if not cells or not all(re.fullmatch("(?:18|19|20|21)[0-9]{2}", cell) for cell in cells):
+        return False
+    return len(set(cells)) == len(cells)
+
+
+def _parsed(content: bytes, path: Path, delimiter: str, header: bool, rows: list[list[str]]) -> Any:
+    """Parses all of a table as text."""
+    import pyarrow
+    import pyarrow.csv
+
+    n = max(len(row) for row in rows[:2])
+    short = (
+        header and len(rows) > 1 and len(rows[0]) == n - 1 and all(len(row) == n for row in rows[1:])
+    )
+    names = [f"f{i}" for i in range(n if short else len(rows[0]))]
+    skip = 0
+    if header:
+        skip = _lines_of_first(content, delimiter)
+    with parsing(path, "table"):
+        try:
+            return pyarrow.csv.read_csv(
+                pyarrow.BufferReader(content),
+                read_options=pyarrow.csv.ReadOptions(column_names=names, skip_rows=skip),
+                parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+                convert_options=pyarrow.csv.ConvertOptions(
+                    column_types=dict.fromkeys(names, pyarrow.string()),
+                    null_values=list(_NULLS),
+                    strings_can_be_null=True,
+                ),
+            )
+        except pyarrow.ArrowInvalid as error:
+            if "Empty CSV" in str(error):
+                return pyarrow.table({name: pyarrow.array([], pyarrow.string()) for name in names})
+            _refuse_ragged(content, path, delimiter, len(names))
+            raise
+
+
+def _lines_of_first(content: bytes, delimiter: str) -> int:
+    """Counts the lines that end with the first row, blank ones above and breaks in quotes included."""
+    text = io.StringIO(content[: _LOOKED_AT * 4].decode(errors="ignore"), newline="")
+    reader = csv.reader(text, delimiter=delimiter)
+    for row in reader:
+        if row:
+            break
+    return reader.line_num
+
+
+def _refuse_ragged(content: bytes, path: Path, delimiter: str, n_columns: int) -> None:
+    """Says in which line there are more or fewer cells than in the first, if in any."""
+    rows = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8", newline=""), delimiter=delimiter)
+    with contextlib.suppress(csv.Error, UnicodeError):  # another damage than this
+        for row in rows:
+            if row and len(row) != n_columns:
+                raise DataError(
+                    f"{path}, line {rows.line_num}: {len(row)} cells, and the first line has "
+                    f"{n_columns}; correct it"
+                )
+
+
+def _named(rows: list[list[str]], header: bool, n: int) -> tuple[list[str], list[str]]:
+    """Names the columns, and says which names were made."""
+    if not header:
+        return [f"f{i}" for i in range(n)], []
+    given = rows[0]
+    if len(given) == n - 1:
+        given = ["", *given]
+    empty = [i for i, name in enumerate(given) if not name]
+    taken = set(given)
+    names = list(given)
+    for i in empty:
+        names[i] = f"Unnamed: {i}"
+        while names[i] in taken:
+            names[i] += "_"
+    return names, []
+
+
+def _without_empty(table: Any, header: bool, rows: list[list[str]]) -> tuple[Any, list[str]]:
+    """Leaves out columns without name or value, as trailing delimiters leave, and last blank rows."""
+    notices = []
+    n = table.num_rows
+    bare = [
+        name
+        for name, column in zip(table.column_names, table.columns, strict=True)
+        if n and column.null_count == n and name.startswith("Unnamed: ")
+    ]
+    if bare and header and len(bare) < table.num_columns:
+        table = table.drop_columns(bare)
+        notices.append(f"{_counted(len(bare), 'column')} without name and values left out")
+    if n and table.num_columns > 1 and not any(column[n - 1].is_valid for column in table.columns):
+        filled = np.zeros(n, bool)
+        for column in table.columns:
+            filled |= np.asarray(column.is_valid())
+        last = int(np.flatnonzero(filled)[-1]) + 1 if filled.any() else n
+        if last < n:
+            table = table.slice(0, last)
+            notices.append(f"{_counted(n - last, 'blank row')} at the end left out")
+    return table, notices
+
+
+def _typed(table: Any, decimal: str | None) -> tuple[Any, list[str]]:
+    """Makes columns numbers, dates and booleans where that needs no guess."""
+    import pyarrow
+    import pyarrow.compute as pc
+
+    words = pyarrow.array(_NULL_WORDS)
+    columns, missing, n_cells, n_columns = [], set(), 0, 0
+    for column in table.columns:
+        text = pc.utf8_trim_whitespace(column)
+        gone = pc.is_in(text, value_set=words)
+        if n := pc.sum(gone).as_py() or 0:
+            missing |= set(pc.unique(text.filter(gone)).to_pylist())
+            n_cells, n_columns = n_cells + n, n_columns + 1
+            text = pc.if_else(gone, None, text)
+        columns.append(_column(pc.if_else(pc.equal(text, ""), None, text), decimal))
+    notices = []
+    if missing:
+        words = ", ".join(map(repr, sorted(missing)))
+        notices = [
+            f"{words} taken as missing ({_counted(n_cells, 'cell')}, {_counted(n_columns, 'column')})"
+        ]
+    return pyarrow.table(columns, names=table.column_names), notices
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'s' if n != 1 else ''}"
+
+
+def _column(text: Any, decimal: str | None) -> Any:
+    import pyarrow
+
+    if text.null_count == len(text):
+        return pyarrow.chunked_array([pyarrow.nulls(len(text))])
+    made = _plain_numbers(text, decimal)
+    if made is None:
+        made = _plain_others(text)
+    return text if made is None else made
+
+
+def _plain_numbers(text: Any, decimal: str | None) -> Any | None:
+    """Converts text that is nothing but numbers of programs."""
+    import pyarrow
+    import pyarrow.compute as pc
+
+    with contextlib.suppress(pyarrow.ArrowInvalid):
+        whole = pc.cast(text, pyarrow.int64())
+        if pc.any(pc.match_substring_regex(text, "^[+-]?0[0-9]")).as_py():
+            return None
+        return whole
+    try:
+        made = pc.cast(text, pyarrow.float64())
+    except pyarrow.ArrowInvalid:
+        return None
+    if decimal not in (None, ".") and pc.any(pc.match_substring(text, ".")).as_py():
+        return None
+    if pc.any(pc.match_substring_regex(text, "^[+-]?[0-9]{19,}$")).as_py():
+        return None
+    if pc.all(pc.match_substring_regex(text, _GROUPS)).as_py():
+        return None
+    return made
+
+
+def _plain_others(text: Any) -> Any | None:
+    """Converts true and false, and dates in ISO's form."""
+    import pyarrow
+    import pyarrow.compute as pc
+
+    truths = pyarrow.array(["true", "false", "True", "False", "TRUE", "FALSE"])
+    if pc.all(pc.is_in(pc.drop_null(text), value_set=truths)).as_py():
+        return pc.if_else(pc.is_null(text), None, pc.equal(pc.utf8_lower(text), "true"))
+    for kind in (pyarrow.date32(), pyarrow.timestamp("s"), pyarrow.timestamp("ns")):
+        with contextlib.suppress(pyarrow.ArrowInvalid):
+            return pc.cast(text, kind)
+    return None

@@ -1,0 +1,9 @@
+"""How tables are read: what the user says of them, and what text and columns are recognised to mean.
+
+``options`` is what can be said, ``numbers`` and ``dates`` take text apart, ``recognise`` decides for
+the columns of a table together, ``meaning`` does so in tables of any library.
+"""
+
+from autoencode.reading.options import NO_OPTIONS, TableOptions
+
+__all__ = ["NO_OPTIONS", "TableOptions"]

@@ -1,0 +1,399 @@
+"""What the text in a table's columns means: numbers, money, dates, times; and which columns name rows.
+
+Programs write numbers and dates as such. People write ``1.234,50 €``, ``12 %``, ``31.12.2020`` and
+``n/a``, and number their rows. What is recognised is said in one line for each column, with the option
+by which it is read otherwise; what was found in training is kept in ``Column.text``, and new rows are
+read by it where they do not tell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from autoencode.errors import DataError
+from autoencode.reading import dates as text_dates
+from autoencode.reading import numbers as text_numbers
+from autoencode.reading.dates import Dates
+from autoencode.reading.numbers import MISSING, Numbers, NumberText
+from autoencode.types import Array, ColumnKind
+
+Spelling = tuple[str | None, str | None, str | None]  # decimal, thousands, order of dates
+UNKNOWN: Spelling = (None, None, None)
+_SHOWN = 40  # characters of a value in a message
+_LISTED = 4  # words
+_SAMPLED = 2000  # values that tell whether the others are worth looking at
+_READ = ("real", "count", "date")  # kinds whose values text may spell
+
+
+@dataclass(frozen=True)
+class Meant:
+    """What a column of text means.
+
+    Attributes:
+        values: (N,) float64, int64 or datetime64; NaN or NaT where a value is missing.
+        text: how they are spelled, for ``Column.text``.
+        notices: what was recognised.
+        zoned: whether times are in UTC.
+    """
+
+    values: Array
+    text: str
+    notices: tuple[str, ...] = ()
+    zoned: bool = False
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """A column of text at a first look."""
+
+    text: Any
+    numbers: Numbers | None = None
+    pairs: tuple[tuple[str, str], ...] = ()
+    dates: Dates | None = None
+
+
+def recognise(
+    texts: Mapping[str, Any],
+    said: Spelling = UNKNOWN,
+    *,
+    kinds: Mapping[str, ColumnKind] | None = None,
+    before: Mapping[str, str] | None = None,
+    semicolons: bool = False,
+    part: str = "data",
+) -> dict[str, Meant]:
+    """Recognises numbers, dates and times in columns of text; what is plain text is left out.
+
+    Example:
+        >>> import pyarrow
+        >>> found = recognise({"price": pyarrow.array(["1.234,50 €", "3,00 €", "n/a"])})
+        >>> found["price"].values.tolist()
+        [1234.5, 3.0, nan]
+        >>> found["price"].notices[0]
+        "column 'price': numbers with a decimal comma, points between thousands, in €"
+
+    Args:
+        texts: pyarrow arrays of text by the names of the columns.
+        said: decimal sign, sign between thousands and order of dates, as the user says.
+        kinds: what columns are; a category stays text.
+        before: how columns were spelled in training.
+        semicolons: whether they part the cells of the file.
+        part: what to call the data in an error message.
+
+    Raises:
+        DataError: a column holds numbers or dates and values that are none, or dates in two orders.
+    """
+    kinds, before = kinds or {}, before or {}
+    decimal, thousands, order = said
+    looked = {
+        name: _look(text, kinds.get(name), decimal, thousands, order, before.get(name, ""))
+        for name, text in texts.items()
+    }
+    tell = {text_numbers.tells(one.numbers, one.pairs) for one in looked.values() if one.numbers}
+    tell -= {None}
+    common = decimal or (tell.pop() if len(tell) == 1 else None)
+    orders = {
+        one.dates.order
+        for one in looked.values()
+        if one.dates and not one.dates.guessed and one.dates.order in ("dmy", "mdy")
+    }
+    common_order = orders.pop() if len(orders) == 1 else None
+    found = {}
+    for name, one in looked.items():
+        where = f"{part}: column '{name}'"
+        if one.dates is not None:
+            dates = one.dates
+            if dates.guessed and common_order is not None:
+                dates = text_dates.parse(one.text, common_order) or dates
+            found[name] = _as_dates(name, one.text, dates, where)
+        elif one.numbers is not None:
+            known = NumberText.from_text(before.get(name, ""))
+            usual = known.decimal if known else common
+            found[name] = _as_numbers(name, one, usual, semicolons, where, decimal is not None)
+    return found
+
+
+def _look(
+    text: Any,
+    kind: ColumnKind | None,
+    decimal: str | None,
+    thousands: str | None,
+    order: str | None,
+    before: str,
+) -> _Looked:
+    import pyarrow.compute as pc
+
+    text = text_numbers.plainer(text)
+    if kind not in (None, *_READ) or not pc.any(pc.is_valid(text)).as_py():
+        return _Looked(text)
+    sample = _sample(text)
+    wanted = kind in (None, "date") or before == text_dates.TIME
+    if wanted and text_dates.parse(_without_words(sample), order) is not None:
+        guess = before if before in text_dates.ORDERS else None
+        dates = text_dates.parse(_without_words(text), order, guess)
+        if dates is not None:
+            return _Looked(text, dates=dates)
+    if kind == "date":
+        return _Looked(text)
+    numbers = text_numbers.take_apart(text) if text_numbers.take_apart(sample) else None
+    pairs = text_numbers.possible(numbers, decimal, thousands) if numbers else []
+    if numbers is None or not pairs:
+        if numbers is None or (decimal is None and thousands is None):
+            return _Looked(text)
+        pairs = [(decimal or ".", thousands or "")]
+    return _Looked(text, numbers, tuple(pairs))
+
+
+def _sample(text: Any) -> Any:
+    """Some values of a column, evenly spread, by which it is told quickly that it is plain text."""
+    import pyarrow
+    import pyarrow.compute as pc
+
+    rows = np.flatnonzero(np.asarray(pc.is_valid(text)))
+    if len(rows) <= _SAMPLED:
+        return text
+    return text.take(pyarrow.array(rows[np.linspace(0, len(rows) - 1, _SAMPLED).astype(int)]))
+
+
+def _without_words(text: Any) -> Any:
+    """Makes words that stand for missing values null."""
+    import pyarrow
+    import pyarrow.compute as pc
+
+    words = pyarrow.array(sorted(MISSING))
+    return pc.if_else(pc.is_in(pc.utf8_lower(text), value_set=words), None, text)
+
+
+def _as_numbers(
+    name: str, one: _Looked, usual: str | None, semicolons: bool, where: str, asked: bool
+) -> Meant:
+    numbers = one.numbers
+    assert numbers is not None
+    pair, guessed = text_numbers.chosen(one.pairs, usual, semicolons)
+    spelled = NumberText(*pair, numbers.unit)
+    values = numbers.values(spelled)
+    words = _refuse_words(one.text, numbers.known & np.isnan(values), where, _spelt(spelled))
+    _refuse_currencies(numbers, where)
+    whole = numbers.whole and not np.isnan(values).any()
+    if whole and (np.abs(values) < 2**53).all():
+        values = values.astype(np.int64)
+    notices = _told_numbers(name, one, numbers, spelled, guessed and not asked, words)
+    return Meant(values, str(spelled), notices)
+
+
+def _told_numbers(
+    name: str, one: _Looked, numbers: Numbers, spelled: NumberText, guessed: bool, words: list[str]
+) -> tuple[str, ...]:
+    """What is to be said of a column of numbers in text; nothing of plain ones."""
+    import pyarrow.compute as pc
+
+    grouped = (
+        bool(spelled.thousands)
+        and pc.any(pc.match_substring(numbers.digits, spelled.thousands)).as_py()
+    )
+    comma = spelled.decimal == "," and pc.any(pc.match_substring(numbers.digits, ",")).as_py()
+    parts = ["a decimal comma"] if comma else []
+    parts += [f"{_SIGNS[spelled.thousands]} between thousands"] if grouped else []
+    parts += ["negative ones in brackets"] if numbers.bracketed else []
+    units = [unit for unit in numbers.units if unit]
+    parts = ["numbers" + (f" with {', '.join(parts)}" if parts else "")]
+    parts += [f"in {' and '.join(units)}"] if units else []
+    if units and numbers.units.get(""):
+        parts.append(f"{numbers.units['']} without a unit taken as the others")
+    if parts == ["numbers"] and not words:
+        parts = ["text that spells numbers"]
+    told = f"column '{name}': {', '.join(parts)}"
+    if guessed and (comma or grouped):
+        example = _example(one.text, numbers.digits, "[.,]")
+        other = "." if spelled.decimal == "," else ","
+        told += (
+            f"; {example!r} is read as {_value(example, spelled):.10g}; decimal={other!r} (--decimal "
+            f"{other}) reads it otherwise"
+        )
+    if words:
+        told += f"; {_listed(words)} taken as missing"
+    return (told,)
+
+
+_SIGNS = {",": "commas", ".": "points", " ": "spaces", "'": "apostrophes"}
+
+
+def _value(example: str, spelled: NumberText) -> float:
+    import pyarrow
+
+    apart = text_numbers.take_apart(pyarrow.array([example]))
+    return float("nan") if apart is None else float(apart.values(spelled)[0])
+
+
+def _example(text: Any, digits: Any, pattern: str) -> str:
+    import pyarrow.compute as pc
+
+    fits = np.asarray(pc.fill_null(pc.match_substring_regex(digits, pattern), False))
+    return str(text[int(fits.argmax())].as_py())[:_SHOWN]
+
+
+def _spelt(spelled: NumberText) -> str:
+    name = "a comma" if spelled.decimal == "," else "a point"
+    return f"numbers with {name} before the fraction"
+
+
+def _refuse_currencies(numbers: Numbers, where: str) -> None:
+    """Refuses amounts of several currencies or per cents beside amounts, which are no one scale."""
+    same = {"€": "EUR", "$": "USD", "US$": "USD", "£": "GBP", "¥": "JPY", "Fr": "CHF", "Kr": "kr"}
+    different = sorted({same.get(unit, unit) for unit in numbers.units if unit})
+    if len(different) > 1:
+        raise DataError(
+            f"{where} holds amounts in {_listed(different)}, which cannot be compared; bring them to "
+            "one, or declare the column a category"
+        )
+
+
+def _refuse_words(text: Any, wrong: Array, where: str, what: str) -> list[str]:
+    """Refuses text among numbers or dates; returns the words that stand for missing values."""
+    if not wrong.any():
+        return []
+    rows = np.flatnonzero(wrong)
+    odd = [(int(row), str(text[int(row)].as_py())) for row in rows[:1000]]
+    words = sorted({word for _, word in odd if word.lower() in MISSING})
+    bad = [(row, word) for row, word in odd if word.lower() not in MISSING]
+    if bad:
+        row, word = bad[0]
+        n = len(rows) if not words else f"at least {len(bad)}"
+        raise DataError(
+            f"{where} holds {what} and {n} text, first {word[:_SHOWN]!r} at row {row}; leave what is "
+            "missing empty, say how it is spelled (decimal, thousands, date_order), or declare the "
+            "column a category"
+        )
+    return words
+
+
+def _as_dates(name: str, text: Any, dates: Dates, where: str) -> Meant:
+    import pyarrow.compute as pc
+
+    if dates.conflict:
+        first, second = dates.conflict
+        raise DataError(
+            f"{where} holds dates in two orders, {first!r} and {second!r}; write them in one, or say "
+            "date_order"
+        )
+    known = np.asarray(pc.is_valid(text))
+    words = _refuse_words(text, known & ~dates.found, where, "dates")
+    told = []
+    if dates.order == text_dates.TIME:
+        hours = dates.values.astype("int64") / 3.6e9
+        values = np.where(np.isnat(dates.values), np.nan, hours)
+        told.append("times of a day, read as hours (13:30 is 13.5)")
+    else:
+        values = dates.values
+        if not dates.timed:
+            values = values.astype("datetime64[D]").astype("datetime64[s]")
+        elif not (values.astype("int64")[dates.found] % 1_000_000).any():
+            values = values.astype("datetime64[s]")
+        told += _told_dates(text, dates)
+    if words:
+        told.append(f"{_listed(words)} taken as missing")
+    notices = (f"column '{name}': {'; '.join(told)}",) if told else ()
+    return Meant(values, dates.order, notices, bool(dates.zoned))
+
+
+def _told_dates(text: Any, dates: Dates) -> list[str]:
+    first = int(dates.found.argmax())
+    meant = str(dates.values[first])[: 19 if dates.timed else 10]
+    example = f"{str(text[first].as_py())[:_SHOWN]!r} is {meant}"
+    told = [f"dates, {example}"]
+    if dates.order in ("dmy", "mdy") and dates.guessed:
+        other = "mdy" if dates.order == "dmy" else "dmy"
+        which = "the day comes first" if dates.order == "dmy" else "the month comes first"
+        told = [
+            f"dates, no number above 12 tells, so {which}: {example}; date_order='{other}' "
+            f"(--date-order {other}) reads them otherwise"
+        ]
+    if len(dates.forms) > 1:
+        told.append(f"in several forms, as {_listed(dates.forms)}")
+    if dates.short_years:
+        told.append("years of two digits are 1969 to 2068")
+    n = int(dates.found.sum())
+    if dates.zoned > 0:
+        told.append("times in UTC")
+    return told if n else []
+
+
+def _listed(words: Sequence[str]) -> str:
+    more = f" and {len(words) - _LISTED} more" if len(words) > _LISTED else ""
+    return ", ".join(repr(word[:_SHOWN]) for word in words[:_LISTED]) + more
+
+
+# Columns that name rows
+
+_NUMBERED = 10  # rows from which consecutive numbers are no accident
+_NAMED = 50  # rows from which different texts are none
+_SAME = 0.95  # share of different texts that names have
+_INDEX = re.compile(
+    r"^(unnamed: ?\d+|row_?names?|rows?|nr|no|num|number|pk|seq|sequence|obs|observation|record|"
+    r"lfd\.? ?nr\.?|#)$|"
+    r"(^|[_\s.\-])(ids?|uuid|guid|key|nr|no|idx|index)$|"
+    r"^(user|customer|client|patient|person|product|item|order|sample|subject|transaction|account)id$",
+    re.IGNORECASE,
+)
+_CAMEL = re.compile(r"[a-z](Id|ID|Nr|No|Key|Index)$")
+_TIME = re.compile(
+    r"^(t|x|time|times|zeit|step|steps|day|days|tag|hour|hours|minute|minutes|second|seconds|week|weeks|"
+    r"month|months|year|years|jahr|age|epoch|frame|depth|distance|position|pos|temperature|dose|level)"
+    r"([_\s].*)?$",
+    re.IGNORECASE,
+)
+_UUID = r"^\{?[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\}?$"
+_MAIL = r"^[^@\s]+@[^@\s]+\.[A-Za-z]{2,}$"
+
+
+def names_rows(name: str, values: Any) -> str | None:
+    """Tells why a column looks like one that numbers or names rows; ``None`` where it does not.
+
+    Args:
+        name: of the column.
+        values: (N,) whole numbers as an array, or text as a pyarrow array.
+    """
+    if isinstance(values, np.ndarray):
+        return _numbers_rows(name, values)
+    import pyarrow.compute as pc
+
+    known = pc.drop_null(values)
+    if len(known) < _NUMBERED:
+        return None
+    n = pc.count_distinct(known).as_py()
+    for pattern, what in ((_UUID, "UUIDs"), (_MAIL, "e-mail addresses")):
+        if n * 2 > len(known) and pc.all(pc.match_substring_regex(known, pattern)).as_py():
+            return f"holds {what}, an identifier"
+    if len(known) >= _NAMED and n >= _SAME * len(known):
+        return f"holds {n} different texts in {len(values)} rows, an identifier"
+    return None
+
+
+def _numbers_rows(name: str, values: Array) -> str | None:
+    n = len(values)
+    if n < _NUMBERED or values.dtype.kind not in "iu":
+        return None
+    called = is_called_an_index(name)
+    steps = np.diff(values)
+    if values[0] in (0, 1) and (steps == 1).all() and not _TIME.match(name):
+        return f"holds {values[0]} to {values[-1]}, the numbers of the rows"
+    if called and len(np.unique(values)) == n:
+        return "holds a different whole number in each row, an identifier"
+    return None
+
+
+def is_called_an_index(name: str) -> bool:
+    """Tells whether a name is one of those that numbers and keys of rows bear.
+
+    >>> (
+    ...     is_called_an_index("PassengerId"),
+    ...     is_called_an_index("customer_no"),
+    ...     is_called_an_index("humid"),
+    ... )
+    (True, True, False)
+    """
+    return bool(_CAMEL.search(name) or _INDEX.search(name))
