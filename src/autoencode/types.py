@@ -25,6 +25,7 @@ ColumnKind = Literal["real", "count", "boolean", "category", "date"]
 Unknown = Literal["ignore", "error"]
 Standardize = Literal["columns", "all_columns", "robust", "global", "unit", "none"]
 Layout = Literal["row", "image", "sequence", "volume"]
+Channels = Literal["first", "last"]  # axis of images and volumes as the user has them
 
 # Values that a column is taken to have had where nobody counted.
 _UNCOUNTED = 1000
@@ -161,6 +162,8 @@ class DataSpec:
         handle_unknown: what becomes of a category that training did not see: ``ignore`` takes it as
             none of those that are known, ``error`` refuses it.
         layout: what an example is, and so what its axes mean; the shape tells where it is left out.
+        channels: which axis of the user's images or volumes the channels are, where that was said;
+            ``None`` where it was guessed by their shape.
         given_shape: shape in which the user has an example, where that is another one and what is
             made comes back in it; empty otherwise.
         given_dtype: dtype of numpy in which the user has examples; empty where nobody looked.
@@ -185,6 +188,7 @@ class DataSpec:
     given_dtype: str = ""
     support: Support | None = None
     handle_unknown: Unknown = "ignore"
+    channels: Channels | None = None
 
     def __post_init__(self) -> None:
         found = layout_of(self.shape)

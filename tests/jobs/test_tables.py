@@ -122,8 +122,7 @@ def test_a_frame_of_numbers_is_the_array_of_its_numbers():
 BAD_TABLES = {
     "no values": ({"a": [None, None], "b": [1.0, 2.0]}, "column 'a' has no values"),
     "infinite": ({"a": [1.0, math.inf]}, "infinite, first inf at row 1"),
-    "a word": ({"a": ["1", "2", "n/a"]}, "first 'n/a' at row 2"),
-    "numbers as text": ({"a": ["1", "2", "3"]}, "numbers as text"),
+    "a word": ({"a": ["1", "2", "two"]}, "first 'two' at row 2"),
     "beyond 2**53": ({"a": [2**53 + 1, 1]}, "beyond 2**53"),
     "an identifier": ({"a": [f"n{i}" for i in range(300)]}, "identifier"),
     "lists": ({"a": [[1, 2], [3, 4]], "b": [1, 2]}, "cannot be learned from"),
@@ -440,7 +439,7 @@ BAD_CSV = {
     "empty": (b"", "empty"),
     "ragged": (b"a,b\n1,2\n3\n", "line 3: 1 cells, and the first line has 2"),
     "twice": (b"a,a\n1,2\n3,4\n", "two columns are named 'a'"),
-    "bytes": (b"a,b\n\xff\xfe\xfa,2\n", "UTF"),
+    "bytes": (b"a,b\n\xff\x81\xfa,2\n", "UTF"),
     "one row": (b"a,b\n1,2\n", "at least 2"),
     "only a header": (b"a,b\n", "no rows"),
 }
@@ -539,7 +538,6 @@ def test_columns_are_found_by_name_and_what_is_unknown_is_refused(cli, tmp_path,
         (["--drop", "nothing"], "no column 'nothing'"),
         (["--kind", "visits"], "COLUMN=KIND"),
         (["--kind", "visits=number"], "unknown kind 'number'"),
-        ([], "identifier"),
         ([f"--drop={name}" for name in ("name", "group", *VALUES)], "no column is left"),
     ],
 )

@@ -8,6 +8,7 @@ import click
 
 from autoencode.cli.options import (
     bad_file_option,
+    channels_option,
     data_dir_option,
     device_option,
     image_options,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 @image_options
 @bad_file_option
 @layout_option
+@channels_option
 @table_options
 @unknown_option("flag", "error")
 @seed_option("Of the training and of which rows are held out.")
@@ -89,6 +91,7 @@ def anomalies_command(
     fit: str,
     on_bad_file: str | None,
     layout: Any,
+    channels: Any,
     columns: TableOptions | None,
     handle_unknown: Any,
     seed: int,
@@ -125,6 +128,7 @@ def anomalies_command(
         table=columns,
         handle_unknown=handle_unknown,
         layout=layout,
+        channels=channels,
         images=images_from(image_size, fit, on_bad_file),
         report=page,
         save=save,

@@ -8,6 +8,7 @@ import click
 
 from autoencode.cli.options import (
     bad_file_option,
+    channels_option,
     device_option,
     image_options,
     images_from,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 @image_options
 @bad_file_option
 @layout_option
+@channels_option
 @table_options
 @seed_option("Of the training.")
 @device_option
@@ -69,6 +71,7 @@ def denoise_command(
     fit: str,
     on_bad_file: str | None,
     layout: Any,
+    channels: Any,
     columns: TableOptions | None,
     seed: int,
     device: str,
@@ -95,6 +98,7 @@ def denoise_command(
         level=level,
         table=columns,
         layout=layout,
+        channels=channels,
         images=images_from(image_size, fit, on_bad_file),
         save=save,
         seed=seed,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoencode.cli.options import (
+    channels_option,
     device_option,
     json_option,
     layout_option,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     "--save", metavar="FOLDER", help="Without --run: keep what is trained, for a later --run."
 )
 @layout_option
+@channels_option
 @table_options
 @unknown_option("ignore", "error")
 @seed_option("Of the training and the draws.")
@@ -56,6 +58,7 @@ def impute_command(
     draws: int | None,
     save: str | None,
     layout: Any,
+    channels: Any,
     columns: TableOptions | None,
     handle_unknown: Any,
     seed: int,
@@ -84,6 +87,7 @@ def impute_command(
         table=columns,
         handle_unknown=handle_unknown,
         layout=layout,
+        channels=channels,
         save=save,
         seed=seed,
         device=device,

@@ -99,6 +99,16 @@ def layout_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def channels_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--channels",
+        type=click.Choice(["first", "last"]),
+        metavar="first|last",
+        help="Of an array of images or volumes: where the channels are.  [default: last where 1, 3 or "
+        "4 are there and not in front]",
+    )(function)
+
+
 def seed_option(text: str) -> Decorator:
     kind = click.IntRange(0, MAX_SEED)
     return click.option("--seed", type=kind, default=0, show_default=True, metavar="S", help=text)

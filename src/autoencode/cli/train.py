@@ -19,6 +19,7 @@ from autoencode import launch
 from autoencode.cli.options import (
     IMPORTED,
     bad_file_option,
+    channels_option,
     data_dir_option,
     device_option,
     image_options,
@@ -95,6 +96,7 @@ _ECHO = 2.0  # seconds
 @image_options
 @bad_file_option
 @layout_option
+@channels_option
 @table_options
 @click.option(
     "--leave-out",
@@ -133,6 +135,7 @@ def train_command(
     stream: bool | None,
     standardize: Any,
     layout: Any,
+    channels: Any,
     columns: TableOptions | None,
     image_size: str | None,
     fit: str,
@@ -194,6 +197,7 @@ def train_command(
         standardize=standardize,
         table=columns,
         layout=layout,
+        channels=channels,
         images=images_from(image_size, fit, on_bad_file),
         leave_out=leave_out,
         n_labels=n_labels,

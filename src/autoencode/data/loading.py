@@ -30,6 +30,8 @@ from autoencode.data.formats.all import format_of, open_source
 from autoencode.data.formats.download import OnBytes
 from autoencode.data.formats.folders import AS_THEY_ARE, ImageOptions
 from autoencode.data.formats.format import Opening
+from autoencode.data.formats.image_folders import IMAGES
+from autoencode.data.formats.named import NAMED
 from autoencode.data.formats.npy import rows_in_order
 from autoencode.data.formats.numpy_arrays import as_it_is
 from autoencode.data.formats.tables import (
@@ -55,8 +57,7 @@ from autoencode.data.values.ranges import Storage, choose_storage, raw_dtype, sp
 from autoencode.data.values.support import support_of
 from autoencode.errors import DataError, OptionError, say_once
 from autoencode.reading import NO_OPTIONS, TableOptions
-from autoencode.reading.options import MOST_CATEGORIES
-from autoencode.types import Array, ColumnKind, DataSpec, Layout, Standardize
+from autoencode.types import Array, Channels, ColumnKind, DataSpec, Layout, Standardize
 
 _ROWS = 1 << 10  # compared at a time: nearly always these already differ
 UNNAMED = "these data have no named columns; leave the options of tables (label, id, drop, ...) out"
@@ -73,6 +74,7 @@ def load_data(
     images: ImageOptions = AS_THEY_ARE,
     leave_out: Sequence[str] = (),
     layout: Layout | None = None,
+    channels: Channels | None = None,
     progress: OnBytes | None = None,
 ) -> Data:
     """Reads a data set from wherever it is.
@@ -103,6 +105,8 @@ def load_data(
             channels first or last), ``sequence`` (steps, and features of each) or ``volume`` (depth,
             height, width, and channels first or last). By default an array of 2 axes is rows, of 3 or 4
             images, of 5 volumes; where that is not the only reading, a notice says so.
+        channels: where the channels of arrays of images and volumes are, ``first`` or ``last``. By
+            default last where 1, 3 or 4 are there and not in front; where both may be, that is said.
         progress: called with bytes and total while something is downloaded.
 
     Returns:
@@ -121,6 +125,7 @@ def load_data(
             raise OptionError("these data are made already; give their layout when they are loaded")
         return source
     check_layout(layout)
+    refuse_channels(channels, source)
     if table and (stream or is_too_large(source) or not _may_be_table(source)):
         raise OptionError(UNNAMED)
     how = Opening(stream, data_dir=data_dir, images=images, progress=progress, said=table)
@@ -133,7 +138,7 @@ def load_data(
         if stays(source, found, stream):
             if leave_out:
                 raise DataError("classes are left out of data in memory only; use stream=False")
-            data = streamed(found, labels, standardize, layout=layout)
+            data = streamed(found, labels, standardize, layout=layout, channels=channels)
             if data.test is None or _alike([data.test.x]) is not None:
                 _refuse_alike(found.read(*ends) for ends in blocks(found))
             return data
@@ -148,7 +153,7 @@ def load_data(
             f"{held_out.sum()} of {len(raw.x)} examples held out as the test part "
             f"(seed {_HELD_OUT_SEED})"
         )
-    xs, spec, more = _fit(raw, standardize, held_out, layout)
+    xs, spec, more = _fit(raw, standardize, held_out, layout, channels)
     say_once([*raw.notices, *more])
     train = Examples(xs[0], raw.labels, raw.ids, factors=raw.factors)
     test = None
@@ -221,7 +226,8 @@ def prepare(
     kinds: Mapping[str, ColumnKind] | None = None,
     gaps: bool = False,
     layout: Layout | None = None,
-    max_categories: int = MOST_CATEGORIES,
+    channels: Channels | None = None,
+    table: TableOptions = NO_OPTIONS,
 ) -> tuple[ExampleSet, DataSpec, tuple[str, ...]]:
     """Turns examples given in memory into training examples, their spec and notices.
 
@@ -236,8 +242,8 @@ def prepare(
         standardize: see ``load_data``.
         kinds: of a table's columns, where the dtype does not tell.
         gaps: whether values of an array may be missing (NaN); in a table with names they may.
-        layout: what an example is; see ``load_data``.
-        max_categories: categories that a column of a table may have for a model to know each by itself.
+        layout, channels: what an example is, and where its channels are; see ``load_data``.
+        table: how columns of text are spelled, and how many categories are learned.
 
     Returns:
         The examples as they are stored, how models see them, and what was done to them. A memory
@@ -246,19 +252,18 @@ def prepare(
     check_layout(layout)
     found = as_it_is(x) if isinstance(x, str | os.PathLike) else open_source(x)
     if is_frame(found):
-        options = TableOptions(kinds=kinds or {}, max_categories=max_categories)
-        raw = table_for_training(found, options, "train", leave_out=False)
+        raw = table_for_training(found, replace(table, kinds=kinds or {}), "train", leave_out=False)
     elif kinds:
         raise OptionError("these data have no named columns; leave the kinds out")
     elif isinstance(found, Raw):
         raw = found
     elif stays(x, found, None):
-        data = streamed(found, labels, standardize, hold_out=False, layout=layout)
+        data = streamed(found, labels, standardize, hold_out=False, layout=layout, channels=channels)
         return data.train, data.spec, data.notices
     else:
         raw = read_whole(found)
     raw = _for_training(_clean(replace(raw, gaps=raw.gaps or gaps), labels))
-    (stored,), spec, notices = _fit(raw, standardize, layout=layout)
+    (stored,), spec, notices = _fit(raw, standardize, layout=layout, channels=channels)
     return Examples(stored, raw.labels), spec, (*raw.notices, *notices)
 
 
@@ -287,7 +292,17 @@ def reopened(
     store = open_source(source, Opening(True, data_dir=data_dir, images=images))
     arranged = arrangement_of(store.shape, spec)
     layout = None if arranged.guessed else arranged.layout
-    return streamed(store, None, "none", spec=spec, layout=layout)
+    return streamed(store, None, "none", spec=spec, layout=layout, channels=spec.channels)
+
+
+def refuse_channels(channels: Channels | None, source: Any) -> None:
+    """Refuses to be told where channels are of data that say so themselves.
+
+    Raises:
+        OptionError: for files of images and known data sets.
+    """
+    if channels is not None and format_of(source) in (NAMED, IMAGES):
+        raise OptionError("these images say themselves where their channels are; leave channels out")
 
 
 def _may_be_table(source: Any) -> bool:
@@ -361,7 +376,11 @@ def _for_training(raw: Raw) -> Raw:
 
 
 def _fit(
-    raw: Raw, standardize: str, held_out: Array | None = None, layout: Layout | None = None
+    raw: Raw,
+    standardize: str,
+    held_out: Array | None = None,
+    layout: Layout | None = None,
+    channels: Channels | None = None,
 ) -> tuple[list[Array], DataSpec, list[str]]:
     """Decides how the data are stored; returns the stored parts, their spec and notices.
 
@@ -369,7 +388,7 @@ def _fit(
         raw: what was read.
         standardize: see ``load_data``.
         held_out: (N,) true for rows of the first part that the spec may not know of.
-        layout: see ``load_data``.
+        layout, channels: see ``load_data``.
     """
     names = [column.name for column in raw.columns]
     raw = _arranged(raw, layout)
@@ -379,7 +398,7 @@ def _fit(
         shape = raw.spec.given_shape or (() if raw.x.shape[1:] == raw.spec.shape else raw.x.shape[1:])
         spec = replace(raw.spec, given_shape=shape, given_dtype=dtype)
         return [apply_spec(part, raw.spec) for part in parts], spec, []
-    arranged = arrangement(raw.x.shape[1:], layout)
+    arranged = arrangement(raw.x.shape[1:], layout, channels)
     moved = [arranged(part) for part in parts]
     mixed = not all(column.numeric for column in raw.columns)
     guessed = arranged.guessed
@@ -393,6 +412,7 @@ def _fit(
     in_columns = spec.layout in ("row", "sequence")
     support = support_of(source, raw.columns) if in_columns else None
     spec = replace(spec, given_shape=arranged.given_shape, given_dtype=dtype, support=support)
+    spec = replace(spec, channels=arranged.told)
     n_train = len(raw.x) if held_out is None else int((~held_out).sum())
     if names and not raw.columns:
         order = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

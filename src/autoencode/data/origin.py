@@ -13,7 +13,7 @@ from autoencode.data.examples import Data, Examples
 from autoencode.data.formats.folders import AS_THEY_ARE, ImageOptions
 from autoencode.errors import ModelFileError, OptionError
 from autoencode.reading import NO_OPTIONS, TableOptions
-from autoencode.types import ColumnKind, Layout, Standardize
+from autoencode.types import Channels, ColumnKind, Layout, Standardize
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
@@ -34,6 +34,7 @@ class Origin:
         images: how images were brought to one form.
         standardize: how values were scaled, ``None`` for the recipe's own way.
         layout: what an example was said to be, ``None`` where it was guessed.
+        channels: where its channels were said to be, ``None`` where that was guessed.
         left_out: labels whose examples were left out.
         n_labels: how many labels of the training examples were kept, ``None`` for all.
     """
@@ -48,6 +49,7 @@ class Origin:
     layout: Layout | None = None
     left_out: tuple[str, ...] = ()
     n_labels: int | None = None
+    channels: Channels | None = None
 
     @classmethod
     def from_data(
@@ -61,13 +63,14 @@ class Origin:
         layout: Layout | None = None,
         left_out: Sequence[str] = (),
         n_labels: int | None = None,
+        channels: Channels | None = None,
     ) -> Origin:
         """Notes how some data were read.
 
         Args:
             data: what was read; of a table also what was found in it.
             source: what they were read from; ``None`` where that alone would not give them again.
-            table, images, standardize, layout, left_out: as ``load_data`` was given them.
+            table, images, standardize, layout, channels, left_out: as ``load_data`` was given them.
             n_labels: how many labels were kept.
         """
         return cls(
@@ -81,6 +84,7 @@ class Origin:
             layout=layout,
             left_out=tuple(str(label) for label in left_out),
             n_labels=n_labels,
+            channels=channels,
         )
 
     @classmethod
@@ -98,6 +102,7 @@ class Origin:
         _need(isinstance(facts.get("streamed", False), bool), "streamed")
         _need(facts.get("standardize") in (None, *get_args(Standardize)), "standardize")
         _need(facts.get("layout") in (None, *get_args(Layout)), "layout")
+        _need(facts.get("channels") in (None, *get_args(Channels)), "channels")
         _need(_are_texts(facts.get("left_out", [])), "left_out")
         n_labels = facts.get("n_labels")
         _need(n_labels is None or (type(n_labels) is int and n_labels >= 0), "n_labels")
@@ -112,6 +117,7 @@ class Origin:
             facts.get("layout"),
             tuple(facts.get("left_out", ())),
             n_labels,
+            facts.get("channels"),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -126,6 +132,8 @@ class Origin:
             scaled["standardize"] = self.standardize
         if self.layout:
             scaled["layout"] = self.layout
+        if self.channels:
+            scaled["channels"] = self.channels
         if self.sha256 is None:
             return {**scaled, **read}  # the order in which estimators have always written them
         found = {

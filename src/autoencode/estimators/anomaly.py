@@ -28,11 +28,12 @@ from autoencode.data.values.vocabulary import Unseen
 from autoencode.errors import IncompatibleError
 from autoencode.estimators.parts import Parts
 from autoencode.estimators.scored import ScoredEstimator
+from autoencode.reading import DateOrder
 from autoencode.reading.options import MOST_CATEGORIES
 from autoencode.recipes import ScheduleName
 from autoencode.trained import Trained
 from autoencode.training import Observer
-from autoencode.types import Array, ColumnKind, Layout
+from autoencode.types import Array, Channels, ColumnKind, Layout
 
 
 class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
@@ -80,6 +81,16 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         Categories that a column of a table may have for the model to know each by itself. Of more, the
         commonest have an input of their own, and the others one for each of 32 stretches of the
         alphabet; what comes back are words all the same.
+    channels : {"first", "last"}, default=None
+        Where the channels of arrays of images and volumes are. By default last where 1, 3 or 4 are
+        there and not in front; where both may be, that is said.
+    decimal : {".", ","}, default=None
+        The sign before the fraction of numbers in columns of text; recognised by default, as are the
+        two that follow (``docs/tables.md``).
+    thousands : {",", ".", " ", "'", ""}, default=None
+        The sign between their thousands, empty for none.
+    date_order : {"dmy", "mdy", "ymd"}, default=None
+        The order of day, month and year of dates in text.
     warm_start : bool, default=False
         Whether ``fit`` goes on from the weights of the last ``fit``, as in ``Autoencoder``; what rows
         are compared with is learned from the new rows alone.
@@ -149,6 +160,10 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         layout: Layout | None = None,
         handle_unknown: Literal["flag", "error"] = "flag",
         max_categories: int = MOST_CATEGORIES,
+        channels: Channels | None = None,
+        decimal: str | None = None,
+        thousands: str | None = None,
+        date_order: DateOrder | None = None,
         warm_start: bool = False,
         device: str = "auto",
         random_state: Any = None,
@@ -173,6 +188,10 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         self.layout = layout
         self.handle_unknown = handle_unknown
         self.max_categories = max_categories
+        self.channels = channels
+        self.decimal = decimal
+        self.thousands = thousands
+        self.date_order = date_order
         self.warm_start = warm_start
         self.device = device
         self.random_state = random_state

@@ -12,7 +12,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from torch import Tensor, nn
 
-from autoencode.data import Examples, Origin
+from autoencode.data import Examples
 from autoencode.data.values.apply_spec import apply_spec
 from autoencode.data.values.as_given import Dtype, as_given, check_dtype, template_of
 from autoencode.data.values.frames import is_frame, reread, written
@@ -22,13 +22,14 @@ from autoencode.estimators.going_on import carried, pace, scaling_of_part
 from autoencode.estimators.online import Online
 from autoencode.estimators.saved import SavedState
 from autoencode.evaluate.relative import ERROR, ROWS
+from autoencode.reading import DateOrder
 from autoencode.reading.options import MOST_CATEGORIES
 from autoencode.recipes import Named, ScheduleName
 from autoencode.recipes.catalogue import default_recipe
 from autoencode.trained import Trained, choose_device, fit_prior, fit_prior_again
 from autoencode.trained.trained import flat
 from autoencode.training import Observer
-from autoencode.types import Array, ColumnKind, DataSpec, Layout, Standardize
+from autoencode.types import Array, Channels, ColumnKind, DataSpec, Layout, Standardize
 
 
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimator):  # type: ignore[misc]
@@ -71,6 +72,16 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         Categories that a column of a table may have for the model to know each by itself. Of more, the
         commonest have an input of their own, and the others one for each of 32 stretches of the
         alphabet; what comes back are words all the same.
+    channels : {"first", "last"}, default=None
+        Where the channels of arrays of images and volumes are. By default last where 1, 3 or 4 are
+        there and not in front; where both may be, that is said.
+    decimal : {".", ","}, default=None
+        The sign before the fraction of numbers in columns of text; recognised by default, as are the
+        two that follow (``docs/tables.md``).
+    thousands : {",", ".", " ", "'", ""}, default=None
+        The sign between their thousands, empty for none.
+    date_order : {"dmy", "mdy", "ymd"}, default=None
+        The order of day, month and year of dates in text.
     early_stopping : bool, default=False
         Whether training ends when the loss on held-out rows no longer falls, and the best weights are
         kept, those of the start included.
@@ -143,6 +154,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         layout: Layout | None = None,
         handle_unknown: Literal["ignore", "error"] = "ignore",
         max_categories: int = MOST_CATEGORIES,
+        channels: Channels | None = None,
+        decimal: str | None = None,
+        thousands: str | None = None,
+        date_order: DateOrder | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -167,6 +182,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         self.layout = layout
         self.handle_unknown = handle_unknown
         self.max_categories = max_categories
+        self.channels = channels
+        self.decimal = decimal
+        self.thousands = thousands
+        self.date_order = date_order
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -215,7 +234,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
             examples, spec, _ = self._prepared(X)
             examples = examples.bounded()
             info: dict[str, Any] = {"schedule": self.schedule, ROWS: len(examples)}
-            if said := Origin(standardize=self.standardize, layout=self.layout).as_dict():
+            if said := self._origin().as_dict():
                 info["data"] = said
             trained, online = self._in_parts(spec, info)
         else:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from autoencode.console import note
 from autoencode.console.progress import watched
-from autoencode.data import Data, Examples, Origin, prepare
+from autoencode.data import Data, Examples, Origin, TableOptions, prepare
 from autoencode.data.values.apply_spec import apply_spec
 from autoencode.data.values.frames import is_frame
 from autoencode.data.values.rescaled import rescaled
@@ -43,8 +43,8 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
 
     Subclasses have the parameters that ``_train`` reads: recipe, n_components, encoder, decoder,
     schedule, epochs, batch_size, lr, options, column_kinds, early_stopping, validation_fraction,
-    n_iter_no_change, standardize, layout, handle_unknown, max_categories, device, random_state,
-    verbose, observer, checkpoint.
+    n_iter_no_change, standardize, layout, handle_unknown, max_categories, channels, decimal,
+    thousands, date_order, device, random_state, verbose, observer, checkpoint.
     """
 
     _samples = True  # whether a plain model gets a prior, to be sampled from
@@ -105,7 +105,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
                 note(f"note: {notice}")
         notices += told
         info = {"seed": seed, "schedule": self.schedule, "unit": recipe.unit}
-        if said := Origin(standardize=self.standardize, layout=self.layout).as_dict():
+        if said := self._origin().as_dict():
             info["data"] = said
         if notices:
             info["notices"] = notices
@@ -117,6 +117,24 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         learned, held_out = data.split(recipe.plan.validation, seed)
         tell(trained, history, learned.bounded(), held_out)
         return trained, history
+
+    def _origin(self) -> Origin:
+        """Notes how data were read, as far as that was said."""
+        return Origin(
+            table=self._spelling(),
+            standardize=self.standardize,
+            layout=self.layout,
+            channels=self.channels,
+        )
+
+    def _spelling(self) -> TableOptions:
+        """Notes how columns of text are read, as far as that was said."""
+        return TableOptions(
+            decimal=self.decimal,
+            thousands=self.thousands,
+            date_order=self.date_order,
+            max_categories=self.max_categories,
+        )
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -166,7 +184,8 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             "kinds": self.column_kinds,
             "gaps": True,
             "layout": self.layout,
-            "max_categories": self.max_categories,
+            "channels": self.channels,
+            "table": self._spelling(),
         }
         prepared = prepare(X, standardize=first, **how)
         wanted = self._scaling(prepared[1])
@@ -245,6 +264,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             "schedule": self.schedule,
             "options": {name: repr(value) for name, value in sorted(options.items())},
             "layout": self.layout,
+            **({"channels": self.channels} if self.channels else {}),
             "standardize": self.standardize,
             "random_state": repr(self.random_state),
             "seed": seed,

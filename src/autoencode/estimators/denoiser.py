@@ -23,11 +23,12 @@ from autoencode.estimators.base import CoreEstimator
 from autoencode.estimators.saved import SavedState
 from autoencode.objectives import CORRUPTIONS, Corrupted, OwnCorruption
 from autoencode.randomness import seeded
+from autoencode.reading import DateOrder
 from autoencode.reading.options import MOST_CATEGORIES
 from autoencode.recipes import Named, Recipe, ScheduleName
 from autoencode.trained import Trained
 from autoencode.training import Observer
-from autoencode.types import Array, ColumnKind, DataSpec, Layout, Standardize
+from autoencode.types import Array, Channels, ColumnKind, DataSpec, Layout, Standardize
 
 FOR_IMAGES, FOR_TABLES = "conv_skip", "mlp"
 _FORGOTTEN = "forgotten"  # what stands for a function that was not saved
@@ -81,6 +82,16 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         Categories that a column of a table may have for the model to know each by itself. Of more, the
         commonest have an input of their own, and the others one for each of 32 stretches of the
         alphabet; what comes back are words all the same.
+    channels : {"first", "last"}, default=None
+        Where the channels of arrays of images and volumes are. By default last where 1, 3 or 4 are
+        there and not in front; where both may be, that is said.
+    decimal : {".", ","}, default=None
+        The sign before the fraction of numbers in columns of text; recognised by default, as are the
+        two that follow (``docs/tables.md``).
+    thousands : {",", ".", " ", "'", ""}, default=None
+        The sign between their thousands, empty for none.
+    date_order : {"dmy", "mdy", "ymd"}, default=None
+        The order of day, month and year of dates in text.
     early_stopping : bool, default=False
         Whether training ends when the loss on held-out rows no longer falls.
     validation_fraction : float, default=0.1
@@ -148,6 +159,10 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         layout: Layout | None = None,
         handle_unknown: Literal["ignore", "error"] = "ignore",
         max_categories: int = MOST_CATEGORIES,
+        channels: Channels | None = None,
+        decimal: str | None = None,
+        thousands: str | None = None,
+        date_order: DateOrder | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -173,6 +188,10 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         self.layout = layout
         self.handle_unknown = handle_unknown
         self.max_categories = max_categories
+        self.channels = channels
+        self.decimal = decimal
+        self.thousands = thousands
+        self.date_order = date_order
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change

@@ -92,6 +92,7 @@ def _autoencoder(trained: Trained, networks: dict[str, Any]) -> Autoencoder:
         layout=trained.origin.layout,
         handle_unknown=trained.spec.handle_unknown,
         max_categories=trained.origin.table.max_categories,
+        channels=trained.origin.channels,
         **own,
         **networks,
     )

@@ -19,7 +19,7 @@ from autoencode.jobs.common import Input, Note, keep, read_for, refuse_layout, r
 from autoencode.reading import NO_OPTIONS, TableOptions
 from autoencode.runs.data import run_data
 from autoencode.trained import choose_device, load_trained
-from autoencode.types import Array, DataSpec, Layout
+from autoencode.types import Array, Channels, DataSpec, Layout
 
 _CALIBRATED_FROM = 50  # rows; of fewer none can be spared
 _TOLD = 100  # rows whose reasons are told, the most anomalous; more where more are flagged
@@ -57,6 +57,7 @@ def anomalies(
     handle_unknown: Literal["flag", "error"] | None = None,
     images: ImageOptions | None = None,
     layout: Layout | None = None,
+    channels: Channels | None = None,
     report: str | os.PathLike[str] | None = None,
     save: str | os.PathLike[str] | None = None,
     seed: int = 0,
@@ -78,7 +79,8 @@ def anomalies(
         table: which columns of a table are labels, names of rows or left out.
         handle_unknown: of categories that the run did not see: flag or error.
         images: how images of a folder are brought to one form; as in training where there is a run.
-        layout: without a run, what an example is, where its axes do not tell (``load_data``).
+        layout, channels: without a run, what an example is and where its channels are, where its axes
+            do not tell (``load_data``).
         report: a page with pictures to write.
         save: without a run, a folder for the detector, which then can be one.
         seed, device, verbose: of the training.
@@ -94,7 +96,7 @@ def anomalies(
     if run is not None and recipe is not None:
         raise OptionError("a run has its recipe already; leave one of run and recipe out")
     refuse_taken(save, run)
-    refuse_layout(layout, run)
+    refuse_layout(layout, run, channels, source)
     given = read_for(source, run, table, images, note)
     options: dict[str, Any] = {"contamination": contamination, "measure": measure}
     # The rows of the file may be those of the training: nothing can be held out of few of them.
@@ -104,6 +106,7 @@ def anomalies(
             column_kinds=dict(table.kinds) if table else None,
             max_categories=(table or NO_OPTIONS).max_categories,
             layout=layout,
+            channels=channels,
             random_state=seed,
             device=device,
             verbose=verbose,

@@ -15,7 +15,7 @@ from autoencode.data.formats.arrow_files import converting
 from autoencode.data.formats.folders import AS_THEY_ARE, ImageOptions
 from autoencode.data.formats.tables import column_values, names_apart, refuse_absent
 from autoencode.data.formats.text_tables import facts_of
-from autoencode.data.loading import UNNAMED, read
+from autoencode.data.loading import UNNAMED, read, refuse_channels
 from autoencode.data.values.frames import names_of, select
 from autoencode.data.values.layouts import image_shape
 from autoencode.errors import OptionError, RunFolderError
@@ -23,7 +23,7 @@ from autoencode.reading import NO_OPTIONS, TableOptions
 from autoencode.reading.meaning import named, read_meaning
 from autoencode.trained import Trained, choose_device, load_trained
 from autoencode.trained.model_files import load_config
-from autoencode.types import Array, DataSpec, Layout
+from autoencode.types import Array, Channels, DataSpec, Layout
 
 Note = Callable[[str], Any]
 
@@ -35,6 +35,7 @@ def model_for(
     *,
     table: TableOptions | None = None,
     layout: Layout | None = None,
+    channels: Channels | None = None,
     save: str | os.PathLike[str] | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -47,7 +48,7 @@ def model_for(
         run: the run folder; ``None`` to train.
         recipe: what to train then.
         table: of what kind its columns are, where the file does not tell.
-        layout: what an example is, where the file does not tell.
+        layout, channels: what an example is, where the file does not tell.
         save: a folder for what was trained.
         seed: of the training.
         device: auto, cpu, cuda or mps.
@@ -62,6 +63,7 @@ def model_for(
         column_kinds=dict(table.kinds) if table else None,
         max_categories=(table or NO_OPTIONS).max_categories,
         layout=layout,
+        channels=channels,
         random_state=seed,
         device=device,
         verbose=verbose,
@@ -87,7 +89,12 @@ def refuse_taken(save: str | os.PathLike[str] | None, run: str | os.PathLike[str
         raise RunFolderError(f"{target} exists already; choose another folder to save into")
 
 
-def refuse_layout(layout: Layout | None, run: str | os.PathLike[str] | None) -> None:
+def refuse_layout(
+    layout: Layout | None,
+    run: str | os.PathLike[str] | None,
+    channels: Channels | None = None,
+    source: Any = None,
+) -> None:
     """Refuses a layout of data for a model that has one.
 
     Raises:
@@ -95,6 +102,9 @@ def refuse_layout(layout: Layout | None, run: str | os.PathLike[str] | None) -> 
     """
     if layout is not None and run is not None:
         raise OptionError("a run has its layout already; leave one of run and layout out")
+    if channels is not None and run is not None:
+        raise OptionError("a run has its channels already; leave one of run and channels out")
+    refuse_channels(channels, source)
 
 
 def keep(
@@ -232,25 +242,24 @@ def _table_input(
     table, facts = facts_of(named(table))
     refuse_absent(table, options, name)
     kept = [column for column in names_of(table) if column not in options.aside]
-    notices: list[str] = []
-    if columns is None:
-        kept, options, notices = names_apart(table, kept, options, True)
-    columns = columns or ()
-    kinds = {column["name"]: column["kind"] for column in columns} or options.kinds
-    before = {column["name"]: column.get("text", "") for column in columns}
+    model = columns or ()
     with converting(name):
         table, texts, told = read_meaning(
             table,
             options.spelling,
-            kinds=kinds,
-            before=before,
+            kinds={column["name"]: column["kind"] for column in model} or options.kinds,
+            before={column["name"]: column.get("text", "") for column in model},
             names=kept,
             semicolons=facts.semicolons,
             part=name,
         )
+    if columns is None:
+        kept, options, notices = names_apart(table, kept, options, True)
+        told = [*notices, *told]
+    else:
+        told = []  # as in training
     labels, ids = (column_values(table, column) for column in (options.label, options.id))
     options = options.spelled_as(texts.values())
     if not facts.header:
         options = replace(options, header=False)
-    told = [] if columns else told
-    return Input(select(table, kept), table, labels, ids, (*facts.notices, *notices, *told), options)
+    return Input(select(table, kept), table, labels, ids, (*facts.notices, *told), options)

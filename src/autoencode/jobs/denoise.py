@@ -15,7 +15,7 @@ from autoencode.jobs.common import Note, keep, read_for, refuse_layout, refuse_t
 from autoencode.jobs.results import write_array
 from autoencode.reading import NO_OPTIONS, TableOptions
 from autoencode.trained import choose_device, load_trained
-from autoencode.types import Layout
+from autoencode.types import Channels, Layout
 
 
 def denoise(
@@ -29,6 +29,7 @@ def denoise(
     table: TableOptions | None = None,
     images: ImageOptions | None = None,
     layout: Layout | None = None,
+    channels: Channels | None = None,
     save: str | os.PathLike[str] | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -45,7 +46,8 @@ def denoise(
         corruption, level: the noise to learn with (``Denoiser``).
         table: which columns of a table are labels, names of rows or left out.
         images: how images of a folder are brought to one form; as in training where there is a run.
-        layout: without a run, what an example is, where its axes do not tell (``load_data``).
+        layout, channels: without a run, what an example is and where its channels are, where its axes
+            do not tell (``load_data``).
         save: without a run, a folder for what is trained, which then can be one.
         seed, device, verbose: of the training.
         note: told what the user should know of the reading.
@@ -61,7 +63,7 @@ def denoise(
             "give either a run that was trained with noise, or clean examples to learn from"
         )
     refuse_taken(save, run)
-    refuse_layout(layout, run)
+    refuse_layout(layout, run, channels, source)
     given = read_for(source, run, table, images, note)
     if run is not None:
         trained = load_trained(run, device=choose_device(device))
@@ -74,6 +76,7 @@ def denoise(
             column_kinds=dict(table.kinds) if table else None,
             max_categories=(table or NO_OPTIONS).max_categories,
             layout=layout,
+            channels=channels,
             random_state=seed,
             device=device,
             verbose=verbose,

@@ -14,7 +14,7 @@ from autoencode.errors import DataError, OptionError
 from autoencode.jobs.common import Note, model_for, read_for, refuse_layout, refuse_taken
 from autoencode.jobs.results import write_frame, write_plain
 from autoencode.reading import TableOptions
-from autoencode.types import Layout, Unknown
+from autoencode.types import Channels, Layout, Unknown
 
 
 def impute(
@@ -27,6 +27,7 @@ def impute(
     table: TableOptions | None = None,
     handle_unknown: Unknown | None = None,
     layout: Layout | None = None,
+    channels: Channels | None = None,
     save: str | os.PathLike[str] | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -44,7 +45,8 @@ def impute(
         table: which columns of a table are labels, names of rows or left out; as in training by
             default.
         handle_unknown: with a run, of categories that it did not see: ignore or error.
-        layout: without a run, what an example is, where its axes do not tell (``load_data``).
+        layout, channels: without a run, what an example is and where its channels are, where its axes
+            do not tell (``load_data``).
         save: without a run, a folder for what is trained, which then can be one.
         seed: of the training and the draws.
         device, verbose: see ``model_for``.
@@ -60,7 +62,7 @@ def impute(
     if run is not None and recipe is not None:
         raise OptionError("a run has its recipe already; leave one of run and recipe out")
     refuse_taken(save, run)
-    refuse_layout(layout, run)
+    refuse_layout(layout, run, channels, source)
     recipe = recipe or ("vae" if draws else "auto")
     given = read_for(source, run, table, note=note)
     missing = _missing(given.x)
@@ -72,6 +74,7 @@ def impute(
         recipe,
         table=table,
         layout=layout,
+        channels=channels,
         save=save,
         seed=seed,
         device=device,

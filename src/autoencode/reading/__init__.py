@@ -4,6 +4,7 @@
 the columns of a table together, ``meaning`` does so in tables of any library.
 """
 
+from autoencode.reading.dates import DateOrder
 from autoencode.reading.options import NO_OPTIONS, TableOptions
 
-__all__ = ["NO_OPTIONS", "TableOptions"]
+__all__ = ["NO_OPTIONS", "DateOrder", "TableOptions"]

@@ -105,7 +105,11 @@ def recognise(
     found = {}
     for name, one in looked.items():
         where = f"{part}: column '{name}'"
-        if one.dates is not None:
+        if one.text.null_count == len(one.text) and (
+            nothing := _nothing(one.text, before.get(name, ""))
+        ):
+            found[name] = nothing
+        elif one.dates is not None:
             dates = one.dates
             if dates.guessed and common_order is not None:
                 dates = text_dates.parse(one.text, common_order) or dates
@@ -115,6 +119,15 @@ def recognise(
             usual = known.decimal if known else common
             found[name] = _as_numbers(name, one, usual, semicolons, where, decimal is not None)
     return found
+
+
+def _nothing(text: Any, before: str) -> Meant | None:
+    """What a column means without a value, by what it was in training."""
+    if before in text_dates.ORDERS:
+        return Meant(np.full(len(text), np.datetime64("NaT", "s")), before)
+    if before == text_dates.TIME or NumberText.from_text(before):
+        return Meant(np.full(len(text), np.nan), before)
+    return None
 
 
 def _look(
@@ -131,11 +144,10 @@ def _look(
     if kind not in (None, *_READ) or not pc.any(pc.is_valid(text)).as_py():
         return _Looked(text)
     sample = _sample(text)
-    wanted = kind in (None, "date") or before == text_dates.TIME
-    if wanted and text_dates.parse(_without_words(sample), order) is not None:
+    if kind != "count" and text_dates.parse(_without_words(sample), order) is not None:
         guess = before if before in text_dates.ORDERS else None
         dates = text_dates.parse(_without_words(text), order, guess)
-        if dates is not None:
+        if dates is not None and (kind != "real" or dates.order == text_dates.TIME):
             return _Looked(text, dates=dates)
     if kind == "date":
         return _Looked(text)

@@ -74,6 +74,7 @@ def read_again(
             images=origin.images,
             leave_out=origin.left_out,
             layout=origin.layout,
+            channels=origin.channels,
             progress=on_bytes,
         )
     if data.fingerprint() != origin.sha256:

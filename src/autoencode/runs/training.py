@@ -65,7 +65,7 @@ from autoencode.trained.model_files import CONFIG, read_history, read_left_out, 
 from autoencode.training import EpochRecord, Observer
 from autoencode.training.checkpoints import Checkpoints
 from autoencode.training.settings import Setting
-from autoencode.types import Layout
+from autoencode.types import Channels, Layout
 
 CHECKPOINT_SECONDS = 10.0
 _MAX_SEED = 2**63 - 1
@@ -97,6 +97,7 @@ def train(
     standardize: Standardize | None = None,
     leave_out: Sequence[str] = (),
     layout: Layout | None = None,
+    channels: Channels | None = None,
     labels: Any = None,
     n_labels: int | None = None,
     encoder: nn.Module | None = None,
@@ -130,6 +131,7 @@ def train(
             recipe's own way by default.
         leave_out: labels whose examples the model shall never see (``load_data``).
         layout: what an example is, where its axes do not tell (``load_data``).
+        channels: where the channels of arrays of images are, first or last (``load_data``).
         labels: (N,) one label for each example, where the source has none (``load_data``).
         n_labels: how many labels of the training examples to keep, the same number of each class, for a
             recipe that guesses the others (``m2_vae``); by default all there are.
@@ -167,6 +169,7 @@ def train(
             images=images or ImageOptions(),
             leave_out=leave_out,
             layout=layout,
+            channels=channels,
             labels=labels,
             progress=on_bytes,
         )
@@ -187,6 +190,7 @@ def train(
         images=images,
         standardize=standardize,
         layout=layout,
+        channels=channels,
         left_out=leave_out,
         n_labels=n_labels,
     )

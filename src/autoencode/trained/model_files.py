@@ -35,7 +35,7 @@ from autoencode.recipes.lookup import registered
 from autoencode.recipes.registry import PLAN_OPTIONS
 from autoencode.trained.priors import prior_for
 from autoencode.trained.trained import Trained
-from autoencode.types import Column, ColumnKind, DataSpec, Support, Unknown
+from autoencode.types import Channels, Column, ColumnKind, DataSpec, Support, Unknown
 from autoencode.version import __version__
 
 FORMAT_VERSION = 1
@@ -371,6 +371,7 @@ def _spec(fields: Mapping[str, Any]) -> DataSpec:
         given_shape=tuple(int(n) for n in fields.get("given_shape", ())),
         given_dtype=_dtype(fields),
         support=None if fields.get("support") is None else _support(fields["support"]),
+        channels=fields.get("channels"),
     )
     names = [column.name for column in spec.columns]
     sound = (
@@ -389,6 +390,7 @@ def _spec(fields: Mapping[str, Any]) -> DataSpec:
         and all(n > 0 for n in spec.given_shape)
         and (not spec.given_shape or math.prod(spec.given_shape) == spec.size)
         and len(set(names)) == len(names)
+        and spec.channels in (None, *get_args(Channels))
         and (spec.support is None or len(spec.support.low) == spec.size)
         and spec.handle_unknown in get_args(Unknown)
     )

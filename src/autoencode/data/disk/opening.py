@@ -20,7 +20,7 @@ from autoencode.data.values.arrays import as_labels, refuse_dtype
 from autoencode.data.values.ranges import raw_dtype
 from autoencode.errors import DataError
 from autoencode.files.free_memory import human, require_memory_to_learn
-from autoencode.types import Array, DataSpec, Layout
+from autoencode.types import Array, Channels, DataSpec, Layout
 
 
 def stays(source: Any, store: Store, stream: bool | None) -> bool:
@@ -62,6 +62,7 @@ def streamed(
     spec: DataSpec | None = None,
     hold_out: bool = True,
     layout: Layout | None = None,
+    channels: Channels | None = None,
 ) -> Data:
     """Turns a store into data: the training part stays in it, the test part is read.
 
@@ -72,6 +73,7 @@ def streamed(
         spec: how models see the data where that is known already; nothing is read then to find out.
         hold_out: whether there is a test part: a tenth, of which no more than memory allows.
         layout: what an example is; guessed by the number of its axes when ``None``.
+        channels: where the channels of images are; guessed when ``None``.
 
     Raises:
         DataError: the data cannot be learned from.
@@ -80,11 +82,11 @@ def streamed(
     if len(store) < 2:
         raise DataError(f"{store.name}: needs at least 2 examples, got 1")
     labels = as_labels(store.labels if labels is None else labels, len(store), store.name)
-    everything = Stored(store, store.dtype, labels=labels, layout=layout)
+    everything = Stored(store, store.dtype, labels=labels, layout=layout, channels=channels)
     rows = np.empty(0, np.int64)
     if hold_out and len(store) >= HELD_OUT_FROM:
         rows = everything.share(HELD_OUT_SHARE, HELD_OUT)
-    dtype, spec, found = _kept_as(store, rows, standardize, spec, layout)
+    dtype, spec, found = _kept_as(store, rows, standardize, spec, layout, channels)
     everything = replace(everything, dtype=dtype)
     test = everything.take(rows) if len(rows) else None
     notices = [
@@ -98,10 +100,15 @@ def streamed(
 
 
 def _kept_as(
-    store: Store, rows: Array, standardize: str, spec: DataSpec | None, layout: Layout | None
+    store: Store,
+    rows: Array,
+    standardize: str,
+    spec: DataSpec | None,
+    layout: Layout | None,
+    channels: Channels | None,
 ) -> tuple[np.dtype[Any], DataSpec, list[str]]:
     if spec is None:
-        storage, spec, notices = survey(store, rows, standardize, layout)
+        storage, spec, notices = survey(store, rows, standardize, layout, channels)
         return np.dtype(storage.dtype), spec, notices
     return np.dtype(raw_dtype(store.dtype, spec.kind, spec.shape)), spec, []
 

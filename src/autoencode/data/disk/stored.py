@@ -12,7 +12,7 @@ import numpy as np
 from autoencode.data.disk.store import Store
 from autoencode.data.examples import Examples
 from autoencode.data.values.layouts import Arrangement, arrangement
-from autoencode.types import Array, Layout
+from autoencode.types import Array, Channels, Layout
 
 # What is held in memory of a store at most: as test part, to validate on, to fit PCA and a prior.
 SAMPLE_ROWS, SAMPLE_BYTES = 10_000, 128 << 20
@@ -36,6 +36,7 @@ class Stored:
         without: (K,) ascending row numbers of the store that do not belong to them.
         labels: (len(store),) one label for each row of the store, or ``None``.
         layout: what an example is; guessed by the number of its axes when ``None``.
+        channels: where the channels of images are; guessed when ``None``.
     """
 
     store: Store
@@ -43,6 +44,7 @@ class Stored:
     without: Array = field(default_factory=_none)
     labels: Array | None = None
     layout: Layout | None = None
+    channels: Channels | None = None
 
     def __len__(self) -> int:
         return len(self.store) - len(self.without)
@@ -54,7 +56,7 @@ class Stored:
 
     @property
     def _arranged(self) -> Arrangement:
-        return arrangement(self.store.shape, self.layout)
+        return arrangement(self.store.shape, self.layout, self.channels)
 
     @property
     def ids(self) -> Array | None:

@@ -29,7 +29,7 @@ from autoencode.data.values.ranges import (
     standardized,
     storage_of,
 )
-from autoencode.types import Array, DataSpec, Layout
+from autoencode.types import Array, Channels, DataSpec, Layout
 
 _BLOCK_BYTES = 1 << 20  # small enough to stay in the cache
 _DIM = 16  # bytes above this are pixels to 255 whatever else there is
@@ -37,7 +37,11 @@ _ROW_SPREAD = 128  # of bytes; what rows that are pictures span at least
 
 
 def survey(
-    store: Store, without: Array, standardize: str, layout: Layout | None = None
+    store: Store,
+    without: Array,
+    standardize: str,
+    layout: Layout | None = None,
+    channels: Channels | None = None,
 ) -> tuple[Storage, DataSpec, list[str]]:
     """Finds how a store's values are kept, what a model must know of them, and notices.
 
@@ -45,14 +49,14 @@ def survey(
         store: all examples.
         without: rows that are not for training; they count for the range alone.
         standardize: as in ``ranges.spec_for``.
-        layout: what an example is; guessed when ``None``.
+        layout, channels: what an example is, and where its channels are; guessed when ``None``.
 
     Raises:
         DataError: a value cannot be learned from.
     """
     check_standardize(standardize)
-    arranged = arrangement(store.shape, layout)
-    examples = Stored(store, store.dtype, without, layout=layout)
+    arranged = arrangement(store.shape, layout, channels)
+    examples = Stored(store, store.dtype, without, layout=layout, channels=channels)
     values = _values(examples, arranged)
     storage = storage_of(values, standardize)
     notices = [
@@ -61,6 +65,7 @@ def survey(
     ]
     low, high = np.array([values.low, values.high]).astype(storage.dtype)  # as they are kept
     given: dict[str, Any] = {"given_shape": arranged.given_shape, "given_dtype": str(store.dtype)}
+    given["channels"] = arranged.told
     if low == high:
         notices.append(nothing_to_learn(values.low))
     if storage.kind == "unit":

@@ -63,14 +63,16 @@ def table_for_training(table: Any, options: TableOptions, name: str, *, leave_ou
     if not kept:
         raise DataError(f"{name}: no column is left to learn from; drop fewer")
     with converting(name):
-        kept, found, notices = names_apart(table, kept, options, leave_out)
-        features, texts, told = read_meaning(
-            select(table, kept),
+        meant, texts, told = read_meaning(
+            table,
             options.spelling,
             kinds=options.kinds,
+            names=kept,
             semicolons=facts.semicolons,
             part=name,
         )
+        kept, found, notices = names_apart(meant, kept, options, leave_out)
+        features = select(meant, kept)
         columns = learn_columns(features, options.kinds, name, options.max_categories)
         columns = tuple(replace(column, text=texts.get(column.name, "")) for column in columns)
         x = encode(features, columns, name)

@@ -22,19 +22,21 @@ from typing import Any
 import numpy as np
 
 from autoencode.data.formats.arrow_files import open_regular_in_words, parsing, sound
+from autoencode.data.formats.text_rows import (
+    LOOKED_AT,
+    counted,
+    first_rows,
+    has_header,
+    refuse_titles,
+)
 from autoencode.errors import DataError
-from autoencode.files.free_memory import human, require_memory
+from autoencode.files.free_memory import require_memory
 from autoencode.reading import NO_OPTIONS, TableOptions
-from autoencode.reading import dates as text_dates
-from autoencode.reading import numbers as text_numbers
 
 TEXT = (".csv", ".tsv")
 _KEY = b"autoencode.text"  # of the facts in a table's metadata
 _TIMES = 6  # the bytes of a text table that it takes at most, as 1-digit numbers
 _COLUMN = 1 << 13  # bytes that a column takes beside its values
-_MOST_LINE = 1 << 20  # bytes of the first line
-_LOOKED_AT = 1 << 18  # bytes of the beginning, to find delimiter and header
-_ROWS = 200  # of them
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -42,16 +44,10 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_DELIMITERS = ("\t", ";", "|", ",")
-_CALLED = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}
 _SAYS = re.compile(rb'^"?sep=(.)"?\r?\n', re.IGNORECASE)
 # What pyarrow takes for missing, also in text.
 _NULLS = ("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN")
 _NULL_WORDS = ("N/A", "NA", "NULL", "NaN", "n/a", "nan", "null")
-_TYPES = ("number", "date", "truth")  # of cells whose names look otherwise
-_TYPED = 50  # rows that tell the type of a column
-_AS_ROW = "so it is read as a row; header=True (--header) takes it as the names of the columns"
-_AS_NAMES = "taken as the names of the columns; header=False (--no-header) reads it as a row"
 _GROUPS = r"^[+-]?(?:0|[1-9][0-9]{0,2}(?:\.[0-9]{3})*)$"
 
 
@@ -114,11 +110,11 @@ def read_text(path: Path, options: TableOptions = NO_OPTIONS, wanted: Sequence[s
     content, notices = _content(path)
     said, content = _said_delimiter(content)
     tabs = "\t" if path.suffix.lower() == ".tsv" else None
-    delimiter, rows = _first_rows(content, path, said or tabs)
+    delimiter, rows = first_rows(content, path, said or tabs)
     n = max(map(len, rows[:1]), default=0)
     require_memory(n * _COLUMN, f"{path}: {n} columns")
-    _refuse_titles(rows, path)
-    header, told = _has_header(rows, options.header, wanted)
+    refuse_titles(rows, path)
+    header, told = has_header(rows, options.header, wanted)
     notices += told
     table = _parsed(content, path, delimiter, header, rows)
     names, told = _named(rows, header, table.num_columns)
@@ -148,7 +144,7 @@ def _content(path: Path) -> tuple[bytes, list[str]]:
         else:
             content.decode()
     except UnicodeDecodeError as error:
-        if encoding is not None or b"\0" in content[:_LOOKED_AT]:
+        if encoding is not None or b"\0" in content[:LOOKED_AT]:
             raise DataError(f"{path}: not intact text; save it as UTF-8") from error
         try:
             content = content.decode("cp1252").encode()
@@ -168,151 +164,6 @@ def _said_delimiter(content: bytes) -> tuple[str | None, bytes]:
     if found is None:
         return None, content
     return found.group(1).decode(errors="replace"), content[found.end() :]
-
-
-def _first_rows(content: bytes, path: Path, delimiter: str | None) -> tuple[str, list[list[str]]]:
-    """Finds the delimiter, and parses the first rows."""
-    end = content.find(b"\n")
-    if end > _MOST_LINE or (end < 0 and len(content) > _MOST_LINE):
-        raise DataError(
-            f"{path}: the first line is longer than {human(_MOST_LINE)}; is it one row of a table?"
-        )
-    start = content[:_LOOKED_AT] if end < _LOOKED_AT else content[: end + 1]
-    whole = len(start) == len(content)
-    text = start.decode(errors="ignore")
-    if delimiter is not None and delimiter not in text[: max(end, 1)] and path.suffix.lower() == ".tsv":
-        delimiter = None
-    choices = _DELIMITERS if delimiter is None else (delimiter,)
-    parsed = {choice: _rows(text, choice, path, whole) for choice in choices}
-    best = max(choices, key=lambda choice: _fitness(parsed[choice], choice))
-    if best == "," and len(choices) > 1 and _is_one_column(parsed[","]):
-        best = ";"  # of which there are none
-    return best, parsed[best]
-
-
-def _rows(text: str, delimiter: str, path: Path, whole: bool) -> list[list[str]]:
-    """Parses the first rows that are not blank; the last may be cut and is left out then."""
-    rows: list[list[str]] = []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        for row in reader:
-            if row:
-                rows.append([cell.strip() for cell in row])
-            if len(rows) > _ROWS:
-                return rows
-    except csv.Error as error:
-        if not rows:
-            raise DataError(
-                f"{path}, line {max(reader.line_num, 1)}: {error}; is it a table?"
-            ) from error
-    return rows if whole or len(rows) < 2 else rows[:-1]
-
-
-def _fitness(rows: list[list[str]], delimiter: str) -> tuple[float, ...]:
-    """How well a delimiter fits: all rows have as many cells, more than one; then by its rank."""
-    counts = [len(row) for row in rows]
-    if not counts or max(counts) < 2:
-        return (0.0, 0.0, 0.0)
-    alike = counts.count(counts[0]) / len(counts)
-    if counts[0] < 2:
-        # Of rows with more cells than the first, a comma may be a decimal sign.
-        return (0.25 if delimiter == "," else 0.0, 0.0, 0.0)
-    rank = {"\t": 3.0, ";": 2.0, "|": 1.0, ",": 0.0}.get(delimiter, 4.0)
-    return (1.0 if alike == 1 else alike * 0.9, rank, float(counts[0]))
-
-
-def _is_one_column(rows: list[list[str]]) -> bool:
-    """Tells whether commas part no cells: below one name, every row is a number with a comma in it."""
-    if len(rows) < 2 or len(rows[0]) != 1:
-        return False
-    whole = [",".join(row) for row in rows[1:]]
-    return (
-        all(len(row) <= 3 for row in rows)
-        and _kind_of(whole) == "number"
-        and all(_kind_of([cell]) in ("number", "empty") for cell in whole)
-    )
-
-
-def _refuse_titles(rows: list[list[str]], path: Path) -> None:
-    """Refuses lines above the names that are a title or comments."""
-    if len(rows) < 3:
-        return
-    widths = [len([cell for cell in row if cell]) for row in rows]
-    usual = max(set(widths[1:]), key=widths[1:].count)
-    first = next((i for i, width in enumerate(widths) if width >= max(2, usual - 1)), 0)
-    above = rows[:first]
-    if usual > 1 and above and (all(width <= 1 for width in widths[:first])):
-        shown = next((cell for row in above for cell in row if cell), "")[:40]
-        raise DataError(
-            f"{path}, line 1: a title or comment ({shown!r}) stands above the table; delete the "
-            f"{_counted(first, 'line')} above the names of the columns"
-        )
-
-
-def _kind_of(cells: Sequence[str]) -> str:
-    """What most cells look like: number, date, truth, text, or empty where there is nothing."""
-    import pyarrow
-
-    known = [cell for cell in cells if cell.lower() not in text_numbers.MISSING]
-    if not known:
-        return "empty"
-    if all(cell.lower() in ("true", "false") for cell in known):
-        return "truth"
-    if sum(map(_is_plain, known)) * 2 > len(known):
-        return "number"
-    text = text_numbers.plainer(pyarrow.array(known))
-    if text_dates.parse(text, None) is not None:
-        return "date"
-    apart = text_numbers.take_apart(text)
-    return "number" if apart is not None and text_numbers.possible(apart, None, None) else "text"
-
-
-def _is_plain(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _has_header(
-    rows: list[list[str]], said: bool | None, wanted: Sequence[str]
-) -> tuple[bool, list[str]]:
-    """Tells whether the first row names the columns, and what is to be said of it."""
-    if not rows:
-        return True, []
-    first, below = rows[0], rows[1:]
-    if wanted and len(set(wanted) & set(first)) * 2 > len(set(wanted)):
-        return True, []
-    if said is not None:
-        return said, []
-    own = [_kind_of([cell]) for cell in first]
-    if not below:
-        return not all(kind == "number" for kind in own), []
-    columns = [[row[i] for row in below[:_TYPED] if i < len(row)] for i in range(len(first))]
-    if all(kind == "number" for kind in own):
-        if _are_years(first) and not all(_are_years(column[:20]) for column in columns):
-            return True, [f"the first line holds years, {_AS_NAMES}"]
-        return False, []
-    typed = [
-        (kind, usual)
-        for kind, usual in zip(own, map(_kind_of, columns), strict=True)
-        if usual in _TYPES
-    ]
-    if typed:
-        alike = all(kind in (usual, "empty") for kind, usual in typed)
-        if alike and any(kind == usual for kind, usual in typed):
-            return False, [f"the first line looks like the others, {_AS_ROW}"]
-        return True, []
-    if any(cell and cell in column for cell, column in zip(first, columns, strict=True)):
-        return False, [f"all cells are text and the first line has words of the others, {_AS_ROW}"]
-    return True, [f"all cells are text and the first line is {_AS_NAMES}"]
-
-
-def _are_years(cells: Sequence[str]) -> bool:
-    if not cells or not all(re.fullmatch("(?:18|19|20|21)[0-9]{2}", cell) for cell in cells):
-        return False
-    return len(set(cells)) == len(cells)
 
 
 def _parsed(content: bytes, path: Path, delimiter: str, header: bool, rows: list[list[str]]) -> Any:
@@ -349,7 +200,7 @@ def _parsed(content: bytes, path: Path, delimiter: str, header: bool, rows: list
 
 def _lines_of_first(content: bytes, delimiter: str) -> int:
     """Counts the lines that end with the first row, blank ones above and breaks in quotes included."""
-    text = io.StringIO(content[: _LOOKED_AT * 4].decode(errors="ignore"), newline="")
+    text = io.StringIO(content[: LOOKED_AT * 4].decode(errors="ignore"), newline="")
     reader = csv.reader(text, delimiter=delimiter)
     for row in reader:
         if row:
@@ -397,7 +248,7 @@ def _without_empty(table: Any, header: bool, rows: list[list[str]]) -> tuple[Any
     ]
     if bare and header and len(bare) < table.num_columns:
         table = table.drop_columns(bare)
-        notices.append(f"{_counted(len(bare), 'column')} without name and values left out")
+        notices.append(f"{counted(len(bare), 'column')} without name and values left out")
     if n and table.num_columns > 1 and not any(column[n - 1].is_valid for column in table.columns):
         filled = np.zeros(n, bool)
         for column in table.columns:
@@ -405,7 +256,7 @@ def _without_empty(table: Any, header: bool, rows: list[list[str]]) -> tuple[Any
         last = int(np.flatnonzero(filled)[-1]) + 1 if filled.any() else n
         if last < n:
             table = table.slice(0, last)
-            notices.append(f"{_counted(n - last, 'blank row')} at the end left out")
+            notices.append(f"{counted(n - last, 'blank row')} at the end left out")
     return table, notices
 
 
@@ -428,13 +279,9 @@ def _typed(table: Any, decimal: str | None) -> tuple[Any, list[str]]:
     if missing:
         words = ", ".join(map(repr, sorted(missing)))
         notices = [
-            f"{words} taken as missing ({_counted(n_cells, 'cell')}, {_counted(n_columns, 'column')})"
+            f"{words} taken as missing ({counted(n_cells, 'cell')}, {counted(n_columns, 'column')})"
         ]
     return pyarrow.table(columns, names=table.column_names), notices
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}{'s' if n != 1 else ''}"
 
 
 def _column(text: Any, decimal: str | None) -> Any:

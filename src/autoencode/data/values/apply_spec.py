@@ -37,7 +37,8 @@ def apply_spec(
 
     Args:
         x: (N, ...) anything array-like: in the spec's shape, flat, without the axis of a single
-            channel (or of a single feature), or with channels last.
+            channel (or of a single feature), or with channels last; where the spec says that they are
+            last, so they are here.
         spec: what the model was trained on.
         part: what to call the data in an error message.
         tell: given what the user should know, a line each; by default to the logger
@@ -94,6 +95,8 @@ def to_shape(x: Array, spec: DataSpec, part: str = "data") -> Array:
         DataError: they do not fit.
     """
     shape = x.shape[1:]
+    if spec.channels == "last" and len(shape) > 2 and (shape[-1], *shape[:-1]) == spec.shape:
+        return np.moveaxis(x, -1, 1)
     if shape == spec.shape:
         return x
     if channels_last(shape, spec.shape):

@@ -9,7 +9,9 @@ How an array is read, by its number of axes:
     5 axes      volumes               flat           -        -           itself
     more        volumes of more axes  flat           -        -           -
 
-Channels may stand last where there are 1, 3 or 4 of them (of guessed volumes they stay where they are).
+Channels may stand last where there are 1, 3 or 4 of them (of guessed volumes they stay where they are);
+``channels="first"`` or ``"last"`` says where they stand, however many there are. Where both the first
+and the last axis could be channels the first is taken, and a notice says so.
 Rows are images where D is k*k, grey, or 3*k*k, three colours one after the other, k from 4 on.
 """
 
@@ -23,7 +25,7 @@ from typing import get_args
 import numpy as np
 
 from autoencode.errors import DataError, OptionError, nearest
-from autoencode.types import Array, DataSpec, Layout, layout_of
+from autoencode.types import Array, Channels, DataSpec, Layout, layout_of
 
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA: what tells a channel axis from a height or a width
 MOVED = "the last axis was taken as channels and moved to the front"
@@ -48,12 +50,14 @@ class Arrangement:
         shape: shape of one example as models have it.
         channels_last: whether the last axis is moved to the front on the way.
         guessed: whether nobody said what the axes are.
+        told: where the channels are, if somebody said so.
     """
 
     given: tuple[int, ...]
     shape: tuple[int, ...]
     channels_last: bool = False
     guessed: bool = True
+    told: Channels | None = None
 
     @property
     def layout(self) -> Layout:
@@ -72,18 +76,23 @@ class Arrangement:
 
     def notices(self, n: int) -> list[str]:
         """What the user should know: axes that were moved, and what n examples could be besides."""
-        found = [MOVED] if self.channels_last else []
+        found = [MOVED] if self.channels_last and self.told is None else []
+        if self.told is None and (said := _either(self)):
+            return [said]
         if self.guessed and (others := _OTHERS.get(len(self.given))) and (said := others(n, self)):
             found.append(said)
         return found
 
 
-def arrangement(given: tuple[int, ...], layout: Layout | None = None) -> Arrangement:
+def arrangement(
+    given: tuple[int, ...], layout: Layout | None = None, channels: Channels | None = None
+) -> Arrangement:
     """Tells how examples are arranged for models.
 
     Args:
         given: shape of one example as it comes.
         layout: what an example is; guessed by the number of axes when left out.
+        channels: where the channels of images and volumes are, first or last; guessed when left out.
 
     Raises:
         OptionError: for an unknown layout.
@@ -93,6 +102,9 @@ def arrangement(given: tuple[int, ...], layout: Layout | None = None) -> Arrange
         >>> arrangement((32, 32, 3)).shape, arrangement((100,), "sequence").shape
         ((3, 32, 32), (100, 1))
     """
+    check_channels(channels)
+    if channels is not None:
+        return _told(given, layout, channels)
     if layout is None:
         if len(given) == 2:
             return Arrangement(given, (1, *given))
@@ -115,6 +127,32 @@ def check_layout(layout: Layout | None) -> None:
     """
     if layout is not None and layout not in LAYOUTS:
         raise OptionError(f"unknown layout {layout!r}; {nearest(str(layout), LAYOUTS)}")
+
+
+def check_channels(channels: Channels | None) -> None:
+    """Refuses an unknown place of channels.
+
+    Raises:
+        OptionError: with those that there are.
+    """
+    if channels not in (None, *get_args(Channels)):
+        raise OptionError(f"channels must be 'first' or 'last', got {channels!r}")
+
+
+def _told(given: tuple[int, ...], layout: Layout | None, channels: Channels) -> Arrangement:
+    """Arranges images and volumes whose channels are where the user says."""
+    check_layout(layout)
+    axes = {"image": (3,), "volume": (4,), None: (3, 4)}.get(layout, ())
+    if len(given) not in axes:
+        raise DataError(
+            f"channels={channels!r} is for images (N, height, width, channels) and volumes, and these "
+            f"examples are (N, {', '.join(map(str, given))})"
+            + (f" with layout={layout!r}" if layout else "")
+            + "; leave channels out"
+        )
+    last = channels == "last"
+    shape = (given[-1], *given[:-1]) if last else given
+    return Arrangement(given, shape, last, layout is None, channels)
 
 
 def _arranged(given: tuple[int, ...], layout: Layout) -> Arrangement | None:
@@ -161,19 +199,34 @@ def _channelled(n: int, found: Arrangement) -> str | None:
     channels, height, width = found.shape
     if channels in CHANNELS:
         return None
+    last = "" if found.told else f"; channels='last' takes the last axis as {width} channels"
     return (
         f"taken for {n} images of {channels} channels of {height} x {width} (4-D array); "
-        f"layout='volume' reads grey volumes of {channels} x {height} x {width}"
+        f"layout='volume' reads grey volumes of {channels} x {height} x {width}{last}"
+    )
+
+
+def _either(found: Arrangement) -> str | None:
+    """Images and volumes whose first and last axis could both be channels."""
+    first, last = found.given[0], found.given[-1]
+    if found.layout not in ("image", "volume") or len(found.given) != len(found.shape):
+        return None
+    if first not in CHANNELS or last not in CHANNELS or {first, last} == {1}:
+        return None
+    size = " x ".join(map(str, found.shape[1:]))
+    return (
+        f"the first axis was taken as {first} channels of {size}; channels='last' (--channels last) "
+        f"takes the last axis as {last} channels"
     )
 
 
 def _solid(n: int, found: Arrangement) -> str | None:
     """Volumes whose channels may stand last."""
-    if found.given[-1] not in CHANNELS or found.given[0] in CHANNELS:
+    if found.told or found.given[-1] not in CHANNELS or found.given[0] in CHANNELS:
         return None
     return (
-        f"taken for {n} volumes of {found.given[0]} channels (5-D array); layout='volume' takes the "
-        "last axis as channels"
+        f"taken for {n} volumes of {found.given[0]} channels (5-D array); channels='last' takes the "
+        "last axis as channels, and so does layout='volume'"
     )
 
 
@@ -182,6 +235,8 @@ _OTHERS: Mapping[int, Callable[[int, Arrangement], str | None]] = {2: _grey, 3: 
 
 def arrangement_of(given: tuple[int, ...], spec: DataSpec) -> Arrangement:
     """How examples that were read before are arranged as a spec has them, told or guessed."""
+    if spec.channels is not None:
+        return arrangement(given, spec.layout, spec.channels)
     found = arrangement(given)
     return found if found.shape == spec.shape else arrangement(given, spec.layout)
 
