@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from autoencode.data import TableOptions, load_data
+from autoencode.data import TableOptions, load_data, load_examples
 from autoencode.errors import DataError
 
 # Columns that number or name rows
@@ -57,6 +57,13 @@ def test_no_measurement_is_left_out(tmp_path, name):
     pd.DataFrame({name: MEASURED[name], "v": VALUES}).to_csv(tmp_path / "x.csv", index=False)
     data = load_data(tmp_path / "x.csv")
     assert data.spec.column_names == (name, "v")
+
+
+def test_columns_without_values_are_left_out_and_said(tmp_path):
+    pd.DataFrame({"none": np.nan, "v": VALUES}).to_csv(tmp_path / "x.csv", index=False)
+    data = load_data(tmp_path / "x.csv")
+    assert (data.spec.column_names, data.table.drop) == (("v",), ("none",))
+    assert any("'none' holds no values" in notice for notice in data.notices)
 
 
 def test_a_table_of_nothing_else_is_learned_from(tmp_path):
@@ -118,6 +125,27 @@ def test_columns_of_no_one_number_are_refused_in_one_line(values, words):
         load_data(pd.DataFrame({"v": values, "w": np.arange(24) * 0.5}))
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "unit"),
+    [
+        (1_577_836_800 + 86_400 * np.arange(24), "epoch s"),
+        ((1_577_836_800 + 86_400 * np.arange(24)) * 1000, "epoch ms"),
+        ((1_577_836_800 + 86_400 * np.arange(24)) * 10**9, "epoch ns"),
+        (20_200_101 + np.arange(24), "yyyymmdd"),
+    ],
+)
+def test_numbers_are_moments_only_when_that_is_said(numbers, unit):
+    frame = pd.DataFrame({"t": numbers, "w": np.arange(24) * 0.5})
+    assert load_data(frame).spec.columns[0].kind == "real"
+    data = load_data(frame, table=TableOptions(kinds={"t": "date"}))
+    days = np.datetime64("2020-01-01") + np.arange(24)
+    same = load_data(pd.DataFrame({"t": days, "w": np.arange(24) * 0.5}))
+    assert (data.spec.columns[0].kind, data.spec.columns[0].text) == ("date", unit)
+    np.testing.assert_allclose(data.train.x, same.train.x)
+    again = load_examples(frame, data.spec, table=data.table)
+    np.testing.assert_allclose(again.x[:, 0], np.arange(24) + again.x[0, 0])
 
 
 def test_names_that_are_no_text_become_text():

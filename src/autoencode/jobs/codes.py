@@ -111,12 +111,14 @@ def read_codes(path: str) -> Array:
     """
     from autoencode.data import read_file
     from autoencode.data.formats.tables import read_table
+    from autoencode.data.formats.text_tables import facts_of
     from autoencode.data.values.frames import encode, learn_columns
+    from autoencode.reading.meaning import read_meaning
 
     file = Path(path)
     if file.suffix.lower() not in TABLES:
         return np.asarray(read_file(file).x)
-    table = read_table(file)
+    table, _, _ = read_meaning(facts_of(read_table(file))[0], part=str(file))
     named = [name for name in table.column_names if re.fullmatch(r"z\d+", name)]
     if named:  # beside them the rows' own names may stand
         table = table.select(sorted(named, key=lambda name: int(name[1:])))

@@ -22,8 +22,8 @@ from autoencode.errors import OptionError, RunFolderError
 from autoencode.reading import NO_OPTIONS, TableOptions
 from autoencode.reading.meaning import named, read_meaning
 from autoencode.trained import Trained, choose_device, load_trained
-from autoencode.trained.model_files import load_config
-from autoencode.types import Array, Channels, DataSpec, Layout
+from autoencode.trained.model_files import load_config, read_columns
+from autoencode.types import Array, Channels, Column, DataSpec, Layout
 
 Note = Callable[[str], Any]
 
@@ -159,18 +159,18 @@ def _for_run(
     images: ImageOptions | None,
 ) -> Input:
     origin = Origin.from_dict(config.get("data"))
-    said = table.over(origin.table) if table else origin.table
-    columns = config["spec"].get("columns")
-    found = open_table(source, said, tuple(c["name"] for c in columns or ()))
+    how = table.over(origin.table) if table else origin.table
+    columns = read_columns(config)
+    found = open_table(source, how, tuple(column.name for column in columns))
     if found is not None:
         before = origin.table_for(names_of(found))
-        return _table_input(found, table.over(before) if table else before, str(source), columns or ())
+        return _table_input(found, table.over(before) if table else before, str(source), columns)
     if images is not None and images.size is not None:
         raise OptionError("a run has its image size already; leave one of run and image size out")
     said = origin.images_with(None if images is None else images.on_bad_file)
     sides = [config["spec"].get(key) for key in ("shape", "given_shape")]
-    shape, before = (tuple(found) if isinstance(found, list) else () for found in sides)
-    size = image_shape(DataSpec(shape, given_shape=before))
+    shape, given = (tuple(found) if isinstance(found, list) else () for found in sides)
+    size = image_shape(DataSpec(shape, given_shape=given))
     return read_input(source, table or NO_OPTIONS, shape=size, images=said)
 
 
@@ -228,7 +228,7 @@ def read_input(
 
 
 def _table_input(
-    table: Any, options: TableOptions, name: str, columns: Sequence[Mapping[str, Any]] | None = None
+    table: Any, options: TableOptions, name: str, columns: Sequence[Column] | None = None
 ) -> Input:
     """Makes the input of a table.
 
@@ -236,8 +236,7 @@ def _table_input(
         table: of any library.
         options: how it is read.
         name: what to call it.
-        columns: of the model that there is, as its file has them; where there is none, columns that
-            name rows are left out.
+        columns: of the model that there is; where there is none, columns that name rows are left out.
     """
     table, facts = facts_of(named(table))
     refuse_absent(table, options, name)
@@ -247,10 +246,10 @@ def _table_input(
         table, texts, told = read_meaning(
             table,
             options.spelling,
-            kinds={column["name"]: column["kind"] for column in model} or options.kinds,
-            before={column["name"]: column.get("text", "") for column in model},
+            kinds={column.name: column.kind for column in model} or options.kinds,
+            before={column.name: column.text for column in model},
             names=kept,
-            semicolons=facts.semicolons,
+            delimiter=facts.delimiter,
             part=name,
         )
     if columns is None:

@@ -99,6 +99,62 @@ class Dates:
         return ~np.isnat(self.values)
 
 
+#: What numbers that are declared dates count, by what ``Column.text`` calls it.
+UNITS: Mapping[str, str] = {
+    "epoch s": "seconds since 1970",
+    "epoch ms": "milliseconds since 1970",
+    "epoch us": "microseconds since 1970",
+    "epoch ns": "nanoseconds since 1970",
+    "yyyymmdd": "years, months and days (20201231)",
+}
+
+
+def moments_of(numbers: Array, unit: str | None = None) -> tuple[Array, str] | None:
+    """Reads numbers (N,) that are declared dates; ``None`` where they are no such numbers.
+
+    Args:
+        numbers: in any of ``UNITS``.
+        unit: which; by default told by how large they are: seconds are those from 1970 to 5138.
+
+    Example:
+        >>> values, unit = moments_of(np.array([1577836800, 1577923200]))
+        >>> values.astype("datetime64[D]").tolist()[0].isoformat(), unit
+        ('2020-01-01', 'epoch s')
+    """
+    if numbers.dtype.kind not in "iuf":
+        return None
+    gone = np.isnan(numbers) if numbers.dtype.kind == "f" else np.zeros(len(numbers), bool)
+    known = numbers[~gone].astype(np.float64)
+    if not len(known):
+        return None
+    if unit in (None, "yyyymmdd") and ((known >= 1e7) & (known < 1e8)).all():
+        whole = known.astype(np.int64)
+        fields = {"y": whole // 10_000, "m": whole // 100 % 100, "d": whole % 100}
+        made, _ = _made({name: _text(field) for name, field in fields.items()})
+        if not np.isnat(made).any():
+            return _spread(made.astype("datetime64[s]"), gone), "yyyymmdd"
+    largest = float(np.abs(known).max())
+    sizes = {"epoch s": 1e11, "epoch ms": 1e14, "epoch us": 1e17, "epoch ns": np.inf}
+    unit = unit or next(name for name, size in sizes.items() if largest < size)
+    if unit not in sizes:
+        return None
+    scale = {"epoch s": 1e6, "epoch ms": 1e3, "epoch us": 1.0, "epoch ns": 1e-3}[unit]
+    return _spread(np.rint(known * scale).astype("int64").astype("datetime64[us]"), gone), unit
+
+
+def _spread(values: Array, gone: Array) -> Array:
+    """Puts values at the places that are not gone."""
+    spread = np.full(len(gone), np.datetime64("NaT"), values.dtype)
+    spread[~gone] = values
+    return spread
+
+
+def _text(numbers: Array) -> Any:
+    import pyarrow
+
+    return pyarrow.array(numbers.astype(str))
+
+
 def could_hold(text: Any) -> bool:
     """Tells quickly whether text may be dates: some digit beside a sign or letters that dates have."""
     import pyarrow.compute as pc
@@ -141,7 +197,9 @@ def _parse(text: Any, order: str | None, guess: str | None) -> Dates | None:
     n = len(text)
     values = np.full(n, np.datetime64("NaT", "us"))
     left = np.ones(n, bool)
-    forms, orders, conflict = [], set(), ()
+    forms: list[tuple[str, str]] = []
+    orders: set[str] = set()
+    conflict: tuple[str, ...] = ()
     timed, zoned, short, guessed = False, 0, False, False
     for form, pattern in _FORMS.items():
         if not left.any():
@@ -281,7 +339,8 @@ def _month_numbers(names: Any) -> Array:
     known = pyarrow.array(list(_MONTHS))
     places = pc.index_in(pc.utf8_lower(names), value_set=known)
     numbers = np.array([*_MONTHS.values(), 0])
-    return numbers[np.asarray(pc.fill_null(places, len(known)))]
+    found: Array = numbers[np.asarray(pc.fill_null(places, len(known)))]
+    return found
 
 
 def _offsets(zones: Any) -> Array:
@@ -290,7 +349,8 @@ def _offsets(zones: Any) -> Array:
 
     coded = pc.dictionary_encode(zones)
     each = [_offset(zone) for zone in coded.dictionary.to_pylist()]
-    return np.array(each, np.int64)[np.asarray(coded.indices)]
+    found: Array = np.array(each, np.int64)[np.asarray(coded.indices)]
+    return found
 
 
 def _offset(zone: str) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from autoencode.errors import DataError
+from autoencode.reading.dates import UNITS, moments_of
 from autoencode.reading.recognise import UNKNOWN, Meant, Spelling, names_rows, recognise
 from autoencode.types import Array, Column, ColumnKind
 
@@ -41,14 +42,14 @@ def read_meaning(
     kinds: Mapping[str, ColumnKind] | None = None,
     before: Mapping[str, str] | None = None,
     names: Sequence[str] | None = None,
-    semicolons: bool = False,
+    delimiter: str | None = None,
     part: str = "data",
 ) -> tuple[Any, dict[str, str], list[str]]:
     """Reads what columns of text mean; see ``recognise``.
 
     Args:
         source: a table of any library.
-        said, kinds, before, semicolons, part: see ``recognise``.
+        said, kinds, before, delimiter, part: see ``recognise``.
         names: of the columns that are read; by default all.
 
     Returns:
@@ -56,18 +57,18 @@ def read_meaning(
     """
     kinds = kinds or {}
     names = names_of_all(source) if names is None else names
-    source, notices = _plain(source, names)
+    source, notices, plain = _plain(source, names, _epochs(kinds, before))
     found = recognise(
         texts_of(source, names, kinds),
         said,
         kinds=kinds,
         before=before,
-        semicolons=semicolons,
+        delimiter=delimiter,
         part=part,
     )
     for meant in found.values():
         notices += meant.notices
-    return _with(source, found), {name: meant.text for name, meant in found.items()}, notices
+    return _with(source, found), {name: m.text for name, m in {**plain, **found}.items()}, notices
 
 
 def as_meant(source: Any, columns: Sequence[Column], part: str = "data") -> Any:
@@ -169,7 +170,16 @@ def _as_arrow(meant: Meant) -> Any:
     return pyarrow.array(values, pyarrow.timestamp(unit, "UTC" if meant.zoned else None))
 
 
-def _plain(source: Any, names: Sequence[str]) -> tuple[Any, list[str]]:
+def _epochs(kinds: Mapping[str, ColumnKind], before: Mapping[str, str] | None) -> dict[str, str | None]:
+    """Names columns whose numbers are moments, as the user says or training did, and their unit."""
+    if before is None:
+        return {name: None for name, kind in kinds.items() if kind == "date"}
+    return {name: text for name, text in before.items() if text in UNITS}
+
+
+def _plain(
+    source: Any, names: Sequence[str], epochs: Mapping[str, str | None]
+) -> tuple[Any, list[str], dict[str, Meant]]:
     """Makes columns of types of their own plain: durations and times of a day hours, and so on."""
     import narwhals.stable.v2 as nw
 
@@ -178,7 +188,13 @@ def _plain(source: Any, names: Sequence[str]) -> tuple[Any, list[str]]:
     for name, dtype in frame.schema.items():
         if name not in names:
             continue
-        if dtype == nw.Duration:
+        if name in epochs and dtype.is_numeric():
+            moments = moments_of(np.asarray(frame[name].to_numpy()), epochs[name])
+            if moments is not None:
+                values, unit = moments
+                told = f"column '{name}': numbers, read as {UNITS[unit]}"
+                found[name] = Meant(values, unit, (told,))
+        elif dtype == nw.Duration:
             found[name] = Meant(
                 _hours(frame[name]), "", (f"column '{name}': durations, read as hours",)
             )
@@ -201,7 +217,7 @@ def _plain(source: Any, names: Sequence[str]) -> tuple[Any, list[str]]:
                     + ("ends" if held.startswith("interval") else "real and imaginary parts")
                 )
     notices = [notice for meant in found.values() for notice in meant.notices]
-    return _with(source, found), notices
+    return _with(source, found), notices, found
 
 
 def _hours(series: Any) -> Array:
@@ -228,6 +244,14 @@ def _decimals(series: Any) -> Array | None:
     if not all(_is_gone(v) or isinstance(v, decimal.Decimal | int | float) for v in values):
         return None
     return np.array([np.nan if _is_gone(value) else float(value) for value in values])
+
+
+def without_values(source: Any, names: Sequence[str]) -> list[str]:
+    """Lists the columns, of these, that hold no value."""
+    import narwhals.stable.v2 as nw
+
+    frame = nw.from_native(source, eager_only=True)
+    return [name for name in names if frame[name].null_count() == len(frame)]
 
 
 def row_names(source: Any, names: Sequence[str]) -> dict[str, str]:

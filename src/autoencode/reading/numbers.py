@@ -121,7 +121,7 @@ class Numbers:
         if spelled.decimal != ".":
             plain = pc.replace_substring(plain, spelled.decimal, ".")
         plain = pc.binary_join_element_wise(plain, self.exponent, "")
-        values = pc.cast(plain, pyarrow.float64()).to_numpy(zero_copy_only=False)
+        values: Array = pc.cast(plain, pyarrow.float64()).to_numpy(zero_copy_only=False)
         return np.where(self.negative, -values, values)
 
     @property

@@ -63,14 +63,14 @@ def recognise(
     *,
     kinds: Mapping[str, ColumnKind] | None = None,
     before: Mapping[str, str] | None = None,
-    semicolons: bool = False,
+    delimiter: str | None = None,
     part: str = "data",
 ) -> dict[str, Meant]:
     """Recognises numbers, dates and times in columns of text; what is plain text is left out.
 
     Example:
         >>> import pyarrow
-        >>> found = recognise({"price": pyarrow.array(["1.234,50 €", "3,00 €", "n/a"])})
+        >>> found = recognise({"price": pyarrow.array(["1.234,50 €", "3,00 €", None])})
         >>> found["price"].values.tolist()
         [1234.5, 3.0, nan]
         >>> found["price"].notices[0]
@@ -81,7 +81,7 @@ def recognise(
         said: decimal sign, sign between thousands and order of dates, as the user says.
         kinds: what columns are; a category stays text.
         before: how columns were spelled in training.
-        semicolons: whether they part the cells of the file.
+        delimiter: what parts the cells of the text file; ``None`` where there is no such file.
         part: what to call the data in an error message.
 
     Raises:
@@ -117,7 +117,7 @@ def recognise(
         elif one.numbers is not None:
             known = NumberText.from_text(before.get(name, ""))
             usual = known.decimal if known else common
-            found[name] = _as_numbers(name, one, usual, semicolons, where, decimal is not None)
+            found[name] = _as_numbers(name, one, usual, delimiter, where, decimal is not None)
     return found
 
 
@@ -181,11 +181,11 @@ def _without_words(text: Any) -> Any:
 
 
 def _as_numbers(
-    name: str, one: _Looked, usual: str | None, semicolons: bool, where: str, asked: bool
+    name: str, one: _Looked, usual: str | None, delimiter: str | None, where: str, asked: bool
 ) -> Meant:
     numbers = one.numbers
     assert numbers is not None
-    pair, guessed = text_numbers.chosen(one.pairs, usual, semicolons)
+    pair, guessed = text_numbers.chosen(one.pairs, usual, delimiter == ";")
     spelled = NumberText(*pair, numbers.unit)
     values = numbers.values(spelled)
     words = _refuse_words(one.text, numbers.known & np.isnan(values), where, _spelt(spelled))
@@ -193,16 +193,23 @@ def _as_numbers(
     whole = numbers.whole and not np.isnan(values).any()
     if whole and (np.abs(values) < 2**53).all():
         values = values.astype(np.int64)
-    notices = _told_numbers(name, one, numbers, spelled, guessed and not asked, words)
+    notices = _told_numbers(name, one, spelled, guessed and not asked, words, delimiter)
     return Meant(values, str(spelled), notices)
 
 
 def _told_numbers(
-    name: str, one: _Looked, numbers: Numbers, spelled: NumberText, guessed: bool, words: list[str]
+    name: str,
+    one: _Looked,
+    spelled: NumberText,
+    guessed: bool,
+    words: list[str],
+    delimiter: str | None,
 ) -> tuple[str, ...]:
-    """What is to be said of a column of numbers in text; nothing of plain ones."""
+    """What is to be said of a column of numbers in text; nothing of plain ones of a text file."""
     import pyarrow.compute as pc
 
+    numbers = one.numbers
+    assert numbers is not None
     grouped = (
         bool(spelled.thousands)
         and pc.any(pc.match_substring(numbers.digits, spelled.thousands)).as_py()
@@ -216,10 +223,15 @@ def _told_numbers(
     parts += [f"in {' and '.join(units)}"] if units else []
     if units and numbers.units.get(""):
         parts.append(f"{numbers.units['']} without a unit taken as the others")
+    # With commas between cells, a point before three digits is as sure as any other.
+    points = delimiter in (None, ";") and pc.any(pc.match_substring(numbers.digits, ".")).as_py()
+    unsure = guessed and (comma or grouped or points)
     if parts == ["numbers"] and not words:
+        if delimiter is not None and not unsure:
+            return ()
         parts = ["text that spells numbers"]
     told = f"column '{name}': {', '.join(parts)}"
-    if guessed and (comma or grouped):
+    if unsure:
         example = _example(one.text, numbers.digits, "[.,]")
         other = "." if spelled.decimal == "," else ","
         told += (

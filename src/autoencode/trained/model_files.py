@@ -423,6 +423,18 @@ def _support(fields: Mapping[str, Any]) -> Support:
     return support
 
 
+def read_columns(config: Mapping[str, Any]) -> tuple[Column, ...]:
+    """Reads from a configuration the columns of the table that a model was trained on.
+
+    Raises:
+        ModelFileError: when they are damaged.
+    """
+    try:
+        return tuple(_column(fields) for fields in config["spec"].get("columns", ()))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelFileError(f"the columns of the model are damaged: {error}; train again") from None
+
+
 def _column(fields: Mapping[str, Any]) -> Column:
     categories = tuple(fields["categories"])
     dtype = str(fields.get("dtype", ""))

@@ -22,7 +22,7 @@ from autoencode.data.values.vocabulary import Unseen, shortened_notices, unseen_
 from autoencode.errors import DataError, OptionError, nearest
 from autoencode.files.free_memory import require_memory
 from autoencode.reading import NO_OPTIONS, TableOptions
-from autoencode.reading.meaning import named, read_meaning, row_names
+from autoencode.reading.meaning import named, read_meaning, row_names, without_values
 from autoencode.types import Array, DataSpec
 
 
@@ -68,7 +68,7 @@ def table_for_training(table: Any, options: TableOptions, name: str, *, leave_ou
             options.spelling,
             kinds=options.kinds,
             names=kept,
-            semicolons=facts.semicolons,
+            delimiter=facts.delimiter,
             part=name,
         )
         kept, found, notices = names_apart(meant, kept, options, leave_out)
@@ -94,7 +94,7 @@ def table_for_training(table: Any, options: TableOptions, name: str, *, leave_ou
 def names_apart(
     table: Any, kept: list[str], options: TableOptions, leave_out: bool
 ) -> tuple[list[str], TableOptions, list[str]]:
-    """Leaves columns that number or name rows out of what is learned, or only tells of them.
+    """Leaves columns that number or name rows, and empty ones, out of learning, or tells of them.
 
     Args:
         table: of any library.
@@ -109,16 +109,20 @@ def names_apart(
     found = row_names(table, [name for name in kept if name not in asked])
     if not leave_out:
         told = [
-            f"column '{n}' {why}; it is learned from as all columns are" for n, why in found.items()
+            f"column '{n}' {why}; it is learned from as all are, drop it where it means nothing"
+            for n, why in found.items()
         ]
         return kept, options, told
-    if len(found) == len(kept):
+    empty = without_values(table, kept)
+    if len(found) + len(empty) >= len(kept):
         return kept, options, []
-    notices = [
+    notices = [f"column '{name}' holds no values, is left out of learning" for name in empty]
+    notices += [
         f"column '{name}' {why}, is left out of learning; keep={name!r} (--keep {name}) learns from it"
         for name, why in found.items()
     ]
-    return [name for name in kept if name not in found], options.without(list(found)), notices
+    out = [*empty, *found]
+    return [name for name in kept if name not in out], options.without(out), notices
 
 
 def refuse_absent(table: Any, options: TableOptions, name: str) -> None:
@@ -150,7 +154,7 @@ def table_for_model(table: Any, options: TableOptions, spec: DataSpec, name: str
             options.spelling,
             kinds={column.name: column.kind for column in spec.columns} or options.kinds,
             before={column.name: column.text for column in spec.columns},
-            semicolons=facts.semicolons,
+            delimiter=facts.delimiter,
             part=name,
         )
         columns = spec.columns or learn_columns(features, options.kinds, name)

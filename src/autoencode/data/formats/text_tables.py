@@ -57,12 +57,12 @@ class TextFacts:
 
     Attributes:
         header: whether the first line names the columns.
-        semicolons: whether they part the cells.
+        delimiter: what parts the cells; ``None`` of a table that no text file holds.
         notices: what was recognised.
     """
 
     header: bool = True
-    semicolons: bool = False
+    delimiter: str | None = None
     notices: tuple[str, ...] = ()
 
 
@@ -81,7 +81,7 @@ def facts_of(source: Any) -> tuple[Any, TextFacts]:
         return source, NO_FACTS
     facts = json.loads(metadata[_KEY])
     rest = {key: value for key, value in metadata.items() if key != _KEY}
-    found = TextFacts(facts["header"], facts["semicolons"], tuple(facts["notices"]))
+    found = TextFacts(facts["header"], facts["delimiter"], tuple(facts["notices"]))
     return source.replace_schema_metadata(rest or None), found
 
 
@@ -123,7 +123,7 @@ def read_text(path: Path, options: TableOptions = NO_OPTIONS, wanted: Sequence[s
     table, told = _without_empty(table, header, rows)
     notices += told
     table, told = _typed(sound(table, path), options.decimal)
-    return with_facts(table, TextFacts(header, delimiter == ";" and n > 1, (*notices, *told)))
+    return with_facts(table, TextFacts(header, delimiter if n > 1 else ",", (*notices, *told)))
 
 
 def _content(path: Path) -> tuple[bytes, list[str]]:

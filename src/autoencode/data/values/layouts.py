@@ -225,8 +225,8 @@ def _solid(n: int, found: Arrangement) -> str | None:
     if found.told or found.given[-1] not in CHANNELS or found.given[0] in CHANNELS:
         return None
     return (
-        f"taken for {n} volumes of {found.given[0]} channels (5-D array); channels='last' takes the "
-        "last axis as channels, and so does layout='volume'"
+        f"taken for {n} volumes of {found.given[0]} channels (5-D array); layout='volume' takes the "
+        "last axis as channels, and so does channels='last'"
     )
 
 
