@@ -254,7 +254,7 @@ def test_images_are_decoded_once_until_they_change(tmp_path, cache, monkeypatch)
         write(tmp_path / f"set/{i:02}.png", X[i])
     first = open_images(tmp_path / "set").path
     with monkeypatch.context() as patch:
-        patch.setattr(images, "_opened", None)
+        patch.setattr(images, "opened", None)
         assert open_images(tmp_path / "set").path == first
     write(tmp_path / "set/03.png", X[99])
     os.utime(tmp_path / "set/03.png", (1, 1))
@@ -264,7 +264,7 @@ def test_images_are_decoded_once_until_they_change(tmp_path, cache, monkeypatch)
     assert not list(cache.rglob("*.part"))
 
 
-@pytest.mark.parametrize("damage", ["cut off", "no image", "a bomb", "32 bits", "empty"])
+@pytest.mark.parametrize("damage", ["cut off", "no image", "a bomb", "empty"])
 def test_a_bad_image_is_named(tmp_path, cache, monkeypatch, damage):
     for i in range(12):
         write(tmp_path / f"set/{i:02}.png", X[i])
@@ -276,13 +276,11 @@ def test_a_bad_image_is_named(tmp_path, cache, monkeypatch, damage):
     elif damage == "a bomb":
         write(bad, np.zeros((300, 300), np.uint8))
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50_000)
-    elif damage == "32 bits":
-        Image.fromarray(np.full((6, 5), 0.5, np.float32)).save(bad, "tiff")
     else:
         bad.write_bytes(b"" if damage == "empty" else b"nonsense")
     message = refusal(open_images, tmp_path / "set")
     assert "07.png: " in message
-    assert "16 bits" in message if damage == "32 bits" else "repair or remove" in message
+    assert "repair or remove" in message
     assert not list(cache.glob("decoded/*"))
 
 

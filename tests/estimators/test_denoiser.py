@@ -326,3 +326,54 @@ def test_every_refusal_is_one_line():
         with pytest.raises(InputError) as caught:
             small().fit(wrong)
         assert "\n" not in str(caught.value)
+
+
+# Images of several sizes
+
+
+def of_sizes(*sizes, channels=()):
+    return [np.random.default_rng(i).random((*size, *channels)) for i, size in enumerate(sizes)]
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_images_of_different_sizes_are_learned_from_in_patches_and_come_back_whole(channels):
+    images = of_sizes((20, 30), (24, 16), (18, 18), channels=channels)
+    denoiser = small(epochs=1).fit(images)
+    assert denoiser.trained_.spec.shape[1:] == (20, 18)  # the median of each side
+    found = denoiser.transform(images)
+    assert [one.shape for one in found] == [one.shape for one in images]
+    assert max(np.abs(a - b).max() for a, b in zip(found, images, strict=True)) < 0.5
+    one, *_ = denoiser.transform([images[0], images[1]])
+    np.testing.assert_array_equal(one, found[0])
+
+
+def test_images_of_another_size_than_those_of_training_keep_theirs():
+    denoiser = small(epochs=1).fit(DIGITS)
+    larger = np.pad(DIGITS[:3], ((0, 0), (2, 3), (4, 0)))
+    found = denoiser.transform(larger)
+    assert found.shape == larger.shape
+    again = denoiser.transform(larger[:, :, :, None])
+    np.testing.assert_array_equal(again[..., 0], found)
+    assert denoiser.transform(DIGITS[:3]).shape == (3, 8, 8)
+
+
+def test_pairs_of_images_of_different_sizes_are_cut_alike():
+    clean = of_sizes((20, 30), (24, 16), (18, 18))
+    noisy = [one + 0.1 for one in clean]
+    denoiser = small(epochs=1).fit(noisy, clean)
+    assert [one.shape for one in denoiser.transform(noisy)] == [one.shape for one in clean]
+    with pytest.raises(DataError, match="2 clean examples for 3 noisy ones"):
+        small().fit(noisy, clean[:2])
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        ([np.zeros((4, 5, 3)), np.zeros((6, 5))], "all with as many channels"),
+        ([np.zeros((4, 5, 2)), np.zeros((6, 5, 2))], "all with as many channels"),
+        ([np.zeros((4, 0)), np.zeros((6, 5))], "an image has no pixels"),
+    ],
+)
+def test_images_that_cannot_be_cut_alike_are_refused(images, said):
+    with pytest.raises(DataError, match=said):
+        small().fit(images)

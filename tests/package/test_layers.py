@@ -58,7 +58,7 @@ OUTSIDE = {
     "jinja2": {"pictures"},
     "safetensors": {"trained/model_files", "training/checkpoints"},
     "filelock": {"training/checkpoints"},
-    "PIL": {"data/formats/images", "jobs/results"},
+    "PIL": {"data/formats/image_pixels", "jobs/picture_files"},
 }
 
 MODULES = sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.rglob("*.py"))

@@ -12,6 +12,7 @@ from autoencode.nets.mlp import DictionaryDecoder
 from autoencode.objectives import Staged
 from autoencode.priors import HyperbolicNormal
 from autoencode.recipes import RECIPES, Facts, build
+from autoencode.recipes.any_size import takes_any_size
 from autoencode.types import Batch, DataSpec
 
 IMAGE, ROW = DataSpec((1, 12, 10)), DataSpec((30,))
@@ -62,5 +63,6 @@ def test_a_recipe_says_what_is_true_of_it(name):
         curved=isinstance(recipe.model.prior, HyperbolicNormal),
         critic=bool(recipe.helpers),
         layerwise=any(isinstance(update.objective, Staged) for update in recipe.updates),
+        any_size=takes_any_size(recipe),
     )
     assert info.facts == found, f"{name}: its decorator should have facts={found}"

@@ -17,7 +17,8 @@ from autoencode.cli.options import (
     seed_option,
     table_options,
 )
-from autoencode.cli.output import print_json, say, say_notice
+from autoencode.cli.output import say_notice
+from autoencode.cli.shared import say_examples
 
 if TYPE_CHECKING:
     from autoencode.data import TableOptions
@@ -68,7 +69,8 @@ def denoise_command(
     out: str,
     save: str | None,
     image_size: str | None,
-    fit: str,
+    fit: str | None,
+    image_depth: str | None,
     on_bad_file: str | None,
     layout: Any,
     channels: Any,
@@ -80,10 +82,13 @@ def denoise_command(
 ) -> None:
     """Make clean examples of the noisy ones in DATA (images, an array or a table).
 
+    Images of a folder keep their own size, depth and name, unless --image-size brings them to one size.
+
     \b
     Example:
       autoencode denoise noisy.npy --clean clean.npy --noise salt_and_pepper --level 0.1 -o restored.npy
       autoencode denoise photos --clean scans --image-size 64 --save restorer -o restored
+      autoencode denoise microscope --clean long_exposures --save restorer -o restored
       autoencode denoise noisy.npy --run runs/mnist-conv_skip -o restored.png
     """
     from autoencode.jobs import denoise
@@ -99,14 +104,11 @@ def denoise_command(
         table=columns,
         layout=layout,
         channels=channels,
-        images=images_from(image_size, fit, on_bad_file),
+        images=images_from(image_size, fit, image_depth, on_bad_file),
         save=save,
         seed=seed,
         device=device,
         verbose=not quiet,
         note=say_notice,
     )
-    if as_json:
-        print_json({"file": str(file), "n": n})
-    else:
-        say(f"{file}: {n} examples")
+    say_examples(file, n, as_json)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from autoencode.data import ImageOptions, TableOptions
 
 MAX_SEED = 2**63 - 1
+_DEPTHS = {"8": "uint8", "16": "uint16", "float": "float32"}  # of images
 IMPORTED = "autoencode.imported"  # in a context: that --recipe named a module
 
 
@@ -298,24 +299,33 @@ def bad_file_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def image_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``--image-size`` and ``--fit``, which ``images_from`` reads."""
+    """Adds ``--image-size``, ``--fit`` and ``--image-depth``, which ``images_from`` reads."""
     function = click.option(
         "--fit",
-        type=click.Choice(["crop", "resize"]),
-        default="crop",
-        show_default=True,
-        metavar="crop|resize",
-        help="Of images of another size: cut off what is beyond, or stretch.",
+        type=click.Choice(["crop", "resize", "patches"]),
+        default=None,
+        metavar="crop|resize|patches",
+        help="Of images of another size: cut off what is beyond, stretch, or cut them into pieces at "
+        "their own resolution.  [default: crop; patches for recipes that take any size, unless "
+        "--image-size is given]",
+    )(function)
+    function = click.option(
+        "--image-depth",
+        type=click.Choice(list(_DEPTHS)),
+        metavar="8|16|float",
+        help="Of images: bits of a pixel to bring them to.  [default: their own]",
     )(function)
     return click.option(
         "--image-size",
         metavar="N|HxW",
         help="Of images: what to bring them to, pixels.  [default: their own where they have one size, "
-        "else 64]",
+        "or half of them have, else 64]",
     )(function)
 
 
-def images_from(size: str | None, fit: str, on_bad_file: str | None) -> ImageOptions | None:
+def images_from(
+    size: str | None, fit: str | None, depth: str | None, on_bad_file: str | None
+) -> ImageOptions | None:
     """Makes the options of images; ``None`` where none were given."""
     from autoencode.data import ImageOptions
 
@@ -325,7 +335,12 @@ def images_from(size: str | None, fit: str, on_bad_file: str | None) -> ImageOpt
         if not (1 <= len(sides) <= 2 and all(side.isdecimal() for side in sides)):
             raise OptionError(f"--image-size takes pixels, as 64 or 48x64 (height first), got '{size}'")
         wanted = (int(sides[0]), int(sides[-1]))
-    options = ImageOptions(wanted, fit, on_bad_file or "refuse")  # type: ignore[arg-type]
+    options = ImageOptions(
+        wanted,
+        fit,  # type: ignore[arg-type]
+        on_bad_file or "refuse",  # type: ignore[arg-type]
+        _DEPTHS[depth] if depth else "",
+    )
     return options if options else None
 
 

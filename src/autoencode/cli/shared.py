@@ -126,6 +126,14 @@ def dtype_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def say_examples(target: Path, n: int, as_json: bool) -> None:
+    """Says how many examples were written, and where."""
+    if as_json:
+        print_json({"file": str(target), "n": n})
+    else:
+        say(f"{target}: {n} examples")
+
+
 def check_out(out: str | None) -> None:
     """Refuses, before any work, a file that nothing can be written to."""
     from autoencode.jobs.codes import check_ending

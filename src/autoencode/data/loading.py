@@ -52,7 +52,14 @@ from autoencode.data.values.apply_spec import (
 from autoencode.data.values.arrays import as_array, as_labels, refuse_unusable
 from autoencode.data.values.as_given import template_of
 from autoencode.data.values.frames import is_frame
-from autoencode.data.values.layouts import arrangement, arrangement_of, check_layout, image_shape
+from autoencode.data.values.layouts import (
+    arrangement,
+    arrangement_of,
+    check_layout,
+    image_depth,
+    image_shape,
+)
+from autoencode.data.values.patches import images_of
 from autoencode.data.values.ranges import Storage, choose_storage, raw_dtype, spec_for
 from autoencode.data.values.support import support_of
 from autoencode.errors import DataError, OptionError, say_once
@@ -148,7 +155,7 @@ def load_data(
     held_out = None
     notices = list(raw.notices)
     if raw.x_test is None and len(raw.x) >= HELD_OUT_FROM:
-        held_out = _some_rows(len(raw.x), HELD_OUT_SHARE, _HELD_OUT_SEED)
+        held_out = _held_out(raw)
         notices.append(
             f"{held_out.sum()} of {len(raw.x)} examples held out as the test part "
             f"(seed {_HELD_OUT_SEED})"
@@ -191,6 +198,7 @@ def load_examples(
     Raises:
         DataError: the examples do not fit.
     """
+    images = replace(images, depth=image_depth(spec))
     how = Opening(False, True, data_dir, image_shape(spec), images, progress, table, spec.column_names)
     return _examples(source, open_source(source, how), spec, table, labels)
 
@@ -305,6 +313,16 @@ def refuse_channels(channels: Channels | None, source: Any) -> None:
         raise OptionError("these images say themselves where their channels are; leave channels out")
 
 
+def _held_out(raw: Raw) -> Array:
+    """Chooses the rows (N,) of the test part; of patches, those of whole images where they are many."""
+    images = None if raw.ids is None or not raw.depth else images_of(raw.ids.tolist())
+    n = 0 if images is None else int(images.max()) + 1
+    if images is None or not HELD_OUT_FROM <= n < len(raw.x):
+        return _some_rows(len(raw.x), HELD_OUT_SHARE, _HELD_OUT_SEED)
+    chosen: Array = _some_rows(n, HELD_OUT_SHARE, _HELD_OUT_SEED)[images]
+    return chosen
+
+
 def _may_be_table(source: Any) -> bool:
     form = format_of(source)
     return form is not None and form.tables
@@ -411,8 +429,13 @@ def _fit(
     spec, notices = spec_for(known, storage, standardize, source, raw.columns)
     in_columns = spec.layout in ("row", "sequence")
     support = support_of(source, raw.columns) if in_columns else None
-    spec = replace(spec, given_shape=arranged.given_shape, given_dtype=dtype, support=support)
-    spec = replace(spec, channels=arranged.told)
+    spec = replace(
+        spec,
+        given_shape=arranged.given_shape,
+        given_dtype=raw.depth or dtype,
+        support=support,
+        channels=arranged.told,
+    )
     n_train = len(raw.x) if held_out is None else int((~held_out).sum())
     if names and not raw.columns:
         order = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
@@ -460,6 +483,7 @@ def open_examples(
     """
     named = bool(spec.columns) and not is_too_large(source)  # columns are found by their names
     stream = None if named else _in_place(source)
+    images = replace(images, depth=image_depth(spec))
     how = Opening(
         stream, named, data_dir, image_shape(spec), images, said=table, names=spec.column_names
     )

@@ -64,6 +64,7 @@ class Raw:
         factors: what each example was made from, ``None`` where that is not known.
         factors_test: the same of the test part.
         table: how a table was read, with what was found in it.
+        depth: of images that were decoded, the name of the dtype of their pixels; empty otherwise.
     """
 
     name: str
@@ -80,3 +81,4 @@ class Raw:
     factors: Factors | None = None
     factors_test: Factors | None = None
     table: TableOptions = NO_OPTIONS
+    depth: str = ""

@@ -20,6 +20,7 @@ from autoencode.data.values.as_given import Dtype, as_given, check_dtype, exampl
 from autoencode.data.values.frames import is_frame
 from autoencode.errors import DataError, OptionError, nearest
 from autoencode.estimators.base import CoreEstimator
+from autoencode.estimators.mixed_sizes import differ, in_patches, other_sizes, restored_each
 from autoencode.estimators.saved import SavedState
 from autoencode.objectives import CORRUPTIONS, Corrupted, OwnCorruption
 from autoencode.randomness import seeded
@@ -31,6 +32,9 @@ from autoencode.training import Observer
 from autoencode.types import Array, Channels, ColumnKind, DataSpec, Layout, Standardize
 
 FOR_IMAGES, FOR_TABLES = "conv_skip", "mlp"
+# For patches: a pixel depends on what is near it and on no statistics of its patch, so that an image in
+# tiles comes out as in one piece. Patches of photographs are denoised better so, too.
+LOCAL = {"normalization": "none"}
 _FORGOTTEN = "forgotten"  # what stands for a function that was not saved
 _CHUNK = 1000  # examples that are corrupted together
 _TINY = float(np.finfo(np.float32).tiny)
@@ -140,6 +144,8 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
     True
     """
 
+    _cut = False  # whether it learned from patches of images
+
     def __init__(
         self,
         corruption: str | Callable[..., Tensor] = "gaussian",
@@ -211,9 +217,10 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
 
         Parameters
         ----------
-        X : array or table
+        X : array, table or list of images
             Examples (n, n_features), images (n, height, width[, channels]) or a table: clean ones, or
-            with ``y`` noisy ones.
+            with ``y`` noisy ones. Images of different sizes may stand in a list, each (height, width[,
+            channels]); the model learns from patches of them.
         y : array or table, default=None
             The clean example of each row, of X's shape. Labels (n,), as a pipeline passes them on, are
             not looked at.
@@ -224,6 +231,9 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
             For data, options or networks that cannot be used, in one line.
         """
         self._refuse_bad_corruption()
+        self._cut = differ(X)
+        if self._cut:
+            X, y = in_patches(X), None if _pairs(X, y) is None else in_patches(y)
         X = self._checked(X, reset=True)
         trained, history = self._train(X, _pairs(X, y))
         return self._adopt(trained, history)
@@ -231,7 +241,9 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
     def transform(self, X: Any, *, dtype: Dtype = "same") -> Any:
         """Makes clean examples of noisy ones, in the form of X.
 
-        Noise may lie outside the range of the clean data, what is returned does not.
+        Noise may lie outside the range of the clean data, what is returned does not. A recipe that
+        takes any size, as the default for images does, gives images of other sizes than it was trained
+        on back at their own; different ones in a list.
 
         Parameters
         ----------
@@ -252,6 +264,8 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         """
         trained = self._trained
         check_dtype(dtype)
+        if other_sizes(X, trained):
+            return restored_each(X, trained, self._within)
         X = self._checked(X)
         return as_given(self._within(trained.reconstruct(X)), trained.spec, X, dtype)
 
@@ -300,7 +314,8 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         return FOR_IMAGES if images else FOR_TABLES
 
     def _asked_options(self) -> dict[str, Any]:
-        return self._noise() | super()._asked_options()
+        local = LOCAL if self._cut and self.recipe is None and self.encoder is None else {}
+        return local | self._noise() | super()._asked_options()
 
     def _noise(self) -> dict[str, Any]:
         """Gives the recipe's options for a corruption that it knows by name."""
@@ -396,7 +411,7 @@ def _pairs(X: Any, y: Any) -> Any:
     """Gives y where it holds clean examples, ``None`` where it is left out or holds labels."""
     if isinstance(y, np.memmap):
         y = np.asarray(y)
-    if y is None or not (is_frame(y) or len(example_shape(y))):
+    if y is None or not (is_frame(y) or differ(y) or len(example_shape(y))):
         return None
     if len(y) != len(X):
         raise DataError(f"y: {len(y)} clean examples for {len(X)} noisy ones; give one for each")

@@ -17,7 +17,8 @@ from autoencode.data.formats.tables import column_values, names_apart, refuse_ab
 from autoencode.data.formats.text_tables import facts_of
 from autoencode.data.loading import UNNAMED, read, refuse_channels
 from autoencode.data.values.frames import names_of, select
-from autoencode.data.values.layouts import image_shape
+from autoencode.data.values.layouts import image_depth, image_shape
+from autoencode.data.values.patches import is_patch
 from autoencode.errors import OptionError, RunFolderError
 from autoencode.reading import NO_OPTIONS, TableOptions
 from autoencode.reading.meaning import named, read_meaning
@@ -170,8 +171,10 @@ def _for_run(
     said = origin.images_with(None if images is None else images.on_bad_file)
     sides = [config["spec"].get(key) for key in ("shape", "given_shape")]
     shape, given = (tuple(found) if isinstance(found, list) else () for found in sides)
-    size = image_shape(DataSpec(shape, given_shape=given))
-    return read_input(source, table or NO_OPTIONS, shape=size, images=said)
+    dtype, kind = config["spec"].get("given_dtype", ""), config["spec"].get("kind")
+    spec = DataSpec(shape, kind, given_shape=given, given_dtype=dtype)
+    said = replace(said, depth=image_depth(spec))
+    return read_input(source, table or NO_OPTIONS, shape=image_shape(spec), images=said)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,6 +188,7 @@ class Input:
         ids: (N,) the rows' own names, or ``None``.
         notices: what the user should know of the reading.
         options: how the table is read, with what was found in it.
+        depth: of images, the name of the dtype of their pixels; else empty.
     """
 
     x: Any
@@ -193,9 +197,15 @@ class Input:
     ids: Array | None = None
     notices: tuple[str, ...] = ()
     options: TableOptions = NO_OPTIONS
+    depth: str = ""
 
     def __len__(self) -> int:
         return len(self.x)
+
+    @property
+    def cut(self) -> bool:
+        """Whether rows are patches of images."""
+        return bool(self.depth) and self.ids is not None and any(map(is_patch, self.ids.tolist()))
 
 
 def read_input(
@@ -224,7 +234,7 @@ def read_input(
     if options:
         raise OptionError(UNNAMED)
     raw = read(source, data_dir, shape, images)
-    return Input(raw.x, None, raw.labels, raw.ids, tuple(raw.notices))
+    return Input(raw.x, None, raw.labels, raw.ids, tuple(raw.notices), depth=raw.depth)
 
 
 def _table_input(

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,14 +13,14 @@ import numpy as np
 from autoencode.data.values.apply_spec import to_shape
 from autoencode.data.values.as_given import Dtype, as_given
 from autoencode.data.values.frames import columns_of, is_frame, to_frame
+from autoencode.data.values.layouts import image_depth
 from autoencode.errors import OptionError
 from autoencode.files.atomic import new_folder, write_atomically
+from autoencode.jobs.picture_files import ending_for, file_names, write_picture
 from autoencode.trained import Trained
 from autoencode.trained.trained import flat
 from autoencode.types import Array, DataSpec
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_MOST_NAME = 200  # bytes of a part of a file's name
 TABLES = (".csv", ".parquet", ".feather")
 
 
@@ -95,10 +93,11 @@ def write_array(
     """Writes examples in the form of what was read; as .png a picture of them.
 
     Args:
-        path: what to write; without an ending, a new folder with a .png file for each image.
+        path: what to write; without an ending, a new folder with a file for each image, in the depth
+            of the images that the model was trained on.
         array: (N, *D), or in the shape that the training data had.
         trained: says how examples are drawn and what their columns are called.
-        ids: (N,) the rows' own names, which images keep but for their endings.
+        ids: (N,) the rows' own names, which images keep, with their endings where that loses nothing.
         like: the array or the table that was read; ``None`` for the form of the training data.
         dtype: ``float``, or ``same`` for the types of ``like`` (``as_given``).
 
@@ -142,41 +141,40 @@ def _write_numbers(path: Path, table: Array) -> None:
 
 
 def _write_images(folder: Path, array: Array, trained: Trained, ids: Array | None) -> None:
-    import torch
-    from PIL import Image
+    from autoencode.data.formats.image_pixels import like  # brings Pillow
 
     spec = trained.spec
-    if spec.layout != "image" or spec.shape[0] not in (1, 3) or spec.kind != "unit":
+    depth = _depth(spec, ids)
+    deep = depth != np.uint8
+    if spec.layout != "image" or spec.shape[0] not in (1, 3) or not (deep or spec.kind == "unit"):
         raise OptionError(
             f"cannot write {folder}: only grey and colour images go into a folder, and these examples "
             f"are {' x '.join(map(str, spec.shape))} {spec.kind} values; give the name an ending"
         )
+    width = len(str(len(array) - 1))
+    own = [f"{i:0{width}}" for i in range(len(array))] if ids is None else [str(name) for name in ids]
+    names = file_names(own, [ending_for(name, depth) for name in own])
     with new_folder(folder) as part:
-        for i, name in enumerate(_file_names(len(array), ids)):
-            seen = spec.to_model(torch.from_numpy(array[i : i + 1])).numpy()[0]
-            pixels = np.rint(seen.clip(0, 1) * 255).astype(np.uint8)
-            target = part / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1)).save(target)
+        for name, one in zip(names, array, strict=True):
+            write_picture(
+                part / name, like(np.moveaxis(one if deep else _levels(one, spec), 0, -1), depth)
+            )
 
 
-def _file_names(n: int, ids: Array | None) -> list[str]:
-    """Names a .png for each of n images: its own, with the old ending too where two would clash."""
-    if ids is None:
-        return [f"{i:0{len(str(n - 1))}}.png" for i in range(n)]
-    own = [_inside(str(name)) for name in ids]
-    bare = Counter(name.with_suffix("") for name in own)
-    names = [f"{name if bare[name.with_suffix('')] > 1 else name.with_suffix('')}.png" for name in own]
-    several = Counter(names)  # what was cut or replaced may have made two the same
-    return [f"{name[:-4]}-{i}.png" if several[name] > 1 else name for i, name in enumerate(names)]
+def _depth(spec: DataSpec, ids: Array | None) -> np.dtype[Any]:
+    """The dtype of files for images of a model: that of those it was trained on."""
+    depth = np.dtype(image_depth(spec) or np.uint8)
+    shares = spec.kind == "unit" and depth.kind == "f"  # of an array, unless their files are TIFF
+    own = ids is not None and all(str(name).lower().endswith((".tif", ".tiff")) for name in ids)
+    return np.dtype(np.uint8) if shares and not own else depth
 
 
-def _inside(name: str) -> PurePath:
-    """A path inside a folder, made of the name of an image, whatever that has in it."""
-    path = PurePath(name)
-    parts = [_CONTROL.sub("_", part) for part in path.parts if part not in ("..", path.anchor)]
-    cut = [part.encode(errors="replace")[:_MOST_NAME].decode(errors="ignore") for part in parts]
-    return PurePath(*(cut or ["_"]))
+def _levels(x: Array, spec: DataSpec) -> Array:
+    """An image (C, H, W) in levels to 255, as files of 8 bits have them."""
+    import torch
+
+    seen: Array = spec.to_model(torch.from_numpy(x[None])).numpy()[0]
+    return seen.clip(0, 1) * 255
 
 
 def _picture(array: Array, trained: Trained) -> bytes:

@@ -183,6 +183,7 @@ def _squared_model(spec: DataSpec, networks: Networks, latent_dim: int) -> Autoe
         gaps=False,
         integers=True,
         critic=True,
+        any_size=True,
     ),
 )
 def vq_patch_gan(

@@ -109,7 +109,7 @@ def conv(
     paper=adam(10, 1e-3),
     fast=tuned(lr=0.02, batch_size=64, optimizer="muon", mean_start=False),
     width="channels and strides: it is the last map",
-    facts=MAPS,
+    facts=replace(MAPS, any_size=True),
 )
 def conv_small(
     spec: DataSpec,
@@ -184,7 +184,7 @@ def conv_latent2(
     paper=adam(10, 1e-3),
     fast=tuned(lr=0.01, batch_size=16, optimizer="muon", min_steps=4000, mean_start=False),
     width="channels and strides: it is all maps together",
-    facts=replace(MAPS, networks="skip"),
+    facts=replace(MAPS, networks="skip", any_size=True),
 )
 def conv_skip(
     spec: DataSpec,

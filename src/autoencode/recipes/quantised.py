@@ -150,7 +150,9 @@ def vqvae(
     paper=adam(530, 3e-4, 128),
     fast=tuned(lr=0.015, batch_size=128, epochs=10, optimizer="muon"),
     width="code_dim and strides",
-    facts=Facts(unit=SSE, networks="conv", images_only=True, context=False, integers=True),
+    facts=Facts(
+        unit=SSE, networks="conv", images_only=True, context=False, integers=True, any_size=True
+    ),
 )
 def vqvae2(
     spec: DataSpec,

@@ -45,6 +45,7 @@ class Facts:
         curved: whether codes lie in a curved space, so that no other prior can be fitted to them.
         critic: whether a critic is trained beside it.
         layerwise: whether layers are trained one after the other, each on an error of its own.
+        any_size: whether a model of images takes those of any size, whatever it was trained on.
     """
 
     unit: str = NATS
@@ -60,6 +61,7 @@ class Facts:
     curved: bool = False
     critic: bool = False
     layerwise: bool = False
+    any_size: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,11 @@ class RecipeInfo:
         link = _LINK.search(self.source)
         assert link is not None
         return link.group()
+
+    @property
+    def any_size(self) -> bool:
+        """Whether a model of images takes those of any size."""
+        return self.facts is not None and self.facts.any_size
 
     @property
     def options(self) -> dict[str, Option]:

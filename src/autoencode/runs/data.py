@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 from autoencode.data import (
@@ -18,6 +19,7 @@ from autoencode.data import (
 )
 from autoencode.data.examples import check_part
 from autoencode.data.formats.download import OnBytes
+from autoencode.data.values.layouts import image_depth
 from autoencode.errors import DataError, OptionError
 from autoencode.recipes.catalogue import scaling
 from autoencode.trained import Trained, fit_prior
@@ -62,8 +64,11 @@ def read_again(
         DataError: when they cannot be read or are not the same.
     """
     where = origin.source if source is None else source
+    images = origin.images
+    if spec is not None and not spec.given_dtype:  # a run from before images kept their depth
+        images = replace(images, depth=image_depth(spec))
     if origin.streamed and spec is not None:
-        data = reopened(where, spec, data_dir, origin.images)
+        data = reopened(where, spec, data_dir, images)
     else:
         data = load_data(
             where,
@@ -71,7 +76,7 @@ def read_again(
             standardize=origin.standardize or scaled,
             stream=origin.streamed,
             table=origin.table,
-            images=origin.images,
+            images=images,
             leave_out=origin.left_out,
             layout=origin.layout,
             channels=origin.channels,

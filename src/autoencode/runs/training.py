@@ -32,6 +32,7 @@ from autoencode.data import (
     conditioned,
     load_data,
 )
+from autoencode.data.formats.all import is_image_folder
 from autoencode.data.formats.download import OnBytes
 from autoencode.errors import (
     DataError,
@@ -126,7 +127,8 @@ def train(
         data_dir: where named data sets lie.
         stream: whether the data stay on disk (``load_data``).
         table: which columns of a table are labels, names of rows or left out (``load_data``).
-        images: how images of a folder are brought to one form (``load_data``).
+        images: how images of a folder are brought to one form (``load_data``); by default a recipe
+            that takes any size learns from patches of them, at their own resolution.
         standardize: how columns and other values that are no pixels are scaled (``load_data``); the
             recipe's own way by default.
         leave_out: labels whose examples the model shall never see (``load_data``).
@@ -159,6 +161,8 @@ def train(
     info = recipe_info(recipe)
     recipe = info.function
     check_options(recipe, options)
+    if info.any_size and encoder is None and is_image_folder(source):
+        images = (images or ImageOptions()).for_any_size()
     with group.in_turn():
         data = load_data(
             source,

@@ -47,6 +47,7 @@ def read_whole(store: Store) -> Raw:
         store.labels,
         ids=getattr(store, "ids", None),
         notices=getattr(store, "notices", ()),
+        depth=getattr(store, "depth", ""),
     )
 
 

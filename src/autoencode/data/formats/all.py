@@ -97,6 +97,11 @@ def on_disk(source: Any) -> bool:
     return form is not None and form not in (FRAMES, DATASETS, ARRAYS)
 
 
+def is_image_folder(source: Any) -> bool:
+    """Tells whether a source is a folder or are shards of images."""
+    return format_of(source) is IMAGES
+
+
 def _unknown(source: Any) -> OptionError | DataError:
     """What to say of a path to something unknown."""
     path = Path(source)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from autoencode.errors import DataError, OptionError
 
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".gif", ".bmp")
 SHARD = ".tar"
+Fit = Literal["crop", "resize", "patches"]
+DEPTHS = ("uint8", "uint16", "int16", "uint32", "int32", "int64", "float32")
 MOST_PIXELS = 1 << 22  # of one image; a network for larger ones has no place in memory
 
 
@@ -20,20 +22,28 @@ class ImageOptions:
     """Options of how images are brought to one form.
 
     Attributes:
-        size: (height, width) of all of them; by default their own where they have one, else 64 x 64.
+        size: (height, width) of all of them; by default their own where they have one, that which half
+            of them have, else 64 x 64.
         fit: what is done to an image of another size: crop (scaled until it fills the size, what is
-            beyond is cut off on both sides) or resize (stretched or squeezed to the size, all of it).
+            beyond is cut off on both sides), resize (stretched or squeezed to the size, all of it) or
+            patches (pieces of the size are cut from it at its own resolution, all of it); crop by
+            default, and patches for a recipe that takes any size unless there is a ``size``.
+        depth: name of the dtype that their values are brought to (uint8, uint16, float32, ...); by
+            default that which holds all of them.
         on_bad_file: refuse (an image that is damaged ends the reading) or skip (it is left out, and a
             notice says so).
     """
 
     size: tuple[int, int] | None = None
-    fit: Literal["crop", "resize"] = "crop"
+    fit: Fit | None = None
     on_bad_file: Literal["refuse", "skip"] = "refuse"
+    depth: str = ""
 
     def __post_init__(self) -> None:
-        if self.fit not in ("crop", "resize"):
-            raise OptionError(f"unknown fit {self.fit!r}; use crop or resize")
+        if self.fit is not None and self.fit not in get_args(Fit):
+            raise OptionError(f"unknown fit {self.fit!r}; use {', '.join(get_args(Fit))}")
+        if self.depth and self.depth not in DEPTHS:
+            raise OptionError(f"unknown depth {self.depth!r}; use {', '.join(DEPTHS)}")
         if self.on_bad_file not in ("refuse", "skip"):
             raise OptionError(f"unknown on_bad_file {self.on_bad_file!r}; use refuse or skip")
         if self.size is not None and not 0 < min(self.size) * max(self.size) <= MOST_PIXELS:
@@ -54,6 +64,11 @@ class ImageOptions:
 
     def __bool__(self) -> bool:
         return self != AS_THEY_ARE
+
+    def for_any_size(self) -> ImageOptions:
+        """Options for a model that takes any size: patches, unless something else was asked for."""
+        asked = self.size is not None or self.fit is not None
+        return self if asked else replace(self, fit="patches")
 
 
 AS_THEY_ARE = ImageOptions()

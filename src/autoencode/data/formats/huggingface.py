@@ -20,6 +20,7 @@ import numpy as np
 from autoencode.data.disk.store import Store
 from autoencode.data.formats.arrow_files import check_stream, short
 from autoencode.data.formats.chunked import needed
+from autoencode.data.formats.folders import ImageOptions
 from autoencode.data.formats.format import Format, Opening, as_path
 from autoencode.data.raw import LABEL_KEYS
 from autoencode.data.values.arrays import refuse_dtype
@@ -95,12 +96,13 @@ class DatasetStore:
         return np.ascontiguousarray(found[0], self.dtype)
 
 
-def open_dataset(source: Any, shape: tuple[int, ...] | None = None) -> Store:
+def open_dataset(source: Any, shape: tuple[int, ...] | None = None, depth: str = "") -> Store:
     """Opens the examples of a data set; labels are a column of class labels, or one named so.
 
     Args:
         source: a ``datasets.Dataset`` or the folder of a saved one.
         shape: (C, H, W) that images are brought to.
+        depth: name of the dtype that they are brought to; empty for their own.
 
     Raises:
         DataError: it cannot be read, or one cannot tell what to learn from.
@@ -116,7 +118,7 @@ def open_dataset(source: Any, shape: tuple[int, ...] | None = None) -> Store:
     if pictures:
         if len(rest) > 1:
             raise DataError(f"{name}: the columns {', '.join(rest)} beside each other; {_ONE}")
-        return _images(dataset, name, rest[0], label, shape, isinstance(source, Path))
+        return _images(dataset, name, rest[0], label, shape, depth, isinstance(source, Path))
     return _numbers(dataset, name, rest, _labels(dataset, label))
 
 
@@ -251,6 +253,7 @@ def _images(
     column: str,
     label: str | None,
     shape: tuple[int, ...] | None,
+    depth: str,
     saved: bool,
 ) -> Store:
     """Opens the images of a data set, decoded once under the library's own fingerprint.
@@ -258,11 +261,12 @@ def _images(
     One that was ``saved`` holds its images; a path in it could lead anywhere, and is not followed.
     """
     from autoencode.data.formats import images
+    from autoencode.data.formats.image_pixels import Entry
 
     encoded = dataset.with_format(None).cast_column(column, _undecoded(dataset.features[column]))
     labels = _labels(dataset, label)
 
-    def entries() -> Iterator[images.Entry]:
+    def entries() -> Iterator[Entry]:
         for i, row in enumerate(encoded.select_columns([column])):
             found = row[column] or {"bytes": b"", "path": None}
             content, path = found["bytes"], found["path"]
@@ -273,11 +277,11 @@ def _images(
                 if content is None
                 else functools.partial(io.BytesIO, content)
             )
-            yield images.Entry(f"{name}, row {i}", opened, None if labels is None else str(labels[i]))
+            yield Entry(f"{name}, row {i}", opened, None if labels is None else str(labels[i]))
 
-    what = f"{images.RULE} {dataset._fingerprint} {column} {label} {len(dataset)} {shape}"
+    what = f"{images.RULE} {dataset._fingerprint} {column} {label} {len(dataset)} {shape} {depth}"
     key = hashlib.sha256(what.encode()).hexdigest()[:32]
-    return images.decoded(Path(name), entries, key, shape)
+    return images.decoded(Path(name), entries, key, shape, ImageOptions(depth=depth))
 
 
 def _undecoded(feature: Any) -> Any:
@@ -291,7 +295,7 @@ def _matches(source: Any) -> bool:
 
 def _open(source: Any, how: Opening) -> Store:
     given = Path(source) if isinstance(source, str | os.PathLike) else source
-    return open_dataset(given, how.shape)
+    return open_dataset(given, how.shape, how.images.depth)
 
 
 HUGGING_FACE = Format("data sets of Hugging Face", _matches, _open, stores=True)

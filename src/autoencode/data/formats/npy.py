@@ -252,6 +252,7 @@ class FileStore:
         ids: (N,) what each is called, or ``None``.
         title: what to call all of it, where the file has no name that the user knows.
         notices: what the user should know.
+        depth: of images that were decoded, the name of the dtype of their pixels; empty otherwise.
     """
 
     path: Path
@@ -263,6 +264,7 @@ class FileStore:
     ids: Array | None = None
     title: str = ""
     notices: tuple[str, ...] = ()
+    depth: str = ""
 
     @property
     def name(self) -> str:

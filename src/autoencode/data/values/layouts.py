@@ -30,6 +30,7 @@ from autoencode.types import Array, Channels, DataSpec, Layout, layout_of
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA: what tells a channel axis from a height or a width
 MOVED = "the last axis was taken as channels and moved to the front"
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+_DEEPER = ("uint16", "int16", "uint32", "int32", "float32")  # than images of 8 bits
 _SMALLEST_SIDE = 4  # of rows that are images
 _TAKES = {
     "row": "(N, ...)",
@@ -252,6 +253,13 @@ def channels_last(given: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     """Whether examples of a shape are those of another one with the channels moved to the end."""
     moved = len(given) > 2 and given[-1] in CHANNELS and (given[-1], *given[:-1]) == shape
     return moved and given != shape
+
+
+def image_depth(spec: DataSpec) -> str:
+    """The name of the dtype that image files are brought to for a model; empty for their own."""
+    if spec.given_dtype in _DEEPER:
+        return spec.given_dtype
+    return "uint8" if spec.kind == "unit" else ""
 
 
 def image_shape(spec: DataSpec) -> tuple[int, ...] | None:
