@@ -42,6 +42,7 @@ _HOMES = {
     "load_data": "autoencode.data",
     "load_trained": "autoencode.trained",
     "recipe": "autoencode.recipes.registry",
+    "reconstruction_scorer": "autoencode.estimators",
     "resume": "autoencode.runs",
     "train": "autoencode.runs",
 }
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from autoencode.estimators import Autoencoder as Autoencoder
     from autoencode.estimators import Denoiser as Denoiser
     from autoencode.estimators import load as load
+    from autoencode.estimators import reconstruction_scorer as reconstruction_scorer
     from autoencode.models import AutoencoderModule as AutoencoderModule
     from autoencode.recipes import RECIPES as RECIPES
     from autoencode.recipes import Recipe as Recipe

@@ -30,6 +30,9 @@ Channels = Literal["first", "last"]  # axis of images and volumes as the user ha
 # Values that a column is taken to have had where nobody counted.
 _UNCOUNTED = 1000
 
+# Columns of a table that may be said to be mostly zeros.
+_WIDE = 64
+
 # What the axes of one example are; their number tells them apart.
 AXES: Mapping[Layout, tuple[str, ...]] = {
     "row": ("entries",),
@@ -214,6 +217,13 @@ class DataSpec:
     def measured(self) -> bool:
         """Whether an example is a row of measurements, as a table of numbers has them."""
         return self.layout == "row" and self.kind == "real"
+
+    @property
+    def mostly_zeros(self) -> bool:
+        """Whether rows were scaled as a wide table that is mostly zeros: most columns not centred."""
+        moved = sum(offset != 0.0 for offset in self.offset)
+        by_column = len(self.offset) == self.size >= _WIDE
+        return self.measured and by_column and 2 * moved <= self.size
 
     @property
     def size(self) -> int:

@@ -90,9 +90,8 @@ def test_learning_in_parts_can_be_taken_up_after_a_pickle():
 
 
 @pytest.mark.parametrize("kind", [scipy.sparse.csr_matrix, scipy.sparse.csr_array])
-def test_sparse_data_are_refused_with_the_remedy(kind):
-    with pytest.raises(DataError, match=r"sparse .*toarray"):
-        small().fit(kind(X))
+def test_sparse_data_give_the_codes_of_the_array(kind):
+    np.testing.assert_array_equal(small().fit(kind(X)).transform(kind(X)), small().fit(X).transform(X))
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64, np.uint8, bool])

@@ -12,6 +12,7 @@ import numpy as np
 from autoencode.data.raw import Factors
 from autoencode.data.values.vocabulary import Unseen
 from autoencode.errors import DataError, OptionError
+from autoencode.files.sparse_rows import Held, SparseRows, as_dense
 from autoencode.reading import NO_OPTIONS, TableOptions
 from autoencode.types import Array, DataSpec
 
@@ -20,6 +21,8 @@ HELD_OUT_SHARE = 0.1
 HELD_OUT_FROM = 10  # examples; fewer are all needed for training
 _HELD_OUT_SEED = 0
 _CHUNK = 4096  # examples; of those that are some rows of more, copied at a time
+SPARSE_BYTES = 128 << 20  # of sparse examples that are looked at together, as an array
+_VALIDATED = 1 << 29  # of sparse examples to validate on, as an array, which is made in parts
 _COPIED = 32 << 20  # bytes; more rows of more are known by their numbers
 
 
@@ -27,7 +30,7 @@ class Examples:
     """Examples in memory as they are stored; a ``DataSpec`` says how a model sees them.
 
     Args:
-        x: (N, *D) uint8, float32 or float64, images as (N, C, H, W).
+        x: (N, *D) uint8, float32 or float64, images as (N, C, H, W); rows may be sparse.
         labels: (N,) or ``None``.
         ids: (N,) what the source calls each example, or ``None``.
         target: (N, *D) what is to be made of each, where that is not the example itself.
@@ -42,10 +45,10 @@ class Examples:
 
     def __init__(
         self,
-        x: Array,
+        x: Held,
         labels: Array | None = None,
         ids: Array | None = None,
-        target: Array | None = None,
+        target: Held | None = None,
         notices: tuple[str, ...] = (),
         factors: Factors | None = None,
         *,
@@ -61,13 +64,28 @@ class Examples:
 
     @property
     def x(self) -> Array:
-        """The examples, (N, *D); a copy where they are a selection of rows."""
+        """The examples, (N, *D); a copy where they are sparse, or a selection of rows."""
+        return as_dense(self.values)
+
+    @property
+    def values(self) -> Held:
+        """The examples as they are held, sparse where they came so."""
         return self.held if self.rows is None else self.held[self.rows]
 
     @property
     def target(self) -> Array | None:
         """The targets, (N, *D), ``None`` where each example is its own."""
-        return self.held_target if self.rows is None else _rows(self.held_target, self.rows)
+        found = self.held_target
+        if found is None:
+            return None
+        return as_dense(found if self.rows is None else found[self.rows])
+
+    @property
+    def wanted(self) -> Held:
+        """What is to be made of the examples, as it is held: targets, or the examples themselves."""
+        if self.held_target is None:
+            return self.values
+        return self.held_target if self.rows is None else self.held_target[self.rows]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -120,11 +138,25 @@ class Examples:
         )
 
     def bounded(self) -> Examples:
-        """Returns all of the examples, since they are in memory already."""
-        return self
+        """Returns all of the examples, since they are in memory already.
+
+        Of sparse ones as many, evenly spread, as do not fill the memory when they are looked at.
+        """
+        most = len(self)
+        if isinstance(self.held, SparseRows):
+            most = max(1, SPARSE_BYTES // max(1, 4 * self.held.shape[1]))
+        if len(self) <= most:
+            return self
+        return self.take(np.linspace(0, len(self) - 1, most).astype(np.int64))
 
     def split(self, validation: float, seed: int) -> tuple[Examples, Examples]:
-        """Splits into training examples and validation examples; see ``Data.split``."""
+        """Splits into training examples and validation examples; see ``Data.split``.
+
+        Of sparse examples no more are validated on than can be looked at after each epoch.
+        """
+        if isinstance(self.held, SparseRows):
+            most = max(1, _VALIDATED // max(1, 4 * self.held.shape[1]))
+            validation = min(validation, most / len(self))
         chosen = _some_rows(len(self), validation, seed)
         return self.take(~chosen), self.take(chosen)
 
@@ -138,8 +170,13 @@ class Examples:
             if part is None:
                 continue
             for name in ("held", "held_target"):
-                held: Array | None = getattr(part, name)
-                if held is not None:
+                held: Held | None = getattr(part, name)
+                if isinstance(held, SparseRows):
+                    for chunk in part.chunks(_CHUNK):
+                        digest.update(f"sparse {getattr(chunk, name).shape}\n".encode())
+                        for values in getattr(chunk, name).parts():
+                            digest.update(np.ascontiguousarray(values).data)
+                elif held is not None:
                     kept = np.float32 if held.dtype == np.float64 else held.dtype
                     digest.update(f"{part.shape} {np.dtype(kept).str}\n".encode())
                     for chunk in part.chunks(_CHUNK):
@@ -147,7 +184,7 @@ class Examples:
         return digest.hexdigest()
 
 
-def _rows(values: Array | None, rows: Any) -> Array | None:
+def _rows(values: Any, rows: Any) -> Any:
     return None if values is None else values[rows]
 
 
@@ -189,6 +226,7 @@ class Data:
         spec: how models see both.
         notices: things done to the data that the user should know.
         table: how a table was read, with what was found in it.
+        validation: the examples to validate on, where they are no share of ``train``.
     """
 
     name: str
@@ -197,6 +235,7 @@ class Data:
     spec: DataSpec
     notices: tuple[str, ...] = ()
     table: TableOptions = NO_OPTIONS
+    validation: Examples | None = None
 
     def fingerprint(self) -> str:
         """Computes a SHA-256 over shapes, dtypes and values: the same exactly when the examples are.
@@ -207,6 +246,8 @@ class Data:
 
     def split(self, validation: float, seed: int) -> tuple[ExampleSet, Examples | None]:
         """Splits off validation examples; both parts keep their original order.
+
+        Where the data have validation examples of their own, these are given beside the whole part.
 
         Args:
             validation: the share to validate on, at least one row on either side; 0 for none.
@@ -220,6 +261,8 @@ class Data:
         """
         if not 0 <= validation < 1:
             raise OptionError(f"validation must lie in [0, 1), got {validation}")
+        if self.validation is not None:
+            return self.train, self.validation
         return self.train.split(validation, seed) if validation else (self.train, None)
 
     def part(self, name: str, validation: float, seed: int) -> Examples:

@@ -6,7 +6,7 @@ source -> read -> Raw -> as_array -> arrangement -> choose_storage -> Examples +
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,20 +53,24 @@ from autoencode.data.values.arrays import as_array, as_labels, refuse_unusable
 from autoencode.data.values.as_given import template_of
 from autoencode.data.values.frames import is_frame
 from autoencode.data.values.layouts import (
+    Arrangement,
     arrangement,
     arrangement_of,
     check_layout,
     image_depth,
     image_shape,
 )
+from autoencode.data.values.moments import column_extremes
 from autoencode.data.values.patches import images_of
 from autoencode.data.values.ranges import Storage, choose_storage, raw_dtype, spec_for
 from autoencode.data.values.support import support_of
 from autoencode.errors import DataError, OptionError, say_once
+from autoencode.files.sparse_rows import Held, SparseRows, as_dense
 from autoencode.reading import NO_OPTIONS, TableOptions
 from autoencode.types import Array, Channels, ColumnKind, DataSpec, Layout, Standardize
 
 _ROWS = 1 << 10  # compared at a time: nearly always these already differ
+_ENTRIES = 1 << 20  # of sparse rows, likewise
 UNNAMED = "these data have no named columns; leave the options of tables (label, id, drop, ...) out"
 
 
@@ -92,10 +96,11 @@ def load_data(
         ((1438, 1, 8, 8), (16.0,))
 
     Args:
-        source: the name of a known data set (see ``catalogue``), a ``.npy`` or ``.npz`` file, a CSV,
-            Parquet, Feather or Arrow file, a Zarr array, a folder of images, ``.tar`` shards, an array,
-            nested lists, a tensor, a table of pandas, polars or pyarrow, a torch map-style dataset or a
-            ``datasets.Dataset`` of Hugging Face (or the folder of a saved one); ``Data`` as they are.
+        source: the name of a known data set (see ``catalogue``), a ``.npy`` or ``.npz`` file (also of
+            ``scipy.sparse.save_npz``), a CSV, Parquet, Feather or Arrow file, a Zarr array, a folder of
+            images, ``.tar`` shards, an array, a ``scipy.sparse`` matrix, nested lists, a tensor, a
+            table of pandas, polars or pyarrow, a torch map-style dataset or a ``datasets.Dataset`` of
+            Hugging Face (or the folder of a saved one); ``Data`` as they are.
         data_dir: where data sets are looked for and downloaded to; by default they are looked for in
             ``$AUTOENCODE_DATA`` and in the cache, and downloaded to the latter (``data_folders``).
         labels: (N,) one label for each example, where the source has none.
@@ -151,7 +156,7 @@ def load_data(
             return data
         found = read_whole(found)
     raw = without(_for_training(_clean(found, labels)), leave_out)
-    _refuse_alike(raw.x[start : start + _ROWS] for start in range(0, len(raw.x), _ROWS))
+    _refuse_alike(_pieces(raw.x))
     held_out = None
     notices = list(raw.notices)
     if raw.x_test is None and len(raw.x) >= HELD_OUT_FROM:
@@ -354,10 +359,10 @@ def _clean(raw: Raw, labels: Any, training: bool = True) -> Raw:
     return replace(raw, x_test=x_test, labels_test=labels_test, factors_test=factors_test)
 
 
-def _refuse_empty_columns(x: Array, gaps: bool) -> None:
+def _refuse_empty_columns(x: Held, gaps: bool) -> None:
     if not gaps or x.ndim != 2 or x.dtype.kind != "f":
         return
-    empty = np.isnan(x).all(axis=0)
+    empty = np.isnan(column_extremes(x)[0])
     if empty.any():
         raise DataError(f"train: column {int(empty.argmax())} has no values; drop it")
 
@@ -387,6 +392,13 @@ def _alike(pieces: Iterable[Array]) -> Array | None:
     return first if first is not None and first.size else None
 
 
+def _pieces(x: Held) -> Iterator[Array]:
+    """Yields examples some rows at a time, fewer of sparse ones that are wide."""
+    rows = min(_ROWS, max(2, _ENTRIES // x.shape[1])) if isinstance(x, SparseRows) else _ROWS
+    for start in range(0, len(x), rows):
+        yield as_dense(x[start : start + rows])
+
+
 def _for_training(raw: Raw) -> Raw:
     if len(raw.x) < 2:
         raise DataError("train: needs at least 2 examples, got 1 sample")
@@ -399,7 +411,7 @@ def _fit(
     held_out: Array | None = None,
     layout: Layout | None = None,
     channels: Channels | None = None,
-) -> tuple[list[Array], DataSpec, list[str]]:
+) -> tuple[list[Held], DataSpec, list[str]]:
     """Decides how the data are stored; returns the stored parts, their spec and notices.
 
     Args:
@@ -417,7 +429,7 @@ def _fit(
         spec = replace(raw.spec, given_shape=shape, given_dtype=dtype)
         return [apply_spec(part, raw.spec) for part in parts], spec, []
     arranged = arrangement(raw.x.shape[1:], layout, channels)
-    moved = [arranged(part) for part in parts]
+    moved = [arranged(_whole_unless_row(part, arranged)) for part in parts]
     mixed = not all(column.numeric for column in raw.columns)
     guessed = arranged.guessed
     storage = Storage(np.float64, "real") if mixed else choose_storage(moved, standardize, guessed)
@@ -442,6 +454,11 @@ def _fit(
         told = f"with layout={layout!r} columns lose their names; new data need this order: {order}"
         notices = [told, *notices]
     return stored, spec, [*arranged.notices(n_train), *notices]
+
+
+def _whole_unless_row(part: Held, arranged: Arrangement) -> Held:
+    """Makes an array of sparse rows that are no rows to the model, and so are sparse no longer."""
+    return part if arranged.layout == "row" else as_dense(part)
 
 
 def _arranged(raw: Raw, layout: Layout | None) -> Raw:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from autoencode.files.sparse_rows import Held
 from autoencode.reading import NO_OPTIONS, TableOptions
 from autoencode.types import Array, Column, DataSpec
 
@@ -68,9 +69,9 @@ class Raw:
     """
 
     name: str
-    x: Array
+    x: Held
     labels: Array | None = None
-    x_test: Array | None = None
+    x_test: Held | None = None
     labels_test: Array | None = None
     spec: DataSpec | None = None
     notices: tuple[str, ...] = ()

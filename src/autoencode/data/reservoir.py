@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from autoencode.files.sparse_rows import Held, SparseRows, as_dense
 from autoencode.types import Array
 
 
@@ -38,10 +39,14 @@ class Reservoir:
         assert self._rows is not None
         return self._rows
 
-    def add(self, rows: Array) -> None:
+    def add(self, part: Held) -> None:
         """Adds a part (N, *D)."""
-        drawn = np.random.default_rng([self.seed, self.seen]).random(len(rows))
-        self.seen += len(rows)
+        drawn = np.random.default_rng([self.seed, self.seen]).random(len(part))
+        self.seen += len(part)
+        if isinstance(part, SparseRows) and len(part) > self.room:  # no more of them become an array
+            kept = np.sort(np.argpartition(drawn, self.room)[: self.room])
+            part, drawn = part[kept], drawn[kept]
+        rows = as_dense(part)
         if self._rows is not None:
             rows = np.concatenate([self._rows, rows])
             drawn = np.concatenate([self._drawn, drawn])

@@ -26,6 +26,7 @@ from autoencode.data import Examples
 from autoencode.data.values.apply_spec import apply_spec
 from autoencode.data.values.vocabulary import Unseen
 from autoencode.errors import IncompatibleError
+from autoencode.estimators.own_options import Loss
 from autoencode.estimators.parts import Parts
 from autoencode.estimators.scored import ScoredEstimator
 from autoencode.reading import DateOrder
@@ -66,7 +67,14 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
     epochs, batch_size, lr : default=None
         The schedule's own figures by default.
     options : dict, default=None
-        Any other option of the recipe or of the training plan, by name.
+        Any other option of the recipe or of the training plan, by name; each is a
+        parameter ``options__NAME`` as well, for ``set_params`` and grids.
+    loss : str, function or term, default=None
+        What is minimised: a name that the recipe's option ``loss`` has ("mse", "sse", "nll"); a
+        function ``(reconstruction, x) -> errors`` of torch tensors as the model sees them, which gives
+        one number for each example or entry; or a term of ``autoencode.objectives``. A function or term
+        stands in the place of the recipe's reconstruction term, and its other terms stay. No file holds
+        it: a saved model opens and transforms, and to be fitted again it has to be given again.
     column_kinds : dict, default=None
         What columns of a table are where their dtype does not tell, as for ``Autoencoder``.
     standardize : {"columns", "robust"}, default=None
@@ -155,6 +163,7 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         batch_size: int | None = None,
         lr: float | None = None,
         options: Mapping[str, Any] | None = None,
+        loss: Loss | None = None,
         column_kinds: Mapping[str, ColumnKind] | None = None,
         standardize: Literal["columns", "robust"] | None = None,
         layout: Layout | None = None,
@@ -183,6 +192,7 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
         self.batch_size = batch_size
         self.lr = lr
         self.options = options
+        self.loss = loss
         self.column_kinds = column_kinds
         self.standardize = standardize
         self.layout = layout
@@ -203,15 +213,24 @@ class AnomalyDetector(OutlierMixin, ScoredEstimator):  # type: ignore[misc]
     _TAKES_UNKNOWN = "flag"
     checkpoint: str | os.PathLike[str] | None = None
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, validation_data: Any = None) -> Self:
         """Learns what is usual from rows (n, n_features), images or a table, clean or not.
+
+        Parameters
+        ----------
+        X : array, scipy.sparse matrix or table
+            The rows.
+        y : ignored
+        validation_data : X, default=None
+            Rows to validate on while models are trained, in the place of a share of X, as in
+            ``Autoencoder.fit``; they have no part in scores and p-values.
 
         Raises
         ------
         autoencode.errors.InputError
             For data or options that cannot be used, in one line.
         """
-        self._fit(X)
+        self._fit(X, validation_data)
         self._tell_doubt()
         return self
 

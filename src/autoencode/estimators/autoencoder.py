@@ -20,6 +20,7 @@ from autoencode.errors import IncompatibleError, ModelFileError
 from autoencode.estimators.base import CoreEstimator
 from autoencode.estimators.going_on import carried, pace, scaling_of_part
 from autoencode.estimators.online import Online
+from autoencode.estimators.own_options import Loss, check_loss
 from autoencode.estimators.saved import SavedState
 from autoencode.evaluate.relative import ERROR, ROWS
 from autoencode.reading import DateOrder
@@ -35,9 +36,9 @@ from autoencode.types import Array, Channels, ColumnKind, DataSpec, Layout, Stan
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimator):  # type: ignore[misc]
     """An estimator by any recipe: reduces, reconstructs, scores, imputes and samples.
 
-    X is an array (n, n_features), images (n, height, width[, channels]), sequences or volumes
-    (``layout``), or a table of pandas, polars or pyarrow with columns of any kind (``column_kinds``).
-    Values may be missing (NaN, None).
+    X is an array or a ``scipy.sparse`` matrix (n, n_features), images (n, height, width[, channels]),
+    sequences or volumes (``layout``), or a table of pandas, polars or pyarrow with columns of any kind
+    (``column_kinds``). Values may be missing (NaN, None).
 
     Parameters
     ----------
@@ -55,7 +56,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
     epochs, batch_size, lr : default=None
         The schedule's own figures by default.
     options : dict, default=None
-        Any other option of the recipe or of the training plan, by name.
+        Any other option of the recipe or of the training plan, by name; each is a
+        parameter ``options__NAME`` as well, for ``set_params`` and grids.
+    loss : str, function or term, default=None
+        What is minimised: a name that the recipe's option ``loss`` has ("mse", "sse", "nll"); a
+        function ``(reconstruction, x) -> errors`` of torch tensors as the model sees them, which gives
+        one number for each example or entry; or a term of ``autoencode.objectives``. A function or term
+        stands in the place of the recipe's reconstruction term, and its other terms stay. No file holds
+        it: a saved model opens and transforms, and to be fitted again it has to be given again.
     column_kinds : dict, default=None
         What columns of a table are where their dtype does not tell: name to "real", "count",
         "boolean", "category" or "date".
@@ -149,6 +157,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         batch_size: int | None = None,
         lr: float | None = None,
         options: Mapping[str, Any] | None = None,
+        loss: Loss | None = None,
         column_kinds: Mapping[str, ColumnKind] | None = None,
         standardize: Standardize | None = None,
         layout: Layout | None = None,
@@ -177,6 +186,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         self.batch_size = batch_size
         self.lr = lr
         self.options = options
+        self.loss = loss
         self.column_kinds = column_kinds
         self.standardize = standardize
         self.layout = layout
@@ -201,8 +211,18 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         tags.transformer_tags.preserves_dtype = ["float32"]  # what models compute in
         return tags
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, validation_data: Any = None) -> Self:
         """Trains on examples (n, n_features), images (n, height, width[, channels]) or a table.
+
+        Parameters
+        ----------
+        X : array, scipy.sparse matrix or table
+            The examples.
+        y : ignored
+        validation_data : X or (X, y), default=None
+            Rows to validate on, as X has them, in the place of a share of X: after each epoch, for
+            ``early_stopping`` and wherever the best weights are kept (``keep=best``). They are data and
+            no parameter, so that ``clone`` and grids do not copy them.
 
         Raises
         ------
@@ -210,7 +230,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
             For data, options or networks that cannot be used, in one line.
         """
         X = self._checked(X, reset=True)
-        trained, history = self._train(X)
+        trained, history = self._train(X, None, validation_data)
         self._online: Online | None = None
         return self._adopt(trained, history, X)
 
@@ -228,11 +248,12 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         autoencode.errors.TrainingError
             When training diverges.
         """
+        check_loss(self.loss)
         first = not hasattr(self, "trained_")
         X = self._checked(X, reset=first)
         if first:
             examples, spec, _ = self._prepared(X)
-            examples = examples.bounded()
+            examples = examples if isinstance(examples, Examples) else examples.bounded()
             info: dict[str, Any] = {"schedule": self.schedule, ROWS: len(examples)}
             if said := self._origin().as_dict():
                 info["data"] = said
@@ -304,6 +325,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         if self.recipe != "auto":
             return self.recipe
         return "mlp" if spec is None else default_recipe(spec)
+
+    def _recipes(self) -> tuple[Named, ...]:
+        return ("mlp", "mlp_impute") if self.recipe == "auto" else (self.recipe,)
 
     def transform(self, X: Any) -> Array:
         """Computes codes (n, n_components) of examples; a code that is a feature map comes flat."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -20,16 +20,29 @@ from autoencode.console.progress import watched
 from autoencode.data import Data, Examples, Origin, TableOptions, prepare
 from autoencode.data.values.apply_spec import apply_spec
 from autoencode.data.values.frames import is_frame
+from autoencode.data.values.ranges import have_gaps
 from autoencode.data.values.rescaled import rescaled
 from autoencode.errors import DataError, OptionError, say_once
 from autoencode.estimators.going_on import carried, gently, pace, scaling_for, starts_better
+from autoencode.estimators.own_options import (
+    FORGOTTEN,
+    PREFIX,
+    Loss,
+    check_loss,
+    name_of,
+    rows_to_validate_on,
+    single_options,
+    with_single_options,
+)
 from autoencode.estimators.saved import forget_estimator, write_estimator
 from autoencode.evaluate.findings import tell
 from autoencode.evaluate.relative import remember_error
 from autoencode.files.atomic import storage_error, writing
 from autoencode.models import AutoencoderModule, Decoder, Encoder
+from autoencode.objectives.own_error import OwnError
 from autoencode.recipes import Named, Recipe, build, recipe_info
 from autoencode.recipes.catalogue import scaling
+from autoencode.recipes.own_loss import with_loss
 from autoencode.trained import Trained, choose_device, fit_prior_later, fit_recipe, save_model
 from autoencode.trained.environment import environment
 from autoencode.trained.model_files import sha256_of, write_history
@@ -42,17 +55,20 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
     """An estimator with one trained model of the core, ``trained_``.
 
     Subclasses have the parameters that ``_train`` reads: recipe, n_components, encoder, decoder,
-    schedule, epochs, batch_size, lr, options, column_kinds, early_stopping, validation_fraction,
-    n_iter_no_change, standardize, layout, handle_unknown, max_categories, channels, decimal,
-    thousands, date_order, device, random_state, verbose, observer, checkpoint.
+    schedule, epochs, batch_size, lr, options, loss, column_kinds, early_stopping,
+    validation_fraction, n_iter_no_change, standardize, layout, handle_unknown, max_categories,
+    channels, decimal, thousands, date_order, device, random_state, verbose, observer, checkpoint.
     """
 
+    options: Mapping[str, Any] | None
+    loss: Loss | None
     _samples = True  # whether a plain model gets a prior, to be sampled from
     _TAKES_UNKNOWN = "ignore"  # what the subclass calls it that unknown categories are taken
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
         return tags
 
     def _checked(self, X: Any, *, reset: bool = False) -> Any:
@@ -69,10 +85,38 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             )
         return X
 
-    def _train(self, X: Any, target: Any = None) -> tuple[Trained, list[dict[str, Any]]]:
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Gets parameters by name; ``deep`` gives each of the ``options`` as ``options__NAME`` too."""
+        found: dict[str, Any] = super().get_params(deep)
+        return found | single_options(self.options) if deep else found
+
+    def set_params(self, **params: Any) -> Self:
+        """Sets parameters by name; ``options__NAME`` sets one of the ``options`` and leaves the others.
+
+        Raises
+        ------
+        autoencode.errors.OptionError
+            For an option that the recipe does not have, with the nearest names.
+        """
+        own = {name for name in params if name.startswith(PREFIX)}
+        super().set_params(**{name: value for name, value in params.items() if name not in own})
+        if own:
+            given = {name.removeprefix(PREFIX): params[name] for name in params if name in own}
+            self.options = with_single_options(self.options, given, self._recipes())
+        return self
+
+    def _recipes(self) -> tuple[Named, ...]:
+        """Names the recipes that the data may decide for."""
+        return (self._recipe_for(None),)
+
+    def _train(
+        self, X: Any, target: Any = None, validation_data: Any = None
+    ) -> tuple[Trained, list[dict[str, Any]]]:
         """Trains a model to give X, or the target, from X; returns it with its history."""
+        check_loss(self.loss)
         examples, spec, notices = self._prepared(X, target)
-        data = Data("array", examples, None, spec, notices)
+        held_out = rows_to_validate_on(validation_data, spec, target is not None)
+        data = Data("array", examples, None, spec, notices, validation=held_out)
         return self._train_on(data, self._seed(), self._before())
 
     def _train_on(
@@ -104,6 +148,10 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             for notice in told:
                 note(f"note: {notice}")
         notices += told
+        if self._own_loss is not None:
+            notices.append(
+                f"trained with a loss of your own ({name_of(self._own_loss)}), which no file holds"
+            )
         info = {"seed": seed, "schedule": self.schedule, "unit": recipe.unit}
         if said := self._origin().as_dict():
             info["data"] = said
@@ -163,8 +211,9 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             return examples, spec, notices
         gaps = replace(spec, gaps=True, noisy=True)
         x = apply_spec(X, gaps)
-        spec = replace(gaps, gaps=spec.gaps or (x.dtype.kind == "f" and bool(np.isnan(x).any())))
-        return Examples(x, target=examples.bounded().x), spec, notices
+        spec = replace(gaps, gaps=spec.gaps or have_gaps(x))
+        clean = examples.values if isinstance(examples, Examples) else examples.bounded().x
+        return Examples(x, target=clean), spec, notices
 
     def _read(self, X: Any) -> tuple[Any, DataSpec, tuple[str, ...]]:
         """Reads X: how it is stored, how models see it, and notices."""
@@ -197,7 +246,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         return recipe
 
     def _built(self, spec: DataSpec, seed: int, schedule: str | None = None) -> Recipe:
-        return build(
+        recipe = build(
             self._recipe_for(spec),
             spec,
             schedule=schedule or self.schedule,  # type: ignore[arg-type]
@@ -206,6 +255,11 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             decoder=self.decoder,
             **self._asked_options(),
         )
+        return recipe if self._own_loss is None else with_loss(recipe, self._own_loss)
+
+    @property
+    def _own_loss(self) -> OwnError | None:
+        return None if isinstance(self.loss, str) else self.loss
 
     def _asked_options(self) -> dict[str, Any]:
         given = {
@@ -214,6 +268,8 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             "batch_size": self.batch_size,
             "lr": self.lr,
         }
+        if isinstance(self.loss, str):
+            given["loss"] = self.loss
         options = {name: value for name, value in given.items() if value is not None}
         if self.early_stopping:
             options |= {"validation": self.validation_fraction, "patience": self.n_iter_no_change}
@@ -232,7 +288,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         return trained
 
     def _scaled_anew(self, before: Trained, data: Data) -> DataSpec:
-        return rescaled(before.spec, data.train.bounded().x, self._scaling(before.spec))
+        return rescaled(before.spec, data.train.bounded().values, self._scaling(before.spec))
 
     def _build(self, spec: DataSpec) -> Recipe:
         """Builds the recipe for such data, to be given weights."""
@@ -253,6 +309,10 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             note(f"note: {notices[-1]}")
         return None
 
+    def _scored_against(self, X: Any, y: Any) -> Any:
+        """Gives what is to be made of X, where that is not X itself."""
+        return None
+
     def _checkpoints(self, data: Data, seed: int, before: Trained | None) -> Any:
         """Opens where training is kept, with what it is and the state it goes on from, if asked for."""
         if self.checkpoint is None:
@@ -270,6 +330,10 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             "seed": seed,
             **self._also_asked(),
         }
+        if self._own_loss is not None:
+            request["loss"] = name_of(self._own_loss)
+        if data.validation is not None:
+            request["validation"] = data.validation.fingerprint()
         if before is not None:
             request["goes_on_from"] = sha256_of(before)
         return kept_in(self.checkpoint, request, environment())
@@ -319,6 +383,8 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
             name, parameters = type(self).__name__, self.get_params(deep=False)
             if self.recipe not in (None, "auto"):  # a file names no module
                 parameters["recipe"] = trained.recipe.name
+            if self._own_loss is not None:
+                parameters["loss"] = FORGOTTEN
             write_estimator(target, name, parameters, facts, tensors, trained)
         save_model(trained, folder)
 

@@ -16,12 +16,14 @@ from sklearn.utils import Tags
 from torch import Tensor, nn
 
 from autoencode.data import Examples, Resident, apply_spec
-from autoencode.data.values.as_given import Dtype, as_given, check_dtype, example_shape
+from autoencode.data.values.as_given import Dtype, as_given, check_dtype, count_rows, example_shape
 from autoencode.data.values.frames import is_frame
 from autoencode.errors import DataError, OptionError, nearest
 from autoencode.estimators.base import CoreEstimator
 from autoencode.estimators.mixed_sizes import differ, in_patches, other_sizes, restored_each
+from autoencode.estimators.own_options import Loss
 from autoencode.estimators.saved import SavedState
+from autoencode.files.sparse_rows import as_dense
 from autoencode.objectives import CORRUPTIONS, Corrupted, OwnCorruption
 from autoencode.randomness import seeded
 from autoencode.reading import DateOrder
@@ -71,7 +73,14 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
     epochs, batch_size, lr : default=None
         The schedule's own figures by default.
     options : dict, default=None
-        Any other option of the recipe or of the training plan, by name.
+        Any other option of the recipe or of the training plan, by name; each is a
+        parameter ``options__NAME`` as well, for ``set_params`` and grids.
+    loss : str, function or term, default=None
+        What is minimised: a name that the recipe's option ``loss`` has ("mse", "sse", "nll"); a
+        function ``(reconstruction, x) -> errors`` of torch tensors as the model sees them, which gives
+        one number for each example or entry; or a term of ``autoencode.objectives``. A function or term
+        stands in the place of the recipe's reconstruction term, and its other terms stay. No file holds
+        it: a saved model opens and transforms, and to be fitted again it has to be given again.
     column_kinds : dict, default=None
         What columns of a table are where their dtype does not tell, as in ``Autoencoder``.
     standardize : {"columns", "all_columns", "robust", "global", "unit", "none"}, default=None
@@ -160,6 +169,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         batch_size: int | None = None,
         lr: float | None = None,
         options: Mapping[str, Any] | None = None,
+        loss: Loss | None = None,
         column_kinds: Mapping[str, ColumnKind] | None = None,
         standardize: Standardize | None = None,
         layout: Layout | None = None,
@@ -189,6 +199,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         self.batch_size = batch_size
         self.lr = lr
         self.options = options
+        self.loss = loss
         self.column_kinds = column_kinds
         self.standardize = standardize
         self.layout = layout
@@ -212,7 +223,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         tags.transformer_tags.preserves_dtype = ["float32"]  # what models compute in
         return tags
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, *, validation_data: Any = None) -> Self:
         """Trains on clean examples, or on pairs.
 
         Parameters
@@ -224,6 +235,10 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         y : array or table, default=None
             The clean example of each row, of X's shape. Labels (n,), as a pipeline passes them on, are
             not looked at.
+        validation_data : X or (X, y), default=None
+            Rows to validate on, as X has them, in the place of a share of X: after each epoch, for
+            ``early_stopping`` and wherever the best weights are kept (``keep=best``). They are data and
+            no parameter, so that ``clone`` and grids do not copy them. Pairs need pairs.
 
         Raises
         ------
@@ -235,7 +250,7 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         if self._cut:
             X, y = in_patches(X), None if _pairs(X, y) is None else in_patches(y)
         X = self._checked(X, reset=True)
-        trained, history = self._train(X, _pairs(X, y))
+        trained, history = self._train(X, _pairs(X, y), validation_data)
         return self._adopt(trained, history)
 
     def transform(self, X: Any, *, dtype: Dtype = "same") -> Any:
@@ -323,9 +338,12 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
             return {"noise": "none"}
         return {"noise": self.corruption, "noise_level": self.level}
 
-    def _train(self, X: Any, target: Any = None) -> Any:
+    def _recipes(self) -> tuple[Named, ...]:
+        return (FOR_IMAGES, FOR_TABLES) if self.recipe is None else (self.recipe,)
+
+    def _train(self, X: Any, target: Any = None, validation_data: Any = None) -> Any:
         self._on_pairs = target is not None
-        return super()._train(X, target)
+        return super()._train(X, target, validation_data)
 
     def _built(self, spec: DataSpec, seed: int, schedule: str | None = None) -> Recipe:
         recipe = super()._built(spec, seed, schedule)
@@ -344,6 +362,9 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
         # A function's code cannot be compared; its name can.
         kind = self.corruption if inspect.isroutine(self.corruption) else type(self.corruption)
         return {"corruption": f"{kind.__module__}.{kind.__qualname__} at {self.level!r}"}
+
+    def _scored_against(self, X: Any, y: Any) -> Any:
+        return _pairs(X, y)
 
     def _state_to_save(self) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Trained]]:
         return {"on_pairs": self._on_pairs, "own_corruption": callable(self.corruption)}, {}, {}
@@ -371,10 +392,10 @@ class Denoiser(OneToOneFeatureMixin, TransformerMixin, CoreEstimator):  # type: 
     def _pair(self, X: Any, y: Any) -> tuple[Array, Array]:
         """Gives noisy and clean examples (n, *D), raw."""
         spec = self._trained.spec
-        x = apply_spec(X, spec)
+        x = as_dense(apply_spec(X, spec))
         if y is None:
             return self._corrupted(x, seed=0), x
-        return x, apply_spec(y, replace(spec, gaps=True), "y")
+        return x, as_dense(apply_spec(y, replace(spec, gaps=True), "y"))
 
     def _corrupted(self, x: Array, seed: int) -> Array:
         """Corrupts raw examples (n, *D) as in training."""
@@ -413,6 +434,6 @@ def _pairs(X: Any, y: Any) -> Any:
         y = np.asarray(y)
     if y is None or not (is_frame(y) or differ(y) or len(example_shape(y))):
         return None
-    if len(y) != len(X):
-        raise DataError(f"y: {len(y)} clean examples for {len(X)} noisy ones; give one for each")
+    if (n := count_rows(y)) != count_rows(X):
+        raise DataError(f"y: {n} clean examples for {count_rows(X)} noisy ones; give one for each")
     return y

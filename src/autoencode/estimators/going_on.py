@@ -60,7 +60,7 @@ def scaling_for(before: Trained, examples: Examples, standardize: str, build: Bu
         standardize: how rows are scaled (``data.values.ranges.spec_for``).
         build: a spec to the recipe for it.
     """
-    own = rescaled(before.spec, examples.x, standardize)
+    own = rescaled(before.spec, examples.values, standardize)
     if not is_moved(before.spec, own):
         return before.spec
     kept, moved = (_error_in(spec, own, before, examples, build) for spec in (before.spec, own))
@@ -79,8 +79,8 @@ def scaling_of_part(
     """
     n = len(examples)
     seen = min(int(before.info.get(ROWS, _REMEMBERED * n)), _REMEMBERED * n)
-    together = rescaled(before.spec, examples.x, standardize, seen)
-    own = rescaled(before.spec, examples.x, standardize)
+    together = rescaled(before.spec, examples.values, standardize, seen)
+    own = rescaled(before.spec, examples.values, standardize)
     if n >= _ENOUGH and is_moved(together, own, _FAR):
         kept, moved = (_error_in(spec, own, before, examples, build) for spec in (together, own))
         if moved < _MUCH_BETTER * min(kept, 1.0):

@@ -91,7 +91,7 @@ class Online:
                 for name, value in losses.items():
                     sums[name] = sums.get(name, 0.0) + float(value) * len(batch.x)
         self.parts += 1
-        self.remembered.add(examples.x)
+        self.remembered.add(examples.values)
         means = {name: total / seen for name, total in sums.items()}
         return {"epoch": self.parts, "step": self.step, **means}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,10 @@ from autoencode.anomaly.judgement import MOST_KEPT
 from autoencode.data import Data, Examples
 from autoencode.errors import OptionError, ThresholdWarning, nearest
 from autoencode.estimators.base import CoreEstimator
+from autoencode.estimators.own_options import check_loss, rows_to_validate_on
 from autoencode.estimators.parts import LearnsWhenAsked, Parts
 from autoencode.estimators.saved import SavedState
+from autoencode.files.sparse_rows import is_sparse, sparse_rows
 from autoencode.trained import Trained
 from autoencode.trained.model_files import sha256_of
 from autoencode.types import Array
@@ -80,13 +83,17 @@ class ScoredEstimator(LearnsWhenAsked, CoreEstimator):
             if not (isinstance(value, int | float) and 0 <= value < 1):
                 raise OptionError(f"{name} must lie in [0, 1), got {value!r}")
 
-    def _fit(self, X: Any) -> tuple[Examples, Reconstructed]:
+    def _fit(self, X: Any, validation_data: Any = None) -> tuple[Examples, Reconstructed]:
         """Fits, and gives the training rows as they are stored and as the model reconstructs them."""
         self._check_options()
+        check_loss(self.loss)
         X = self._checked(X, reset=True)
+        if is_sparse(X):  # rows are compared with each other entry by entry
+            X = sparse_rows(X).dense()
         seed = self._seed()
         prepared, spec, notices = self._prepared(X)
-        data = Data("array", prepared.bounded(), None, spec, notices)
+        held_out = rows_to_validate_on(validation_data, spec, pairs=False)
+        data = Data("array", prepared.bounded(), None, spec, notices, validation=held_out)
         examples = data.train.bounded()
         learned, seen = self._learn(data, np.arange(len(examples)), seed, self._before())
         self._parts = None
@@ -115,7 +122,7 @@ class ScoredEstimator(LearnsWhenAsked, CoreEstimator):
         plain, ranked = plain_rows(spec, examples), spec.layout == "row"
         apart = rows_apart(plain, keys, seed) if ranked else np.zeros(len(examples), bool)
         typical = typical_rows(plain, keys, seed, self.trim, apart)
-        own = Data(data.name, examples.take(typical), None, spec, data.notices)
+        own = replace(data, train=examples.take(typical), test=None, spec=spec)
         trained, history = self._train_on(own, seed, before)
         seen = reconstruct_rows(trained, examples)
         scorer = Scorer.fit(seen, keys, ranked=ranked, typical=typical, seed=seed, apart=apart)

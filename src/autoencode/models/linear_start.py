@@ -31,6 +31,7 @@ _EXACT = 2048
 _MORE, _PASSES = 10, 4  # directions beside those asked for, and rounds, of subspace iteration
 _LEAST = 1e-6  # of the largest variance: axes of less are rounding
 _ROUNDING = 1e-12
+_WIDE, _ZEROS = 64, 0.9  # columns of a table that is mostly zeros, and their share
 _SMALL = 0.01  # weights of codes that have no axis, and their share of the posterior's mean
 
 
@@ -55,12 +56,19 @@ class Lines:
     def of(cls, rows: Tensor, context: Tensor, width: int) -> Lines:
         """Finds the first axes of rows (N, R) beside contexts (N, C): ``width`` or all there are."""
         rows, context = rows.double(), context.double()
-        known = torch.cat([torch.ones_like(rows[:, :1]), context], dim=1)
+        # What is nearly always zero is explained from zero on, as truncated SVD does.
+        constant = torch.ones_like(rows[:, :1]) * (0.0 if _is_mostly_zeros(rows) else 1.0)
+        known = torch.cat([constant, context], dim=1)
         # One-hot contexts and a constant are dependent: the shortest solution.
         fitted = torch.linalg.pinv(known) @ rows
         rest = rows - known @ fitted
         axes, variances = _axes(rest, width)
         return cls(fitted[0], fitted[1:].T, axes, variances, rest.square().mean(0))
+
+
+def _is_mostly_zeros(rows: Tensor) -> bool:
+    """Tells whether rows are a wide table of which nine tenths are zeros, which were not moved."""
+    return rows.shape[1] >= _WIDE and int(rows.count_nonzero()) <= (1 - _ZEROS) * rows.numel()
 
 
 def _axes(rest: Tensor, width: int) -> tuple[Tensor, Tensor]:

@@ -58,6 +58,13 @@ class WeightedSum:
             for name, weight in weights.items()
         }
 
+    def with_term(self, name: str, term: NamedTerm, new: str) -> WeightedSum:
+        """Returns the sum with another term, called ``new``, in the place and at the weight of one."""
+        names = {one: new if one == name else one for one in self.terms}
+        terms = {names[one]: term if one == name else kept for one, kept in self.terms.items()}
+        weights = {names[one]: weight for one, weight in self._weights.items()}
+        return WeightedSum(terms, self.compared_by, **weights)
+
     def __call__(self, model: Model, batch: Batch, progress: Progress) -> Losses:
         return self.losses(model, batch, model(batch), progress)
 

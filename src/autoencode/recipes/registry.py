@@ -23,6 +23,9 @@ NATS, SSE = "nats per example", "squared error per example"
 MSE = "mean squared error per entry"
 
 PLAN_OPTIONS: Mapping[str, Option] = options_of(TrainingPlan)
+# Tables that are mostly zeros have many columns and few rows: more steps learn these by heart, and
+# codes become worse at telling topics (``benchmarks/sparse.py``).
+_STEPS_ON_ZEROS = 200
 _LINK = re.compile(r"https?://[^\s,]+")
 
 
@@ -129,7 +132,11 @@ class RecipeInfo:
             raise OptionError(f"unknown schedule '{schedule}'; use fast or paper")
         if schedule == "paper":
             return self.paper
-        return self.tables if spec is not None and spec.measured else self.fast
+        if spec is None or not spec.measured:
+            return self.fast
+        if spec.mostly_zeros:
+            return replace(self.tables, min_steps=min(self.tables.min_steps, _STEPS_ON_ZEROS))
+        return self.tables
 
 
 _RECIPES: dict[str, RecipeInfo] = {}

@@ -26,10 +26,12 @@ from autoencode.data import (
     one_hot,
     open_examples,
 )
-from autoencode.data.values.as_given import filled, shaped
+from autoencode.data.values.as_given import count_rows, filled, shaped
 from autoencode.data.values.frames import is_frame, select
 from autoencode.data.values.support import as_supported
 from autoencode.errors import DataError, IncompatibleError, OptionError
+from autoencode.files.free_memory import require_memory
+from autoencode.files.sparse_rows import is_sparse, sparse_rows
 from autoencode.likelihoods import IDENTITY, Bernoulli, Gaussian
 from autoencode.likelihoods.gaussian_columns import GaussianColumns
 from autoencode.models import AutoencoderModule, Decoder, Encoder, SemiSupervisedAutoencoder
@@ -42,6 +44,8 @@ from autoencode.types import Array, Batch, DataSpec, Observation, Unknown
 Half = TypeVar("Half", Encoder, Decoder)
 
 CHUNK = 1000  # rows that are computed together
+_WIDE = 1 << 25  # entries of rows that are computed together
+_ASKED = 1 << 24  # entries; for fewer it is not worth asking how much memory there is
 
 
 class PutOff:
@@ -215,11 +219,26 @@ class Trained:
         """Reconstructs x (N, ...) in the data's own units, in the shape of x and in floating point.
 
         Of a table that is its matrix (N, D), of examples that were read for the model (N, *D).
+
+        Raises:
+            DataError: with the numbers, where so many do not fit into the free memory.
         """
-        n = len(x) if hasattr(x, "__len__") and not on_disk(x) else None
-        raw = self.spec.to_raw
-        made = self._through(self._batches(x), lambda b: raw(self._net.reconstruct(b.x, b.context)), n)
+        n = None if on_disk(x) else count_rows(x)
+        if n is not None and n * self.spec.size > _ASKED:
+            what = f"the reconstruction of {n} x {self.spec.size} values"
+            require_memory(
+                4 * n * self.spec.size, what, "take it in parts (Trained.reconstruct_pieces)"
+            )
+        made = self._through(self._batches(x), self._reconstructed, n)
         return made if isinstance(x, Examples | Stored) else shaped(made, self.spec, x)
+
+    def reconstruct_pieces(self, x: Any) -> Iterator[Array]:
+        """Yields reconstructions (n, *D), some at a time: for more than memory holds."""
+        yield from self._each(self._batches(x), self._reconstructed)
+
+    def _reconstructed(self, batch: Batch) -> Tensor:
+        raw: Tensor = self.spec.to_raw(self._net.reconstruct(batch.x, batch.context))
+        return raw
 
     def decode(self, z: Any, labels: Any = None) -> Array:
         """Decodes codes (N, *Z) into examples in the data's own units, in the shape that they had.
@@ -406,7 +425,7 @@ class Trained:
             raise OptionError(
                 "the model never saw a gap; train it on data with gaps, or with noise=missing"
             )
-        known = x
+        known = x = sparse_rows(x).dense() if is_sparse(x) else x  # as what comes back
         if is_frame(x) and self.spec.columns:
             known = select(x, [column.name for column in self.spec.columns])
         return filled(x, self.spec, guess(known))
@@ -425,13 +444,21 @@ class Trained:
         if on_disk(x):
             x = open_examples(x, self.spec)
         if isinstance(x, Stored):
-            for rows in in_order(x, CHUNK, first, last):
+            for rows in in_order(x, self._chunk, first, last):
                 yield self.spec.batch(self.spec.seen_on(self.device, torch.from_numpy(rows)))
             return
         examples = x if isinstance(x, Examples) else Examples(apply_spec(x, self.spec))
         if first or last is not None:
             examples = examples.take(np.arange(first, len(examples) if last is None else last))
-        yield from Resident(examples, self.spec, self.device).batches(CHUNK)
+        yield from Resident(examples, self.spec, self.device).batches(self._chunk)
+
+    @property
+    def _chunk(self) -> int:
+        """How many rows are computed together: 1000, or a part of it where rows are very wide."""
+        if self.spec.layout != "row":
+            return CHUNK
+        parts = (1, 2, 4, 8, 20, 40, 100, 200)
+        return next((CHUNK // k for k in parts if CHUNK // k * self.spec.size <= _WIDE), 1)
 
     def _codes(self, z: Any) -> Tensor:
         if isinstance(z, Tensor):

@@ -89,7 +89,8 @@ class Stored:
         block = self.store.read(start, stop)
         if last > first:
             block = np.delete(block, self.without[first:last] - start, axis=0)
-        return self._arranged(block)
+        examples: Array = self._arranged(block)
+        return examples
 
     def read(self, start: int, stop: int) -> Array:
         """Reads the examples (n, *D) among rows ``start`` to ``stop`` of the store, in ``dtype``."""

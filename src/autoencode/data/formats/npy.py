@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from autoencode.data.formats.sparse_files import is_sparse_archive, read_sparse
 from autoencode.data.raw import FACTOR_KEYS, LABEL_KEYS, X_KEYS, Factors, Raw
 from autoencode.data.values.arrays import refuse_dtype
 from autoencode.errors import DataError
@@ -36,9 +37,9 @@ _MOST_DIRECTORY = 1 << 24  # bytes
 def read_file(path: str | os.PathLike[str]) -> Raw:
     """Reads the arrays of a ``.npy`` or ``.npz`` file.
 
-    In a ``.npz`` the examples are looked for under the names in common use (``x``, ``x_train``,
-    ``data``, ...), and so are their labels, a test part, and ``factors`` (N, F) that the examples were
-    made from, called ``factor_names`` (F,).
+    A ``.npz`` of ``scipy.sparse.save_npz`` is a sparse matrix. In another the examples are looked for
+    under the names in common use (``x``, ``x_train``, ``data``, ...), and so are their labels, a test
+    part, and ``factors`` (N, F) that the examples were made from, called ``factor_names`` (F,).
 
     Args:
         path: the file.
@@ -135,6 +136,13 @@ def _read_archive(archive: zipfile.ZipFile, path: Path) -> Raw:
         key = next((key for key in keys if key in members), None)
         return None if key is None else _read_member(archive, members[key], f"{path}, {key}", text)
 
+    if is_sparse_archive(members):
+        matrix = read_sparse(
+            members,
+            lambda key: _read_member(archive, members[key], f"{path}, {key}", key == "format"),
+            str(path),
+        )
+        return Raw(path.stem, matrix)
     x = read(X_KEYS)
     if x is None:
         x = read((_only_candidate(archive, members, path),))

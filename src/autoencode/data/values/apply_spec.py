@@ -15,6 +15,7 @@ from autoencode.data.values.outside import Tell, log, look_outside, range_of
 from autoencode.data.values.ranges import raw_dtype
 from autoencode.data.values.vocabulary import Unseen, unseen_notices
 from autoencode.errors import DataError
+from autoencode.files.sparse_rows import SparseRows
 from autoencode.types import Array, DataSpec
 
 
@@ -24,7 +25,7 @@ def apply_spec(
     part: str = "data",
     tell: Tell = log,
     unseen: list[Unseen] | None = None,
-) -> Array:
+) -> Any:
     """Brings new examples to the layout and range that a spec expects.
 
     One odd value stops nothing: what lies outside of the range of pixels is taken as the nearest value
@@ -46,7 +47,8 @@ def apply_spec(
         unseen: a list for categories that were never seen, where somebody asks which they are.
 
     Returns:
-        (N, *D) raw values for ``spec.to_model``: uint8, float32, or float64 of measurements.
+        (N, *D) raw values for ``spec.to_model``: uint8, float32, or float64 of measurements. Rows of a
+        ``scipy.sparse`` matrix stay ``SparseRows``.
 
     Raises:
         DataError: the examples do not fit.
@@ -59,6 +61,10 @@ def apply_spec(
         if unseen is not None:
             unseen += found
     given = as_array(x, part, spec.gaps)
+    if isinstance(given, SparseRows):
+        if spec.layout == "row":
+            return _sparse_to_spec(given, spec, part, tell)
+        given = given.dense()
     fitted = to_spec(given, spec, part, tell=tell)
     if scaled_up(spec, given.dtype):
         _refuse_scaled(given, range_of(spec)[1], part)
@@ -76,6 +82,18 @@ def to_spec(given: Array, spec: DataSpec, part: str, first_row: int = 0, tell: T
         if given.dtype.kind == "f" and not spec.noisy:
             array = array.clip(*range_of(spec))
     return np.ascontiguousarray(array, dtype=raw_dtype(given.dtype, spec.kind, spec.shape))
+
+
+def _sparse_to_spec(given: SparseRows, spec: DataSpec, part: str, tell: Tell) -> SparseRows:
+    """Brings sparse rows to a spec of rows; those out of its range are looked at as arrays are."""
+    to_shape(np.empty((0, given.shape[1])), spec, part)
+    if spec.kind == "unit":
+        low, high = extremes(given)
+        outside = low < range_of(spec)[0] or high > range_of(spec)[1]
+        if outside or scaled_up(spec, given.dtype):
+            dense = apply_spec(given.dense(), spec, part, tell)
+            return SparseRows(type(given.matrix)(dense))
+    return given.astype(raw_dtype(given.dtype, spec.kind, spec.shape))
 
 
 def scaled_up(spec: DataSpec, dtype: np.dtype[Any]) -> bool:

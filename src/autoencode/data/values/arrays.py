@@ -11,17 +11,19 @@ from torch.utils.data import Dataset, IterableDataset
 
 from autoencode.errors import DataError, DataTypeError
 from autoencode.files.free_memory import require_memory
+from autoencode.files.sparse_rows import Held, SparseRows, is_sparse, sparse_rows
 from autoencode.types import Array
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _ENCODE = "encode them as numbers first"
 
 
-def as_array(source: Any, part: str = "data", gaps: bool = False) -> Array:
+def as_array(source: Any, part: str = "data", gaps: bool = False) -> Any:
     """Converts examples to a numpy array, in the dtype and layout that they come in.
 
     Args:
-        source: numpy array, nested lists, torch tensor or a table with columns (pandas, polars).
+        source: numpy array, nested lists, torch tensor, a table with columns (pandas, polars), or a
+            matrix of ``scipy.sparse``, which becomes ``SparseRows``.
         part: what to call the data in an error message.
         gaps: whether values may be missing (NaN).
 
@@ -89,15 +91,18 @@ def refuse_dtype(dtype: np.dtype[Any], where: str) -> None:
         raise DataError(f"{where}: dtype {dtype} is not numeric; {_ENCODE}")
 
 
-def _numbers(source: Any, part: str) -> Array:
+def _numbers(source: Any, part: str) -> Any:
+    if isinstance(source, SparseRows):
+        return source
+    if is_sparse(source):
+        refuse_dtype(source.dtype, part)
+        return sparse_rows(source, part)
     if isinstance(source, torch.Tensor):
         return _from_tensor(source, part)
     if isinstance(source, Dataset):
         return from_dataset(source)[0]
     if hasattr(source, "columns") and hasattr(source, "dtypes"):
         return _from_table(source, part)
-    if hasattr(source, "toarray"):
-        raise DataError(f"{part}: a sparse matrix; make it dense with .toarray()")
     if np.ma.isMaskedArray(source) and np.ma.getmaskarray(source).any():
         raise DataError(f"{part}: masked values; drop or fill them first")
     try:
@@ -191,7 +196,7 @@ def _described(x: Array) -> str:
     return f"{' x '.join(map(str, x.shape))} {x.dtype}"
 
 
-def refuse_unusable(x: Array, part: str, first_row: int = 0, gaps: bool = False) -> None:
+def refuse_unusable(x: Held, part: str, first_row: int = 0, gaps: bool = False) -> None:
     """Refuses values that float32, in which models compute, cannot hold.
 
     Args:
@@ -200,6 +205,10 @@ def refuse_unusable(x: Array, part: str, first_row: int = 0, gaps: bool = False)
         first_row: the number of the first of them, where they are a stretch of more.
         gaps: whether values may be missing (NaN).
     """
+    if isinstance(x, SparseRows) and (row := _first_unusable(x, gaps)) is not None:
+        x, first_row = x[row : row + 1].dense(), first_row + row
+    elif isinstance(x, SparseRows):
+        return
     if x.dtype.kind == "f":
         _refuse_missing(x, part, first_row, gaps)
     # Only these can hold finite numbers that float32 cannot.
@@ -215,8 +224,23 @@ def refuse_unusable(x: Array, part: str, first_row: int = 0, gaps: bool = False)
         )
 
 
-def extremes(x: Array) -> tuple[float, float]:
+def _first_unusable(x: SparseRows, gaps: bool) -> int | None:
+    """Finds the first of some sparse rows that holds a value that float32 cannot hold."""
+    if x.dtype.kind != "f":
+        return None
+    with np.errstate(invalid="ignore"):
+        bad = np.abs(x.values) > _FLOAT32_MAX
+    bad |= np.zeros_like(bad) if gaps else np.isnan(x.values)
+    first = int(bad.argmax()) if len(bad) else 0
+    if not len(bad) or not bad[first]:
+        return None
+    return int(np.searchsorted(x.matrix.indptr, first, side="right")) - 1
+
+
+def extremes(x: Held) -> tuple[float, float]:
     """Finds the lowest and the highest known value; NaN for both when there is none."""
+    if isinstance(x, SparseRows):
+        return x.extremes()
     low, high = float(x.min()), float(x.max())
     if low != low and not np.isnan(x).all():
         low, high = float(np.nanmin(x)), float(np.nanmax(x))

@@ -131,6 +131,11 @@ def filled(source: Any, spec: DataSpec, guess: Array) -> Any:
     return whole
 
 
+def count_rows(source: Any) -> int:
+    """Counts the examples of anything that holds them; a sparse matrix has no length."""
+    return int(source.shape[0]) if hasattr(source, "shape") else len(source)
+
+
 def example_shape(like: Any) -> tuple[int, ...]:
     """Finds the shape of one example of anything like an array, also of nested lists."""
     if isinstance(like, list | tuple):

@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -69,8 +69,8 @@ class Arrangement:
         """Of ``DataSpec``: what is made comes back as it was given."""
         return () if self.given == self.shape else self.given
 
-    def __call__(self, x: Array) -> Array:
-        """Examples (N, *given) as (N, *shape)."""
+    def __call__(self, x: Any) -> Any:
+        """Examples (N, *given) as (N, *shape); sparse rows, which have one axis, as they are."""
         if self.channels_last:
             return np.moveaxis(x, -1, 1)
         return x if x.shape[1:] == self.shape else x.reshape(len(x), *self.shape)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from autoencode.files.sparse_rows import Held, SparseRows
 from autoencode.types import Array
 
 EPS = float(np.finfo(np.float32).eps)
@@ -16,12 +17,14 @@ _RANGES = ((0.25, 1.3489795), (0.1, 2.5631031), (0.05, 3.2897073), (0.01, 4.6526
 _FROM_MEAN_DEVIATION = 1.2533141  # the mean distance to the median of N(0, 1) is 1 over this
 
 
-def moments(x: Array) -> tuple[Array, Array]:
+def moments(x: Held) -> tuple[Array, Array]:
     """Computes mean and variance over known values of the examples, each (D,), in float64.
 
     Args:
         x: (N, *D).
     """
+    if isinstance(x, SparseRows):
+        return _sparse_moments(x)
     rows = x.reshape(len(x), -1)
     step = max(1, _CHUNK_ENTRIES // rows.shape[1])
     chunks = [slice(start, start + step) for start in range(0, len(rows), step)]
@@ -36,8 +39,31 @@ def moments(x: Array) -> tuple[Array, Array]:
     return mean, np.asarray(squares / known)
 
 
-def column_extremes(x: Array) -> tuple[Array, Array]:
+def _sparse_moments(x: SparseRows) -> tuple[Array, Array]:
+    """Computes mean and variance (D,) of sparse rows from what is not zero, in float64."""
+    width = x.shape[1]
+    gone, held, total, squares = (np.zeros(width) for _ in range(4))
+    chunks = [slice(start, start + _CHUNK_ENTRIES) for start in range(0, len(x.values), _CHUNK_ENTRIES)]
+    for chunk in chunks:
+        columns, values = x.columns[chunk], x.values[chunk].astype(np.float64)
+        lost = np.isnan(values)
+        gone += np.bincount(columns[lost], minlength=width)
+        held += np.bincount(columns[~lost], minlength=width)
+        total += np.bincount(columns[~lost], values[~lost], width)
+    known = np.maximum(1, len(x) - gone)
+    mean = total / known
+    for chunk in chunks:
+        columns, values = x.columns[chunk], x.values[chunk].astype(np.float64)
+        lost = np.isnan(values)
+        columns, values = columns[~lost], values[~lost]
+        squares += np.bincount(columns, np.square(values - mean[columns]), width)
+    return mean, (squares + np.maximum(0, known - held) * mean**2) / known
+
+
+def column_extremes(x: Held) -> tuple[Array, Array]:
     """Finds the lowest and highest known value (D,) of each entry."""
+    if isinstance(x, SparseRows):
+        return x.column_extremes()
     if x.dtype.kind != "f":
         return x.min(axis=0), x.max(axis=0)
     return np.fmin.reduce(x, axis=0), np.fmax.reduce(x, axis=0)

@@ -46,7 +46,9 @@ from autoencode.data.values.moments import (
     robust_moments,
 )
 from autoencode.data.values.pictures import could_be_picture, picture_shape, some_rows
+from autoencode.data.values.zeros import is_mostly_zeros, scaled_by_size, share_of_zeros
 from autoencode.errors import OptionError, nearest
+from autoencode.files.sparse_rows import Held, SparseRows, as_dense, known_values
 from autoencode.types import Array, Column, DataSpec, Kind, Standardize, layout_of
 
 _IN_COLUMNS = ("row", "sequence")  # layouts whose entries have a meaning, and a unit, each of its own
@@ -73,13 +75,15 @@ class Storage:
     scale: float = 1.0
     notice: str | None = None
 
-    def store(self, x: Array) -> Array:
-        """Converts the array to the stored dtype, contiguous; no copy is made where none is needed."""
+    def store(self, x: Held) -> Held:
+        """Converts values to the stored dtype, contiguous; no copy is made where none is needed."""
+        if isinstance(x, SparseRows):
+            return x.astype(self.dtype)
         return np.ascontiguousarray(x, dtype=self.dtype)
 
 
 def choose_storage(
-    parts: Sequence[Array], standardize: str = "columns", guessed: bool = True
+    parts: Sequence[Held], standardize: str = "columns", guessed: bool = True
 ) -> Storage:
     """Chooses one way to keep all parts of a data set, by the table above.
 
@@ -92,16 +96,16 @@ def choose_storage(
 
     def looked_at() -> Array:
         rows = parts[0]
-        return rows[some_rows(len(rows), rows.shape[1])]
+        return as_dense(rows[some_rows(len(rows), rows.shape[1])])
 
     return storage_of(
         Values(
             shape=parts[0].shape[1:],
-            dtype=np.result_type(*parts),
+            dtype=np.result_type(*(part.dtype for part in parts)),
             low=min(low for low, _ in ends),
             high=max(high for _, high in ends),
-            gaps=any(part.dtype.kind == "f" and bool(np.isnan(part.min())) for part in parts),
-            whole=lambda: all(are_whole(part) for part in parts),
+            gaps=any(have_gaps(part) for part in parts),
+            whole=lambda: all(are_whole(known_values(part)) for part in parts),
             rows=looked_at if guessed else None,
         ),
         standardize,
@@ -123,6 +127,12 @@ def raw_dtype(source: np.dtype[Any], kind: Kind, shape: tuple[int, ...]) -> type
         return np.uint8
     measured = kind == "real" and layout_of(shape) in _IN_COLUMNS
     return np.float64 if measured and could_be_coarse(source) else np.float32
+
+
+def have_gaps(x: Held) -> bool:
+    """Tells whether values are missing (NaN)."""
+    values = known_values(x)
+    return values.dtype.kind == "f" and values.size > 0 and bool(np.isnan(values.min()))
 
 
 def are_whole(x: Array) -> bool:
@@ -229,10 +239,10 @@ def _taken_as_pictures(shape: tuple[int, ...], scale: float) -> str:
 
 
 def spec_for(
-    x: Array,
+    x: Held,
     storage: Storage,
     standardize: str,
-    source: Array,
+    source: Held,
     columns: tuple[Column, ...] = (),
 ) -> tuple[DataSpec, list[str]]:
     """Makes the ``DataSpec`` of the training examples, and notices about them.
@@ -249,7 +259,8 @@ def spec_for(
             are probabilities or brightnesses, read as pixels are and not scaled, all else as
             ``columns``; ``global``: each entry its own mean but all share one scale, which leaves
             principal subspaces as they are; ``none``: nothing, and values that look like pixels are
-            taken as they are too.
+            taken as they are too. Wide tables that are mostly zeros are scaled as ``zeros`` says under
+            ``columns`` and ``unit``.
         source: (N, *D) the same examples as the user gave them, finer perhaps than stored.
         columns: of a table; only numbers among them are scaled.
     """
@@ -258,12 +269,12 @@ def spec_for(
     low, high = extremes(x)
     if low == high:
         notices.append(nothing_to_learn(low))
-    gaps = bool(np.isnan(x).any()) if x.dtype.kind == "f" else False
+    gaps = have_gaps(x)
     if storage.kind == "unit":
         return DataSpec(
             x.shape[1:], "unit", scale=(storage.scale,), columns=columns, gaps=gaps
         ), notices
-    mean, variance = center_and_variance(x, standardize)
+    mean, variance = center_and_variance(x, standardize, columns)
     constant = np.zeros(len(mean), bool)
     if layout_of(x.shape[1:]) == "row" and standardize not in ("global", "none"):
         lows, highs = column_extremes(x)
@@ -273,10 +284,26 @@ def spec_for(
     mean, variance = np.where(coded, 0.0, mean), np.where(coded, 1.0, variance)
     spec, more = standardized(x.shape[1:], mean, variance, constant & ~coded, standardize)
     spec = replace(spec, columns=columns, gaps=gaps)
-    rows = source.reshape(len(source), -1)
+    if is_scaled_by_size(x, standardize, columns):
+        more = [_taken_as_sizes(x, mean), *more]
     if could_be_coarse(source.dtype):
+        rows = source if isinstance(source, SparseRows) else source.reshape(len(source), -1)
         more = precision_notice(*column_extremes(rows)) + more
     return spec, notices + more
+
+
+def is_scaled_by_size(x: Held, standardize: str, columns: Sequence[Column] = ()) -> bool:
+    """Tells whether rows are scaled as tables are that are mostly zeros (``values.zeros``)."""
+    plain = all(column.numeric for column in columns)
+    return standardize in ("columns", "unit") and plain and is_mostly_zeros(x)
+
+
+def _taken_as_sizes(x: Held, mean: Array) -> str:
+    still = int((mean == 0).sum())
+    return (
+        f"{share_of_zeros(x):.1%} of the values are zero: {still} of {len(mean)} columns are not "
+        "centred and share one scale; standardize='all_columns' gives each mean 0 and variance 1"
+    )
 
 
 def check_standardize(name: str) -> None:
@@ -336,13 +363,20 @@ def _by_feature(
     return _tuple(np.tile(offset, shape[0])), _tuple(np.tile(scale, shape[0]))
 
 
-def center_and_variance(x: Array, standardize: str) -> tuple[Array, Array]:
+def center_and_variance(
+    x: Held, standardize: str, columns: Sequence[Column] = ()
+) -> tuple[Array, Array]:
     """Computes what real examples (N, *D) are scaled by, each (D,): mean and variance, or robust ones.
 
-    Images have one robust centre and scale for all pixels, sequences one of each feature.
+    Images have one robust centre and scale for all pixels, sequences one of each feature, tables that
+    are mostly zeros what ``zeros.scaled_by_size`` finds.
     """
+    if is_scaled_by_size(x, standardize, columns):
+        return scaled_by_size(x)
     if standardize != "robust":
         return moments(x)
+    if isinstance(x, SparseRows):
+        x = x.dense()
     width = x.shape[-1] if layout_of(x.shape[1:]) in _IN_COLUMNS else 1  # of what is scaled apart
     center, scale = robust_moments(x.reshape(-1, width))
     repeats = math.prod(x.shape[1:]) // width

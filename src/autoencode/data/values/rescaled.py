@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from autoencode.data.values.ranges import center_and_variance, standardized
-from autoencode.types import Array, DataSpec
+from autoencode.data.values.moments import column_extremes
+from autoencode.data.values.ranges import center_and_variance, is_scaled_by_size, standardized
+from autoencode.files.sparse_rows import Held, SparseRows
+from autoencode.types import Array, Column, DataSpec
 
 
-def rescaled(spec: DataSpec, x: Array, standardize: str, n_before: int = 0) -> DataSpec:
+def rescaled(spec: DataSpec, x: Held, standardize: str, n_before: int = 0) -> DataSpec:
     """Learns the offset and scale of a spec from further examples; all else of it stays.
 
     Examples that were seen before count by what the spec says of them: the mean and variance of all
@@ -35,15 +38,20 @@ def rescaled(spec: DataSpec, x: Array, standardize: str, n_before: int = 0) -> D
     """
     if spec.kind == "unit" or standardize == "none":
         return spec
-    center, variance = _of(x, standardize)
+    center, variance = _of(x, standardize, spec.columns)
     if n_before:
         before = np.broadcast_to(np.asarray(spec.offset), center.shape)
         scale = np.broadcast_to(np.asarray(spec.scale), center.shape)
         share = len(x) / (n_before + len(x))
         moved = center - before
         between = share * (1 - share) * moved**2
-        center = before + share * moved
-        variance = (1 - share) * np.where(scale == 1.0, 0.0, scale**2) + share * variance + between
+        merged = (1 - share) * np.where(scale == 1.0, 0.0, scale**2) + share * variance + between
+        if is_scaled_by_size(x, standardize, spec.columns):
+            # A size is that of what is not zero: it stays where all is zero now, or was before.
+            stays = (before == 0) & (center == 0)
+            merged = np.where(stays & (scale == 1.0), variance, merged)
+            merged = np.where(stays & (variance == 0), scale**2, merged)
+        center, variance = before + share * moved, merged
     plain = np.array([not c.numeric and c.kind != "count" for c in spec.columns], bool)
     if plain.any():
         center, variance = np.where(plain, 0.0, center), np.where(plain, 1.0, variance)
@@ -51,11 +59,10 @@ def rescaled(spec: DataSpec, x: Array, standardize: str, n_before: int = 0) -> D
     return replace(spec, offset=learned.offset, scale=learned.scale)
 
 
-def _of(x: Array, standardize: str) -> tuple[Array, Array]:
+def _of(x: Held, standardize: str, columns: Sequence[Column]) -> tuple[Array, Array]:
     """Computes centre and variance (D,) of examples, exactly 0 where an entry is the same in all."""
-    center, variance = center_and_variance(x, standardize)
-    rows = x.reshape(len(x), -1)
-    low, high = np.fmin.reduce(rows, axis=0), np.fmax.reduce(rows, axis=0)
+    center, variance = center_and_variance(x, standardize, columns)
+    low, high = column_extremes(x if isinstance(x, SparseRows) else x.reshape(len(x), -1))
     same = (low == high) | (np.isnan(low) if x.dtype.kind == "f" else False)
     first = np.nan_to_num(low.astype(np.float64))
     return np.where(same, first, center), np.where(same, 0.0, variance)

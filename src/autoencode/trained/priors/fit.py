@@ -9,6 +9,7 @@ from torch import nn
 from autoencode.data import Examples, ExampleSet
 from autoencode.data.values.moments import column_quantiles
 from autoencode.errors import TrainingError
+from autoencode.files.sparse_rows import bytes_of
 from autoencode.models.marginals import Marginals
 from autoencode.priors import StandardNormal
 from autoencode.randomness import drawing
@@ -28,6 +29,8 @@ _PRIOR_ROWS, _PRIOR_MANY = 10_000, 100_000
 # The largest code and the fewest rows for which a mixture of ten full covariances is fitted.
 _MIXED_CODES, _MIXED_ROWS = 64, 100
 _MOST_MAPPED = 4096  # entries of an example whose quantiles are kept
+# Rows whose errors are measured: so many entries of them at most, but not fewer rows than these.
+_MOST_MEASURED, _FEWEST_MEASURED = 1 << 25, 100
 _KEPT_BYTES = 64 << 20  # of rows that wait until a prior is fitted to their codes
 
 
@@ -177,7 +180,8 @@ def _measure_spread(trained: Trained, examples: Examples, seed: int) -> None:
     if measure is None:
         return
     net = trained.recipe.model
-    few = _some(examples, _PRIOR_ROWS, seed)
+    most = max(_FEWEST_MEASURED, min(_PRIOR_ROWS, _MOST_MEASURED // trained.spec.size))
+    few = _some(examples, most, seed)
 
     def squares(batch: Batch) -> torch.Tensor:
         return (net.reconstruct(batch.x, batch.context) - batch.target).square()
@@ -200,11 +204,12 @@ def fit_prior_later(trained: Trained, examples: ExampleSet, seed: int = 0) -> No
         return
     rows = examples.bounded()
     few = _some(rows, _PRIOR_ROWS, seed)
-    if few.held[:1].nbytes * len(few) * (1 if few.held_target is None else 2) > _KEPT_BYTES:
+    values = few.values
+    if bytes_of(values) * (1 if few.held_target is None else 2) > _KEPT_BYTES:
         fit_prior(trained, few, seed)
         return
     target = None if few.target is None else few.target.copy()
-    kept = Examples(few.x.copy(), few.labels, target=target)
+    kept = Examples(values.copy(), few.labels, target=target)
     trained.put_off = PutOff(lambda: fit_prior(trained, kept, seed))
 
 
