@@ -97,7 +97,9 @@ def test_images_go_through_each_model_once_and_are_drawn_from_that(embedded, tmp
     AnomalyDetector("conv", random_state=0, **quick).fit(images).save(tmp_path / "kept")
     embedded.clear()
     found = anomalies(tmp_path / "x.npy", tmp_path / "kept", report=tmp_path / "r.html", device="cpu")
-    assert "reconstructions" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert page.count(': reconstruction"') == 20
+    assert page.index("image 5: original") < page.index("image 5: reconstruction")
     assert found.scores.argmax() == 5
     assert seen_once(embedded, N, N)
 

@@ -292,7 +292,7 @@ def test_all_pictures_are_drawn_again(cli, pictures, plane, tmp_path):
     run = shutil.copytree(plane, tmp_path / "run")
     shutil.rmtree(run / "plots")
     files = cli("plot", run, "--json").json["files"]
-    kinds = ["reconstructions", "loss", "latent", "grid", "traversals", "samples"]
+    kinds = ["columns", "reconstructions", "loss", "latent", "grid", "traversals", "samples"]
     assert files == [str(run / "plots" / f"{kind}.png") for kind in kinds]
     assert all(path.read_bytes().startswith(PNG) for path in (run / "plots").iterdir())
 

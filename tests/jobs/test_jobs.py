@@ -131,7 +131,8 @@ def test_images_are_shown_beside_their_reconstructions(cli, tmp_path, hurried): 
         *("--quiet", "--report", page, "-o", out),
     )
     assert result.code == 0, result
-    assert "reconstructions" in page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    assert text.index('alt="00.png: original"') < text.index('alt="00.png: reconstruction"')
     found = pd.read_csv(out)
     assert found["anomaly_score"].idxmax() == 0
 

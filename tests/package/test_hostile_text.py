@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from autoencode.console import note, printable, shortened
 from autoencode.console.lines import MOST_BYTES
 from autoencode.errors import OptionError, nearest
-from autoencode.pictures.of_anomalies import images_figure, shares_figure
-from autoencode.pictures.pages import write_page
+from autoencode.pictures.found_rows import Entry, FoundRow, Reason
+from autoencode.pictures.of_anomalies import shares_figure
+from autoencode.pictures.pages import write_anomalies
 from autoencode.pictures.plots import png
 from autoencode.recipes.options import Option
 from cli_runs import assert_refused, cli  # noqa: F401
@@ -58,14 +59,10 @@ def test_a_line_on_stderr_is_one_line_and_short(capsys, evil):
 @pytest.mark.parametrize("evil", EVIL)
 def test_a_page_holds_nothing_that_is_obeyed(tmp_path, evil):
     page = tmp_path / "x.html"
-    words = {
-        "title": evil,
-        "facts": {evil: evil},
-        "notices": [evil],
-        "header": [evil],
-        "rows": [[evil]],
-    }
-    write_page(page, **words, pictures=())
+    reason = Reason(evil, evil, evil, gap=False, mark="≠", level=3, usual=evil, bar=90)
+    entries = (Entry(evil, evil),)
+    found = FoundRow(evil, 1.0, 0.5, True, reasons=(reason,), cells=entries, n_cells=1)
+    write_anomalies(page, title=evil, facts={evil: evil}, found=[found], what=evil, pictures=())
     assert not set(page.read_text(encoding="utf-8")) & (OBEYED - {"\n", "\t"})
 
 
@@ -114,8 +111,6 @@ def test_balanced_ones_are_read(text):
 @pytest.mark.parametrize("evil", [*EVIL, r"$\nothing{$", "$$", "\\"])
 def test_pictures_of_anomalies_show_any_name(evil):
     """A formula that is none would be an error, a control character a warning: both fail here."""
-    image = np.zeros((1, 1, 4, 4), np.float32)
-    assert png(images_figure(image, image, image, [evil]))
     found = SimpleNamespace(
         scores=np.ones(1), shares=np.ones((1, 2)), top=lambda row, n: [(evil, 0.5), ("b", 0.5)]
     )

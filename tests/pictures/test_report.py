@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from PIL import Image
 from autoencode.errors import DataError, StorageError
 from autoencode.pictures import plots
 from autoencode.pictures.pages import format_number, write_report
+from page import Page
 
 METRICS = [
     {"name": "ELBO", "value": -93.18234, "unit": "nats per example", "meaning": "A lower bound."},
@@ -28,43 +28,6 @@ CONFIG = {
     "dropout": None,
     "environment": {"torch": "2.13.0", "hardware": {"gpu": "H200"}},
 }
-
-
-class Page(HTMLParser):
-    """The tags, texts and tables of a page."""
-
-    VOID = frozenset({"meta", "link", "img", "br"})
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.open, self.rows, self.cell = [], [], [], None
-        self.texts = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-        if tag == "tr":
-            self.rows.append([])
-        if tag in ("td", "th"):
-            self.rows[-1].append("")
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag, f"<{tag}> is closed out of turn"
-
-    def handle_data(self, data):
-        self.texts.append(data)
-        if self.open and self.open[-1] in ("td", "th"):
-            self.rows[-1][-1] += data
-
-    def all(self, tag):
-        return [attrs for name, attrs in self.tags if name == tag]
-
-    @property
-    def text(self):
-        return " ".join(self.texts)
 
 
 def png_bytes(size=(4, 3)):

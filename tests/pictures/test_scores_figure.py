@@ -6,7 +6,7 @@ from autoencode.pictures.of_anomalies import scores_figure
 
 
 def test_numbers_of_rows_are_written_as_numbers():
-    figure = scores_figure(np.random.default_rng(0).exponential(size=800), 4.0, None)
+    figure = scores_figure(np.random.default_rng(0).exponential(size=800), 4.0)
     figure.canvas.draw()
     written = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert {"1", "10", "100"} <= set(written)

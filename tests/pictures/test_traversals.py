@@ -85,8 +85,8 @@ def test_a_plain_code_is_swept_by_its_spread(few):
     assert pictures.caption("traversals", plain.trained)
 
 
-def test_rows_of_numbers_are_profiles_in_cells():
-    x = np.random.default_rng(0).uniform(size=(50, 6)).astype(np.float32)
+def test_rows_of_many_numbers_without_names_are_profiles_in_cells():
+    x = np.random.default_rng(0).uniform(size=(50, 70)).astype(np.float32)
     table = train(x, "vae", latent_dim=2, epochs=1, device="cpu")
     figure = draw(table, table.data.test)
     (ax,) = figure.axes

@@ -14,6 +14,7 @@ from autoencode.anomaly.judgement import Judgement, ScoredRows
 from autoencode.anomaly.memory import Memory, row_keys, typical_rows
 from autoencode.anomaly.reconstructed import (
     Reconstructed,
+    expected_rows,
     plain_rows,
     reconstruct_rows,
     standardized_entries,
@@ -34,6 +35,7 @@ __all__ = [
     "Tail",
     "benjamini_hochberg",
     "conformal_pvalues",
+    "expected_rows",
     "explained",
     "fence",
     "gap",

@@ -114,6 +114,11 @@ class Judgement:
     def __len__(self) -> int:
         return len(self.scores)
 
+    @property
+    def x(self) -> Array:
+        """The rows (N, *D) that were judged, in the data's own units; of a table its matrix."""
+        return self._rows.examples.x
+
     def most_anomalous(self, n: int) -> Array:
         """Finds the numbers of the n rows with the highest scores, the highest first."""
         return most_anomalous(self.scores, n)

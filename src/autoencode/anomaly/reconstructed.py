@@ -113,6 +113,26 @@ def unseen_of(spec: DataSpec, x: Array) -> Array:
     return found
 
 
+def expected_rows(spec: DataSpec, seen: Reconstructed) -> Array:
+    """Gives what the model expects of each entry, (N, D) in the data's own units.
+
+    Of a category that is the place of the likeliest value, as in a table's matrix.
+    """
+    entries = np.zeros((len(seen), seen.n_entries))
+    for i in range(seen.n_entries) if spec.mixed else ():
+        places = np.flatnonzero(seen.entry == i)
+        column = spec.columns[i]
+        if column.kind == "category":
+            entries[:, i] = seen.expected[:, places[: len(column.categories)]].argmax(axis=1)
+        else:
+            entries[:, i] = seen.expected[:, places[0]]
+    if not spec.mixed:
+        entries = seen.expected
+    shaped = torch.from_numpy(np.ascontiguousarray(entries)).reshape(-1, *spec.shape)
+    raw: Array = spec.to_raw(shaped).numpy().reshape(len(seen), -1)
+    return raw
+
+
 def plain_rows(spec: DataSpec, examples: Examples) -> Array:
     """Turns rows into plain numbers (N, P), before any model: the mean in gaps, categories one-hot."""
     x = spec.to_model(torch.from_numpy(np.ascontiguousarray(examples.x)))

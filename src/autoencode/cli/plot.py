@@ -24,7 +24,7 @@ from autoencode.errors import OptionError
     "--kind",
     default="all",
     show_default=True,
-    metavar="reconstructions|loss|latent|grid|traversals|samples|all",
+    metavar="columns|reconstructions|loss|latent|grid|traversals|samples|all",
     help="What to draw.",
 )
 @click.option(

@@ -19,12 +19,14 @@ from autoencode.jobs.common import Input, Note, keep, read_for, refuse_layout, r
 from autoencode.reading import NO_OPTIONS, TableOptions
 from autoencode.runs.data import run_data
 from autoencode.trained import choose_device, load_trained
-from autoencode.types import Array, Channels, DataSpec, Layout
+from autoencode.types import Array, Channels, Layout
 
 _CALIBRATED_FROM = 50  # rows; of fewer none can be spared
 _TOLD = 100  # rows whose reasons are told, the most anomalous; more where more are flagged
 _REASONS, _LEAST, _LONGEST = 3, 0.01, 40
-_SHOWN, _DRAWN = 20, 9  # rows in the report's table and in its pictures
+_SHOWN = 20  # rows in the report
+_ADDED = ("anomaly", "anomaly_score", "anomaly_pvalue", "anomaly_reasons")  # columns
+_WHAT = {"row": "row", "image": "image", "sequence": "signal", "volume": "volume"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,11 +208,13 @@ def _write_report(
 
     ``told`` are the rows that are explained, the most anomalous first.
     """
-    from autoencode.pictures.pages import write_page
+    from autoencode.pictures.found_rows import found_rows
+    from autoencode.pictures.of_anomalies import pvalues_figure, scores_figure
+    from autoencode.pictures.pages import Shown, write_anomalies
 
-    trained, drawn = detector.trained_, told[:_DRAWN]
-    table = result.take(told[:_SHOWN])
-    names = [_called(given, int(row)) for row in drawn]
+    trained, shown = detector.trained_, told[:_SHOWN]
+    what = _WHAT[trained.spec.layout]
+    names = [_called(given, int(row), what) for row in shown]
     by = f"a score above {judgement.threshold:.4g}"
     if fdr is not None:
         by = f"a false discovery rate of {fdr:g}"
@@ -219,55 +223,29 @@ def _write_report(
         "Called anomalous": f"{int(judgement.flags.sum())}, by {by}",
         "Model": f"{trained.recipe.name}, score {detector.measure}",
     }
-    write_page(
+    as_given = None
+    if given.table is not None:
+        own = result.select([name for name in result.column_names if name not in _ADDED])
+        as_given = own.take(shown).to_pylist()
+    pictures: list[Shown] = [
+        {
+            "image": scores_figure(judgement.scores, judgement.threshold),
+            "caption": "Scores of all rows, higher is more anomalous.",
+        }
+    ]
+    if judgement.pvalues is not None:
+        image = pvalues_figure(judgement.pvalues)
+        pictures.append({"image": image, "caption": "Their p-values."})
+    spec, explained = trained.spec, explanation.first(_SHOWN)
+    write_anomalies(
         path,
         title=f"Anomalies in {Path(str(source)).name}",
         facts=facts,
-        notices=(),
-        header=table.column_names,
-        rows=[[_cell(name, value) for name, value in row.items()] for row in table.to_pylist()],
-        pictures=_pictures(trained.spec, judgement, explanation.first(_DRAWN), drawn, names),
+        found=found_rows(spec, judgement, explained, shown, names, as_given),
+        what=f"{what}s",
+        pictures=pictures,
     )
 
 
-def _pictures(
-    spec: DataSpec, judgement: Judgement, explanation: Explanation, drawn: Array, names: list[str]
-) -> list[Any]:
-    """Draws all scores, and what adds to those of the rows ``drawn``, which have these names."""
-    from autoencode.pictures.of_anomalies import images_figure, scores_figure, shares_figure
-
-    scores = scores_figure(judgement.scores, judgement.threshold, judgement.pvalues)
-    if spec.layout == "image":
-        seen = judgement.reconstructed(drawn)
-        x, back = (_in_unit_range(spec, part) for part in (seen.values, seen.expected))
-        caption = "The most anomalous images, their reconstructions, and what each pixel adds."
-        figure = images_figure(x, back, explanation.shares, names)
-    else:
-        caption = "What adds most to the scores of the most anomalous rows."
-        figure = shares_figure(explanation, names=names)
-    return [
-        {
-            "image": scores,
-            "caption": "Scores of all rows, higher is more anomalous, and their p-values.",
-        },
-        {"image": figure, "caption": caption},
-    ]
-
-
-def _cell(name: str, value: Any) -> Any:
-    """Writes a value as the file has it; what was computed is rounded by the page."""
-    computed = name.startswith("anomaly_")
-    return f"{value:.6g}" if isinstance(value, float) and not computed else value
-
-
-def _called(given: Input, row: int) -> str:
-    return str(row if given.ids is None else given.ids[row])
-
-
-def _in_unit_range(spec: DataSpec, pixels: Array) -> Array:
-    """Brings pixels (N, C) in the model's units to images (N, *D) in [0, 1]."""
-    images = pixels.reshape(len(pixels), *spec.shape)
-    if spec.kind == "unit":
-        return images
-    low, high = float(images.min()), float(images.max())
-    return (images - low) / ((high - low) or 1.0)
+def _called(given: Input, row: int, what: str) -> str:
+    return f"{what} {row}" if given.ids is None else str(given.ids[row])

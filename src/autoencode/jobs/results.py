@@ -178,12 +178,9 @@ def _levels(x: Array, spec: DataSpec) -> Array:
 
 
 def _picture(array: Array, trained: Trained) -> bytes:
-    import torch
+    from autoencode.pictures import of_runs, plots
 
-    from autoencode.pictures import plots
-
-    seen = trained.spec.to_model(torch.from_numpy(array)).numpy()
-    return plots.png(plots.samples(seen, title=f"{min(len(array), 64)} of {len(array)} examples"))
+    return plots.png(of_runs.sheet(trained, array))
 
 
 def examples_table(

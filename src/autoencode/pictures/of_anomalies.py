@@ -1,4 +1,4 @@
-"""Pictures of a search for anomalies: scores, p-values, the rows found and why."""
+"""Pictures of a search for anomalies: scores, p-values, and bars of what makes them up."""
 
 from __future__ import annotations
 
@@ -13,56 +13,40 @@ from autoencode.errors import DataError
 from autoencode.pictures._cells import FIRST, SECOND, Array, short_name
 
 
-def scores_figure(scores: Array, threshold: float, pvalues: Array | None = None) -> Figure:
-    """Draws histograms of anomaly scores, with the threshold, and of p-values.
+def scores_figure(scores: Array, threshold: float) -> Figure:
+    """Draws a histogram of anomaly scores, with the threshold.
 
     Args:
         scores: (N,) higher is more anomalous.
         threshold: what lies above is called anomalous.
-        pvalues: (N,) uniform when no row is anomalous.
     """
-    figure = Figure(figsize=(8, 2.8), layout="constrained")
-    axes = figure.subplots(1, 1 if pvalues is None else 2, squeeze=False)[0]
-    axes[0].hist(scores, bins=min(60, max(10, len(scores) // 10)), color=FIRST["color"])
+    figure, ax = _histogram()
+    ax.hist(scores, bins=min(60, max(10, len(scores) // 10)), color=FIRST["color"])
     if np.isfinite(threshold):
-        axes[0].axvline(threshold, color=SECOND["color"], label="threshold")
-        axes[0].legend(frameon=False)
-    axes[0].set(xlabel="anomaly score", ylabel="rows", yscale="log")
+        ax.axvline(threshold, color=SECOND["color"], label="threshold")
+        ax.legend(frameon=False)
+    ax.set(xlabel="anomaly score", ylabel="rows", yscale="log")
     # Not as powers in mathematical type: text is drawn as it is, since some is other people's.
-    axes[0].yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    if pvalues is not None:
-        axes[1].hist(pvalues, bins=np.linspace(0, 1, 21), color=FIRST["color"])
-        axes[1].axhline(len(pvalues) / 20, color=SECOND["color"], label="if none were anomalous")
-        axes[1].legend(frameon=False)
-        axes[1].set(xlabel="p-value", ylabel="rows")
-    for ax in axes:
-        ax.spines[["top", "right"]].set_visible(False)
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     return figure
 
 
-def images_figure(images: Array, reconstructions: Array, shares: Array, names: list[str]) -> Figure:
-    """Draws images above their reconstructions and maps of what each pixel adds to the score.
-
-    Args:
-        images, reconstructions: (N, C, H, W) in [0, 1].
-        shares: (N, C, H, W).
-        names: of the images.
-    """
-    n = len(images)
-    figure = Figure(figsize=(1.3 * n, 4.2), layout="constrained")
-    axes = figure.subplots(3, n, squeeze=False)
-    for i in range(n):
-        for row, image in enumerate((images[i], reconstructions[i])):
-            pixels = np.moveaxis(image, 0, -1).clip(0, 1)
-            if pixels.shape[-1] == 1:
-                axes[row, i].imshow(pixels[..., 0], cmap="gray", vmin=0, vmax=1)
-            else:
-                axes[row, i].imshow(pixels[..., :3])
-        axes[2, i].imshow(shares[i].sum(0), cmap="magma")
-        axes[0, i].set_title(short_name(names[i]), fontsize=8, parse_math=False)
-        for row in range(3):
-            axes[row, i].set_axis_off()
+def pvalues_figure(pvalues: Array) -> Figure:
+    """Draws a histogram of p-values (N,), which are uniform when no row is anomalous."""
+    figure, ax = _histogram()
+    ax.hist(pvalues, bins=np.linspace(0, 1, 21), color=FIRST["color"])
+    ax.axhline(len(pvalues) / 20, color=SECOND["color"], label="if none were anomalous")
+    ax.legend(frameon=False)
+    ax.set(xlabel="p-value", ylabel="rows")
     return figure
+
+
+def _histogram() -> tuple[Figure, Any]:
+    """Makes a figure that can be read on a phone as it is."""
+    figure = Figure(figsize=(4.4, 2.8), layout="constrained")
+    ax = figure.subplots()
+    ax.spines[["top", "right"]].set_visible(False)
+    return figure, ax
 
 
 MOST_ROWS = 12

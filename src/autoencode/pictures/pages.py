@@ -9,10 +9,11 @@ import base64
 import json
 import math
 import os
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -22,7 +23,10 @@ from autoencode.console import printable
 from autoencode.errors import DataError, StorageError
 from autoencode.evaluate.card import Card
 from autoencode.files.atomic import write_atomically
+from autoencode.pictures.found_rows import FoundRow
+from autoencode.pictures.of_views import View
 from autoencode.pictures.plots import png
+from autoencode.pictures.words import brief
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -36,12 +40,22 @@ class Metric(TypedDict):
     meaning: str
 
 
+class Exhibit(TypedDict):
+    """A table or panels of the report, which are shown as such and not as a picture."""
+
+    view: View
+    caption: str
+
+
 class Picture(TypedDict):
     """A picture of the report: a figure, the bytes of a PNG file or the path of one."""
 
     image: Figure | bytes | str | os.PathLike[str]
     caption: str
     alt: NotRequired[str]
+
+
+Shown = Picture | Exhibit
 
 
 def write_report(
@@ -51,7 +65,7 @@ def write_report(
     config: Mapping[str, Any],
     metrics: Sequence[Metric],
     history: Sequence[Mapping[str, Any]],
-    pictures: Iterable[Picture],
+    pictures: Iterable[Shown],
     notices: Sequence[str] = (),
     history_unit: str = "nats per example",
     diagnoses: Sequence[Mapping[str, Any]] | None = None,
@@ -65,7 +79,7 @@ def write_report(
             (versions and hardware) get sections of their own.
         metrics: what was measured.
         history: one mapping per epoch; entries may be missing.
-        pictures: what to show, in order, all PNG. ``alt`` is the caption unless given.
+        pictures: what to show, in order; pictures are PNG, their ``alt`` is the caption unless given.
         notices: what a reader must know before believing the numbers.
         history_unit: what the loss is measured in.
         diagnoses: what the training doctor found, each with ``message``, ``suggestion`` and
@@ -78,7 +92,7 @@ def write_report(
         title=title,
         notices=notices,
         metrics=metrics,
-        pictures=[_embedded(picture) for picture in pictures],
+        pictures=[_item(each) for each in pictures],
         command=config.get("command"),
         snippet=_snippet(Path(path).parent),
         sections=_sections(config),
@@ -90,39 +104,38 @@ def write_report(
     write_atomically(path, page.encode())
 
 
-def write_page(
+def write_anomalies(
     path: str | os.PathLike[str],
     *,
     title: str,
     facts: Mapping[str, Any],
-    notices: Sequence[str],
-    header: Sequence[str],
-    rows: Sequence[Sequence[Any]],
-    pictures: Iterable[Picture],
+    found: Sequence[FoundRow],
+    what: str,
+    pictures: Iterable[Shown],
 ) -> None:
-    """Writes a page of a few facts, a table and pictures as one HTML file, whole or not at all.
+    """Writes a page of the rows that were found anomalous as one HTML file, whole or not at all.
 
     Args:
         path: the file.
         title: what it is about.
         facts: short names and values.
-        notices: what a reader must know before believing the numbers.
-        header, rows: of the table; numbers are rounded.
-        pictures: what to show, in order.
+        found: the rows, the most anomalous first.
+        what: what they are called, rows, images, ...
+        pictures: of all rows, in order.
     """
-    page = _template("page.html").render(
+    page = _template("anomalies.html").render(
         title=title,
         facts=facts,
-        notices=notices,
-        header=header,
-        rows=rows,
-        pictures=[_embedded(picture) for picture in pictures],
+        notices=(),
+        found=found,
+        what=what,
+        pictures=[_item(each) for each in pictures],
     )
     write_atomically(path, page.encode())
 
 
 def write_card(
-    path: str | os.PathLike[str], card: Card, *, run: str, pictures: Iterable[Picture] = ()
+    path: str | os.PathLike[str], card: Card, *, run: str, pictures: Iterable[Shown] = ()
 ) -> None:
     """Writes an evaluation card as one HTML file, whole or not at all.
 
@@ -138,7 +151,7 @@ def write_card(
         notices=(),
         card=card,
         absent=[entry for entry in card.entries if entry.absent],
-        pictures=[_embedded(picture) for picture in pictures],
+        pictures=[_item(each) for each in pictures],
     )
     write_atomically(path, page.encode())
 
@@ -175,6 +188,7 @@ def _template(name: str) -> Any:
         finalize=_shown,
     )
     environment.filters["number"] = format_number
+    environment.filters["brief"] = brief
     environment.filters["rounded"] = "{:.2g}".format
     return environment.get_template(name)
 
@@ -186,7 +200,15 @@ def _shown(value: Any) -> Any:
     return "\n".join(map(printable, value.split("\n")))
 
 
-def _embedded(picture: Picture) -> dict[str, str]:
+def _item(shown: Shown) -> dict[str, Any]:
+    """Prepares what is shown for ``parts.html``, which has a macro for each form."""
+    if "view" in shown:
+        exhibit = cast(Exhibit, shown)
+        return {"form": exhibit["view"].form, **exhibit}
+    return {"form": "png", **_embedded(shown)}
+
+
+def _embedded(picture: Picture) -> dict[str, Any]:
     image = picture["image"]
     if isinstance(image, Figure):
         content = png(image)
@@ -201,7 +223,9 @@ def _embedded(picture: Picture) -> dict[str, str]:
     if not content.startswith(_PNG):
         raise DataError(f"the picture {caption!r} is not a PNG; save it with plots.save")
     data = base64.b64encode(content).decode("ascii")
-    return {"caption": caption, "alt": picture.get("alt") or caption, "data": data}
+    width, height = struct.unpack(">II", content[16:24])
+    alt = picture.get("alt") or caption
+    return {"caption": caption, "alt": alt, "data": data, "width": width, "height": height}
 
 
 def _sections(config: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:

@@ -8,16 +8,12 @@ Letters: ``N`` examples, ``C`` channels, ``H`` height, ``W`` width, ``F`` featur
 
 from __future__ import annotations
 
-import functools
 import io
 import math
 import os
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import matplotlib
-import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -47,6 +43,7 @@ from autoencode.pictures._cells import (
     tiled,
 )
 from autoencode.pictures._latent import MAX_CATEGORIES, finite_rows, in_plane, scatter, strip
+from autoencode.pictures._style import DPI, styled
 
 __all__ = [
     "COLUMNS",
@@ -66,44 +63,10 @@ __all__ = [
     "write_atomically",
 ]
 
-DPI = 120
 MAX_POINTS = 10_000
 
-_INK, _GREY = "#333333", "#888888"
-_STYLE: dict[str, Any] = {
-    **dict.fromkeys(("figure.dpi", "savefig.dpi"), DPI),
-    **dict.fromkeys(("font.size", "axes.labelsize", "figure.labelsize"), 9.0),
-    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 8.5),
-    **dict.fromkeys(("text.color", "axes.labelcolor"), _INK),
-    **dict.fromkeys(("xtick.labelcolor", "ytick.labelcolor"), _INK),
-    **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), _GREY),
-    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False),
-    "figure.titlesize": 11.0,
-    "figure.titleweight": "bold",
-    "figure.constrained_layout.w_pad": 0.08,
-    "axes.titlesize": 9.5,
-    "axes.titlelocation": "left",
-    "axes.axisbelow": True,
-    "grid.color": "#ececec",
-    "text.parse_math": False,  # names are other people's text
-}
-# On top of matplotlib's defaults, so that nobody's matplotlibrc changes a report. Ticks are made
-# while drawing, which is why saving wears the style too.
-_LOCK = threading.Lock()  # the style is set for the whole process while a figure is drawn
-P = ParamSpec("P")
-T = TypeVar("T")
 
-
-def _styled(draw: Callable[P, T]) -> Callable[P, T]:
-    @functools.wraps(draw)
-    def styled(*args: P.args, **kwargs: P.kwargs) -> T:
-        with _LOCK, matplotlib.style.context(["default", _STYLE]):
-            return draw(*args, **kwargs)
-
-    return styled
-
-
-@_styled
+@styled
 def reconstructions(
     x: ArrayLike, reconstructed: ArrayLike, labels: ArrayLike | None = None, n: int = 10
 ) -> Figure:
@@ -125,7 +88,7 @@ def reconstructions(
     return draw(before, after, names)
 
 
-@_styled
+@styled
 def loss(history: Sequence[Mapping[str, Any]], *, unit: str = "nats per example") -> Figure:
     """Draws training and validation loss against epochs; a panel for each term if there are two.
 
@@ -157,7 +120,7 @@ def loss(history: Sequence[Mapping[str, Any]], *, unit: str = "nats per example"
     return figure
 
 
-@_styled
+@styled
 def latent(
     z: ArrayLike,
     labels: ArrayLike | None = None,
@@ -198,7 +161,7 @@ def latent(
     return figure
 
 
-@_styled
+@styled
 def grid(
     decoded: ArrayLike,
     extent: Extent,
@@ -240,7 +203,7 @@ def grid(
     return figure
 
 
-@_styled
+@styled
 def traversals(
     decoded: ArrayLike, names: Sequence[str], ticks: Sequence[str], *, title: str, sweep: str
 ) -> Figure:
@@ -284,7 +247,7 @@ def traversals(
     return figure
 
 
-@_styled
+@styled
 def samples(x: ArrayLike, n: int = 64, title: str = "Samples") -> Figure:
     """Draws a near-square sheet of examples.
 
@@ -313,7 +276,7 @@ def samples(x: ArrayLike, n: int = 64, title: str = "Samples") -> Figure:
     return figure
 
 
-@_styled
+@styled
 def png(figure: Figure) -> bytes:
     """Renders a figure as the bytes of a PNG file; the same figure gives the same bytes."""
     buffer = io.BytesIO()

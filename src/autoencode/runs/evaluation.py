@@ -22,7 +22,7 @@ from autoencode.runs.data import check_split, examples_for, run_data
 from autoencode.trained import Trained, choose_device, load_trained
 from autoencode.types import Unknown
 
-_PICTURES = ("reconstructions", "samples", "latent")
+_PICTURES = ("columns", "reconstructions", "samples", "latent")
 _ENDING = ".html"
 
 
@@ -131,17 +131,20 @@ def _write_page(
     page: str | os.PathLike[str], folder: str | os.PathLike[str], found: Card, case: Case
 ) -> None:
     from autoencode.pictures import of_runs as pictures
-    from autoencode.pictures.pages import Picture, write_card
+    from autoencode.pictures.pages import Shown, write_card
 
     trained = case.trained
-    shown: list[Picture] = [
-        {
-            "image": pictures.draw(kind, trained, case.examples, (), seed=case.seed),
-            "caption": pictures.caption(kind, trained),
-        }
-        for kind in _PICTURES
-        if kind in pictures.available(trained)
-    ]
+    shown: list[Shown] = []
+    for kind in _PICTURES:
+        if kind not in pictures.available(trained):
+            continue
+        caption = pictures.caption(kind, trained)
+        seen = pictures.view(kind, trained, case.examples, seed=case.seed)
+        if seen is None:
+            figure = pictures.draw(kind, trained, case.examples, (), seed=case.seed)
+            shown.append({"image": figure, "caption": caption})
+        else:
+            shown.append({"view": seen, "caption": caption})
     write_card(page, found, run=str(folder), pictures=shown)
 
 

@@ -170,19 +170,25 @@ def _draw(run: Run, folder: Path) -> list[dict[str, Any]]:
     """Draws and writes the pictures of a run; those there are, with captions."""
     from autoencode.pictures import of_runs as pictures
     from autoencode.pictures import plots
+    from autoencode.pictures.of_views import figure_of
 
     (folder / PLOTS).mkdir(exist_ok=True)
     shown = run.data.test if run.data.test is not None else run.data.train.bounded()
     drawn = []
     for kind in pictures.available(run.trained):
         try:
-            figure = pictures.draw(kind, run.trained, shown, run.history, seed=run.seed)
+            seen = pictures.view(kind, run.trained, shown, seed=run.seed)
+            if seen is None:
+                figure = pictures.draw(kind, run.trained, shown, run.history, seed=run.seed)
+            else:
+                figure = figure_of(seen)
             content = plots.png(figure)
         except Exception as error:
             run.leave_out(f"{kind}.png", in_words(error))
             continue
         write_atomically(folder / PLOTS / f"{kind}.png", content)
-        drawn.append({"image": content, "caption": pictures.caption(kind, run.trained)})
+        form = {"image": content} if seen is None else {"view": seen}
+        drawn.append({**form, "caption": pictures.caption(kind, run.trained)})
     return drawn
 
 
