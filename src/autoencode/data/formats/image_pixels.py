@@ -8,6 +8,7 @@ it is lost in reading.
 from __future__ import annotations
 
 import contextlib
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -109,9 +110,10 @@ def opened(entry: Entry) -> Iterator[Any]:
             f"{entry.name}: not an intact image (none of {', '.join(_FORMATS)}); repair or remove it"
         ) from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        said = str(error).split(",")[0].removeprefix("Image size ").strip("()")
+        found = re.search(r"\d+ pixels", str(error))
         raise BadImageError(
-            f"{entry.name}: not an intact image, or a huge one ({said}); repair or remove it"
+            f"{entry.name}: {found[0] if found else 'its pixels'} are more than an image may have, if "
+            "it is intact; repair or remove it"
         ) from error
     except Exception as error:  # a decoder's complaint can be of any kind
         said = " ".join((getattr(error, "strerror", None) or str(error)).split())[:120]
