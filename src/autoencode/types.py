@@ -170,6 +170,7 @@ class DataSpec:
         given_shape: shape in which the user has an example, where that is another one and what is
             made comes back in it; empty otherwise.
         given_dtype: dtype of numpy in which the user has examples; empty where nobody looked.
+        ragged: whether they came as a list of sequences of different lengths, NaN where one has ended.
         support: what values rows and sequences had in training; ``None`` where nobody looked.
 
     Raises:
@@ -189,6 +190,7 @@ class DataSpec:
     layout: Layout = None  # type: ignore[assignment]  # never None once it is made
     given_shape: tuple[int, ...] = ()
     given_dtype: str = ""
+    ragged: bool = False
     support: Support | None = None
     handle_unknown: Unknown = "ignore"
     channels: Channels | None = None

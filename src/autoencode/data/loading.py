@@ -62,6 +62,7 @@ from autoencode.data.values.layouts import (
 )
 from autoencode.data.values.moments import column_extremes
 from autoencode.data.values.patches import images_of
+from autoencode.data.values.ragged import is_ragged, notice_of, padded
 from autoencode.data.values.ranges import Storage, choose_storage, raw_dtype, spec_for
 from autoencode.data.values.support import support_of
 from autoencode.errors import DataError, OptionError, say_once
@@ -250,7 +251,8 @@ def prepare(
         ('real', (1.0, 6.0), (1.0, 1.0))
 
     Args:
-        x: (N, ...) anything array-like; see ``load_data``.
+        x: (N, ...) anything array-like; see ``load_data``. A list of arrays (steps,) or (steps,
+            features) of different lengths is taken for sequences.
         labels: (N,) or ``None``.
         standardize: see ``load_data``.
         kinds: of a table's columns, where the dtype does not tell.
@@ -263,6 +265,10 @@ def prepare(
         map is read in place, not copied; so is a data set of Hugging Face that is large.
     """
     check_layout(layout)
+    if is_ragged(x):
+        told: dict[str, Any] = {"labels": labels, "standardize": standardize, "kinds": kinds}
+        examples, spec, notices = prepare(padded(x), **told, gaps=True, layout=layout or "sequence")
+        return examples, replace(spec, gaps=True, ragged=True), (notice_of(x), *notices)
     found = as_it_is(x) if isinstance(x, str | os.PathLike) else open_source(x)
     if is_frame(found):
         raw = table_for_training(found, replace(table, kinds=kinds or {}), "train", leave_out=False)

@@ -370,6 +370,7 @@ def _spec(fields: Mapping[str, Any]) -> DataSpec:
         labelled=None if fields.get("labelled") is None else float(fields["labelled"]),
         given_shape=tuple(int(n) for n in fields.get("given_shape", ())),
         given_dtype=_dtype(fields),
+        ragged=bool(fields.get("ragged", False)),
         support=None if fields.get("support") is None else _support(fields["support"]),
         channels=fields.get("channels"),
     )

@@ -12,6 +12,7 @@ from autoencode.data.values.arrays import as_array, extremes
 from autoencode.data.values.frames import encode, is_frame
 from autoencode.data.values.layouts import channels_last
 from autoencode.data.values.outside import Tell, log, look_outside, range_of
+from autoencode.data.values.ragged import padded
 from autoencode.data.values.ranges import raw_dtype
 from autoencode.data.values.vocabulary import Unseen, unseen_notices
 from autoencode.errors import DataError
@@ -60,6 +61,8 @@ def apply_spec(
             tell(line)
         if unseen is not None:
             unseen += found
+    if spec.ragged and isinstance(x, list | tuple):
+        x = padded(x, (spec.given_shape or spec.shape)[0], part)
     given = as_array(x, part, spec.gaps)
     if isinstance(given, SparseRows):
         if spec.layout == "row":

@@ -108,11 +108,22 @@ def _numbers(source: Any, part: str) -> Any:
     try:
         x = np.asarray(source)
     except (ValueError, TypeError) as error:  # rows of different lengths
-        raise DataError(f"{part}: cannot be made an array ({error})") from error
+        raise DataError(f"{part}: cannot be made an array {_why(source, error)}") from error
     if x.dtype == object:
         x = _from_objects(x, part)
     refuse_dtype(x.dtype, part)
     return x
+
+
+def _why(source: Any, error: Exception) -> str:
+    """Says why rows are no array and, where their lengths differ, what to do."""
+    lengths = {len(row) for row in source if hasattr(row, "__len__")} if len(source) else set()
+    if len(lengths) < 2:
+        return f"({error})"
+    return (
+        f"(rows have {min(lengths)} to {max(lengths)} values); fill the shorter ones up with NaN, or "
+        "give an estimator a list of arrays, one for each sequence"
+    )
 
 
 def _from_tensor(tensor: torch.Tensor, part: str) -> Array:

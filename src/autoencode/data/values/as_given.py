@@ -3,6 +3,7 @@
 What tells the form is what was given, or what training was given:
 
     given               what comes back
+    a list of arrays    a list of arrays of the same lengths, where training had such a list
     an array            an array of its shape, channels where they were
     nested lists        an array of their shape
     a tensor            a tensor of its shape, on its device
@@ -65,6 +66,12 @@ def as_given(x: Array, spec: DataSpec, like: Any = None, dtype: Dtype = "float")
         {'n': [2.0]}
     """
     check_dtype(dtype)
+    if spec.ragged and isinstance(like, list | tuple):
+        steps = shaped(x, spec)
+        return [
+            as_given(line[None, : len(one)], _steps_of(one), one[None], dtype)[0]
+            for line, one in zip(steps, like, strict=True)
+        ]
     same = dtype == "same"
     if is_frame(like) or (like is None and spec.columns):
         like = _meant(like, spec.columns)
@@ -118,6 +125,11 @@ def filled(source: Any, spec: DataSpec, guess: Array) -> Any:
     if is_frame(source):
         source = _meant(source, spec.columns)
         return _filled_table(source, spec, as_given(guess, spec, source, "same"))
+    if spec.ragged and isinstance(source, list | tuple):
+        return [
+            filled(one[None], _steps_of(one), line[None, : len(one)])[0]
+            for one, line in zip(source, shaped(guess, spec), strict=True)
+        ]
     own = shaped(guess, spec, source)
     if isinstance(source, torch.Tensor):
         if not source.is_floating_point():
@@ -143,6 +155,11 @@ def example_shape(like: Any) -> tuple[int, ...]:
     if hasattr(like, "shape"):
         return tuple(int(n) for n in like.shape[1:])
     return np.asarray(like).shape[1:] if hasattr(like, "__array__") else ()
+
+
+def _steps_of(one: Any) -> DataSpec:
+    """Describes one of the sequences of a list, as long as it is."""
+    return DataSpec((max(1, int(np.prod(one.shape))),))
 
 
 def _dtype_of(like: Any, spec: DataSpec | None) -> Any:
@@ -235,7 +252,10 @@ def _plain(
 
 
 def _form(column: Column, old: Any, same: bool) -> tuple[Any, Any]:
-    """Finds the type that a column shall have, as narwhals has it and as pandas has it, if any."""
+    """Finds the type that a column shall have, as narwhals has it and as its library has it.
+
+    Those of pandas and pyarrow are finer than those of all libraries.
+    """
     import narwhals.stable.v2 as nw
 
     dtype = dtype_of(column.dtype) if old is None else old.dtype
@@ -255,8 +275,10 @@ def _form(column: Column, old: Any, same: bool) -> tuple[Any, Any]:
     }[column.kind]
     if not fits or (numbers and not same and not dtype.is_float()):
         return None, None
-    pandas = old is not None and old.implementation.is_pandas_like()
-    return dtype, old.to_native().dtype if pandas else None
+    if old is None or old.implementation.is_polars():
+        return dtype, None
+    native = old.to_native()
+    return dtype, native.dtype if old.implementation.is_pandas_like() else native.type
 
 
 def _values(column: Column, codes: Array, dtype: Any, old: Any, same: bool, whole: bool) -> Array:
@@ -297,7 +319,7 @@ def _own_labels(labels: Array, dtype: Any, old: Any) -> Array:
     return np.array([named.get(label, label) for label in labels], dtype=object) if named else labels
 
 
-def _cast(made: Any, dtype: Any, pandas: Any) -> Any:
+def _cast(made: Any, dtype: Any, own: Any) -> Any:
     """Gives a series a type, of which it has only values; gaps stay where a type has none for them."""
     import narwhals.stable.v2 as nw
 
@@ -305,19 +327,24 @@ def _cast(made: Any, dtype: Any, pandas: Any) -> Any:
         return made
     if (zone := getattr(dtype, "time_zone", None)) is not None and made.dtype == nw.Datetime:
         made = made.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
-    if pandas is None:
+    if not made.implementation.is_pandas_like():
         if dtype == nw.Enum and not set(made.to_list()) <= {None, *dtype.categories}:
             return made
-        return made.cast(dtype)
+        if own is None or made.to_native().type == own:
+            return made if own is not None else made.cast(dtype)
+        values = getattr(own, "value_type", None) if dtype == nw.Categorical else None
+        native = made.cast(dtype).to_native() if values is None else made.to_native().cast(values)
+        native = native if values is None else native.dictionary_encode()
+        return nw.from_native(native.cast(own), series_only=True).alias(made.name)
     native = made.to_native()
-    if isinstance(pandas, np.dtype) and pandas.kind in "iub" and bool(native.isna().any()):
+    if isinstance(own, np.dtype) and own.kind in "iub" and bool(native.isna().any()):
         return made
-    known = getattr(pandas, "categories", None)
+    known = getattr(own, "categories", None)
     if known is not None:
         new = [value for value in native.dropna().unique() if value not in known]
         if new:  # that what was given happens not to have
-            pandas = type(pandas)([*known, *new], ordered=pandas.ordered)
-    return nw.from_native(native.astype(pandas), series_only=True)
+            own = type(own)([*known, *new], ordered=own.ordered)
+    return nw.from_native(native.astype(own), series_only=True)
 
 
 def _filled_table(source: Any, spec: DataSpec, made: Any) -> Any:
