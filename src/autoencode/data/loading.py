@@ -267,8 +267,8 @@ def prepare(
     check_layout(layout)
     if is_ragged(x):
         told: dict[str, Any] = {"labels": labels, "standardize": standardize, "kinds": kinds}
-        examples, spec, notices = prepare(padded(x), **told, gaps=True, layout=layout or "sequence")
-        return examples, replace(spec, gaps=True, ragged=True), (notice_of(x), *notices)
+        examples, spec, said = prepare(padded(x), **told, gaps=True, layout=layout or "sequence")
+        return examples, replace(spec, gaps=True, ragged=True), (notice_of(x), *said)
     found = as_it_is(x) if isinstance(x, str | os.PathLike) else open_source(x)
     if is_frame(found):
         raw = table_for_training(found, replace(table, kinds=kinds or {}), "train", leave_out=False)

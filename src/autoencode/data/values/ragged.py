@@ -1,4 +1,4 @@
-"""Sequences of different lengths: a list of arrays, as one array with NaN at the end of the shorter ones."""
+"""Sequences of different lengths: a list of arrays, as one array with NaN behind the shorter ones."""
 
 from __future__ import annotations
 
