@@ -19,6 +19,8 @@ import pyarrow.feather
 import pyarrow.parquet
 from PIL import Image
 
+from autoencode.data import TableOptions
+
 SIZE = [1.5, 2.25, -3.0, 1200.75, 0.5, 7.0, -1200.25, 3.75]
 WORD = ["ab", "cd", "ab", "ef", "cd", "ab", "ef", "ab"]
 DAY = [datetime.date(2023, month, day) for month, day in
@@ -120,7 +122,7 @@ def of_text() -> Iterator[tuple[str, Kind]]:
     )
     yield (
         "CSV with a delimiter at each end",
-        Kind(text(plain.replace("\n", ",\n")), MEANT, says=("empty",)),
+        Kind(text(plain.replace("\n", ",\n")), MEANT, says=("left out",)),
     )
     yield "CSV with blank lines at the end", Kind(text(plain + "\n\n\n"), MEANT)
     yield (
@@ -134,7 +136,7 @@ def of_text() -> Iterator[tuple[str, Kind]]:
     years = lines(SIZES, list(map(str, COUNT)), names=("2019", "2020"))
     yield (
         "CSV, years as names, asked for",
-        Kind(text(years), {"2019": SIZE, "2020": COUNT}, options={"header": True}),
+        Kind(text(years), {"2019": SIZE, "2020": COUNT}, options={"table": TableOptions(header=True)}),
     )
     yield (
         "CSV, one row more than the names",
@@ -149,15 +151,19 @@ def of_text() -> Iterator[tuple[str, Kind]]:
 
 def of_cells() -> Iterator[tuple[str, Kind]]:
     yield "German dates", Kind(text(dated("%d.%m.%Y")), DATED)
-    yield "US dates", Kind(text(dated("%m/%d/%Y")), DATED, says=("month",))
-    yield "dates, day first", Kind(text(dated("%d/%m/%Y")), DATED, says=("day",))
+    yield "US dates", Kind(text(dated("%m/%d/%Y")), DATED, says=("2023-01-13",))
+    yield "dates, day first", Kind(text(dated("%d/%m/%Y")), DATED, says=("2023-01-13",))
     yield "dates of two-digit years", Kind(text(dated("%d.%m.%y")), DATED)
     yield "dates with names of months", Kind(text(dated("%d %b %Y")), DATED)
     early = [day.replace(day=1 + i) for i, day in enumerate(DAY)]
     unsure = lines([day.strftime("%d/%m/%Y") for day in early], SIZES, names=("day", "size"))
     yield (
         "dates that leave the order open",
-        Kind(text(unsure), {"day": early, "size": SIZE}, options={"date_order": "dmy"}),
+        Kind(
+            text(unsure),
+            {"day": early, "size": SIZE},
+            options={"table": TableOptions(date_order="dmy")},
+        ),
     )
     stamps = [datetime.datetime(2023, 5, 1 + i, 9 + i, 30) for i in range(8)]
     for name, form in (
@@ -166,7 +172,7 @@ def of_cells() -> Iterator[tuple[str, Kind]]:
         ("times, AM and PM", "%m/%d/%Y %I:%M %p"),
     ):
         cells = [stamp.strftime(form) for stamp in stamps]
-        options = {"date_order": "mdy"} if "%p" in form else {}
+        options = {"table": TableOptions(date_order="mdy")} if "%p" in form else {}
         yield (
             name,
             Kind(
@@ -183,7 +189,7 @@ def of_cells() -> Iterator[tuple[str, Kind]]:
             lambda value: f"({-value:,.2f})" if value < 0 else f"{value:,.2f}",
             (),
         ),
-        ("per cent", lambda value: f"{value:.2f} %", ("per cent",)),
+        ("per cent", lambda value: f"{value:.2f} %", ("in %",)),
         (
             "apostrophes between thousands",
             lambda value: f"{value:,.2f}".replace(",", "'"),
@@ -220,7 +226,9 @@ def of_cells() -> Iterator[tuple[str, Kind]]:
     yield (
         "pandas' row numbers",
         Kind(
-            text(lines(numbers, SIZES, WORD, names=("", "size", "word"))), MEANT, says=("row number",)
+            text(lines(numbers, SIZES, WORD, names=("", "size", "word"))),
+            MEANT,
+            says=("numbers of the rows",),
         ),
     )
     ids = [str(uuid.UUID(int=7919 * i + 1)) for i in range(8)]
@@ -257,7 +265,8 @@ def of_frames() -> Iterator[tuple[str, Kind]]:
     yield (
         "pandas, columns of two names",
         Kind(
-            held(lambda: frame(size=SIZE, word=WORD).set_axis(deep, axis=1)), refused=("column", "name")
+            held(lambda: frame(size=SIZE, word=WORD).set_axis(deep, axis=1)),
+            {"a/size": SIZE, "b/word": WORD},
         ),
     )
     yield (
@@ -268,11 +277,17 @@ def of_frames() -> Iterator[tuple[str, Kind]]:
     yield "pandas, numbers as text", Kind(held(lambda: frame(size=spelled(german), word=WORD)), MEANT)
     yield (
         "pandas periods",
-        Kind(held(lambda: frame(day=pd.PeriodIndex(DAY, freq="D"), size=SIZE)), refused=("'day'",)),
+        Kind(
+            held(lambda: frame(day=pd.PeriodIndex(DAY, freq="D"), size=SIZE)), DATED, says=("period",)
+        ),
     )
     yield (
         "pandas durations",
-        Kind(held(lambda: frame(c=pd.to_timedelta(COUNT, unit="h"), size=SIZE)), refused=("'c'",)),
+        Kind(
+            held(lambda: frame(c=pd.to_timedelta(COUNT, unit="h"), size=SIZE)),
+            {"c": COUNT, "size": SIZE},
+            says=("hours",),
+        ),
     )
     yield (
         "decimals of Python",
@@ -347,7 +362,7 @@ def of_arrays() -> Iterator[tuple[str, Kind]]:
     )
     yield "array, true and false", Kind(array(x > 0), pixels=(x > 0).astype(float))
     yield "array, half precision", Kind(array(x.astype("f2")), pixels=x.astype("f2"))
-    yield "array, complex", Kind(array(x + 1j), refused=("complex",))
+    yield "array, complex", Kind(array(x + 1j), refused=("Complex",))
     yield "array of objects", Kind(array(np.array([[1, "a"]], object)), refused=("object",))
 
 
@@ -441,11 +456,12 @@ def of_pictures() -> Iterator[tuple[str, Kind]]:
         Kind(pictures(*((f"{i}.png", one) for i, one in enumerate(sizes))), says=("64x64",)),
     )
     yield "a picture that breaks off", Kind(_broken, refused=("broken.png",))
-    pages = [Image.fromarray(one) for one in grey[1:]]
+    pages = [Image.fromarray(one) for one in grey]
+    several = [(f"{i}.tif", page) for i, page in enumerate(pages)]
     yield (
         "TIFF of several pages",
         Kind(
-            pictures(("0.tif", Image.fromarray(grey[0])), save_all=True, append_images=pages),
+            pictures(*several, save_all=True, append_images=pages),
             says=("page",),
         ),
     )

@@ -59,7 +59,8 @@ def verdict(kind: Kind, folder: Path) -> tuple[str, str]:
         return f"{type(error).__name__} instead of one line", str(error)
     finally:
         logger.removeHandler(said)
-    lines = " | ".join([*data.notices, *said.lines, *(str(one.message) for one in warned)])
+    told = [*data.notices, *said.lines, *(str(one.message) for one in warned)]
+    lines = " | ".join(dict.fromkeys(told))
     if kind.refused:
         return "read, and should be refused", lines
     if wrong := _unlike(kind, data):

@@ -386,7 +386,7 @@ def names_rows(name: str, values: Any) -> str | None:
     import pyarrow.compute as pc
 
     known = pc.drop_null(values)
-    if len(known) < _NUMBERED:
+    if not len(known):
         return None
     n = pc.count_distinct(known).as_py()
     for pattern, what in ((_UUID, "UUIDs"), (_MAIL, "e-mail addresses")):
@@ -399,9 +399,11 @@ def names_rows(name: str, values: Any) -> str | None:
 
 def _numbers_rows(name: str, values: Array) -> str | None:
     n = len(values)
-    if n < _NUMBERED or values.dtype.kind not in "iu":
+    if n < 2 or values.dtype.kind not in "iu":
         return None
     called = is_called_an_index(name)
+    if n < _NUMBERED and not called:
+        return None
     steps = np.diff(values)
     if values[0] in (0, 1) and (steps == 1).all() and not _TIME.match(name):
         return f"holds {values[0]} to {values[-1]}, the numbers of the rows"

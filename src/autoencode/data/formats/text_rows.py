@@ -160,7 +160,7 @@ def has_header(
     if all(kind == "number" for kind in own):
         if _are_years(first) and not all(_are_years(column[:20]) for column in columns):
             return True, [f"the first line holds years, {_AS_NAMES}"]
-        return False, []
+        return False, [f"the first line holds numbers, {_AS_ROW}"]
     typed = [
         (kind, usual)
         for kind, usual in zip(own, map(_kind_of, columns), strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -73,23 +73,8 @@ def _kind(series: Any, where: str) -> ColumnKind:
     if dtype == nw.Object and all(_is_number(v) for v in values if v is not None):
         return "real"
     if dtype == nw.String or all(isinstance(v, str) or _is_number(v) for v in values if v is not None):
-        _refuse_numbers_as_text(values, where)
         return "category"
     raise DataError(f"{where} is of type {dtype}, which cannot be learned from; drop it")
-
-
-def _refuse_numbers_as_text(values: Sequence[Any], where: str) -> None:
-    """Refuses text that is mostly numbers: one word among them made the column text."""
-    known = [(i, v) for i, v in enumerate(values) if v is not None]
-    words = [(i, v) for i, v in known if not _spells_number(v)]
-    if len(words) * 2 <= len(known) and known:
-        if not words:
-            raise DataError(f"{where} holds numbers as text; convert it, or declare it a category")
-        i, word = words[0]
-        raise DataError(
-            f"{where} holds numbers and {len(words)} text, first {word!r} at row {i}; leave what is "
-            "missing empty, or declare the column a category"
-        )
 
 
 def _refuse_names(known: Collection[str], n: int, where: str) -> None:
@@ -184,14 +169,6 @@ def _is_missing(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.number)
-
-
-def _spells_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def _days(series: Any, where: str) -> Array:
