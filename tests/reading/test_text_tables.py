@@ -68,7 +68,7 @@ FILES = {
         {"f0": [1.5, 2.5, 3.5], "f1": list("aba")},
         "--header",
     ),
-    "numbers without names": ("1,2\n3,4\n", {}, {"f0": [1, 3], "f1": [2, 4]}, ""),
+    "numbers without names": ("1,2\n3,4\n", {}, {"f0": [1, 3], "f1": [2, 4]}, "--header"),
     "text with names": (
         "name,city\nAnna,Graz\nBert,Oslo\n",
         {},
@@ -94,7 +94,12 @@ FILES = {
         {"2019": [1.5, 3.5], "2020": [2.5, 4.5]},
         "years",
     ),
-    "years as values": ("2019,2020\n2021,2022\n", {}, {"f0": [2019, 2021], "f1": [2020, 2022]}, ""),
+    "years as values": (
+        "2019,2020\n2021,2022\n",
+        {},
+        {"f0": [2019, 2021], "f1": [2020, 2022]},
+        "--header",
+    ),
     "thousands and points": (
         'v\n"1,234.50"\n"12"\n',
         {},

@@ -29,13 +29,13 @@ class TableOptions:
         drop: columns that are left out.
         kinds: what the values of a column are, where the file does not tell.
         keep: columns that are learned from although they look like row numbers or identifiers.
-        max_categories: categories that a column may have for a model to know each by itself; of more
-            the rarer ones share states (``vocabulary.learned``).
         header: whether the first line of a text file names the columns.
         decimal: the sign before the fraction of numbers in text, ``"."`` or ``","``.
         thousands: the sign between their groups of digits: ``","``, ``"."``, ``" "``, ``"'"`` or ``""``
             for none.
         date_order: of the numbers of dates in text, ``"dmy"``, ``"mdy"`` or ``"ymd"``.
+        max_categories: categories that a column may have for a model to know each by itself; of more
+            the rarer ones share states (``vocabulary.learned``).
 
     Raises:
         OptionError: for a sign or an order that there is not.
@@ -50,11 +50,11 @@ class TableOptions:
     drop: tuple[str, ...] = ()
     kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
     keep: tuple[str, ...] = ()
-    max_categories: int = MOST_CATEGORIES
     header: bool | None = None
     decimal: str | None = None
     thousands: str | None = None
     date_order: DateOrder | None = None
+    max_categories: int = MOST_CATEGORIES
 
     def __post_init__(self) -> None:
         most = self.max_categories
