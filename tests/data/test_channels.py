@@ -41,7 +41,8 @@ def test_new_examples_have_their_channels_where_those_of_training_had_them():
     np.testing.assert_array_equal(
         apply_spec(SQUARE, spec), np.moveaxis(SQUARE, -1, 1).astype(np.float32)
     )
-    np.testing.assert_array_equal(apply_spec(SQUARE, load_data(SQUARE).spec), SQUARE.astype(np.float32))
+    spec = load_data(SQUARE).spec
+    np.testing.assert_array_equal(apply_spec(SQUARE, spec), SQUARE.astype(np.float32))
 
 
 def test_a_memory_map_is_read_in_the_same_way(tmp_path):
