@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from autoencode import Autoencoder
 from autoencode.data import TableOptions, load_data, load_examples
 from autoencode.errors import DataError
 
@@ -103,8 +104,9 @@ def test_decimals_durations_and_times_are_numbers(tmp_path):
         pd.Series(pd.to_timedelta(range(24), unit="h")),
         pd.Series(["31.12.2020", "1.2.2021", None] * 8),
         pd.array([True, None, False] * 8, dtype="boolean"),
+        pd.Series([dt.date(2020, 1, 31), dt.date(2020, 2, 1), None] * 8, dtype=object),
     ],
-    ids=["Int64", "string", "Arrow", "mixed", "period", "timedelta", "dates", "boolean"],
+    ids=["Int64", "string", "Arrow", "mixed", "period", "timedelta", "dates", "boolean", "objects"],
 )
 def test_columns_of_pandas_are_read_as_meant(values):
     data = load_data(pd.DataFrame({"v": values, "w": np.arange(24) * 0.5}))
@@ -152,3 +154,11 @@ def test_numbers_are_moments_only_when_that_is_said(numbers, unit):
 def test_names_that_are_no_text_become_text():
     frame = pd.DataFrame({0: VALUES, ("a", "b"): VALUES**2})
     assert load_data(frame).spec.column_names == ("0", "a/b")
+
+
+def test_an_estimator_takes_text_under_names_that_are_numbers():
+    frame = pd.DataFrame({0: VALUES, 1: np.where(VALUES > 0, "up", "down")})
+    model = Autoencoder("mlp", 1, epochs=1, random_state=0).fit(frame)
+    assert model.trained_.spec.column_names == ("0", "1")
+    assert model.transform(frame).shape == (N, 1)
+    assert model.score_samples(frame).shape == (N,)

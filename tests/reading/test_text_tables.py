@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencode.data import TableOptions
+from autoencode.data import TableOptions, load_data
 from autoencode.data.formats.tables import read_table
 from autoencode.data.formats.text_tables import facts_of
 from autoencode.errors import DataError, OptionError
@@ -349,6 +349,15 @@ def test_what_cannot_be_meant_is_refused_in_one_line(tmp_path, case):
     assert words in message
     assert "\n" not in message
     assert len(message.encode()) < 400
+
+
+def test_the_line_of_what_is_refused_is_told(tmp_path):
+    rows = "".join(f"{i},x\n" for i in range(20))
+    (tmp_path / "x.csv").write_text('v,w\n\n1.5,"a\nb"\n' + rows + "oops,y\n" + rows)
+    with pytest.raises(DataError, match=r"column 'v'.*'oops' at line 25 of .*x\.csv; "):
+        load_data(tmp_path / "x.csv")
+    lines = (tmp_path / "x.csv").read_text().split("\n")
+    assert lines[25 - 1] == "oops,y"
 
 
 def test_options_that_contradict_themselves_are_refused():

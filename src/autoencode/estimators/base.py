@@ -40,6 +40,7 @@ from autoencode.evaluate.relative import remember_error
 from autoencode.files.atomic import storage_error, writing
 from autoencode.models import AutoencoderModule, Decoder, Encoder
 from autoencode.objectives.own_error import OwnError
+from autoencode.reading.meaning import holds_text, named
 from autoencode.recipes import Named, Recipe, build, recipe_info
 from autoencode.recipes.catalogue import scaling
 from autoencode.recipes.own_loss import with_loss
@@ -226,7 +227,7 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         # pandas allows names that are no text; to scikit-learn they are no names.
         unnamed = is_frame(X) and not hasattr(X, "column_names")
         if unnamed and not any(isinstance(name, str) for name in X.columns):
-            X = np.asarray(X)
+            X = named(X) if holds_text(X) else np.asarray(X)
         first = self._scaling(None)
         self._unknown()  # refuses what there is not
         how: dict[str, Any] = {

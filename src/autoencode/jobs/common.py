@@ -260,6 +260,7 @@ def _table_input(
             before={column.name: column.text for column in model},
             names=kept,
             delimiter=facts.delimiter,
+            place=facts.place,
             part=name,
         )
     if columns is None:

@@ -6,8 +6,9 @@ periods the moment at which they begin, decimals floats. Names of columns that a
 
 from __future__ import annotations
 
+import datetime
 import decimal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,16 @@ def _in_words(name: Any) -> str:
     return "/".join(map(str, name)) if isinstance(name, tuple) else str(name)
 
 
+def holds_text(source: Any) -> bool:
+    """Tells whether a column of a table of pandas holds any text."""
+    columns = (source.iloc[:, place] for place in range(source.shape[1]))
+    return any(
+        str(column.dtype) in ("object", "str", "string", "category")
+        and any(isinstance(value, str) for value in column)
+        for column in columns
+    )
+
+
 def read_meaning(
     source: Any,
     said: Spelling = UNKNOWN,
@@ -44,12 +55,13 @@ def read_meaning(
     names: Sequence[str] | None = None,
     delimiter: str | None = None,
     part: str = "data",
+    place: Callable[[int], str] | None = None,
 ) -> tuple[Any, dict[str, str], list[str]]:
     """Reads what columns of text mean; see ``recognise``.
 
     Args:
         source: a table of any library.
-        said, kinds, before, delimiter, part: see ``recognise``.
+        said, kinds, before, delimiter, part, place: see ``recognise``.
         names: of the columns that are read; by default all.
 
     Returns:
@@ -65,6 +77,7 @@ def read_meaning(
         before=before,
         delimiter=delimiter,
         part=part,
+        place=place,
     )
     for meant in found.values():
         notices += meant.notices
@@ -204,6 +217,8 @@ def _plain(
             found[name] = Meant(np.array(clock) / 3600, "", (told,))
         elif dtype == nw.Object and (floats := _decimals(frame[name])) is not None:
             found[name] = Meant(floats, "")
+        elif dtype == nw.Object and (days := _days(frame[name])) is not None:
+            found[name] = Meant(days, "")
         elif dtype == nw.Unknown and hasattr(source, "dtypes"):
             held = str(source.dtypes[name])
             if held.startswith("period"):
@@ -234,6 +249,18 @@ def _seconds(value: Any) -> float:
     if _is_gone(value):
         return float("nan")
     return float(value.hour * 3600 + value.minute * 60 + value.second + value.microsecond / 1e6)
+
+
+def _days(series: Any) -> Array | None:
+    """Converts objects that are dates to datetime64; ``None`` for anything else."""
+    values = [None if _is_gone(value) else value for value in series.to_list()]
+    if not any(isinstance(value, datetime.date) for value in values):
+        return None
+    if not all(value is None or isinstance(value, datetime.date) for value in values):
+        return None
+    if any(getattr(value, "tzinfo", None) is not None for value in values):
+        return None
+    return np.array(values, "datetime64[us]")
 
 
 def _decimals(series: Any) -> Array | None:

@@ -9,7 +9,7 @@ read by it where they do not tell.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,7 @@ def recognise(
     before: Mapping[str, str] | None = None,
     delimiter: str | None = None,
     part: str = "data",
+    place: Callable[[int], str] | None = None,
 ) -> dict[str, Meant]:
     """Recognises numbers, dates and times in columns of text; what is plain text is left out.
 
@@ -83,11 +84,12 @@ def recognise(
         before: how columns were spelled in training.
         delimiter: what parts the cells of the text file; ``None`` where there is no such file.
         part: what to call the data in an error message.
+        place: what to call a row there; "row" and its number by default.
 
     Raises:
         DataError: a column holds numbers or dates and values that are none, or dates in two orders.
     """
-    kinds, before = kinds or {}, before or {}
+    kinds, before, place = kinds or {}, before or {}, place or _row
     decimal, thousands, order = said
     looked = {
         name: _look(text, kinds.get(name), decimal, thousands, order, before.get(name, ""))
@@ -113,12 +115,16 @@ def recognise(
             dates = one.dates
             if dates.guessed and common_order is not None:
                 dates = text_dates.parse(one.text, common_order) or dates
-            found[name] = _as_dates(name, one.text, dates, where)
+            found[name] = _as_dates(name, one.text, dates, where, place)
         elif one.numbers is not None:
             known = NumberText.from_text(before.get(name, ""))
             usual = known.decimal if known else common
-            found[name] = _as_numbers(name, one, usual, delimiter, where, decimal is not None)
+            found[name] = _as_numbers(name, one, usual, delimiter, where, place, decimal is not None)
     return found
+
+
+def _row(number: int) -> str:
+    return f"row {number}"
 
 
 def _nothing(text: Any, before: str) -> Meant | None:
@@ -181,14 +187,20 @@ def _without_words(text: Any) -> Any:
 
 
 def _as_numbers(
-    name: str, one: _Looked, usual: str | None, delimiter: str | None, where: str, asked: bool
+    name: str,
+    one: _Looked,
+    usual: str | None,
+    delimiter: str | None,
+    where: str,
+    place: Callable[[int], str],
+    asked: bool,
 ) -> Meant:
     numbers = one.numbers
     assert numbers is not None
     pair, guessed = text_numbers.chosen(one.pairs, usual, delimiter == ";")
     spelled = NumberText(*pair, numbers.unit)
     values = numbers.values(spelled)
-    words = _refuse_words(one.text, numbers.known & np.isnan(values), where, _spelt(spelled))
+    words = _refuse_words(one.text, numbers.known & np.isnan(values), where, place, _spelt(spelled))
     _refuse_currencies(numbers, where)
     whole = numbers.whole and not np.isnan(values).any()
     if whole and (np.abs(values) < 2**53).all():
@@ -276,7 +288,9 @@ def _refuse_currencies(numbers: Numbers, where: str) -> None:
         )
 
 
-def _refuse_words(text: Any, wrong: Array, where: str, what: str) -> list[str]:
+def _refuse_words(
+    text: Any, wrong: Array, where: str, place: Callable[[int], str], what: str
+) -> list[str]:
     """Refuses text among numbers or dates; returns the words that stand for missing values."""
     if not wrong.any():
         return []
@@ -288,14 +302,14 @@ def _refuse_words(text: Any, wrong: Array, where: str, what: str) -> list[str]:
         row, word = bad[0]
         n = len(rows) if not words else f"at least {len(bad)}"
         raise DataError(
-            f"{where} holds {what} and {n} text, first {word[:_SHOWN]!r} at row {row}; leave what is "
-            "missing empty, say how it is spelled (decimal, thousands, date_order), or declare the "
+            f"{where} holds {what} and {n} text, first {word[:_SHOWN]!r} at {place(row)}; leave what "
+            "is missing empty, say how it is spelled (decimal, thousands, date_order), or declare the "
             "column a category"
         )
     return words
 
 
-def _as_dates(name: str, text: Any, dates: Dates, where: str) -> Meant:
+def _as_dates(name: str, text: Any, dates: Dates, where: str, place: Callable[[int], str]) -> Meant:
     import pyarrow.compute as pc
 
     if dates.conflict:
@@ -305,7 +319,7 @@ def _as_dates(name: str, text: Any, dates: Dates, where: str) -> Meant:
             "date_order"
         )
     known = np.asarray(pc.is_valid(text))
-    words = _refuse_words(text, known & ~dates.found, where, "dates")
+    words = _refuse_words(text, known & ~dates.found, where, place, "dates")
     told = []
     if dates.order == text_dates.TIME:
         hours = dates.values.astype("int64") / 3.6e9

@@ -69,6 +69,7 @@ def table_for_training(table: Any, options: TableOptions, name: str, *, leave_ou
             kinds=options.kinds,
             names=kept,
             delimiter=facts.delimiter,
+            place=facts.place,
             part=name,
         )
         kept, found, notices = names_apart(meant, kept, options, leave_out)
@@ -155,6 +156,7 @@ def table_for_model(table: Any, options: TableOptions, spec: DataSpec, name: str
             kinds={column.name: column.kind for column in spec.columns} or options.kinds,
             before={column.name: column.text for column in spec.columns},
             delimiter=facts.delimiter,
+            place=facts.place,
             part=name,
         )
         columns = spec.columns or learn_columns(features, options.kinds, name)

@@ -59,11 +59,28 @@ class TextFacts:
         header: whether the first line names the columns.
         delimiter: what parts the cells; ``None`` of a table that no text file holds.
         notices: what was recognised.
+        path: of the file.
     """
 
     header: bool = True
     delimiter: str | None = None
     notices: tuple[str, ...] = ()
+    path: str | None = None
+
+    def place(self, row: int) -> str:
+        """Says where a row is: by its line, which is looked up in the file."""
+        if self.path is None or self.delimiter is None:
+            return f"row {row}"
+        said_so, content = _said_delimiter(_content(Path(self.path))[0])
+        text = io.TextIOWrapper(io.BytesIO(content), "utf-8", newline="")
+        rows = csv.reader(text, delimiter=self.delimiter)
+        wanted = row + self.header
+        for cells in rows:
+            if cells:
+                if not wanted:
+                    break
+                wanted -= 1
+        return f"line {rows.line_num + (said_so is not None)} of {self.path}"
 
 
 NO_FACTS = TextFacts()
@@ -81,7 +98,7 @@ def facts_of(source: Any) -> tuple[Any, TextFacts]:
         return source, NO_FACTS
     facts = json.loads(metadata[_KEY])
     rest = {key: value for key, value in metadata.items() if key != _KEY}
-    found = TextFacts(facts["header"], facts["delimiter"], tuple(facts["notices"]))
+    found = TextFacts(facts["header"], facts["delimiter"], tuple(facts["notices"]), facts["path"])
     return source.replace_schema_metadata(rest or None), found
 
 
@@ -123,7 +140,8 @@ def read_text(path: Path, options: TableOptions = NO_OPTIONS, wanted: Sequence[s
     table, told = _without_empty(table, header, rows)
     notices += told
     table, told = _typed(sound(table, path), options.decimal)
-    return with_facts(table, TextFacts(header, delimiter if n > 1 else ",", (*notices, *told)))
+    facts = TextFacts(header, delimiter if n > 1 else ",", (*notices, *told), str(path))
+    return with_facts(table, facts)
 
 
 def _content(path: Path) -> tuple[bytes, list[str]]:
