@@ -525,10 +525,14 @@ def test_columns_are_found_by_name_and_what_is_unknown_is_refused(cli, tmp_path,
         (frame.assign(weight=1), "unknown column 'weight'"),
         (frame.assign(city="Bern"), "'Bern'"),
     ):
+        unknown = ("--handle-unknown", "error") if message == "'Bern'" else ()
         changed.to_csv(other, index=False)
-        result = cli("embed", run, other, "-o", tmp_path / "c.npy")
+        result = cli("embed", run, other, "-o", tmp_path / "c.npy", *unknown)
         assert (result.code, message in result.err) == (2, True), result
         assert not (tmp_path / "c.npy").exists()
+    result = cli("embed", run, other, "-o", tmp_path / "c.npy")
+    assert (result.code, result.err.count("'Bern'")) == (0, 1), result
+    assert len(np.load(tmp_path / "c.npy")) == len(frame)
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
         known, which is no gap, and tells so; "error" refuses it.
     max_categories : int, default=2000
         Categories that a column of a table may have for the model to know each by itself. Of more, the
-        commonest have an input of their own, and the others one for each of 32 stretches of the
+        commonest have an input of their own, and the others one for each of 16 stretches of the
         alphabet; what comes back are words all the same.
     channels : {"first", "last"}, default=None
         Where the channels of arrays of images and volumes are. By default last where 1, 3 or 4 are

@@ -14,7 +14,7 @@ from autoencode.types import Array, Column
 
 #: What stands for a category that was never seen, where others have their places.
 UNSEEN = -1.0
-_OWN, _STRETCHES = 96, 32  # states of a column of more: the commonest words, and stretches of the rest
+_OWN, _STRETCHES = 64, 16  # states of a column of more: the commonest words, and stretches of the rest
 _OFTEN = 5  # times that a word has to come for a state of its own
 _LONGEST = 40  # characters of a word in a line
 
@@ -57,8 +57,8 @@ class Unseen:
 def learned(column: Column, counts: Counter[str], most: int = MOST_CATEGORIES) -> Column:
     """Gives a column of categories the words that came, and states where they are more than ``most``.
 
-    The 96 commonest words then have a state each, those that came five times or more, and the others
-    one for each of 32 stretches of the alphabet, in which about as many values lie: the neighbours of a
+    The 64 commonest words then have a state each, those that came five times or more, and the others
+    one for each of 16 stretches of the alphabet, in which about as many values lie: the neighbours of a
     word (of a postcode, of a job) are more like it than any others.
 
     Example:
