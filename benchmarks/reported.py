@@ -428,11 +428,50 @@ def counts_of_uneven_depth() -> Iterator[Figure]:
     )
 
 
+def a_hair_outside() -> Iterator[Figure]:
+    rng = np.random.default_rng(0)
+    x = rng.random((300, 5))
+    x[0], x[1] = 0, 1
+    for how in ("columns", "unit"):
+        model = Autoencoder("mlp", 2, epochs=5, random_state=0, standardize=how).fit(x)
+        refused = 0
+        for value in (1 + 1e-7, 1.001, 1.05, 1.3, -0.2):
+            new = x[:3].copy()
+            new[2, 1] = value
+            try:
+                refused += not np.isfinite(model.transform(new)).all()
+            except ValueError:
+                refused += 1
+        yield Figure(f"{how}: batches of five refused for one value", refused, high=0)
+
+
+def new_category() -> Iterator[Figure]:
+    for seed in range(1, 4):
+        rng = np.random.default_rng(seed)
+        kinds = rng.choice(["tcp", "udp", "icmp"], 600)
+        sizes = rng.lognormal(3, 0.5, 600) * np.where(kinds == "tcp", 5, 1)
+        frame = pd.DataFrame({"proto": kinds, "bytes": sizes, "n": rng.poisson(4, 600)})
+        detector = AnomalyDetector(random_state=0).fit(frame)
+        flagged = (detector.predict(frame) == -1).mean()
+        usual = frame[detector.predict(frame) == 1].iloc[:100]
+        new = usual.assign(proto="gre")
+        yield Figure(
+            f"seed {seed}: share of rows with a new category found",
+            (detector.predict(new) == -1).mean(),
+            1,
+        )
+        yield Figure(f"seed {seed}: share of training rows called anomalous", flagged, high=0.02)
+        named = np.mean([detector.explain(new).top(i, 1)[0][0] == "proto" for i in range(5)])
+        yield Figure(f"seed {seed}: share of these whose first reason is its column", named, 1)
+
+
 CASES: dict[str, Callable[[], Iterator[Figure]]] = {
     "1": share_of_outliers,
     "2": synthetic_table,
     "4": min_max,
     "5": rates,
+    "7": a_hair_outside,
+    "8": new_category,
     "10": low_contrast_16_bits,
     "12": units_kept,
     "15": few_rows,
