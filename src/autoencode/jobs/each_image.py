@@ -15,7 +15,7 @@ from autoencode.data.formats.folders import AS_THEY_ARE, ImageOptions
 from autoencode.errors import OptionError
 from autoencode.files.atomic import new_folder, writing
 from autoencode.jobs.picture_files import ending_for, file_names, write_picture
-from autoencode.jobs.results import write_array
+from autoencode.jobs.results import write_array, write_plain
 from autoencode.recipes.any_size import takes_any_size
 from autoencode.trained import Trained
 from autoencode.trained.tiles import AnySize
@@ -91,5 +91,14 @@ def _into_folder(trained: Trained, found: Any, out: Path) -> int:
 def _into_file(trained: Trained, found: Any, out: Path) -> int:
     model = AnySize(trained)
     made = {image.name: model.reconstruct(image.values, image.where) for image in found}
-    write_array(out, np.stack(list(made.values())), trained, np.array(list(made), np.str_))
+    stacked = np.stack(list(made.values()))
+    if stacked.shape[1:] == trained.spec.shape:
+        write_array(out, stacked, trained, np.array(list(made), np.str_))
+    elif out.suffix.lower() == ".png":
+        raise OptionError(
+            f"{out} would show images of the size of training, and these are {found.sizes}; give -o a "
+            "name without an ending, for a folder"
+        )
+    else:
+        write_plain(out, stacked)
     return len(made)

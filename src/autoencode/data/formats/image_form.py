@@ -48,7 +48,7 @@ _LOST = {
     "converted": "colours in {colours}, which became RGB",
     "flattened": "16 bits in a form of which only 8 can be read",
 }
-SHADES = 257  # of 16 bits for each of 8
+_SHADES = 257.0  # of 16 bits for each of 8
 _PAIR = {np.dtype(np.uint8), np.dtype(np.uint16)}
 
 
@@ -117,7 +117,7 @@ class Form:
         given: whether the shape is that of a model, so that colours must not be lost.
         cut: whether they are patches at the images' own resolution.
         total: how many patches there are; of more than ``rows`` some are left out.
-        scaled: whether images of 8 and of 16 bits are brought to each other by a factor.
+        white: whether it is the same in images of 8 bits as in those of 16, and not just a number.
     """
 
     shape: tuple[int, ...]
@@ -126,12 +126,16 @@ class Form:
     given: bool = False
     cut: bool = False
     total: int = 0
-    scaled: bool = False
+    white: bool = False
 
     def patches_in(self, size: tuple[int, int]) -> int:
         """Counts the patches of an image of a size."""
         (_, height, width), (down, across) = self.shape, size
         return max(1, -(-down // height)) * max(1, -(-across // width))
+
+    def factor(self, depth: np.dtype[Any]) -> float:
+        """What values of a depth are multiplied by on the way to that of the form."""
+        return factor_between(depth.name, self.depth.name) if self.white else 1.0
 
 
 def form_for(
@@ -165,13 +169,13 @@ def form_for(
         survey.n,
         given=shape is not None,
         cut=cut,
-        scaled={*survey.depths, chosen} == _PAIR,
+        white=shape is not None or {*survey.depths, chosen} <= _PAIR,
     )
     if not cut:
         return form
     total = sum(form.patches_in(found) * count for found, count in survey.sizes.items())
     rows = min(total, MOST)
-    return Form(form.shape, chosen, rows, form.given, True, total, form.scaled)
+    return Form(form.shape, chosen, rows, form.given, True, total, form.white)
 
 
 def _size_for(survey: Survey, options: ImageOptions) -> tuple[tuple[int, int], bool]:
@@ -197,15 +201,21 @@ def common_depth(depths: list[np.dtype[Any]]) -> np.dtype[Any]:
     return np.result_type(*depths)
 
 
+def factor_between(own: str, wanted: str) -> float:
+    """What values of one depth are multiplied by to be of another, so that white stays white.
+
+    >>> factor_between("uint8", "uint16"), factor_between("int32", "float32")
+    (257.0, 1.0)
+    """
+    return {("uint8", "uint16"): _SHADES, ("uint16", "uint8"): 1 / _SHADES}.get((own, wanted), 1.0)
+
+
 def to_depth(values: Array, form: Form) -> Array:
     """Brings the values of an image to the depth of a form."""
     if values.dtype == form.depth:
         return values
-    if {values.dtype, form.depth} != _PAIR:
-        return like(values, form.depth)
-    if form.depth == np.uint16 and form.scaled:
-        return values.astype(np.uint16) * np.uint16(SHADES)
-    return like(values / SHADES, form.depth) if form.depth == np.uint8 else like(values, form.depth)
+    factor = form.factor(values.dtype)
+    return like(values if factor == 1 else values * factor, form.depth)
 
 
 def refuse_lost_colours(entry: Entry, values: Array) -> None:
@@ -330,9 +340,9 @@ def _depth(survey: Survey, form: Form) -> list[str]:
         count, first = survey.depths[depth], survey.first[depth]
         bits = _DEPTHS.get(depth.name, depth.name)
         noun = "image has" if count == 1 else "images have"
-        if form.scaled and form.depth == np.uint8:
+        if form.factor(depth) < 1:
             done = "were brought to 8, divided by 257"
-        elif form.scaled:
+        elif form.factor(depth) > 1:
             done = "were multiplied by 257 to 16 bits, so that white stays white"
         else:
             done = f"are taken as such numbers among {_DEPTHS.get(form.depth.name, form.depth.name)}"

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from autoencode.data.formats.folders import ImageOptions
 from autoencode.data.formats.image_form import (
-    SHADES,
     Survey,
+    factor_between,
     losses_of,
     refuse_lost_colours,
     said_sizes,
@@ -100,9 +99,12 @@ class OwnSizes:
         """
         for entry in self._entries():
             found = self.headers.get(entry.id or entry.name)
+            image = None
             if found is not None:
                 with self._bad.passing(entry):
-                    yield self._read(entry, found)
+                    image = self._read(entry, found)
+            if image is not None:
+                yield image
 
     def notices(self, keeps_alpha: bool) -> list[str]:
         """What was left out, and what images have that does not come back."""
@@ -114,12 +116,7 @@ class OwnSizes:
             values, opaque = pixels(entry, image, found), alpha(entry, image, found)
         if self._channels == 1:
             refuse_lost_colours(entry, values)
-        factor = _factor(found.depth, self._depth)
+        factor = factor_between(found.depth.name, self._depth)
         seen = np.multiply(with_channels(values, self._channels), factor, dtype=np.float32)
         name = entry.id or entry.name
         return OwnImage(name, entry.name, np.moveaxis(seen, -1, 0), found, factor, opaque)
-
-
-def _factor(own: np.dtype[Any], wanted: str) -> float:
-    """What values of a depth are multiplied by for a model of another one; white stays white."""
-    return {("uint8", "uint16"): SHADES, ("uint16", "uint8"): 1 / SHADES}.get((own.name, wanted), 1.0)
