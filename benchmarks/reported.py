@@ -200,7 +200,7 @@ def low_contrast_16_bits() -> Iterator[Figure]:
     pca = PCA(8, random_state=0).fit(learned)
     # The waves lie on a plane, so that PCA is exact but for noise; 100 epochs here are 100 steps.
     errors = [
-        ((found - new) ** 2).mean()
+        float(((found - new) ** 2).mean())
         for found in (back, pca.inverse_transform(pca.transform(new)), learned.mean(0))
     ]
     yield Figure("levels in use of 462, after reading", len(np.unique(learned)), 400)
