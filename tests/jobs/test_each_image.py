@@ -202,3 +202,23 @@ def test_train_on_a_folder_says_size_and_depth_and_samples_have_them(cli, put, t
     mode, values = stored(tmp_path / "new/0.png")
     assert (mode, values.dtype) == ("I;16", np.uint16)
     assert 900 < values.mean() < 1300
+
+
+def test_a_run_on_patches_is_read_again_and_gives_whole_images(cli, put, tmp_path, hurried):
+    hurried(3)
+    images = {f"{i:02}.png": level((70 + i, 66), np.uint8)[:, :, None] for i in range(12)}
+    folder = put("in", images)
+    run = tmp_path / "run"
+    trained = cli("train", folder, "--recipe", "conv_small", "--epochs", 1, "--out", run)
+    assert trained.code == 0, trained
+    assert "12 images of 12 sizes, 70x66 to 81x66, grey, 8 bits a pixel: 48 patches" in trained.err
+    measured = cli("evaluate", run, "--json")
+    assert (measured.code, measured.json["n"]) == (0, 4)
+    codes = cli("embed", run, folder, "-o", tmp_path / "codes.csv")
+    assert codes.code == 0, codes
+    assert "00.png@0,0" in (tmp_path / "codes.csv").read_text()
+    assert cli("reconstruct", run, "-o", tmp_path / "own.npy").code == 0
+    assert np.load(tmp_path / "own.npy").shape == (4, 1, 64, 64)
+    assert cli("reconstruct", run, folder, "-o", tmp_path / "whole").code == 0
+    found = {p.name: stored(p)[1].shape for p in (tmp_path / "whole").iterdir()}
+    assert found == {name: values.shape[:2] for name, values in images.items()}
