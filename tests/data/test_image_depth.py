@@ -1,17 +1,19 @@
 """Images keep what they have: their depth to the last bit, their size, and what is lost is said."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from autoencode.data import ImageOptions, load_data, load_examples
+from autoencode.data import ImageOptions, Origin, load_data, load_examples
 from autoencode.data.formats.image_pixels import Entry, alpha, header, opened, pixels
 from autoencode.data.formats.images import open_images
 from autoencode.data.formats.own_sizes import OwnSizes
 from autoencode.errors import DataError, OptionError
 from autoencode.jobs.picture_files import encoded, ending_for, file_names
+from autoencode.runs.data import read_again
 from autoencode.types import DataSpec
 
 RNG = np.random.default_rng(0)
@@ -299,6 +301,19 @@ def test_patches_of_one_image_are_all_in_training_or_all_in_the_test_part(put, t
     learned, held = ({name.partition("@")[0] for name in part.ids} for part in (data.train, data.test))
     assert (len(learned), len(held)) == (11, 1)
     assert not learned & held
+
+
+@pytest.mark.parametrize("sizes", [[(10, 6)] * 12, [(10, 6)] * 8 + [(40, 30)] * 4])
+def test_a_run_from_before_images_kept_their_depth_finds_its_data(put, tmp_path, monkeypatch, sizes):
+    monkeypatch.setenv("AUTOENCODE_CACHE", str(tmp_path / "cache"))
+    for i, size in enumerate(sizes):
+        put(f"{i:02}.png", RNG.integers(0, 60_000, size).astype(np.uint16))
+    size = sizes[0] if len(set(sizes)) == 1 else (64, 64)
+    before = load_data(tmp_path / "set", images=ImageOptions(size=size, depth="uint8"))
+    origin = Origin.from_data(before, tmp_path / "set")
+    spec = replace(before.spec, given_dtype="")
+    again = read_again(origin, "columns", "other data", spec=spec)
+    np.testing.assert_array_equal(again.train.x, before.train.x)
 
 
 # Names

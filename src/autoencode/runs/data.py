@@ -10,6 +10,7 @@ from autoencode.data import (
     Data,
     Examples,
     ExampleSet,
+    ImageOptions,
     Origin,
     TableOptions,
     load_data,
@@ -19,7 +20,7 @@ from autoencode.data import (
 )
 from autoencode.data.examples import check_part
 from autoencode.data.formats.download import OnBytes
-from autoencode.data.values.layouts import image_depth
+from autoencode.data.values.layouts import image_depth, image_shape
 from autoencode.errors import DataError, OptionError
 from autoencode.recipes.catalogue import scaling
 from autoencode.trained import Trained, fit_prior
@@ -65,8 +66,8 @@ def read_again(
     """
     where = origin.source if source is None else source
     images = origin.images
-    if spec is not None and not spec.given_dtype:  # a run from before images kept their depth
-        images = replace(images, depth=image_depth(spec))
+    if spec is not None and not spec.given_dtype:
+        images = _as_before(images, spec)
     if origin.streamed and spec is not None:
         data = reopened(where, spec, data_dir, images)
     else:
@@ -85,6 +86,13 @@ def read_again(
     if data.fingerprint() != origin.sha256:
         raise DataError(changed)
     return data
+
+
+def _as_before(images: ImageOptions, spec: DataSpec) -> ImageOptions:
+    """How images were read for a run from before they kept their depth: 8 bits, of one size."""
+    shape = image_shape(spec)
+    size = images.size if shape is None else (shape[1], shape[2])
+    return replace(images, depth=image_depth(spec), size=size)
 
 
 def run_data(
