@@ -9,8 +9,8 @@ TruncatedSVD, learned from 70 % of the texts: the accuracy of a logistic regress
 (standardised), and k-means against the topics (normalised mutual information, the mean of three runs).
 
 ``memory``: a random matrix of words, in a process of its own: ``fit(epochs=1)``, ended after some steps
-(0 for all), and ``transform`` of the first rows (``--transform``; 0 for all). Shown is the peak of the
-memory, less the matrix.
+(0 for all), and ``transform`` of the first rows (``--transform``; 0 for all). The peak of the memory,
+less the matrix.
 """
 
 from __future__ import annotations

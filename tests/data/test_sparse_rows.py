@@ -243,6 +243,16 @@ def test_the_size_of_a_word_stays_where_a_later_part_has_none_of_it():
     assert then == rescaled(spec, later, "columns", n_before=200)
 
 
+def test_a_table_on_disk_is_scaled_alike(tmp_path):
+    np.save(tmp_path / "words.npy", UNITS)
+    streamed = load_data(tmp_path / "words.npy", stream=True)
+    kept = np.array([(row == UNITS).all(1).argmax() for row in streamed.test.x])
+    spec = prepare(UNITS[np.setdiff1d(np.arange(len(UNITS)), kept)])[1]
+    np.testing.assert_allclose(streamed.spec.scale, spec.scale, rtol=1e-12)
+    np.testing.assert_allclose(streamed.spec.offset, spec.offset, rtol=1e-12)
+    assert any("are zero" in notice for notice in streamed.notices)
+
+
 # --- files --------------------------------------------------------------------------------------
 
 

@@ -26,7 +26,8 @@ def single_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
     >>> single_options({"activation": "silu"})
     {'options__activation': 'silu'}
     """
-    return {f"{PREFIX}{name}": value for name, value in (options or {}).items()}
+    given = options if isinstance(options, Mapping) else {}  # parameters are judged by ``fit``
+    return {f"{PREFIX}{name}": value for name, value in given.items()}
 
 
 def with_single_options(
@@ -58,7 +59,7 @@ def check_loss(loss: Loss | None) -> None:
     Raises:
         OptionError: with what a loss may be.
     """
-    if loss == FORGOTTEN:
+    if isinstance(loss, str) and loss == FORGOTTEN:
         raise OptionError("no file holds a loss of your own; set the estimator's loss to it again")
     if loss is not None and not isinstance(loss, str | NamedTerm) and not callable(loss):
         raise OptionError(

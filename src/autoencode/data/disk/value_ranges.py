@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from autoencode.data.values.layouts import Arrangement, arrangement
 from autoencode.data.values.moments import are_constant, could_be_coarse, precision_notice
 from autoencode.data.values.pictures import some_rows
 from autoencode.data.values.ranges import (
+    BY_SIZE,
     Storage,
     Values,
     are_whole,
@@ -28,7 +30,9 @@ from autoencode.data.values.ranges import (
     nothing_to_learn,
     standardized,
     storage_of,
+    taken_as_sizes,
 )
+from autoencode.data.values.zeros import are_mostly_zeros, scaled_by_size_in_blocks
 from autoencode.types import Array, Channels, DataSpec, Layout
 
 _BLOCK_BYTES = 1 << 20  # small enough to stay in the cache
@@ -76,13 +80,19 @@ def survey(
     mean, variance = moments.mean, moments.variance
     if standardize == "robust":  # quantiles ask for all values at once; some rows are enough
         mean, variance = center_and_variance(examples.bounded().x, standardize)
+    by_size = []
+    if arranged.layout == "row" and standardize in BY_SIZE:
+        share = moments.zeros / (moments.n * len(mean))
+        if are_mostly_zeros(share, len(mean)):
+            mean, variance = _by_size(examples)
+            by_size = [taken_as_sizes(share, mean)]
     constant = are_constant(moments.low, moments.high)
     if arranged.layout == "row" and standardize not in ("global", "none"):
         mean = np.where(constant, moments.low, mean)
     spec, more = standardized(values.shape, mean, variance, constant, standardize)
     if could_be_coarse(store.dtype):
         more = precision_notice(moments.source_low, moments.source_high) + more
-    return storage, replace(spec, **given), notices + more
+    return storage, replace(spec, **given), notices + by_size + more
 
 
 def blocks(store: Store) -> list[tuple[int, int]]:
@@ -114,6 +124,17 @@ def _values(examples: Stored, arranged: Arrangement) -> Values:
     return Values(arranged.shape, store.dtype, low, high, False, lambda: whole, rows)
 
 
+def _by_size(examples: Stored) -> tuple[Array, Array]:
+    """Computes what a table that is mostly zeros is scaled by, see ``zeros``."""
+
+    def read() -> Iterator[Array]:
+        for start, stop in blocks(examples.store):
+            rows = examples.read(start, stop)
+            yield rows.reshape(len(rows), -1)
+
+    return scaled_by_size_in_blocks(len(examples), math.prod(examples.shape), read)
+
+
 class _Moments:
     """Mean, variance and extremes of each entry, (D,), merged block by block in float64.
 
@@ -124,6 +145,7 @@ class _Moments:
     def __init__(self, examples: Stored) -> None:
         width = math.prod(examples.shape)
         self.n, self.mean, self._squares = 0, np.zeros(width), np.zeros(width)
+        self.zeros = 0
         self.low, self.high = np.full(width, np.inf), np.full(width, -np.inf)
         self.source_low, self.source_high = self.low, self.high
         for start, stop in blocks(examples.store):
@@ -141,6 +163,7 @@ class _Moments:
         step, n = mean - self.mean, self.n + len(rows)
         self._squares += np.square(rows - mean).sum(axis=0) + step**2 * (self.n * len(rows) / n)
         self.mean += step * (len(rows) / n)
+        self.zeros += rows.size - int(np.count_nonzero(rows))
         self.n = n
         self.low, self.high = np.minimum(self.low, rows.min(0)), np.maximum(self.high, rows.max(0))
         self.source_low = np.minimum(self.source_low, source.min(axis=0))

@@ -53,6 +53,8 @@ from autoencode.types import Array, Column, DataSpec, Kind, Standardize, layout_
 
 _IN_COLUMNS = ("row", "sequence")  # layouts whose entries have a meaning, and a unit, each of its own
 _PIXELS = ("image", "volume")
+#: Ways to scale under which a table that is mostly zeros is not centred.
+BY_SIZE = ("columns", "unit")
 _DIM = 16  # no photograph with levels to 255 is as dark as this throughout
 _WIDE_ROW = 64  # bytes; so many are kept as such, four times smaller
 _OUTSIDE = "values lie outside 0..1, so that each column is scaled to mean 0 and variance 1"
@@ -285,7 +287,7 @@ def spec_for(
     spec, more = standardized(x.shape[1:], mean, variance, constant & ~coded, standardize)
     spec = replace(spec, columns=columns, gaps=gaps)
     if is_scaled_by_size(x, standardize, columns):
-        more = [_taken_as_sizes(x, mean), *more]
+        more = [taken_as_sizes(share_of_zeros(x), mean), *more]
     if could_be_coarse(source.dtype):
         rows = source if isinstance(source, SparseRows) else source.reshape(len(source), -1)
         more = precision_notice(*column_extremes(rows)) + more
@@ -295,13 +297,14 @@ def spec_for(
 def is_scaled_by_size(x: Held, standardize: str, columns: Sequence[Column] = ()) -> bool:
     """Tells whether rows are scaled as tables are that are mostly zeros (``values.zeros``)."""
     plain = all(column.numeric for column in columns)
-    return standardize in ("columns", "unit") and plain and is_mostly_zeros(x)
+    return standardize in BY_SIZE and plain and is_mostly_zeros(x)
 
 
-def _taken_as_sizes(x: Held, mean: Array) -> str:
+def taken_as_sizes(share: float, mean: Array) -> str:
+    """Makes the notice that a table is scaled as one that is mostly zeros."""
     still = int((mean == 0).sum())
     return (
-        f"{share_of_zeros(x):.1%} of the values are zero: {still} of {len(mean)} columns are not "
+        f"{share:.1%} of the values are zero: {still} of {len(mean)} columns are not "
         "centred and share one scale; standardize='all_columns' gives each mean 0 and variance 1"
     )
 

@@ -12,7 +12,7 @@ scaled alike, to the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -38,7 +38,12 @@ def share_of_zeros(x: Held) -> float:
 
 def is_mostly_zeros(x: Held) -> bool:
     """Tells whether rows (N, D) are a wide table of which nine tenths or more are zeros."""
-    return x.ndim == 2 and x.shape[1] >= _FEWEST_COLUMNS and share_of_zeros(x) >= _MOST
+    return x.ndim == 2 and are_mostly_zeros(share_of_zeros(x), x.shape[1])
+
+
+def are_mostly_zeros(share: float, width: int) -> bool:
+    """Tells whether tables of this width, of which this share is zero, are scaled as here."""
+    return width >= _FEWEST_COLUMNS and share >= _MOST
 
 
 def scaled_by_size(x: Held) -> tuple[Array, Array]:
@@ -56,10 +61,22 @@ def scaled_by_size(x: Held) -> tuple[Array, Array]:
         >>> center, np.sqrt(squares).round(2)
         (array([ 0. ,  0. , 50.5]), array([ 3.19,  3.19, 28.87]))
     """
-    n, width = x.shape
+    return _scaled(*x.shape, lambda: _not_zero(x))
+
+
+def scaled_by_size_in_blocks(
+    n: int, width: int, blocks: Callable[[], Iterator[Array]]
+) -> tuple[Array, Array]:
+    """Computes what ``scaled_by_size`` does of n rows that are read in blocks (K, width), twice."""
+    return _scaled(n, width, lambda: (part for block in blocks() for part in _not_zero(block)))
+
+
+def _scaled(
+    n: int, width: int, not_zero: Callable[[], Iterator[tuple[Array, Array]]]
+) -> tuple[Array, Array]:
     counts, unknown = np.zeros(width), np.zeros(width)
     sums, squares = np.zeros(width), np.zeros(width)
-    for columns, values in _not_zero(x):
+    for columns, values in not_zero():
         gone = np.isnan(values)
         np.add.at(unknown, columns[gone], 1.0)
         columns, values = columns[~gone], values[~gone]
@@ -71,7 +88,7 @@ def scaled_by_size(x: Held) -> tuple[Array, Array]:
     center = np.where(stays, 0.0, sums / known)
     variance = _size_of(counts, squares, stays)
     if not stays.all():
-        apart = _apart(x, center, ~stays)
+        apart = _apart(not_zero(), center, ~stays)
         variance = np.where(stays, variance, (apart + (known - counts) * center**2) / known)
     return center, variance
 
@@ -87,10 +104,10 @@ def _size_of(counts: Array, squares: Array, stays: Array) -> Array:
     return np.where(alike, squares[alike].sum() / counts[alike].sum(), own)
 
 
-def _apart(x: Held, center: Array, chosen: Array) -> Array:
+def _apart(not_zero: Iterator[tuple[Array, Array]], center: Array, chosen: Array) -> Array:
     """Sums the squared distances (D,) to the centre of values that are not zero, of chosen columns."""
     sums = np.zeros(len(center))
-    for columns, values in _not_zero(x):
+    for columns, values in not_zero:
         known = chosen[columns] & ~np.isnan(values)
         columns = columns[known]
         np.add.at(sums, columns, np.square(values[known] - center[columns]))
