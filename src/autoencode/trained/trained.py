@@ -223,13 +223,14 @@ class Trained:
         Raises:
             DataError: with the numbers, where so many do not fit into the free memory.
         """
-        n = None if on_disk(x) else count_rows(x)
-        if n is not None and n * self.spec.size > _ASKED:
+        rows = open_examples(x, self.spec) if on_disk(x) else x
+        n = count_rows(rows)
+        if n * self.spec.size > _ASKED:
             what = f"the reconstruction of {n} x {self.spec.size} values"
             require_memory(
                 4 * n * self.spec.size, what, "take it in parts (Trained.reconstruct_pieces)"
             )
-        made = self._through(self._batches(x), self._reconstructed, n)
+        made = self._through(self._batches(rows), self._reconstructed, n)
         return made if isinstance(x, Examples | Stored) else shaped(made, self.spec, x)
 
     def reconstruct_pieces(self, x: Any) -> Iterator[Array]:
