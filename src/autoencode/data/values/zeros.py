@@ -61,7 +61,7 @@ def scaled_by_size(x: Held) -> tuple[Array, Array]:
         >>> center, np.sqrt(squares).round(2)
         (array([ 0. ,  0. , 50.5]), array([ 3.19,  3.19, 28.87]))
     """
-    return _scaled(*x.shape, lambda: _not_zero(x))
+    return _scaled(len(x), x.shape[1], lambda: _not_zero(x))
 
 
 def scaled_by_size_in_blocks(
