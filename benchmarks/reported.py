@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 from _record import record, table
 from PIL import Image
+from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
@@ -462,6 +463,40 @@ def new_category() -> Iterator[Figure]:
         yield Figure(f"seed {seed}: share of these whose first reason is its column", named, 1)
 
 
+def shape_that_comes_back() -> Iterator[Figure]:
+    images = load_digits().images[:200]
+    recipes = ("mlp", "conv", "vae", "linear", "topk")
+    for said, x in (
+        ("digits", images),
+        ("digits / 16", images / 16),
+        ("digits, bytes", images.astype("u1")),
+    ):
+        others = 0
+        for recipe in recipes:
+            ae = Autoencoder(recipe, 4, epochs=1, random_state=0).fit(x)
+            made = (ae.reconstruct(x), ae.inverse_transform(ae.transform(x)), ae.sample(200))
+            others += sum(((one - x.astype(float)) ** 2).shape != x.shape for one in made)
+            others += ae.sample(1).dtype != x.dtype
+        yield Figure(f"{said}: results of another shape or type, {len(recipes)} recipes", others, 0, 0)
+
+
+def lengths_that_differ() -> Iterator[Figure]:
+    rng = np.random.default_rng(0)
+    steps = [np.arange(rng.integers(20, 61)) for _ in range(400)]
+    waves = [np.sin(rng.uniform(0.1, 0.4) * t + rng.uniform(0, 2 * np.pi)) for t in steps]
+    train, test = waves[:320], waves[320:]
+    back = Autoencoder("mlp", 4, random_state=0).fit(train).reconstruct(test)
+    yield Figure("sequences of another length", sum(map(len, back)) - sum(map(len, test)), 0, 0)
+    filled = [np.pad(one, (0, 60 - len(one))) for one in waves]
+    pca = PCA(4).fit(filled[:320])
+    lines = pca.inverse_transform(pca.transform(filled[320:]))
+    error, simple = (
+        np.mean(np.concatenate([(a[: len(b)] - b) ** 2 for a, b in zip(found, test, strict=True)]))
+        for found in (back, lines)
+    )
+    yield Figure("squared error of known steps (variance 0.5)", error, 0, 0.1, simple, "zeros, PCA(4)")
+
+
 CASES: dict[str, Callable[[], Iterator[Figure]]] = {
     "1": share_of_outliers,
     "2": synthetic_table,
@@ -476,8 +511,10 @@ CASES: dict[str, Callable[[], Iterator[Figure]]] = {
     "18": mixed_table,
     "19": many_categories,
     "23": gaussian_gaps,
+    "24": lengths_that_differ,
     "32": columns_to_blame,
     "35": one_to_three_columns,
+    "36": shape_that_comes_back,
     "codes": codes_for_a_classifier,
     "counts": counts_of_uneven_depth,
 }

@@ -89,6 +89,7 @@ def sample_command(
         raise OptionError("--components is for a prior that is to be fitted; say --prior mixture")
     if prior is not None:
         with_prior(trained, run, prior, seed, data_dir, components)
-    made = trained.sample(n, seed, labels, mean=True if mean else False if draw else None)
+    # Means are rounded to the types of the data where they are written, not in pictures.
+    made = trained.sample(n, seed, labels, mean=mean or not (draw or trained.draws))
     dtype: Dtype = "float" if mean else "same"
     write_result(out, Path(run) / "samples", made, trained, as_json, dtype=dtype)

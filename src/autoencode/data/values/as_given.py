@@ -275,10 +275,14 @@ def _form(column: Column, old: Any, same: bool) -> tuple[Any, Any]:
     }[column.kind]
     if not fits or (numbers and not same and not dtype.is_float()):
         return None, None
-    if old is None or old.implementation.is_polars():
-        return dtype, None
-    native = old.to_native()
-    return dtype, native.dtype if old.implementation.is_pandas_like() else native.type
+    return dtype, None if old is None else _own_type(old)
+
+
+def _own_type(one: Any) -> Any:
+    """Gives the type that a series has in pandas or pyarrow; ``None`` for another library."""
+    if one.implementation.is_pandas_like():
+        return one.to_native().dtype
+    return one.to_native().type if one.implementation.is_pyarrow() else None
 
 
 def _values(column: Column, codes: Array, dtype: Any, old: Any, same: bool, whole: bool) -> Array:
@@ -320,22 +324,32 @@ def _own_labels(labels: Array, dtype: Any, old: Any) -> Array:
 
 
 def _cast(made: Any, dtype: Any, own: Any) -> Any:
-    """Gives a series a type, of which it has only values; gaps stay where a type has none for them."""
+    """Gives a series a type, of which it has only values; gaps stay where a type has none for them.
+
+    Args:
+        made: the series.
+        dtype: the type as narwhals has it; ``None`` to leave it.
+        own: the same as pandas or pyarrow has it, where that is known.
+    """
     import narwhals.stable.v2 as nw
 
     if dtype is None:
         return made
-    if (zone := getattr(dtype, "time_zone", None)) is not None and made.dtype == nw.Datetime:
+    zone = getattr(dtype, "time_zone", None)
+    if zone is not None and made.dtype == nw.Datetime and made.dtype.time_zone is None:
         made = made.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
-    if not made.implementation.is_pandas_like():
-        if dtype == nw.Enum and not set(made.to_list()) <= {None, *dtype.categories}:
-            return made
-        if own is None or made.to_native().type == own:
-            return made if own is not None else made.cast(dtype)
-        values = getattr(own, "value_type", None) if dtype == nw.Categorical else None
-        native = made.cast(dtype).to_native() if values is None else made.to_native().cast(values)
-        native = native if values is None else native.dictionary_encode()
-        return nw.from_native(native.cast(own), series_only=True).alias(made.name)
+    if made.implementation.is_pandas_like():
+        return _cast_in_pandas(made, own)
+    if made.implementation.is_pyarrow():
+        return _cast_in_arrow(made, dtype, own)
+    if dtype == nw.Enum and not set(made.to_list()) <= {None, *dtype.categories}:
+        return made
+    return made.cast(dtype)
+
+
+def _cast_in_pandas(made: Any, own: Any) -> Any:
+    import narwhals.stable.v2 as nw
+
     native = made.to_native()
     if isinstance(own, np.dtype) and own.kind in "iub" and bool(native.isna().any()):
         return made
@@ -345,6 +359,19 @@ def _cast(made: Any, dtype: Any, own: Any) -> Any:
         if new:  # that what was given happens not to have
             own = type(own)([*known, *new], ordered=own.ordered)
     return nw.from_native(native.astype(own), series_only=True)
+
+
+def _cast_in_arrow(made: Any, dtype: Any, own: Any) -> Any:
+    import narwhals.stable.v2 as nw
+
+    native = made.to_native()
+    if dtype == nw.Categorical and native.type != own:
+        native = native.cast(native.type if own is None else own.value_type).dictionary_encode()
+    elif own is None or native.type != own:
+        native = made.cast(dtype).to_native()
+    if own is not None and native.type != own:
+        native = native.cast(own)
+    return nw.from_native(native, series_only=True).alias(made.name)
 
 
 def _filled_table(source: Any, spec: DataSpec, made: Any) -> Any:
@@ -381,7 +408,7 @@ def _like(one: Any, old: Any, source: Any) -> Any:
     import narwhals.stable.v2 as nw
 
     if not hasattr(source, "index"):
-        return one.cast(old.dtype)
+        return _cast(one, old.dtype, _own_type(old))
     native, before = one.to_native(), old.to_native().dtype
     native.index = source.index
     # What pandas holds as objects for the gaps' sake needs none any more.

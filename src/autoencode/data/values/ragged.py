@@ -1,4 +1,4 @@
-"""Sequences of different lengths: a list of arrays, as one array with NaN behind the shorter ones."""
+"""Sequences of different lengths: a list of arrays as one array, NaN where a shorter one has ended."""
 
 from __future__ import annotations
 
