@@ -300,3 +300,11 @@ def test_a_file_whose_parts_do_not_fit_is_refused_in_a_line(tmp_path, changed, s
     with pytest.raises((DataError, OptionError), match=said) as caught:
         load_data(tmp_path / "bad.npz")
     assert "\n" not in str(caught.value)
+
+
+def test_a_matrix_whose_indices_lead_outside_is_refused_before_they_are_followed():
+    for form in (sp.csr_array, sp.csc_array):
+        damaged = form(WORDS)
+        damaged.indices[0] = 10**6
+        with pytest.raises(DataError, match="a damaged sparse matrix"):
+            sparse_rows(damaged)

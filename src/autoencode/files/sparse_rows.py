@@ -157,11 +157,12 @@ def sparse_rows(source: Any, part: str = "data") -> SparseRows:
             f"{part}: a sparse array of {len(source.shape)} axes; give a matrix (rows, columns)"
         )
     copied = source.format != "csr"
+    if hasattr(source, "check_format"):  # before anything follows its indices
+        try:
+            source.check_format(full_check=True)
+        except (ValueError, TypeError) as error:
+            raise DataError(f"{part}: a damaged sparse matrix ({error}); make it anew") from None
     matrix = source.tocsr()
-    try:
-        matrix.check_format(full_check=True)
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{part}: a damaged sparse matrix ({error}); make it anew") from None
     if not matrix.has_canonical_format:
         matrix = matrix if copied else matrix.copy()
         matrix.sum_duplicates()
