@@ -138,7 +138,8 @@ class _Model:
         """Computes the precision of z (N, k, k) given entries of these precisions (N, W)."""
         k = self.loadings.shape[1]
         pairs = (self.loadings.unsqueeze(2) * self.loadings.unsqueeze(1)).flatten(1)
-        return (trusted @ pairs).unflatten(1, (k, k)) + torch.eye(k, device=trusted.device)
+        certain: Tensor = (trusted @ pairs).unflatten(1, (k, k))
+        return certain + torch.eye(k, device=trusted.device)
 
     @classmethod
     def first(cls, values: Tensor, known: Tensor, k: int) -> _Model:

@@ -130,7 +130,7 @@ def codes(
     rows = np.flatnonzero(found == UNSEEN)
     if not len(rows):
         return found
-    words = tuple(str(labels[row]) for row in rows)
+    words = tuple(str(labels[row]) for row in rows.tolist())
     if unseen is not None:
         unseen.append(Unseen(column.name, place, rows, words))
         return found
