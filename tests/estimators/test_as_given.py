@@ -10,9 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoencode import AnomalyDetector, Autoencoder, Denoiser, load
+from autoencode.data import prepare
 from autoencode.data.values.as_given import as_given
 from autoencode.data.values.dtypes import in_dtype
-from autoencode.errors import DataError, OptionError
+from autoencode.errors import DataError, IncompatibleError, OptionError
+from autoencode.recipes import RECIPES, build
+from autoencode.trained import Trained
 
 N = 12
 LAYOUTS = {
@@ -356,6 +359,30 @@ def test_a_model_gives_arrays_in_the_shape_of_its_data():
     np.testing.assert_array_equal(
         trained.reconstruct(flat).reshape(20, 3, 5, 4).transpose(0, 2, 3, 1), trained.reconstruct(x)
     )
+
+
+PICTURES = np.random.default_rng(0).integers(0, 17, (4, 16, 16))
+RANGES = {
+    "bytes": PICTURES.astype(np.uint8),
+    "fractions": PICTURES / 16,
+    "measurements": PICTURES * 3.7 - 100,
+}
+
+
+@pytest.mark.parametrize("name", [name for name, info in RECIPES.items() if not info.conditional])
+def test_every_recipe_gives_the_shape_of_what_it_was_given(name):
+    tried = 0
+    for x in RANGES.values():
+        spec = prepare(x)[1]
+        try:
+            trained = Trained(build(name, spec))
+        except IncompatibleError:  # of measurements
+            continue
+        back = trained.reconstruct(x)
+        assert ((back - x) ** 2).shape == x.shape
+        assert trained.decode(trained.embed(x)).shape == x.shape
+        tried += 1
+    assert tried >= 2
 
 
 def test_large_results_are_put_together_in_place(monkeypatch):

@@ -451,7 +451,11 @@ class Trained:
         examples = x if isinstance(x, Examples) else Examples(apply_spec(x, self.spec))
         if first or last is not None:
             examples = examples.take(np.arange(first, len(examples) if last is None else last))
-        yield from Resident(examples, self.spec, self.device).batches(self._chunk)
+        # What a model sees of all rows is as large as they are; of a stretch it is little. Labels are
+        # looked at together, so that an error tells the row.
+        parts = [examples] if self.spec.classes else examples.chunks(self._chunk)
+        for part in parts:
+            yield from Resident(part, self.spec, self.device).batches(self._chunk)
 
     @property
     def _chunk(self) -> int:
