@@ -174,10 +174,7 @@ def _as_arrow(meant: Meant) -> Any:
     values = meant.values
     if values.dtype.kind != "M":
         return pyarrow.array(values, from_pandas=True)
-    if (
-        values.dtype == "datetime64[s]"
-        and not (values.astype("int64")[~np.isnat(values)] % 86400).any()
-    ):
+    if not meant.timed:
         return pyarrow.array(values.astype("datetime64[D]"))
     unit = np.datetime_data(values.dtype)[0]
     return pyarrow.array(values, pyarrow.timestamp(unit, "UTC" if meant.zoned else None))
@@ -206,7 +203,7 @@ def _plain(
             if moments is not None:
                 values, unit = moments
                 told = f"column '{name}': numbers, read as {UNITS[unit]}"
-                found[name] = Meant(values, unit, (told,))
+                found[name] = Meant(values, unit, (told,), timed=unit != "yyyymmdd")
         elif dtype == nw.Duration:
             found[name] = Meant(
                 _hours(frame[name]), "", (f"column '{name}': durations, read as hours",)

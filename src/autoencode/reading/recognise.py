@@ -39,12 +39,14 @@ class Meant:
         text: how they are spelled, for ``Column.text``.
         notices: what was recognised.
         zoned: whether times are in UTC.
+        timed: whether dates have times of a day, be it midnight.
     """
 
     values: Array
     text: str
     notices: tuple[str, ...] = ()
     zoned: bool = False
+    timed: bool = False
 
 
 @dataclass(frozen=True)
@@ -335,7 +337,7 @@ def _as_dates(name: str, text: Any, dates: Dates, where: str, place: Callable[[i
     if words:
         told.append(f"{_listed(words)} taken as missing")
     notices = (f"column '{name}': {'; '.join(told)}",) if told else ()
-    return Meant(values, dates.order, notices, bool(dates.zoned))
+    return Meant(values, dates.order, notices, bool(dates.zoned), dates.timed)
 
 
 def _told_dates(text: Any, dates: Dates) -> list[str]:
