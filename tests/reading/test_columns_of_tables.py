@@ -156,6 +156,12 @@ def test_names_that_are_no_text_become_text():
     assert load_data(frame).spec.column_names == ("0", "a/b")
 
 
+def test_a_file_cannot_say_what_was_found_in_it(tmp_path):
+    table = pa.table({"v": VALUES}).replace_schema_metadata({b"autoencode.text": b"no JSON"})
+    pa.parquet.write_table(table, tmp_path / "x.parquet")
+    assert load_data(tmp_path / "x.parquet").spec.column_names == ("v",)
+
+
 def test_an_estimator_takes_text_under_names_that_are_numbers():
     frame = pd.DataFrame({0: VALUES, 1: np.where(VALUES > 0, "up", "down")})
     model = Autoencoder("mlp", 1, epochs=1, random_state=0).fit(frame)

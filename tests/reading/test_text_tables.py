@@ -307,6 +307,7 @@ FILES = {
         {"t": [1577836800, 1577923200], "w": [1, 2]},
         "",
     ),
+    "names alone": ("a,b\n", {}, {"a": [], "b": []}, ""),
     "a header of comments": ("# a,b\n1,2\n", {}, {"# a": [1], "b": [2]}, ""),
 }
 
@@ -322,8 +323,13 @@ def test_a_file_is_read_as_it_is_meant(tmp_path, case):
 
 
 REFUSED = {
+    "a German title": (
+        "Umsatz 2023\n\nName;Wert\na;1,5\nb;2,5\n",
+        {},
+        "title or comment ('Umsatz 2023')",
+    ),
     "a title": ("My export\n\na,b\n1,2\n3,4\n", {}, "title or comment ('My export')"),
-    "a comment": ("# by X\na,b\n1,2\n3,4\n", {}, "delete the 1 line above"),
+    "a comment": ("# by X\na,b\n1,2\n3,4\n", {}, "delete what is above"),
     "a word": ("v,w\n1.5,1\noops,2\n2,3\n3,4\n", {}, "first 'oops' at row 1"),
     "another decimal sign": ("v,w\n1.5,1\n2.5,2\n", {"decimal": ","}, "first '1.5' at row 0"),
     "two signs": ('v,w\n"1,234.5",1\n"1.234,5",2\n', {}, "text, first"),

@@ -77,8 +77,9 @@ def _fitness(rows: list[list[str]], delimiter: str) -> tuple[float, ...]:
         return (0.0, 0.0, 0.0)
     alike = counts.count(counts[0]) / len(counts)
     if counts[0] < 2:
-        # Of rows with more cells than the first, a comma may be a decimal sign.
-        return (0.25 if delimiter == "," else 0.0, 0.0, 0.0)
+        # A title stands above, or a comma is a decimal sign below one name.
+        usual = max(counts[1:], key=counts[1:].count)
+        return (0.2 * counts.count(usual) / len(counts) if usual > 1 else 0.0, 0.0, 0.0)
     rank = {"\t": 3.0, ";": 2.0, "|": 1.0, ",": 0.0}.get(delimiter, 4.0)
     return (1.0 if alike == 1 else alike * 0.9, rank, float(counts[0]))
 
@@ -106,8 +107,8 @@ def refuse_titles(rows: list[list[str]], path: Path) -> None:
     if usual > 1 and above:
         shown = next((cell for row in above for cell in row if cell), "")[:40]
         raise DataError(
-            f"{path}, line 1: a title or comment ({shown!r}) stands above the table; delete the "
-            f"{counted(first, 'line')} above the names of the columns"
+            f"{path}, line 1: a title or comment ({shown!r}) stands above the table; delete what is "
+            "above the names of the columns"
         )
 
 

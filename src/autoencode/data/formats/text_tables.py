@@ -210,7 +210,7 @@ def _parsed(content: bytes, path: Path, delimiter: str, header: bool, rows: list
                 ),
             )
         except pyarrow.ArrowInvalid as error:
-            if "Empty CSV" in str(error):
+            if "Empty CSV" in str(error) or "Could not skip" in str(error):  # names alone
                 return pyarrow.table({name: pyarrow.array([], pyarrow.string()) for name in names})
             _refuse_ragged(content, path, delimiter, len(names))
             raise
