@@ -15,7 +15,8 @@ import numpy as np
 
 from autoencode.errors import DataError
 from autoencode.reading.dates import UNITS, moments_of
-from autoencode.reading.recognise import UNKNOWN, Meant, Spelling, names_rows, recognise
+from autoencode.reading.recognise import UNKNOWN, Meant, Spelling, recognise
+from autoencode.reading.row_names import names_rows
 from autoencode.types import Array, Column, ColumnKind
 
 
