@@ -29,6 +29,8 @@ _SHADES = ("#ffffff", "#fcebd8", "#f9d5ac", "#f3b57d")  # as on pages
 _MADE = "#8a3800"  # of reconstructions; read on every shade
 _MOST_BARS = 20
 _MOST_LINES = 40
+_MOST_SWEPT = 2  # columns of a dimension
+_MOST_PANELS = 12  # of signals; pages have more of both
 _NAME = 26  # letters
 
 
@@ -53,7 +55,7 @@ def bars_figure(errors: ColumnErrors) -> Figure:
     ax = figure.subplots()
     ax.barh(range(len(shown)), [one.bar / 100 for one in shown], color=FIRST["color"], height=0.6)
     for i, one in enumerate(shown):
-        ax.text(one.bar / 100 + 0.01, i, one.words, va="center", fontsize=7.5)
+        ax.text(one.bar / 100 + 0.01, i, one.words, va="center", in_layout=False, fontsize=7.5)
     ax.set_yticks(range(len(shown)), [_short(one.name) for one in shown])
     ax.invert_yaxis()
     ax.set(xlim=(0, 2.1), xlabel="error (1: a constant guess)")
@@ -82,11 +84,17 @@ def cells_figure(rows: ComparedRows) -> Figure:
 
 
 def _draw_cell(ax: Axes, x: int, y: int, cell: Cell) -> None:
-    ax.add_patch(Rectangle((x + 0.02, y + 0.05), 0.96, 0.9, color=_SHADES[cell.level], linewidth=0))
+    ax.add_patch(
+        Rectangle(
+            (x + 0.02, y + 0.05), 0.96, 0.9, color=_SHADES[cell.level], linewidth=0, in_layout=False
+        )
+    )
     value = {"style": "italic"} if cell.gap else {}
     made = f"{_short(cell.made, 14)} {cell.mark}".rstrip()
-    ax.text(x + 0.07, y + 0.3, _short(cell.value, 18), va="center", fontsize=7.5, **value)  # type: ignore[arg-type]
-    ax.text(x + 0.07, y + 0.7, made, va="center", fontsize=7.5, color=_MADE)
+    ax.text(
+        x + 0.07, y + 0.3, _short(cell.value, 18), va="center", in_layout=False, fontsize=7.5, **value
+    )  # type: ignore[arg-type]
+    ax.text(x + 0.07, y + 0.7, made, va="center", in_layout=False, fontsize=7.5, color=_MADE)
 
 
 @styled
@@ -107,7 +115,7 @@ def rows_figure(columns: Sequence[str], values: Sequence[Sequence[str]], title: 
     for y, texts in enumerate(values[:shown]):
         ax.axhline(y, color="#dddddd", linewidth=0.6)
         for x, text in enumerate(texts):
-            ax.text(x + 0.05, y + 0.5, _short(text, 16), va="center", fontsize=7.5)
+            ax.text(x + 0.05, y + 0.5, _short(text, 16), va="center", in_layout=False, fontsize=7.5)
     ax.set(xlim=(0, n), ylim=(shown, 0))
     ax.set_xticks(np.arange(n) + 0.5, [str(i + 1) for i in range(n)])
     ax.set_yticks(np.arange(shown) + 0.5, [_short(name) for name in columns[:shown]])
@@ -141,9 +149,10 @@ def _draw_histogram(ax: Axes, one: Histogram) -> None:
 @styled
 def signals_figure(signals: Signals) -> Figure:
     """Draws signals as lines over time, a row of panels for each and a panel for each channel."""
-    panels = [
-        (name, one) for name, row in zip(signals.names, signals.panels, strict=True) for one in row
-    ]
+    rows = list(zip(signals.names, signals.panels, strict=True))
+    if signals.panels:
+        rows = rows[: max(1, _MOST_PANELS // len(signals.panels[0]))]
+    panels = [(name, one) for name, row in rows for one in row]
     wide = len(signals.panels[0]) if signals.panels else 1
     columns = 2 if wide == 1 else wide if wide <= 4 else 3  # a row of panels for each signal
     title = signals.title
@@ -163,7 +172,7 @@ def sweeps_figure(sweeps: Sweeps) -> Figure:
     lines = [
         (name if i == 0 else "", column)
         for name, columns in zip(sweeps.names, sweeps.columns, strict=True)
-        for i, column in enumerate(columns or (None,))
+        for i, column in enumerate(columns[:_MOST_SWEPT] or (None,))
     ]
     n = len(sweeps.ticks)
     figure = new_figure(3.2 + 1.0 * n, 0.26 * len(lines) + 1.1, sweeps.title)
@@ -172,11 +181,23 @@ def sweeps_figure(sweeps: Sweeps) -> Figure:
         if name and y:
             ax.axhline(y, color="#cccccc", linewidth=0.8)
         if column is None:
-            ax.text(0.07, y + 0.5, "moves no column by much", va="center", fontsize=7.5, style="italic")
+            ax.text(
+                0.07,
+                y + 0.5,
+                "moves no column by much",
+                va="center",
+                in_layout=False,
+                fontsize=7.5,
+                style="italic",
+            )
             continue
         for x, (value, level) in enumerate(zip(column.values, column.levels, strict=True)):
-            ax.add_patch(Rectangle((x + 0.02, y + 0.05), 0.96, 0.9, color=_SHADES[level], linewidth=0))
-            ax.text(x + 0.07, y + 0.5, _short(value, 14), va="center", fontsize=7.5)
+            ax.add_patch(
+                Rectangle(
+                    (x + 0.02, y + 0.05), 0.96, 0.9, color=_SHADES[level], linewidth=0, in_layout=False
+                )
+            )
+            ax.text(x + 0.07, y + 0.5, _short(value, 14), va="center", in_layout=False, fontsize=7.5)
     names = [f"{name}   {_short(column.name) if column else ''}" for name, column in lines]
     ax.set_yticks(np.arange(len(lines)) + 0.5, names)
     ax.set_xticks(np.arange(n) + 0.5, sweeps.ticks)

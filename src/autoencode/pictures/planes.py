@@ -11,7 +11,7 @@ from autoencode.pictures.column_errors import ColumnError
 from autoencode.pictures.words import in_words, one_column
 from autoencode.types import Array, DataSpec
 
-_MOST_PLANES = 12
+_MOST_PLANES = 6
 _MOST_VALUES = 8  # of a category, each with its own shade
 
 
