@@ -89,12 +89,11 @@ def _draw_cell(ax: Axes, x: int, y: int, cell: Cell) -> None:
             (x + 0.02, y + 0.05), 0.96, 0.9, color=_SHADES[cell.level], linewidth=0, in_layout=False
         )
     )
-    value = {"style": "italic"} if cell.gap else {}
     made = f"{_short(cell.made, 14)} {cell.mark}".rstrip()
-    ax.text(
-        x + 0.07, y + 0.3, _short(cell.value, 18), va="center", in_layout=False, fontsize=7.5, **value
-    )  # type: ignore[arg-type]
-    ax.text(x + 0.07, y + 0.7, made, va="center", in_layout=False, fontsize=7.5, color=_MADE)
+    small: dict[str, Any] = {"va": "center", "fontsize": 7.5, "in_layout": False}
+    slope = "italic" if cell.gap else "normal"
+    ax.text(x + 0.07, y + 0.3, _short(cell.value, 18), style=slope, **small)
+    ax.text(x + 0.07, y + 0.7, made, color=_MADE, **small)
 
 
 @styled
