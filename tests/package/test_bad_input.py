@@ -221,6 +221,27 @@ def test_files_that_do_not_fit_a_model(cli, models, tmp_path, command, case):  #
     assert_refused(cli(*line(models / kind)), *mentions)
 
 
+@pytest.mark.parametrize("command", USES)
+def test_a_category_never_seen_is_taken_and_told(cli, models, tmp_path, command):  # noqa: F811
+    frame = people()
+    frame.loc[5, "city"] = "Rome"
+    if command == "impute":
+        frame.loc[3, "age"] = None
+    write(frame, tmp_path / "t.csv")
+    kind, line = USES[command]
+    result = cli(*line(models / kind))
+    assert (result.code, result.err.count("'Rome', first at row 5")) == (0, 1), result
+    out = tmp_path / "out.csv"
+    if command == "anomalies":
+        reasons = pd.read_csv(out)["anomaly_reasons"]
+        assert "('Rome' was never seen)" in reasons[5]
+        assert reasons.str.contains("Rome").sum() == 1
+    if command == "impute":
+        assert pd.read_csv(out)["city"][5] == "Rome"
+    if command not in ("denoise",):
+        assert_refused(cli(*line(models / kind), "--handle-unknown", "error"), "'Rome'", "never seen")
+
+
 def test_a_column_that_the_model_does_not_know_stays_beside_what_is_filled(cli, models, tmp_path):  # noqa: F811
     frame = people(more=np.linspace(0.0, 1.0, N))
     frame.loc[3, "age"] = None
