@@ -6,6 +6,7 @@ import torch
 
 from autoencode import Autoencoder, build, load
 from autoencode.models.blending import _towards
+from autoencode.nets import factor_analysis
 from autoencode.nets.factor_analysis import Factors, _Model, fit, fit_chosen
 from autoencode.randomness import seeded
 from autoencode.trained import Trained
@@ -296,3 +297,17 @@ def test_fitting_is_the_same_each_time():
     values, known = read(holed(mean, cov, n=50)[1])
     one, two = (fit(values.double(), known, 2) for _ in range(2))
     assert torch.equal(one.loadings, two.loadings)
+
+
+def test_rows_of_one_pattern_of_gaps_give_the_same_fit_as_one_by_one(monkeypatch):
+    draws = torch.Generator().manual_seed(0)
+    values = torch.randn(240, 3, generator=draws) @ torch.randn(3, 9, generator=draws)
+    values = (values + 0.3 * torch.randn(240, 9, generator=draws)).double()
+    patterns = torch.rand(5, 9, generator=draws) > 0.25
+    known = patterns[torch.randint(5, (240,), generator=draws)]
+    values = values * known
+    together = fit(values, known, 3)
+    monkeypatch.setattr(factor_analysis, "_ALIKE", 1000)
+    apart = fit(values, known, 3)
+    for name in ("mean", "loadings", "precision"):
+        torch.testing.assert_close(getattr(together, name), getattr(apart, name), rtol=1e-6, atol=1e-8)

@@ -45,7 +45,8 @@ class Constant:
             there = _known(batch)
             for i, count in counts.items():
                 values = batch.target[:, i].cpu()[there[:, i]]
-                count += torch.bincount(values.round().long(), minlength=len(count))
+                seen = values[values >= 0].round().long()
+                count += torch.bincount(seen, minlength=len(count))
         for i, count in counts.items():
             guess[i] = float(count.argmax())
         numeric, other = torch.tensor(named), torch.tensor(coded)
