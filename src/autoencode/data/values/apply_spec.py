@@ -82,9 +82,16 @@ def to_spec(given: Array, spec: DataSpec, part: str, first_row: int = 0, tell: T
     array = to_shape(given, spec, part)
     if spec.kind == "unit":
         look_outside(given, spec, part, first_row, tell)
-        if given.dtype.kind == "f" and not spec.noisy:
-            array = array.clip(*range_of(spec))
+        if not spec.noisy:
+            array = _within(array, *range_of(spec))
     return np.ascontiguousarray(array, dtype=raw_dtype(given.dtype, spec.kind, spec.shape))
+
+
+def _within(x: Array, low: float, high: float) -> Array:
+    """Takes values outside of a range as the nearest within; those of a type that has no others stay."""
+    if x.dtype.kind == "b" or (x.dtype == np.uint8 and low <= 0 and high >= 255):
+        return x
+    return x.clip(low, high)
 
 
 def _sparse_to_spec(given: SparseRows, spec: DataSpec, part: str, tell: Tell) -> SparseRows:
