@@ -88,7 +88,7 @@ def to_spec(given: Array, spec: DataSpec, part: str, first_row: int = 0, tell: T
 
 
 def _within(x: Array, low: float, high: float) -> Array:
-    """Takes values outside of a range as the nearest within; those of a type that has no others stay."""
+    """Takes values outside of a range as the nearest within, where the type has such values at all."""
     if x.dtype.kind == "b" or (x.dtype == np.uint8 and low <= 0 and high >= 255):
         return x
     return x.clip(low, high)
