@@ -236,7 +236,7 @@ def test_a_value_out_of_range_is_told_with_its_row(tmp_path, small_stretches, ca
     x[2345, 2] = 300
     read = np.concatenate(list(in_order(opened(tmp_path, x), 1000)))
     assert read[2345, 2] == 255
-    assert "300 at row 2345, column 2; taken as the nearest" in caplog.text
+    assert "300 at row 2345, column 2 (index (2345, 2)); taken as the nearest" in caplog.text
 
 
 # Memory and signals
