@@ -92,7 +92,8 @@ class Judge:
 
     def seen(self, raw: Any) -> Tensor:
         """Images as models see them, in [0, 1]."""
-        return self.spec.to_model(torch.from_numpy(np.ascontiguousarray(raw)))
+        rows = np.ascontiguousarray(raw).reshape(len(raw), *self.spec.shape)
+        return self.spec.to_model(torch.from_numpy(rows))
 
     def fid(self, x: Tensor) -> float:
         return frechet_distance(self._moments, moments(self._standardized(x)))
@@ -119,7 +120,7 @@ def ours(pair: Pair, schedule: str, epochs: int, seed: int, data: Data, judge: J
     for sampler in pair.samplers:
         if sampler in MIXTURES:
             fit_prior(trained, run.split("train"), seed, "mixture", MIXTURES[sampler])
-        samples[sampler] = judge.all(judge.seen(trained.sample(SAMPLES, seed)))
+        samples[sampler] = judge.all(judge.seen(trained.sample(SAMPLES, seed, mean=True)))
     restored = judge.seen(trained.reconstruct(data.test))
     return {"samples": samples, **_rest(restored, judge, seconds)}
 

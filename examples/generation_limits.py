@@ -57,7 +57,7 @@ def measure(run: Run) -> dict[str, float]:
     """The three numbers, in the first 50 principal components of the training images."""
     train_x, test_x = run.data.train.x[:20_000], run.data.test.x[:N]
     train_x, test_x = flat(train_x).astype(np.float32), flat(test_x).astype(np.float32)
-    samples = flat(run.trained.sample(len(test_x), seed=1))
+    samples = flat(run.trained.sample(len(test_x), seed=1, mean=True))
     decoded = flat(run.trained.reconstruct(run.data.test.x[:N]))
     pca = PCA(50, random_state=0).fit(train_x)
     real, made, own = (pca.transform(x) for x in (test_x, samples, decoded))
@@ -91,7 +91,8 @@ def main() -> None:
             )
             print(f"{'':{len(data)}}  {width:4d} {name:>5} {row}", flush=True)
             top = run.trained.spec.scale[0]
-            figure = plots.samples(run.trained.sample(64) / top, title=f"{name}, code of {width}")
+            made = run.trained.sample(64, mean=True).reshape(64, *run.trained.spec.shape)
+            figure = plots.samples(made / top, title=f"{name}, code of {width}")
             plots.save(figure, args.out / f"samples_{name}_{width}.png")
 
 

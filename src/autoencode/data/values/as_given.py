@@ -144,8 +144,10 @@ def filled(source: Any, spec: DataSpec, guess: Array) -> Any:
 
 
 def count_rows(source: Any) -> int:
-    """Counts the examples of anything that holds them; a sparse matrix has no length."""
-    return int(source.shape[0]) if hasattr(source, "shape") else len(source)
+    """Counts the examples of anything that holds them."""
+    if hasattr(source, "shape"):  # a sparse matrix has no length
+        return int(source.shape[0])
+    return len(source if hasattr(source, "__len__") else np.asarray(source))
 
 
 def example_shape(like: Any) -> tuple[int, ...]:
