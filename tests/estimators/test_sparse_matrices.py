@@ -6,12 +6,22 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
+from sklearn.decomposition import TruncatedSVD
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 
 import autoencode
-from autoencode import AnomalyDetector, Autoencoder, Denoiser, load, reconstruction_scorer, train
+from autoencode import (
+    RECIPES,
+    AnomalyDetector,
+    Autoencoder,
+    Denoiser,
+    load,
+    reconstruction_scorer,
+    train,
+)
+from autoencode.data import prepare
 from autoencode.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -141,3 +151,17 @@ def test_no_more_rows_than_a_batch_become_an_array(monkeypatch):
     model.fit(x).transform(x)
     assert max(largest) == 1000
     assert os.environ.get("AUTOENCODE_MEMORY") is None
+
+
+def test_training_starts_at_truncated_svd():
+    svd = TruncatedSVD(3, algorithm="arpack", random_state=0).fit(X)
+    as_it_starts = {"epochs": 1, "lr": 1e-12, "options": {"validation": 0.0}}
+    model = Autoencoder("linear", 3, random_state=0, **as_it_starts).fit(S)
+    ours, theirs = model.transform(S).astype(float), svd.transform(X)
+    turned = ours @ np.linalg.lstsq(ours, theirs, rcond=None)[0]
+    np.testing.assert_allclose(turned, theirs, atol=1e-3 * np.abs(theirs).max())
+
+
+def test_tables_of_zeros_are_trained_for_fewer_steps():
+    steps = [RECIPES["mlp"].plan("fast", prepare(x)[1]).min_steps for x in (X, DENSER)]
+    assert steps == [200, 2000]
