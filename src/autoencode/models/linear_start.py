@@ -53,11 +53,11 @@ class Lines:
     total: Tensor
 
     @classmethod
-    def of(cls, rows: Tensor, context: Tensor, width: int) -> Lines:
+    def of(cls, rows: Tensor, context: Tensor, width: int, *, from_zero: bool = False) -> Lines:
         """Finds the first axes of rows (N, R) beside contexts (N, C): ``width`` or all there are."""
         rows, context = rows.double(), context.double()
         # What is nearly always zero is explained from zero on, as truncated SVD does.
-        constant = torch.ones_like(rows[:, :1]) * (0.0 if _is_mostly_zeros(rows) else 1.0)
+        constant = torch.full_like(rows[:, :1], 0.0 if from_zero else 1.0)
         known = torch.cat([constant, context], dim=1)
         # One-hot contexts and a constant are dependent: the shortest solution.
         fitted = torch.linalg.pinv(known) @ rows
@@ -66,8 +66,9 @@ class Lines:
         return cls(fitted[0], fitted[1:].T, axes, variances, rest.square().mean(0))
 
 
-def _is_mostly_zeros(rows: Tensor) -> bool:
-    """Tells whether rows are a wide table of which nine tenths are zeros, which were not moved."""
+def _is_mostly_zeros(x: Tensor) -> bool:
+    """Tells whether values are a wide table of which nine tenths are zeros, which were not moved."""
+    rows = x.flatten(1)
     return rows.shape[1] >= _WIDE and int(rows.count_nonzero()) <= (1 - _ZEROS) * rows.numel()
 
 
@@ -114,7 +115,9 @@ def start_at_lines(model: Any, examples: Callable[[int], Batch]) -> bool:
         if not bool(read.isfinite().all()) or len(read) < 2:  # labels may be missing
             return False
         size = getattr(model.likelihood, "n_read", batch.x[0].numel())
-        found = Lines.of(read[:, :size], context, width)
+        # Of the values: vectors of categories are mostly zeros, whatever the values are.
+        from_zero = _is_mostly_zeros(batch.x)
+        found = Lines.of(read[:, :size], context, width, from_zero=from_zero)
         _set(model, found, target, read.shape[1], width)
     return True
 
