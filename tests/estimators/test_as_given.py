@@ -148,6 +148,8 @@ def holed(x):
 def test_what_comes_back_looks_like_what_went_in(case, function):
     x, told, source, container = case
     if function in ("denoise", "corrupt"):
+        if x.dtype == bool and container in TABLES:  # whose noise is another
+            return None
         noisy = Denoiser(recipe="mlp_small", layout=told, epochs=1, random_state=0).fit(source)
         made = noisy.transform(source) if function == "denoise" else noisy.corrupt(source)
         assert_alike(made, source)

@@ -201,7 +201,7 @@ def _table(rows: Array, spec: DataSpec, like: Any, same: bool) -> Any:
     places = {column.name: i for i, column in enumerate(spec.columns)}
     if not places:
         places = {name: i for i, name in enumerate(names)}
-    columns = spec.columns or tuple(Column(str(name)) for name in names)
+    columns = spec.columns or tuple(_unlearned(one, same) for one in frame.iter_columns())  # type: ignore[union-attr]
     whole = [n == 0 for n in spec.support.decimals] if spec.support else [False] * len(columns)
     if (
         frame is not None
@@ -251,6 +251,13 @@ def _plain(
     matrix = rows if order == list(range(len(order))) else rows[:, order]
     index = like.index if len(like) == len(rows) else None
     return type(like)(in_dtype(matrix, wanted), index=index, columns=like.columns)
+
+
+def _unlearned(old: Any, same: bool) -> Column:
+    """Describes a column of a table whose columns a model does not know by their names: as numbers."""
+    import narwhals.stable.v2 as nw
+
+    return Column(str(old.name), "boolean" if same and old.dtype == nw.Boolean else "real")
 
 
 def _form(column: Column, old: Any, same: bool) -> tuple[Any, Any]:
