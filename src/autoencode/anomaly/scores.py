@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from autoencode.anomaly.apart import gap_of
+from autoencode.anomaly.apart import EVIDENT, gap_of
 from autoencode.anomaly.calibrate import Tail
 from autoencode.anomaly.memory import Look, Memory
 from autoencode.anomaly.ranks import Ranks
@@ -96,7 +97,8 @@ class Scorer:
         apart = np.zeros(len(seen), bool) if apart is None else apart.copy()
         scorer, distances = cls._of_usual(seen, keys, ranked, typical, seed, apart)
         for _ in range(_ROUNDS):
-            cuts = {name: gap_of(of_rows) for name, of_rows in distances.items()}
+            evident = EVIDENT + math.log(len(distances))  # so many may show one by chance
+            cuts = {name: gap_of(far, evident=evident) for name, far in distances.items()}
             if all(np.isinf(cut) for cut in cuts.values()):
                 break
             everywhere = _together(scorer._looks(seen, keys))
