@@ -10,6 +10,7 @@ from sklearn.metrics import accuracy_score, r2_score
 
 from autoencode.errors import OptionError
 from autoencode.pictures import of_runs, pages, plots
+from autoencode.pictures.cell_text import in_words
 from autoencode.pictures.column_errors import errors_of_signals, errors_of_table
 from autoencode.pictures.compared_rows import compare_rows
 from autoencode.pictures.histograms import compare_draws, histogram
@@ -17,7 +18,6 @@ from autoencode.pictures.of_views import figure_of, planes_figure
 from autoencode.pictures.planes import planes
 from autoencode.pictures.signal_panels import compare_signals, drawn_signals, panel, svg_path, thinned
 from autoencode.pictures.sweeps import sweeps_of_rows
-from autoencode.pictures.words import in_words
 from autoencode.runs import train
 from autoencode.types import Column, DataSpec, Support
 from page import Page

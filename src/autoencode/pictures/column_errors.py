@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from autoencode.pictures.words import entry_columns
+from autoencode.pictures.cell_text import entry_columns
 from autoencode.types import Array, Column, DataSpec
 
 #: Columns that are in view, and how many are listed at all: a page of more would be slow to open.

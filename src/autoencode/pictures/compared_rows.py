@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from autoencode.pictures.cell_text import in_words
 from autoencode.pictures.column_errors import MOST_IN_VIEW, MOST_LISTED, ColumnError, ColumnErrors
-from autoencode.pictures.words import in_words
 from autoencode.types import Array, DataSpec
 
 #: Errors in spreads of the column from which a cell is marked, and shaded darker and darker.

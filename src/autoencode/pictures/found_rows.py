@@ -12,10 +12,7 @@ import numpy as np
 from matplotlib.image import imsave
 
 from autoencode.anomaly import Explanation, Judgement, expected_rows
-from autoencode.pictures.column_errors import ColumnError, channel_names
-from autoencode.pictures.compared_rows import difference
-from autoencode.pictures.signal_panels import Panel, panel
-from autoencode.pictures.words import (
+from autoencode.pictures.cell_text import (
     GAP,
     Value,
     decimals_for,
@@ -24,6 +21,9 @@ from autoencode.pictures.words import (
     number_in_words,
     one_column,
 )
+from autoencode.pictures.column_errors import ColumnError, channel_names
+from autoencode.pictures.compared_rows import difference
+from autoencode.pictures.signal_panels import Panel, panel
 from autoencode.types import Array, DataSpec
 
 _REASONS, _LEAST = 5, 0.01  # of a row, and the share of its score that counts

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from autoencode.pictures.words import Value, entry_columns, in_words, one_column
+from autoencode.pictures.cell_text import Value, entry_columns, in_words, one_column
 from autoencode.types import Array, DataSpec
 
 _LEAST_BINS, _BINS = 5, 20

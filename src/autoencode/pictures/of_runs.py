@@ -18,6 +18,7 @@ from autoencode.data.values.apply_spec import to_shape
 from autoencode.errors import OptionError
 from autoencode.evaluate.codes import Codes, codes_of
 from autoencode.pictures import plots
+from autoencode.pictures.cell_text import entry_columns, in_words, row_names
 from autoencode.pictures.column_errors import ColumnErrors, errors_of_signals, errors_of_table
 from autoencode.pictures.compared_rows import MOST_ROWS, compare_rows
 from autoencode.pictures.histograms import compare_draws
@@ -30,7 +31,6 @@ from autoencode.pictures.signal_panels import (
     swept_signals,
 )
 from autoencode.pictures.sweeps import sweeps_of_rows
-from autoencode.pictures.words import entry_columns, in_words, row_names
 from autoencode.priors import FittedGaussian
 from autoencode.trained import Trained
 from autoencode.trained.trained import flat

@@ -15,13 +15,13 @@ from matplotlib.patches import Rectangle
 from autoencode.console import printable
 from autoencode.pictures._cells import FIRST, SECOND, new_figure, outer_edges
 from autoencode.pictures._style import styled
+from autoencode.pictures.cell_text import brief
 from autoencode.pictures.column_errors import ColumnErrors
 from autoencode.pictures.compared_rows import Cell, ComparedRows
 from autoencode.pictures.histograms import Draws, Histogram
 from autoencode.pictures.planes import Plane
 from autoencode.pictures.signal_panels import Panel, Signals
 from autoencode.pictures.sweeps import Sweeps
-from autoencode.pictures.words import brief
 
 View = ColumnErrors | ComparedRows | Draws | Signals | Sweeps
 

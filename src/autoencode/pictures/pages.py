@@ -23,10 +23,10 @@ from autoencode.console import printable
 from autoencode.errors import DataError, StorageError
 from autoencode.evaluate.card import Card
 from autoencode.files.atomic import write_atomically
+from autoencode.pictures.cell_text import brief
 from autoencode.pictures.found_rows import FoundRow
 from autoencode.pictures.of_views import View
 from autoencode.pictures.plots import png
-from autoencode.pictures.words import brief
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from autoencode.pictures.cell_text import in_words, one_column
 from autoencode.pictures.column_errors import ColumnError
-from autoencode.pictures.words import in_words, one_column
 from autoencode.types import Array, DataSpec
 
 _MOST_PLANES = 6

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from autoencode.pictures.cell_text import in_words
 from autoencode.pictures.column_errors import ColumnError
 from autoencode.pictures.compared_rows import LEVELS
-from autoencode.pictures.words import in_words
 from autoencode.types import Array, DataSpec
 
 _MOST_COLUMNS = 4  # of each dimension, those that move most
