@@ -175,8 +175,6 @@ def test_files_that_cannot_be_learned_from(cli, tmp_path, command, case, ending)
 
 # A gap in one row is a column without values.
 @pytest.mark.parametrize("command", sorted({*COMMANDS} - {"impute"}))
-    "command", sorted({*COMMANDS} - {"impute"})
-)  # a gap in one row is a column without values
 def test_one_row_cannot_be_learned_from(cli, tmp_path, command):  # noqa: F811
     frame = people().head(1)
     write(frame, tmp_path / "t.csv")
