@@ -8,6 +8,11 @@ from pathlib import Path
 # Several test processes share few cores: threads that wait for each other would only spin. Set before
 # anything imports torch, and inherited by the processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
+# On processors of AMD the products of matrices, as MKL makes them, depend on where rows lie in memory,
+# which other threads and another order of rows change. Set before anything imports torch.
+_PROCESSOR = Path("/proc/cpuinfo")
+if _PROCESSOR.exists() and "AuthenticAMD" in _PROCESSOR.read_text(errors="replace"):
+    os.environ["MKL_CBWR"] = "AUTO,STRICT"
 # Without it scikit-learn skips one of its checks. Set before anything imports scipy.
 os.environ["SCIPY_ARRAY_API"] = "1"
 # What is decoded is no part of the data that are given. Set for the processes that tests start, too.
