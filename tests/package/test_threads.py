@@ -53,7 +53,7 @@ def started(recipe, seed=1):
 
 
 def same(found, expected):
-    """But for the last bits, which hang on memory on some processors: another thread's noise differs."""
+    """But for the last bits, which hang on memory on some processors; noise of another call differs."""
     return all(np.allclose(a, b, rtol=1e-5, atol=2e-6) for a, b in zip(found, expected, strict=True))
 
 
