@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from autoencode.errors import StorageError
-from autoencode.files.atomic import write_atomically
+from autoencode.files.atomic import new_folder, write_atomically
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="modes and folder handles of POSIX")
 
@@ -194,3 +194,16 @@ def test_a_folder_that_cannot_be_synced_is_no_failure_but_a_broken_disk_is(
         with pytest.raises(StorageError, match="cannot write"):
             write_atomically(tmp_path / "a", b"x")
     assert names(tmp_path) == ["a"]
+
+
+def test_a_folder_that_is_overwritten_comes_back_when_its_successor_fails(tmp_path):
+    target = tmp_path / "folder"
+    with new_folder(target) as inside:
+        (inside / "a").write_text("old")
+    with pytest.raises(StorageError), new_folder(target, overwrite=True) as inside:
+        (inside / "nowhere/a").write_text("new")
+    assert (target / "a").read_text() == "old"
+    with new_folder(target, overwrite=True) as inside:
+        (inside / "b").write_text("new")
+    assert [path.name for path in target.iterdir()] == ["b"]
+    assert list(tmp_path.iterdir()) == [target]

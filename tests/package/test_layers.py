@@ -23,7 +23,7 @@ FLOORS = (
     {"randomness"},
     {"distributions"},
     {"nets", "likelihoods", "priors", "bottlenecks"},
-    {"models", "objectives", "training", "data"},
+    {"models", "objectives", "training", "data", "export"},
     {"recipes", "console"},
     {"trained"},
     {"evaluate", "anomaly"},
@@ -146,7 +146,7 @@ def test_data_has_six_floors_at_most():
 SAME_EVERYWHERE = {
     *("adversarial", "bounds", "columns", "deterministic", "gaussian", "hamiltonian", "hierarchy"),
     *("hyperbolic", "masked", "quantised", "sparse", "spherical"),  # a family, and its parts
-    *("anomalies", "denoise", "embed", "impute"),  # a command, and its job
+    *("anomalies", "denoise", "embed", "export", "impute"),  # a command, and its job
     *("labels", "codes", "binarize", "options", "learned", "fit", "loading", "autoencoder"),
 }
 

@@ -109,7 +109,7 @@ class Memory:
         found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in names}
         rows = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float64))
         own = torch.tensor([self.places.get(key, -1) for key in keys], dtype=torch.long)
-        neighbours = _crowd(len(points)) if squares and "neighbourhood" in names else RECALLED
+        neighbours = crowd(len(points)) if squares and "neighbourhood" in names else RECALLED
         size = max(1, _PIECE_NUMBERS // max(len(points), neighbours * x.shape[1]))
         for piece, places in zip(rows.split(size), own.split(size), strict=True):
             search = _Search.from_rows(piece, points, places)
@@ -123,7 +123,7 @@ def _joined(parts: list[tuple[Tensor, Tensor]], width: int) -> Look:
     return Look(distances, squares.reshape(-1, width))
 
 
-def _crowd(n: int) -> int:
+def crowd(n: int) -> int:
     """Counts how many of n rows make a neighbourhood, where one of the n is the row itself."""
     return max(1, round(SHARE * max(min(n, CROWD) - 1, 1)))
 
@@ -178,7 +178,7 @@ def _put_together(search: _Search, squares: bool) -> tuple[Tensor, Tensor]:
 
 def _around(search: _Search, squares: bool) -> tuple[Tensor, Tensor]:
     order = search.order[:, :CROWD]
-    k = _crowd(len(search.points))
+    k = crowd(len(search.points))
     near = torch.from_numpy(np.partition(order.numpy(), k - 1, axis=1)[:, :k]) + search.lengths
     near = torch.where(near > 2e-13 * search.lengths, near, 0.0)  # else it is rounding
     # Infinite is a row that is all there is to remember.

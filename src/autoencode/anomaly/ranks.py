@@ -11,7 +11,7 @@ from autoencode.data.values.moments import column_quantiles
 from autoencode.types import Array
 
 _QUANTILES = 1_000
-_FARTHEST = 4.0  # standard deviations
+FARTHEST = 4.0  # standard deviations
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,6 @@ class Ranks:
             below = np.interp(x[:, j], knots, levels)
             above = np.interp(-x[:, j], -knots[::-1], -levels[::-1])
             scores[:, j] = 0.5 * (below - above)
-        normal = torch.special.ndtri(torch.from_numpy(scores)).numpy().clip(-_FARTHEST, _FARTHEST)
+        normal = torch.special.ndtri(torch.from_numpy(scores)).numpy().clip(-FARTHEST, FARTHEST)
         result: Array = (normal - self.offset) / self.scale
         return result

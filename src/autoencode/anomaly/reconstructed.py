@@ -185,7 +185,7 @@ def _see_batch(
 ) -> tuple[Array, ...]:
     z = model.embed(batch.x)
     p_x: Observation = model.decode(z)
-    expected, target, known = _coordinates(p_x, batch, spec)
+    expected, target, known = coordinates_of(p_x, batch, spec)
     residual = torch.where(known, target - expected, 0.0)
     expected = torch.where(torch.isnan(expected), 0.0, expected)
     kl = z.new_zeros(len(z))
@@ -200,7 +200,7 @@ def _see_batch(
     return *(_flat(part) for part in parts), kl.cpu().numpy().astype(np.float64)
 
 
-def _coordinates(p_x: Observation, batch: Batch, spec: DataSpec) -> tuple[Tensor, Tensor, Tensor]:
+def coordinates_of(p_x: Observation, batch: Batch, spec: DataSpec) -> tuple[Tensor, Tensor, Tensor]:
     """Gives the reconstruction, the target and which of it is known, (N, C) each."""
     mean, target = p_x.mean, batch.target
     known = torch.ones_like(target, dtype=torch.bool) if batch.mask is None else batch.mask

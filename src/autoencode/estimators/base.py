@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -37,6 +37,7 @@ from autoencode.estimators.own_options import (
 from autoencode.estimators.saved import forget_estimator, write_estimator
 from autoencode.evaluate.findings import tell
 from autoencode.evaluate.relative import remember_error
+from autoencode.export import Exported, Part, export
 from autoencode.files.atomic import storage_error, writing
 from autoencode.models import AutoencoderModule, Decoder, Encoder
 from autoencode.objectives.own_error import OwnError
@@ -354,6 +355,46 @@ class CoreEstimator(BaseEstimator):  # type: ignore[misc]
         self.n_iter_ = len(history)
         self.n_features_in_ = trained.spec.size
         return self
+
+    def export(
+        self, folder: str | os.PathLike[str], part: str | Sequence[str] = "all", **how: Any
+    ) -> Exported:
+        """Exports what was learned as files that say in other languages what Python says.
+
+        Examples go in as they are and results come out so; scaling, words, thresholds and p-values are
+        inside. Each file is checked against Python before it is kept.
+
+        Parameters
+        ----------
+        folder : str or path
+            What is written: a file for each part, and ``manifest.json``.
+        part : str or list of str, default="all"
+            encoder, decoder, reconstruct, impute, denoise or score; by default all that there are.
+        **how :
+            As for ``autoencode.export.export``: ``data`` by which files are checked, ``format`` (onnx
+            or pt2), ``opset``, ``overwrite``.
+
+        Raises
+        ------
+        autoencode.errors.InputError
+            For what cannot be exported, differs from Python, or cannot be written, in one line.
+        """
+        return export(self, folder, part, **how)
+
+    def part(self, name: str) -> Part:
+        """Makes a part that can be exported, one of ``autoencode.export.PARTS``.
+
+        Raises
+        ------
+        autoencode.errors.IncompatibleError
+            When there is none of that name.
+        """
+        return self._trained.part(name)
+
+    def rows_to_check(self, data: Any = None) -> tuple[Examples, str]:
+        """Gives examples by which an exported file is checked, and says where they came from."""
+        known = data is None or isinstance(data, Examples)
+        return self._trained.rows_to_check(data if known else self._checked(data))
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Writes model, configuration, history and what else the estimator knows into a folder.

@@ -30,14 +30,17 @@ from autoencode.anomaly import (
     typical_rows,
 )
 from autoencode.anomaly.judgement import MOST_KEPT
+from autoencode.anomaly.traced import Judge
 from autoencode.data import Data, Examples
 from autoencode.errors import OptionError, ThresholdWarning, nearest
 from autoencode.estimators.base import CoreEstimator
 from autoencode.estimators.own_options import check_loss, rows_to_validate_on
 from autoencode.estimators.parts import LearnsWhenAsked, Parts
 from autoencode.estimators.saved import SavedState
+from autoencode.export import Part, Port
 from autoencode.files.sparse_rows import is_sparse, sparse_rows
 from autoencode.trained import Trained
+from autoencode.trained.exported import MOST_CHECKED, example_ports, frozen, inputs_of
 from autoencode.trained.model_files import sha256_of
 from autoencode.types import Array
 
@@ -200,6 +203,69 @@ class ScoredEstimator(LearnsWhenAsked, CoreEstimator):
                 tensors |= judge.tensors("judge.")
                 parts[_JUDGE] = judge.trained
         return facts, tensors, parts
+
+    def part(self, name: str) -> Part:
+        """Makes a part that can be exported, one of ``autoencode.export.PARTS``.
+
+        For ``score`` the model that p-values come from is trained where it was not asked for yet.
+
+        Raises
+        ------
+        autoencode.errors.IncompatibleError
+            When there is none of that name.
+        """
+        if name != "score":
+            return super().part(name)
+        spec, learned = self._trained.spec, self._learned
+        calibration = self._calibrated() if self.is_calibrated else None
+        judge = None
+        if calibration is not None:
+            judge = (calibration, frozen(calibration.judge.trained.recipe.model))
+        module = Judge(
+            (learned, frozen(learned.trained.recipe.model)),
+            self.measure,
+            -self.offset_,
+            judge,
+        )
+        outputs = [
+            Port("score", "float64", (), f"{self.measure}: {SCORES[self.measure]}; higher is odder"),
+            Port("pvalue", "float64", (), "how often a row like the training rows scores as high"),
+            Port("anomalous", "bool", (), "whether the score is above the threshold"),
+        ]
+        if calibration is None:
+            del outputs[1]
+
+        def judged(rows: Examples) -> list[Array]:
+            found = self._judged(self._scored(rows, keep=0), None, calibration is not None)
+            beside = [] if found.pvalues is None else [found.pvalues]
+            return [found.scores, *beside, found.flags]
+
+        return Part(
+            name,
+            module,
+            example_ports(spec),
+            tuple(outputs),
+            lambda rows: inputs_of(rows, spec),
+            judged,
+            {},
+            -self.offset_,
+        )
+
+    def rows_to_check(self, data: Any = None) -> tuple[Examples, str]:
+        """Gives examples by which an exported file is checked, and says where they came from.
+
+        Without data the training rows, where they are known, and the same with every entry taken from
+        another row, many of which are anomalous.
+        """
+        known = self._known_rows()
+        if data is not None or known is None:
+            return super().rows_to_check(data)
+        rows = known[0][: MOST_CHECKED // 2]
+        rng = np.random.default_rng(self._drawn)
+        flat = rows.reshape(len(rows), -1)
+        mixed = np.stack([rng.permutation(column) for column in flat.T], axis=1)
+        both = np.concatenate([rows, mixed.reshape(rows.shape)])
+        return Examples(both), "training rows, and the same with their entries shuffled"
 
     def _restore(self, kept: SavedState) -> None:
         self._check_options()

@@ -72,24 +72,33 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+def new_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
     """Makes a folder to fill, which gets its name when complete; an error in the block leaves none.
+
+    Args:
+        path: its name.
+        overwrite: whether a folder of that name may be there; it steps aside in the end.
 
     Raises:
         StorageError: something of that name is there, or it cannot be made or completed.
     """
     target = Path(path)
-    part = target.parent / f".{uuid.uuid4().hex}.part"
-    if target.exists():
+    part, aside = (target.parent / f".{uuid.uuid4().hex}.part" for _ in range(2))
+    if target.exists() and not overwrite:
         raise StorageError(f"cannot write {target}: it exists already; choose another name")
     try:
         with writing(target):
             part.mkdir()
             yield part
+            if target.exists():
+                os.replace(target, aside)
             os.replace(part, target)
             sync_folder(target.parent)
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        if aside.exists() and not target.exists():
+            os.replace(aside, target)
+        for folder in (part, aside):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

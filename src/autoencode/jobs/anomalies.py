@@ -121,7 +121,7 @@ def anomalies(
     else:
         with own_warnings():
             warnings.simplefilter("ignore", ThresholdWarning)
-            detector = _detector_of(run, options, seed, device, data_dir)
+            detector = detector_of(run, options, seed, device, data_dir)
         if handle_unknown is not None:
             detector.handle_unknown = handle_unknown
         if is_frame(given.x) and (columns := detector.trained_.spec.columns):
@@ -140,7 +140,7 @@ def anomalies(
     return AnomalyReport(result, judgement.flags, judgement.scores, judgement.pvalues)
 
 
-def _detector_of(
+def detector_of(
     run: str | os.PathLike[str],
     options: dict[str, Any],
     seed: int,

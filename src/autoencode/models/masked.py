@@ -13,6 +13,12 @@ from autoencode.randomness import uniform_like
 from autoencode.types import Batch, Latent, Observation, Output
 
 
+def _groups(count: int, size: int) -> list[list[int]]:
+    """Deals numbers below ``count`` into groups of a size, the last may be smaller; always the same."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    return [group.tolist() for group in order.split(size)]
+
+
 class MaskedAutoencoder(AutoencoderModule):
     """An autoencoder whose encoder sees few patches of an image and whose decoder draws all of them.
 
@@ -51,18 +57,18 @@ class MaskedAutoencoder(AutoencoderModule):
             raise IncompatibleError(
                 f"of {count} patches none would be hidden; use smaller patches or a larger hidden_share"
             )
+        self.groups = _groups(count, self.n_seen)
 
     def reconstruct(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Reconstructs every patch from as many others as in training: (B, *D) to (B, *D).
 
         The patches fall into groups, the same for all images; each is drawn in sight of the next one.
         """
-        count: int = self.patches.count
-        order = torch.randperm(count, generator=torch.Generator().manual_seed(0)).to(x.device)
-        groups = order.split(self.n_seen)
+        groups = [torch.tensor(group, device=x.device) for group in self.groups]
         drawn = torch.zeros_like(x)
+        count: int = self.patches.count
         for asked, shown in zip(groups, (*groups[1:], groups[0]), strict=True):
-            params, _, _ = self._draw(x, shown.expand(len(x), -1))
+            params, _, _ = self._draw(x, shown.expand(x.shape[0], -1))
             mask = torch.zeros(1, count, dtype=torch.bool, device=x.device)
             mask[:, asked] = True
             drawn = torch.where(self._entries(mask), self.likelihood(params).mean, drawn)
@@ -72,10 +78,10 @@ class MaskedAutoencoder(AutoencoderModule):
         """Decodes images given some patches (N, n); returns params, z and what is hidden (N, P)."""
         count: int = self.patches.count
         tokens = self.encoder(x, seen)
-        hidden = torch.ones(len(seen), count, dtype=torch.bool, device=x.device)
+        hidden = torch.ones(seen.shape[0], count, dtype=torch.bool, device=x.device)
         hidden = hidden.scatter(1, seen, False)
         places = seen.unsqueeze(-1).expand_as(tokens)
-        z = tokens.new_zeros(len(seen), count, tokens.shape[2]).scatter(1, places, tokens)
+        z = tokens.new_zeros(seen.shape[0], count, tokens.shape[2]).scatter(1, places, tokens)
         return self.decoder(z, hidden), z, hidden
 
     def forward(self, batch: Batch, n_samples: int = 1) -> Output:
@@ -131,6 +137,9 @@ class MaskedColumns(AutoencoderModule):
     ) -> None:
         super().__init__(encoder, decoder, bottleneck, likelihood)
         self.hidden_share = hidden_share
+        columns: Tensor = self.decoder.columns  # type: ignore[assignment]
+        count = int(columns.max()) + 1
+        self.groups = _groups(count, int(self._n_hidden(torch.tensor(count))))
 
     def _n_hidden(self, known: Tensor) -> Tensor:
         """Computes how many columns to hide of each number of known ones."""
@@ -162,14 +171,12 @@ class MaskedColumns(AutoencoderModule):
         missing = x.flatten(1).isnan()
         params = self.decoder(self._tokens(x, missing))
         columns: Tensor = self.decoder.columns  # type: ignore[assignment]
-        count = missing.shape[1]
-        order = torch.randperm(count, generator=torch.Generator().manual_seed(0)).to(x.device)
-        for asked in order.split(int(self._n_hidden(torch.tensor(count)))):
-            hidden = missing.clone()
-            hidden[:, asked] = True
-            told = self.decoder(self._tokens(x, hidden))
+        for group in self.groups:
+            asked = torch.zeros(missing.shape[1], dtype=torch.bool, device=x.device)
+            asked[torch.tensor(group, device=x.device)] = True
+            told = self.decoder(self._tokens(x, missing | asked))
             # What is missing is told by all that is known.
-            here = torch.isin(columns, asked) & ~missing[:, columns]
+            here = asked[columns] & ~missing[:, columns]
             params = torch.where(here.view_as(params), told, params)
         x_dist: Observation = self.likelihood(params)
         return x_dist

@@ -41,7 +41,7 @@ class EncoderBesideFactors(nn.Module):
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         h = self.network(x, context)
         if self.training:
-            scores = h.new_zeros(len(h), self.n_passed)
+            scores = h.new_zeros(h.shape[0], self.n_passed)
         else:
             scores = self.factors(*self.reader.entries(x)).to(h.dtype)
         return torch.cat([h, scores], dim=1)

@@ -131,7 +131,8 @@ class _Model:
         trusted = known * self.precision
         certain = self._certain(trusted)
         seen = ((values - self.mean) * trusted) @ self.loadings
-        root = torch.linalg.cholesky(certain)
+        # Never singular; without a look whether it is, which no exported program could take.
+        root = torch.linalg.cholesky_ex(certain)[0]
         return torch.cholesky_solve(seen.unsqueeze(2), root).squeeze(2), root, seen
 
     def _certain(self, trusted: Tensor) -> Tensor:

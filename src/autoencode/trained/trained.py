@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -30,6 +31,7 @@ from autoencode.data.values.as_given import count_rows, filled, shaped
 from autoencode.data.values.frames import is_frame, select
 from autoencode.data.values.support import as_supported
 from autoencode.errors import DataError, IncompatibleError, OptionError
+from autoencode.export import Exported, Part, export
 from autoencode.files.free_memory import require_memory
 from autoencode.files.sparse_rows import is_sparse, sparse_rows
 from autoencode.likelihoods import IDENTITY, Bernoulli, Gaussian
@@ -38,6 +40,7 @@ from autoencode.models import AutoencoderModule, Decoder, Encoder, SemiSupervise
 from autoencode.nets import DictionaryDecoder
 from autoencode.randomness import bernoulli, common_noise, drawing, mix, seeded
 from autoencode.recipes import Recipe
+from autoencode.trained.exported import part_of, rows_to_check
 from autoencode.training.processor import tuned
 from autoencode.types import Array, Batch, DataSpec, Observation, Unknown
 
@@ -166,6 +169,35 @@ class Trained:
         It takes codes (B, *Z) and gives examples (B, *D) in the data's own units, both float32.
         """
         return _finished(Decoder.from_model(self._net, self.spec))
+
+    def export(
+        self, folder: str | os.PathLike[str], part: str | Sequence[str] = "all", **how: Any
+    ) -> Exported:
+        """Exports parts of the model as files that say in other languages what Python says.
+
+        Args:
+            folder: what is written: a file for each part, and ``manifest.json``.
+            part: encoder, decoder, reconstruct, impute or denoise, or several; all that the model has
+                by default.
+            **how: see ``autoencode.export.export``: data by which files are checked, format (onnx or
+                pt2), opset, overwrite.
+
+        Raises:
+            InputError: for what cannot be exported, differs from Python, or cannot be written.
+        """
+        return export(self, folder, part, **how)
+
+    def part(self, name: str) -> Part:
+        """Makes a part of the model that can be exported, one of ``autoencode.export.PARTS``.
+
+        Raises:
+            IncompatibleError: when the model has none of that name.
+        """
+        return part_of(self, name)
+
+    def rows_to_check(self, data: Any = None) -> tuple[Examples, str]:
+        """Gives examples by which an exported file is checked, and says where they came from."""
+        return rows_to_check(self.spec, data)
 
     def embed(self, x: Any) -> Array:
         """Encodes x (N, *D) in the data's own units into codes (N, *Z), float32.
