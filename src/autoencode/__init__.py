@@ -36,6 +36,7 @@ _HOMES = {
     "TrainingPlan": "autoencode.training",
     "Update": "autoencode.training",
     "build": "autoencode.recipes",
+    "explore": "autoencode.explorer",
     "fit": "autoencode.training",
     "fit_prior": "autoencode.trained",
     "load": "autoencode.estimators",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from autoencode.estimators import Denoiser as Denoiser
     from autoencode.estimators import load as load
     from autoencode.estimators import reconstruction_scorer as reconstruction_scorer
+    from autoencode.explorer import explore as explore
     from autoencode.models import AutoencoderModule as AutoencoderModule
     from autoencode.recipes import RECIPES as RECIPES
     from autoencode.recipes import Recipe as Recipe

@@ -27,6 +27,8 @@ Standardize = Literal["columns", "all_columns", "robust", "global", "unit", "non
 Layout = Literal["row", "image", "sequence", "volume"]
 Channels = Literal["first", "last"]  # axis of images and volumes as the user has them
 
+#: In the matrix of a table the place of a category that training never saw.
+UNSEEN = -1.0
 # Values that a column is taken to have had where nobody counted.
 _UNCOUNTED = 1000
 

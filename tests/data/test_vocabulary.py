@@ -9,12 +9,11 @@ import torch
 from autoencode.data import Examples, apply_spec, load_examples, prepare
 from autoencode.data.values.frames import decode, encode, learn_columns
 from autoencode.data.values.series import learn
-from autoencode.data.values.vocabulary import UNSEEN
 from autoencode.distributions.words import Words
 from autoencode.errors import DataError
 from autoencode.likelihoods.columns import Mixed
 from autoencode.nets.reader import Reader
-from autoencode.types import Column, DataSpec
+from autoencode.types import UNSEEN, Column, DataSpec
 
 # 300 words, of which the first came 300 times, the second 299 times, ...
 WORDS = [f"w{i:03d}" for i in range(300)]

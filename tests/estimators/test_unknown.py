@@ -9,8 +9,8 @@ from autoencode import AnomalyDetector, Autoencoder, Denoiser, load
 from autoencode.anomaly import SCORES
 from autoencode.anomaly.reconstructed import unseen_of
 from autoencode.data import prepare
-from autoencode.data.values.vocabulary import UNSEEN
 from autoencode.errors import DataError, OptionError
+from autoencode.types import UNSEEN
 
 RNG = np.random.default_rng(3)
 N = 300

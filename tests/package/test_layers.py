@@ -30,6 +30,7 @@ FLOORS = (
     {"pictures"},
     {"runs", "estimators"},
     {"jobs"},
+    {"explorer"},
     {"cli"},
 )
 # What a part may not see although it stands lower: parts are put together by recipes alone, the loop

@@ -37,7 +37,7 @@ PUBLIC = [
     ),
     *("TrainingPlan", "Update"),
     "__version__",
-    *("build", "fit", "fit_prior", "load", "load_data", "load_trained", "recipe"),
+    *("build", "explore", "fit", "fit_prior", "load", "load_data", "load_trained", "recipe"),
     *("reconstruction_scorer", "resume", "train"),
 ]
 

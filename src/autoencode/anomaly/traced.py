@@ -82,7 +82,7 @@ class Scores(nn.Module):
                 "fit the detector with measure='combined'"
             )
         exact = spec.layout == "row"
-        self.inward = Inward(spec)
+        self.inward = Inward(spec, scored=True)
         self.model = model.double() if exact else model
         self.spec, self.exact, self.measure = spec, exact, measure
         self.emphasis = scorer.emphasis

@@ -21,6 +21,7 @@ from autoencode.cli.decode import decode_command
 from autoencode.cli.denoise import denoise_command
 from autoencode.cli.embed import embed_command
 from autoencode.cli.evaluate import evaluate_command
+from autoencode.cli.explore import explore_command
 from autoencode.cli.export import export_command
 from autoencode.cli.impute import impute_command
 from autoencode.cli.options import with_own_recipes
@@ -69,6 +70,7 @@ for _command in (
     denoise_command,
     anomalies_command,
     plot_command,
+    explore_command,
     export_command,
 ):
     cli.add_command(with_own_recipes(_command))

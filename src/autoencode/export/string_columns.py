@@ -6,6 +6,7 @@ the part ──► x (batch, columns) ──► columns of numbers and words ─
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from autoencode.export.ports import Part, Port
-from autoencode.types import Array, ColumnKind
+from autoencode.types import UNSEEN, Array, ColumnKind
 
 #: What the numbers of a column of some kind are; those of categories are words.
 UNITS: Mapping[ColumnKind, str] = {
@@ -189,15 +190,16 @@ def _front(port: Port, names: Sequence[Named], inside: str) -> list[Any]:
         value = name.name
         if name.dtype == "string":
             value = f"{inside}/{i}/places"
+            gap = [] if "" in name.words else [""]
             nodes.append(
                 helper.make_node(
                     "LabelEncoder",
                     [name.name],
                     [f"{value}32"],
                     domain=_ML,
-                    keys_strings=list(name.words),
-                    values_floats=[float(place) for place in range(len(name.words))],
-                    default_float=float("nan"),
+                    keys_strings=[*name.words, *gap],
+                    values_floats=[*map(float, range(len(name.words))), *(math.nan for _ in gap)],
+                    default_float=float(UNSEEN),
                 )
             )
             nodes.append(helper.make_node("Cast", [f"{value}32"], [value], to=TensorProto.DOUBLE))

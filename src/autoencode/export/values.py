@@ -12,9 +12,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from autoencode.types import DataSpec
+from autoencode.types import UNSEEN, DataSpec
 
-_ROUNDING, _NOISE = 1e-6, 10  # of the range, as in ``data.values.apply_spec``
 _CHANNELS = (1, 3, 4)
 
 
@@ -43,11 +42,13 @@ class Inward(nn.Module):
 
     Args:
         spec: the data.
+        scored: whether anomalies are looked for, of which a category that was never seen is one: such
+            rows are refused.
     """
 
-    def __init__(self, spec: DataSpec) -> None:
+    def __init__(self, spec: DataSpec, *, scored: bool = False) -> None:
         super().__init__()
-        self.spec = spec
+        self.spec, self.scored = spec, scored
         self.channels_last = _channels_last(spec)
         kinds = [column.kind for column in spec.columns]
         origins = [column.origin for column in spec.columns]
@@ -59,10 +60,15 @@ class Inward(nn.Module):
         usual = torch.tensor(spec.offset, dtype=torch.float64)
         usual = usual.reshape(spec.shape) if len(spec.offset) > 1 else usual.expand(spec.shape)
         self.register_buffer("usual", usual.clone(), persistent=False)
+        # A category that training never saw is none of those that are known, where that is taken.
+        taken = spec.handle_unknown == "ignore" and not scored
+        least = [float(UNSEEN) if taken and kind == "category" else 0.0 for kind in kinds]
+        self.register_buffer("least", torch.tensor(least, dtype=torch.float64), persistent=False)
 
     is_count: Tensor
     origin: Tensor
     places: Tensor
+    least: Tensor
     usual: Tensor
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -72,9 +78,7 @@ class Inward(nn.Module):
         wrong = raw.isinf() if spec.gaps else raw.isinf() | raw.isnan()
         if spec.kind == "unit":
             low, high = spec.offset[0], spec.offset[0] + spec.scale[0]
-            slack = (_NOISE if spec.noisy else _ROUNDING) * (high - low)
-            wrong = wrong | (raw < low - slack) | (raw > high + slack)
-            raw = raw if spec.noisy else raw.clamp(low, high)
+            raw = raw if spec.noisy or self.scored else raw.clamp(low, high)
         if spec.columns:
             wrong = wrong | self._no_values(raw)
             if self.counts:
@@ -89,7 +93,7 @@ class Inward(nn.Module):
     def _no_values(self, raw: Tensor) -> Tensor:
         """Tells which numbers (B, D) no value of their column has."""
         whole = raw.round()
-        coded = (self.places > 0) & ((raw != whole) | (raw < 0) | (raw >= self.places))
+        coded = (self.places > 0) & ((raw != whole) | (raw < self.least) | (raw >= self.places))
         uneven = (raw - whole).abs() > 1e-9 * whole.clamp_min(1)
         return (coded | (self.is_count & ((raw < 0) | uneven))) & ~raw.isnan()
 

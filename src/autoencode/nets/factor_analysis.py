@@ -51,8 +51,8 @@ class Factors(nn.Module):
         tensor([[1.],
                 [1.]])
         >>> z = factors(torch.tensor([[1.0, 0.0]]), torch.tensor([[True, False]]))
-        >>> z.tolist(), factors.expected(z).tolist()
-        ([[0.5]], [[0.5, 0.5]])
+        >>> [[round(v, 6) for v in each.flatten().tolist()] for each in (z, factors.expected(z))]
+        [[0.5], [0.5, 0.5]]
     """
 
     def __init__(self, width: int, n_factors: int) -> None:

@@ -10,10 +10,8 @@ import numpy as np
 
 from autoencode.errors import DataError
 from autoencode.reading.options import MOST_CATEGORIES
-from autoencode.types import Array, Column
+from autoencode.types import UNSEEN, Array, Column
 
-#: What stands for a category that was never seen, where others have their places.
-UNSEEN = -1.0
 _OWN, _STRETCHES = 64, 16  # states of a column of more: the commonest words, and stretches of the rest
 _OFTEN = 5  # times that a word has to come for a state of its own
 _LONGEST = 40  # characters of a word in a line
