@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from autoencode.data import Examples, apply_spec, load_examples, prepare
+from autoencode.data import Examples, TableOptions, apply_spec, load_examples, prepare
 from autoencode.data.values.frames import decode, encode, learn_columns
 from autoencode.data.values.series import learn
 from autoencode.distributions.words import Words
@@ -170,10 +170,12 @@ def test_new_words_stay_with_their_rows():
 
 def test_a_column_of_very_many_words_is_told_with_the_option_that_says_otherwise():
     frame = pd.DataFrame({"job": [f"job {i // 2}" for i in range(60)]})
-    examples, spec, notices = prepare(frame, max_categories=20)
+    examples, spec, notices = prepare(frame, table=TableOptions(max_categories=20))
     (told,) = [line for line in notices if "different words" in line]
     assert "'job' has 30 different words" in told
     assert "max_categories=30" in told
     assert spec.columns[0].n_states <= 20
     assert sorted(set(decode(examples.x, spec.columns)["job"])) == sorted(set(frame["job"]))
-    assert not [line for line in prepare(frame, max_categories=30)[2] if "words" in line]
+    assert not [
+        line for line in prepare(frame, table=TableOptions(max_categories=30))[2] if "words" in line
+    ]

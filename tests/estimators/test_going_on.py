@@ -231,12 +231,14 @@ def test_parts_of_which_nothing_can_be_learned_end_it():
         model.partial_fit(TRAIN[:200])
 
 
-def test_a_category_that_the_first_part_had_not_is_named():
+def test_a_category_that_the_first_part_had_not_is_told_or_refused(caplog):
     frame = pd.DataFrame({"a": TRAIN[:40, 0], "b": ["x", "y"] * 20})
     model = fitted().partial_fit(frame.assign(b=["x", "y", "y", None] * 10))
     model.partial_fit(frame)
+    model.partial_fit(frame.assign(b="z"))
+    assert "column 'b': 40 values never seen in training ('z'" in caplog.text
     with pytest.raises(DataError, match=r"this part: column 'b': the category 'z'"):
-        model.partial_fit(frame.assign(b="z"))
+        model.set_params(handle_unknown="error").partial_fit(frame.assign(b="z"))
 
 
 # --- from files ---------------------------------------------------------------------------------
