@@ -16,6 +16,7 @@ _INDEX = re.compile(
     r"^(unnamed: ?\d+|row_?names?|rows?|nr|no|num|number|pk|seq|sequence|obs|observation|record|"
     r"lfd\.? ?nr\.?|#)$|"
     r"(^|[_\s.\-])(ids?|uuid|guid|key|nr|no|idx|index)$|"
+    r"[a-zäöüß](nr|nummer)$|"  # German joins words: Kundennr
     r"^(user|customer|client|patient|person|product|item|order|sample|subject|transaction|account)id$",
     re.IGNORECASE,
 )
@@ -61,7 +62,8 @@ def _numbers_rows(name: str, values: Array) -> str | None:
     if n < _NUMBERED and not called:
         return None
     steps = np.diff(values)
-    if values[0] in (0, 1) and (steps == 1).all() and not _TIME.match(name):
+    begins = values[0] in (0, 1) or n >= _NAMED  # many in a row are no accident, wherever they begin
+    if begins and (steps == 1).all() and not _TIME.match(name):
         return f"holds {values[0]} to {values[-1]}, the numbers of the rows"
     if called and len(np.unique(values)) == n:
         return "holds a different whole number in each row, an identifier"
