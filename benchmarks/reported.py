@@ -225,6 +225,28 @@ def units_kept() -> Iterator[Figure]:
     yield Figure("batch_topk with k=3: units on", (ae.transform(x) != 0).sum(1).mean(), 2.5, 3.5)
 
 
+def any_batch_exported() -> Iterator[Figure]:
+    import onnxruntime
+
+    from autoencode.export import onnx_bytes
+
+    x = load_digits().images
+    for recipe in ("conv", "vae", "mlp"):
+        model = Autoencoder(recipe, 8, epochs=2, random_state=0).fit(x)
+        parts = {
+            part: onnxruntime.InferenceSession(onnx_bytes(model.trained_, part))
+            for part in ("encoder", "decoder")
+        }
+        off = 0.0
+        for n in (1, 4, 7, 500):
+            given = x[:n].astype("f4")
+            (codes,) = parts["encoder"].run(None, {"x": given})
+            (back,) = parts["decoder"].run(None, {"z": codes})
+            off = max(off, float(np.abs(codes - model.transform(given)).max()))
+            off = max(off, float(np.abs(back - model.inverse_transform(codes)).max()) / 16)
+        yield Figure(f"{recipe}: ONNX from Python, batches of 1 to 500", off, high=1e-5)
+
+
 def few_rows() -> Iterator[Figure]:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(480, 3)) @ rng.normal(size=(3, 15)) + 0.4 * rng.normal(size=(480, 15))
@@ -506,6 +528,7 @@ CASES: dict[str, Callable[[], Iterator[Figure]]] = {
     "8": new_category,
     "10": low_contrast_16_bits,
     "12": units_kept,
+    "13": any_batch_exported,
     "15": few_rows,
     "17": going_on,
     "18": mixed_table,
