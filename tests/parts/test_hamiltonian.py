@@ -318,7 +318,7 @@ def test_a_manifold_prior_is_kept_in_files_and_draws_near_the_codes(tmp_path, di
     again = load_trained(tmp_path)
     made = again.sample(5, seed=3)
     np.testing.assert_array_equal(made, trained.sample(5, seed=3))
-    assert made.shape == (5, 1, 8, 8)
+    assert made.shape == (5, 8, 8)
     codes = torch.from_numpy(trained.embed(x))
     np.testing.assert_array_equal(codes.numpy(), before)  # the posterior is the one that was trained
     drawn = trained.model.sample_latent(100)

@@ -204,7 +204,7 @@ def train_command(
         n_labels=n_labels,
         command=shlex.join(["autoencode", *context.obj]),
         checkpoint_seconds=checkpoint_every,
-        **options,
+        recipe_options=options,
     )
     return _show(start, device, quiet, as_json)
 

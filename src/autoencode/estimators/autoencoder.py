@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -262,7 +263,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, CoreEstimat
             trained = self.trained_
             if not trained.draws:
                 trained.settle()  # while its weights are those that the prior was put off for
-            examples = Examples(apply_spec(X, trained.spec, "this part"))
+            spec = replace(trained.spec, handle_unknown=self._unknown())
+            examples = Examples(apply_spec(X, spec, "this part"))
             trained, online = self._next_part(trained, examples)
         record = online.learn(examples, _rate_for(trained, examples))
         trained.model.eval()

@@ -52,6 +52,8 @@ def program_of(part: Part) -> torch.export.ExportedProgram:
     module = part.module.eval().requires_grad_(False)
     try:
         with quiet():
+            with torch.no_grad():
+                module(*given)  # what is computed once must be there: it cannot be recorded
             return torch.export.export(module, given, dynamic_shapes=(many,) * len(given))
     except Exception as error:
         raise _refusal(part, error) from error

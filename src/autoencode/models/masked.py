@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,10 +15,15 @@ from autoencode.randomness import uniform_like
 from autoencode.types import Batch, Latent, Observation, Output
 
 
-def _groups(count: int, size: int) -> list[list[int]]:
-    """Deals numbers below ``count`` into groups of a size, the last may be smaller; always the same."""
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
-    return [group.tolist() for group in order.split(size)]
+@functools.lru_cache(maxsize=32)
+def _groups(count: int, size: int) -> tuple[tuple[int, ...], ...]:
+    """Deals numbers below ``count`` into groups of a size, the last may be smaller; always the same.
+
+    They are plain numbers, found once, so that what torch records of a model (``torch.export``) has no
+    permutation in it.
+    """
+    order = torch.randperm(count, generator=torch.Generator("cpu").manual_seed(0), device="cpu")
+    return tuple(tuple(group.tolist()) for group in order.split(size))
 
 
 class MaskedAutoencoder(AutoencoderModule):
@@ -57,16 +64,15 @@ class MaskedAutoencoder(AutoencoderModule):
             raise IncompatibleError(
                 f"of {count} patches none would be hidden; use smaller patches or a larger hidden_share"
             )
-        self.groups = _groups(count, self.n_seen)
 
     def reconstruct(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """Reconstructs every patch from as many others as in training: (B, *D) to (B, *D).
 
         The patches fall into groups, the same for all images; each is drawn in sight of the next one.
         """
-        groups = [torch.tensor(group, device=x.device) for group in self.groups]
-        drawn = torch.zeros_like(x)
         count: int = self.patches.count
+        groups = [torch.tensor(group, device=x.device) for group in _groups(count, self.n_seen)]
+        drawn = torch.zeros_like(x)
         for asked, shown in zip(groups, (*groups[1:], groups[0]), strict=True):
             params, _, _ = self._draw(x, shown.expand(x.shape[0], -1))
             mask = torch.zeros(1, count, dtype=torch.bool, device=x.device)
@@ -137,14 +143,16 @@ class MaskedColumns(AutoencoderModule):
     ) -> None:
         super().__init__(encoder, decoder, bottleneck, likelihood)
         self.hidden_share = hidden_share
-        columns: Tensor = self.decoder.columns  # type: ignore[assignment]
-        count = int(columns.max()) + 1
-        self.groups = _groups(count, int(self._n_hidden(torch.tensor(count))))
 
     def _n_hidden(self, known: Tensor) -> Tensor:
         """Computes how many columns to hide of each number of known ones."""
         wanted = (known * self.hidden_share).round().long()
         return torch.minimum(wanted, known - 1).clamp_min(1)
+
+    def _group_size(self, count: int) -> int:
+        """Computes what ``_n_hidden`` does of one number, without a tensor."""
+        wanted = int(np.rint(np.float32(count) * np.float32(self.hidden_share)))
+        return max(1, min(wanted, count - 1))
 
     def forward(self, batch: Batch, n_samples: int = 1) -> Output:
         """Computes p(x|z) for ``n_samples`` random choices of what is seen: batch (S, B), event D."""
@@ -171,7 +179,8 @@ class MaskedColumns(AutoencoderModule):
         missing = x.flatten(1).isnan()
         params = self.decoder(self._tokens(x, missing))
         columns: Tensor = self.decoder.columns  # type: ignore[assignment]
-        for group in self.groups:
+        count = missing.shape[1]
+        for group in _groups(count, self._group_size(count)):
             asked = torch.zeros(missing.shape[1], dtype=torch.bool, device=x.device)
             asked[torch.tensor(group, device=x.device)] = True
             told = self.decoder(self._tokens(x, missing | asked))

@@ -98,7 +98,7 @@ def train(
     standardize: Standardize | None = None,
     leave_out: Sequence[str] = (),
     layout: Layout | None = None,
-    channels: Channels | None = None,
+    channels: Channels | Any = None,
     labels: Any = None,
     n_labels: int | None = None,
     encoder: nn.Module | None = None,
@@ -107,6 +107,7 @@ def train(
     on_bytes: OnBytes | None = None,
     command: str | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    recipe_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Run:
     """Trains a recipe on data and measures it; with ``out`` or ``runs`` it leaves a run folder.
@@ -133,7 +134,8 @@ def train(
             recipe's own way by default.
         leave_out: labels whose examples the model shall never see (``load_data``).
         layout: what an example is, where its axes do not tell (``load_data``).
-        channels: where the channels of arrays of images are, first or last (``load_data``).
+        channels: where the channels of arrays of images are, first or last (``load_data``); anything
+            else is the option of the recipe that has this name.
         labels: (N,) one label for each example, where the source has none (``load_data``).
         n_labels: how many labels of the training examples to keep, the same number of each class, for a
             recipe that guesses the others (``m2_vae``); by default all there are.
@@ -143,6 +145,7 @@ def train(
         command: how this run was started, for its report.
         checkpoint_seconds: how often to keep a state that ``resume`` goes on from; more seldom where
             that would take more than 2 % of the time.
+        recipe_options: options that have the name of something above.
         **options: of the recipe and the training plan.
 
     Example:
@@ -160,6 +163,9 @@ def train(
     where = choose_device(device)
     info = recipe_info(recipe)
     recipe = info.function
+    options = {**(recipe_options or {}), **options}
+    if channels is not None and not isinstance(channels, str):
+        options["channels"], channels = channels, None
     check_options(recipe, options)
     if info.any_size and encoder is None and is_image_folder(source):
         images = (images or ImageOptions()).for_any_size()
