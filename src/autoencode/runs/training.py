@@ -164,8 +164,9 @@ def train(
     info = recipe_info(recipe)
     recipe = info.function
     options = {**(recipe_options or {}), **options}
+    placed: Any = channels
     if channels is not None and not isinstance(channels, str):
-        options["channels"], channels = channels, None
+        options["channels"], placed = channels, None
     check_options(recipe, options)
     if info.any_size and encoder is None and is_image_folder(source):
         images = (images or ImageOptions()).for_any_size()
