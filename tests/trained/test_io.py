@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from autoencode.errors import InputError, ModelFileError, RunFolderError, Storag
 from autoencode.files.sealed import seal
 from autoencode.trained import load_trained
 from autoencode.trained.model_files import load_config, read_history
+from autoencode.trained.priors import real_codes
 
 IMAGES_ONLY = [name for name, info in RECIPES.items() if info.facts.images_only]
 SMALL = {"epochs": 1, "batch_size": 8, "random_state": 0, "device": "cpu"}
@@ -24,7 +26,10 @@ def data(name, n=12):
 
 
 @pytest.fixture
-def fitted(tmp_path):
+def fitted(tmp_path, monkeypatch):
+    plan = replace(real_codes._FLOW_PLAN, epochs=1, min_steps=5)  # of a prior that is only to be kept
+    monkeypatch.setattr(real_codes, "_FLOW_PLAN", plan)
+
     def make(name="mlp_small", **options):
         x = data(name)
         model = Autoencoder(name, options=options, **SMALL).fit(x)

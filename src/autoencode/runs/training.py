@@ -180,7 +180,7 @@ def train(
             images=images or ImageOptions(),
             leave_out=leave_out,
             layout=layout,
-            channels=channels,
+            channels=placed,
             labels=labels,
             progress=on_bytes,
         )
@@ -201,7 +201,7 @@ def train(
         images=images,
         standardize=standardize,
         layout=layout,
-        channels=channels,
+        channels=placed,
         left_out=leave_out,
         n_labels=n_labels,
     )
