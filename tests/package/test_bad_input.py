@@ -46,7 +46,7 @@ TABLES = {
     "text among numbers": (people(age=with_word("many")), ["'age'", "'many' at row 5"]),
     "no value in a column": (people(age=np.nan), ["'age'", "no values; drop it"]),
     "infinite": (people(age=np.where(np.arange(N) == 4, np.inf, A)), ["'age'", "infinite", "row 4"]),
-    "beyond 2**53": (people(visits=np.arange(N) + 2**53), ["'visits'", "beyond 2**53"]),
+    "beyond 2**53": (people(visits=np.arange(N) * 7 % N + 2**53), ["'visits'", "beyond 2**53"]),
     "an identifier": (people(city=[f"n{i}" for i in range(N)] * 1), ["'city'", "identifier"]),
     "one row": (people().head(1), ["at least 2 examples"]),
     "no row": (people().head(0), ["no rows"]),
@@ -155,7 +155,7 @@ COMMANDS = {
 FILES = {
     "text among numbers": (people(age=with_word("unknown")), ["'age'", "'unknown' at "]),
     "infinite": (people(age=np.where(np.arange(N) == 4, np.inf, A)), ["'age'", "infinite", "row 4"]),
-    "beyond 2**53": (people(visits=np.arange(N) + 2**53), ["'visits'", "beyond 2**53"]),
+    "beyond 2**53": (people(visits=np.arange(N) * 7 % N + 2**53), ["'visits'", "beyond 2**53"]),
     "no row": (people().head(0), ["no rows"]),
 }
 

@@ -22,7 +22,7 @@ def _groups(count: int, size: int) -> tuple[tuple[int, ...], ...]:
     They are plain numbers, found once, so that what torch records of a model (``torch.export``) has no
     permutation in it.
     """
-    order = torch.randperm(count, generator=torch.Generator("cpu").manual_seed(0), device="cpu")
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0), device="cpu")
     return tuple(tuple(group.tolist()) for group in order.split(size))
 
 
