@@ -113,7 +113,8 @@ def main() -> int:
             wrong, said = verdict(kind, Path(folder))
         bad += bool(wrong)
         result = wrong or ("refused" if kind.refused else "as meant")
-        rows.append([name, ("WRONG: " if wrong else "") + result, said.replace("\n", "\\n")[:160]])
+        said = said.replace(folder + "/", "").replace("\n", "\\n")
+        rows.append([name, ("WRONG: " if wrong else "") + result, said[:160]])
     print(table(rows))
     print(f"\n{len(chosen)} kinds of files, {bad} wrong")
     if not asked.no_record and not asked.only:
