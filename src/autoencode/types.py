@@ -33,7 +33,8 @@ UNSEEN = -1.0
 _UNCOUNTED = 1000
 
 # Columns of a table that may be said to be mostly zeros.
-_WIDE = 64
+#: Columns, and share of zeros among the values, from which on a table is one of mostly zeros.
+ZEROS_WIDTH, ZEROS_SHARE = 64, 0.9
 
 # What the axes of one example are; their number tells them apart.
 AXES: Mapping[Layout, tuple[str, ...]] = {
@@ -226,7 +227,7 @@ class DataSpec:
     def mostly_zeros(self) -> bool:
         """Whether rows were scaled as a wide table that is mostly zeros: most columns not centred."""
         moved = sum(offset != 0.0 for offset in self.offset)
-        by_column = len(self.offset) == self.size >= _WIDE
+        by_column = len(self.offset) == self.size >= ZEROS_WIDTH
         return self.measured and by_column and 2 * moved <= self.size
 
     @property

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from autoencode import AnomalyDetector, Autoencoder, Denoiser, load
 from autoencode.data import prepare
 from autoencode.data.values.as_given import as_given
-from autoencode.data.values.dtypes import in_dtype
+from autoencode.dtypes import in_dtype
 from autoencode.errors import DataError, IncompatibleError, OptionError
 from autoencode.recipes import RECIPES, build
 from autoencode.trained import Trained

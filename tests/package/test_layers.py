@@ -18,6 +18,7 @@ HOUSE = Path(__file__).parents[2]
 FLOORS = (
     {"errors", "version"},
     {"launch", "limits", "types", "files"},
+    {"dtypes"},
     {"reading"},
     {"parallel"},
     {"randomness"},

@@ -14,6 +14,7 @@ from autoencode.data.values.apply_spec import to_shape
 from autoencode.data.values.as_given import Dtype, as_given
 from autoencode.data.values.frames import columns_of, is_frame, to_frame
 from autoencode.data.values.layouts import image_depth
+from autoencode.dtypes import in_dtype
 from autoencode.errors import OptionError
 from autoencode.files.atomic import new_folder, write_atomically
 from autoencode.jobs.picture_files import ending_for, file_names, write_picture
@@ -141,8 +142,6 @@ def _write_numbers(path: Path, table: Array) -> None:
 
 
 def _write_images(folder: Path, array: Array, trained: Trained, ids: Array | None) -> None:
-    from autoencode.data.formats.image_pixels import like  # brings Pillow
-
     spec = trained.spec
     depth = _depth(spec, ids)
     deep = depth != np.uint8
@@ -157,7 +156,7 @@ def _write_images(folder: Path, array: Array, trained: Trained, ids: Array | Non
     with new_folder(folder) as part:
         for name, one in zip(names, array, strict=True):
             write_picture(
-                part / name, like(np.moveaxis(one if deep else _levels(one, spec), 0, -1), depth)
+                part / name, in_dtype(np.moveaxis(one if deep else _levels(one, spec), 0, -1), depth)
             )
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from autoencode.types import Batch
+from autoencode.types import ZEROS_SHARE, ZEROS_WIDTH, Batch
 
 #: Rows that are asked for.
 ROWS = 10_000
@@ -31,7 +31,6 @@ _EXACT = 2048
 _MORE, _PASSES = 10, 4  # directions beside those asked for, and rounds, of subspace iteration
 _LEAST = 1e-6  # of the largest variance: axes of less are rounding
 _ROUNDING = 1e-12
-_WIDE, _ZEROS = 64, 0.9  # columns of a table that is mostly zeros, and their share
 _SMALL = 0.01  # weights of codes that have no axis, and their share of the posterior's mean
 
 
@@ -69,7 +68,9 @@ class Lines:
 def _is_mostly_zeros(x: Tensor) -> bool:
     """Tells whether values are a wide table of which nine tenths are zeros, which were not moved."""
     rows = x.flatten(1)
-    return rows.shape[1] >= _WIDE and int(rows.count_nonzero()) <= (1 - _ZEROS) * rows.numel()
+    return (
+        rows.shape[1] >= ZEROS_WIDTH and int(rows.count_nonzero()) <= (1 - ZEROS_SHARE) * rows.numel()
+    )
 
 
 def _axes(rest: Tensor, width: int) -> tuple[Tensor, Tensor]:

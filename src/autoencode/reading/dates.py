@@ -20,7 +20,6 @@ DateOrder = Literal["dmy", "mdy", "ymd"]
 ORDERS: tuple[DateOrder, ...] = get_args(DateOrder)
 TIME = "time"  # of a day, without a date
 _PIVOT = 69  # of years of two digits, the first of the last century
-_DAY = 86400
 
 _NAMES: Mapping[int, str] = {
     1: "january jan januar jänner jän janvier janv enero ene gennaio gen januari",

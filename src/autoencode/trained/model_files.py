@@ -23,7 +23,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from autoencode.data.values.dtypes import dtype_of
+from autoencode.dtypes import dtype_of
 from autoencode.errors import AutoencodeError, ModelFileError, OptionError, RunFolderError
 from autoencode.files.atomic import write_atomically
 from autoencode.files.regular import read_regular

@@ -32,10 +32,10 @@ from autoencode.data.formats.image_pixels import (
     Header,
     fitted,
     is_coloured,
-    like,
     with_channels,
 )
 from autoencode.data.values.patches import MOST, WHOLE, is_taken, patch, patch_size, starts
+from autoencode.dtypes import in_dtype
 from autoencode.errors import DataError
 from autoencode.types import Array
 
@@ -215,7 +215,7 @@ def to_depth(values: Array, form: Form) -> Array:
     if values.dtype == form.depth:
         return values
     factor = form.factor(values.dtype)
-    return like(values if factor == 1 else values * factor, form.depth)
+    return in_dtype(values if factor == 1 else values * factor, form.depth)
 
 
 def refuse_lost_colours(entry: Entry, values: Array) -> None:

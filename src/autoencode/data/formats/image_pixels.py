@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from autoencode.dtypes import in_dtype
 from autoencode.errors import DataError, OptionError, StorageError, own_warnings
 from autoencode.files.free_memory import require_memory
 from autoencode.types import Array
@@ -184,7 +185,7 @@ def with_channels(values: Array, channels: int) -> Array:
     if values.dtype == np.uint8:
         return np.asarray(Image.fromarray(values).convert("L"))[:, :, None]
     weighted = values @ np.array([0.299, 0.587, 0.114])  # as Pillow does it for 8 bits
-    return like(weighted, values.dtype)[:, :, None]
+    return in_dtype(weighted, values.dtype)[:, :, None]
 
 
 def fitted(values: Array, size: tuple[int, int], stretch: bool) -> Array:
@@ -195,16 +196,7 @@ def fitted(values: Array, size: tuple[int, int], stretch: bool) -> Array:
     made = [np.asarray(_scaled(_as_image(channel), size, stretch)) for channel in channels]
     if values.dtype == np.uint8:
         return made[0].reshape(*size, -1)
-    return like(np.stack(made, -1), values.dtype)
-
-
-def like(values: Array, dtype: np.dtype[Any] | type[np.generic]) -> Array:
-    """Brings numbers to a dtype: rounded, and cut off at its ends, where that is of whole numbers."""
-    if np.dtype(dtype).kind == "f":
-        return values.astype(dtype, copy=False)
-    ends = np.iinfo(dtype)
-    found: Array = np.rint(np.asarray(values, np.float64)).clip(ends.min, ends.max).astype(dtype)
-    return found
+    return in_dtype(np.stack(made, -1), values.dtype)
 
 
 def _as_image(values: Array) -> Any:

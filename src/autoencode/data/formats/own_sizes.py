@@ -22,13 +22,13 @@ from autoencode.data.formats.image_pixels import (
     Header,
     alpha,
     header,
-    like,
     opened,
     pixels,
     with_channels,
 )
 from autoencode.data.formats.images import entries_of, refuse_none
 from autoencode.data.values.layouts import image_depth
+from autoencode.dtypes import in_dtype
 from autoencode.types import Array, DataSpec
 
 
@@ -55,7 +55,9 @@ class OwnImage:
     def back(self, made: Array) -> Array:
         """Brings what a model made of it (C, H, W) to depth and colours of its file (H, W, C)."""
         channels = 1 if self.found.grey else 3
-        return like(with_channels(np.moveaxis(made, 0, -1), channels) / self.factor, self.found.depth)
+        return in_dtype(
+            with_channels(np.moveaxis(made, 0, -1), channels) / self.factor, self.found.depth
+        )
 
 
 class OwnSizes:

@@ -26,9 +26,9 @@ import numpy as np
 import torch
 
 from autoencode.data.values import series
-from autoencode.data.values.dtypes import dtype_of, in_dtype
 from autoencode.data.values.frames import encode, is_frame, names_of, to_frame
 from autoencode.data.values.layouts import in_shape
+from autoencode.dtypes import dtype_of, in_dtype
 from autoencode.errors import OptionError, nearest
 from autoencode.reading.meaning import as_meant, named, names_of_all
 from autoencode.types import Array, Column, DataSpec

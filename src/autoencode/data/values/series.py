@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from autoencode.data.values.dtypes import dtype_text
 from autoencode.data.values.vocabulary import Unseen, codes, learned
+from autoencode.dtypes import dtype_text
 from autoencode.errors import DataError
 from autoencode.reading.options import MOST_CATEGORIES
 from autoencode.types import Array, Column, ColumnKind

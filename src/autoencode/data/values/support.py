@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from autoencode.data.values.dtypes import in_dtype
+from autoencode.dtypes import in_dtype
 from autoencode.files.sparse_rows import Held, SparseRows
 from autoencode.types import Array, Column, DataSpec, Support
 

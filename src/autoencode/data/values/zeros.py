@@ -17,10 +17,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from autoencode.files.sparse_rows import Held, SparseRows
-from autoencode.types import Array
+from autoencode.types import ZEROS_SHARE, ZEROS_WIDTH, Array
 
-_MOST = 0.9  # share of zeros from which a table is one of these
-_FEWEST_COLUMNS = 64
 _OFTEN = 0.25  # share of zeros from which a column stays where it is
 _OTHER_UNIT = 10.0  # times the typical size: what counts something else
 _CHUNK_ENTRIES = 1 << 20
@@ -43,7 +41,7 @@ def is_mostly_zeros(x: Held) -> bool:
 
 def are_mostly_zeros(share: float, width: int) -> bool:
     """Tells whether tables of this width, of which this share is zero, are scaled as here."""
-    return width >= _FEWEST_COLUMNS and share >= _MOST
+    return width >= ZEROS_WIDTH and share >= ZEROS_SHARE
 
 
 def scaled_by_size(x: Held) -> tuple[Array, Array]:
